@@ -1,0 +1,28 @@
+# A menu, nothing more: each line calls the tool that does the work. T=NAME picks one test.
+T ?=
+ONCE ?=
+in := tools/enter
+debug := build/debug
+release := build/release
+
+help:          ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+setup:         ## make the build root (once)
+	@tools/setup
+$(debug)/build.ninja: | setup
+	@$(in) meson setup $(debug) --buildtype=debug -Db_sanitize=address,undefined -Db_lundef=false >$(debug).log || { cat $(debug).log; exit 1; }
+$(release)/build.ninja: | setup
+	@$(in) meson setup $(release) --buildtype=release >$(release).log || { cat $(release).log; exit 1; }
+build: $(release)/build.ninja ## build what goes into the image, and zos
+	@$(in) ninja -C $(release) --quiet
+image: build   ## make the image in build/image
+	@$(in) os/make-image
+run: setup     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
+	@tools/demo $(if $(ONCE),--once)
+check: $(debug)/build.ninja ## unit tests, under ASan and UBSan
+	@tools/layers && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet $(T)
+clean:         ## remove what was built, keep the build root
+	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
+clean-all:     ## remove everything that is not in git
+	@rm -rf build
+.PHONY: help setup build image run check clean clean-all

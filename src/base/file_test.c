@@ -1,0 +1,70 @@
+#include "base/file.h"
+
+#include "base/log.h"
+#include "test/t.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static int scratch(char path[static 32])
+{
+	strcpy(path, "/tmp/file_test.XXXXXX");
+	T_NEED(mkdtemp(path), "mkdtemp: %m");
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void saves_and_reads(void)
+{
+	char path[32];
+	AUTO_FD int dir = scratch(path);
+	AUTO_BUF struct buf b = { 0 };
+	struct err e = { 0 };
+	struct stat st;
+
+	T_CHECK(!file_save(dir, "key", S("one"), 0600, &e), "%s", e.msg);
+	T_CHECK(!file_save(dir, "key", S("two"), 0600, &e), "%s", e.msg);
+	T_CHECK(!fstatat(dir, "key", &st, 0) && (st.st_mode & 0777) == 0600, "mode %o", st.st_mode);
+	T_CHECK(!file_read(dir, "key", 3, &b, &e) && str_eq(buf_str(&b), S("two")), "%s", e.msg);
+	T_CHECK(file_read(dir, "key", 2, &b, &e) == -EFBIG && strstr(e.msg, "larger than 2"), "%s", e.msg);
+	T_CHECK(file_read(dir, "none", 2, &b, &e) == -ENOENT, "%s", e.msg);
+	T_CHECK(file_save(dir, "none/key", S("x"), 0600, &e) == -ENOENT, "%s", e.msg);
+	T_CHECK(!tree_remove(AT_FDCWD, path, &e), "%s", e.msg);
+}
+
+static void removes_a_tree_but_not_through_links(void)
+{
+	char path[32], other[32];
+	AUTO_FD int dir = scratch(path);
+	AUTO_FD int out = scratch(other);
+	char deep[128];
+	struct err e = { 0 };
+
+	T_CHECK(!file_save(out, "kept", S("x"), 0600, &e), "%s", e.msg);
+	snprintf(deep, sizeof(deep), "%s/a/b/c", path);
+	T_CHECK(!dir_make(deep, 0700, &e) && !dir_make(deep, 0700, &e), "%s", e.msg);
+	T_CHECK(!symlinkat(other, dir, "a/link"), "%m");
+	T_CHECK(!tree_remove(AT_FDCWD, path, &e) && access(path, F_OK), "%s", e.msg);
+	T_CHECK(!faccessat(out, "kept", F_OK, 0), "the file behind the link");
+	T_CHECK(!tree_remove(AT_FDCWD, path, &e), "absent is fine");
+	T_CHECK(!tree_remove(AT_FDCWD, other, &e), "%s", e.msg);
+}
+
+static void a_log_limit_refills(void)
+{
+	struct log_limit l = { 0 };
+	unsigned passed = 0;
+
+	for (int i = 0; i < 100; i++)
+		passed += log_limit_pass(&l, 5000);
+	T_CHECK(passed == LOG_LIMIT_BURST && l.dropped == 100 - LOG_LIMIT_BURST, "%u", passed);
+	T_CHECK(log_limit_pass(&l, 6000) && !log_limit_pass(&l, 6000), "one a second");
+}
+
+int main(void)
+{
+	T_RUN(saves_and_reads);
+	T_RUN(removes_a_tree_but_not_through_links);
+	T_RUN(a_log_limit_refills);
+	return T_END();
+}

@@ -1,0 +1,252 @@
+#include "base/parse.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* The digits at the front of S; *ret_used says how many there are. */
+static int digits(struct str s, uint64_t max, uint64_t *ret, size_t *ret_used)
+{
+	uint64_t v = 0;
+	size_t i;
+
+	for (i = 0; i < s.n && is_digit(s.p[i]); i++)
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, s.p[i] - '0', &v) || v > max)
+			return -ERANGE;
+	if (!i)
+		return -EINVAL;
+	*ret = v;
+	*ret_used = i;
+	return 0;
+}
+
+int parse_u64(struct str s, uint64_t max, uint64_t *ret)
+{
+	uint64_t v;
+	size_t used;
+	int r = digits(s, max, &v, &used);
+
+	if (r)
+		return r;
+	if (used != s.n)
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+struct unit {
+	struct str name;
+	uint64_t factor;
+};
+
+static int parse_with_unit(struct str s, const struct unit *units, size_t n_units, uint64_t *ret)
+{
+	uint64_t v;
+	size_t used;
+	int r = digits(s, UINT64_MAX, &v, &used);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < n_units; i++) {
+		if (!str_eq((struct str){ s.p + used, s.n - used }, units[i].name))
+			continue;
+		if (__builtin_mul_overflow(v, units[i].factor, &v))
+			return -ERANGE;
+		*ret = v;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int parse_size(struct str s, uint64_t *ret_bytes)
+{
+	static const struct unit units[] = {
+		{ S(""), 1 },
+		{ S("KiB"), 1ull << 10 },
+		{ S("MiB"), 1ull << 20 },
+		{ S("GiB"), 1ull << 30 },
+		{ S("TiB"), 1ull << 40 },
+	};
+
+	return parse_with_unit(s, units, ARRAY_LEN(units), ret_bytes);
+}
+
+int parse_duration(struct str s, uint64_t *ret_ms)
+{
+	static const struct unit units[] = {
+		{ S("ms"), 1 }, { S("s"), 1000 }, { S("m"), 60000 }, { S("h"), 3600000 }, { S("d"), 86400000 },
+	};
+
+	return parse_with_unit(s, units, ARRAY_LEN(units), ret_ms);
+}
+
+int parse_time(struct str s, int64_t *ret_s)
+{
+	static const char shape[] = "dddd-dd-ddTdd:dd:ddZ";
+	struct tm tm = { 0 };
+	char text[sizeof(shape)], again[24];
+	int64_t v;
+
+	if (s.n != sizeof(shape) - 1)
+		return -EINVAL;
+	for (size_t i = 0; i < s.n; i++)
+		if (shape[i] == 'd' ? !is_digit(s.p[i]) : s.p[i] != shape[i])
+			return -EINVAL;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+	           &tm.tm_sec) != 6)
+		return -EINVAL;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	v = timegm(&tm);
+	format_time(again, v);
+	if (strcmp(text, again)) /* the 31st of April */
+		return -EINVAL;
+	*ret_s = v;
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int parse_hex(struct str s, uint8_t *ret, size_t n)
+{
+	if (s.n != 2 * n)
+		return -EINVAL;
+	for (size_t i = 0; i < s.n; i++)
+		if (hex_digit(s.p[i]) < 0)
+			return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (uint8_t)(hex_digit(s.p[2 * i]) << 4 | hex_digit(s.p[2 * i + 1]));
+	return 0;
+}
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int base64_digit(char c)
+{
+	const char *at = c ? strchr(base64_digits, c) : NULL;
+
+	return at ? (int)(at - base64_digits) : -1;
+}
+
+/* One group of four characters with PAD of them '='; bits that the padding leaves over must be zero. */
+static int base64_group(const char *p, unsigned pad, struct buf *ret)
+{
+	uint32_t v = 0;
+	uint8_t bytes[3];
+
+	for (unsigned i = 0; i < 4; i++) {
+		int d = i < 4 - pad ? base64_digit(p[i]) : 0;
+
+		if (d < 0)
+			return -EINVAL;
+		v = v << 6 | (uint32_t)d;
+	}
+	if ((pad == 1 && (v & 0xff)) || (pad == 2 && (v & 0xffff)))
+		return -EINVAL;
+	bytes[0] = (uint8_t)(v >> 16);
+	bytes[1] = (uint8_t)(v >> 8);
+	bytes[2] = (uint8_t)v;
+	buf_add_bytes(ret, bytes, 3 - pad);
+	return 0;
+}
+
+int parse_base64(struct str s, struct buf *ret)
+{
+	size_t before = ret->len;
+
+	if (s.n % 4)
+		return -EINVAL;
+	buf_reserve(ret, s.n / 4 * 3);
+	for (size_t i = 0; i < s.n; i += 4) {
+		bool last = i + 4 == s.n;
+		unsigned pad = !last || s.p[i + 3] != '=' ? 0 : s.p[i + 2] != '=' ? 1 : 2;
+
+		if (base64_group(s.p + i, pad, ret)) {
+			ret->len = before;
+			return -EINVAL;
+		}
+	}
+	return buf_check(ret);
+}
+
+void format_hex(struct buf *b, const void *p, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	const uint8_t *bytes = p;
+
+	for (size_t i = 0; i < n; i++)
+		buf_add_bytes(b, (char[]){ hex[bytes[i] >> 4], hex[bytes[i] & 15] }, 2);
+}
+
+void format_base64(struct buf *b, const void *p, size_t n)
+{
+	const uint8_t *bytes = p;
+
+	for (size_t i = 0; i < n; i += 3) {
+		size_t have = n - i < 3 ? n - i : 3;
+		uint32_t v = (uint32_t)bytes[i] << 16;
+		char out[4];
+
+		if (have > 1)
+			v |= (uint32_t)bytes[i + 1] << 8;
+		if (have > 2)
+			v |= bytes[i + 2];
+		for (unsigned k = 0; k < 4; k++)
+			out[k] = k <= have ? base64_digits[v >> (18 - 6 * k) & 63] : '=';
+		buf_add_bytes(b, out, 4);
+	}
+}
+
+void format_size(char ret[static 16], uint64_t size_bytes)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double v = (double)size_bytes;
+	unsigned u = 0;
+
+	while (v >= 1024 && u + 1 < ARRAY_LEN(units)) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(ret, 16, u && v < 10 ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+void format_time(char ret[static 24], int64_t time_s)
+{
+	time_t t = time_s;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || !strftime(ret, 24, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		strcpy(ret, "-");
+}
+
+void format_duration(char ret[static 16], uint64_t s)
+{
+	if (s >= 86400)
+		snprintf(ret, 16, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		snprintf(ret, 16, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		snprintf(ret, 16, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+	else
+		snprintf(ret, 16, "%" PRIu64 "s", s);
+}
+
+bool name_ok(struct str s)
+{
+	if (!s.n || s.n > 36 || s.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_digit(s.p[i]) && !(s.p[i] >= 'a' && s.p[i] <= 'z') && s.p[i] != '-')
+			return false;
+	return true;
+}
