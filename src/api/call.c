@@ -49,7 +49,6 @@ const struct call calls[] = {
 	{ "zos.Deployment.Get", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.List", CALL_ALLOWED, false, false, &list_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.Watch", CALL_ALLOWED, true, false, &deployment_table, sizeof(struct call_deployment) },
-	{ "zos.Machine.Restart", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
 	{ "zos.Machine.Forward", CALL_ALLOWED, false, true, &forward_table, sizeof(struct call_forward) },
 };

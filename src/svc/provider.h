@@ -35,7 +35,8 @@ struct work {
 	char id[WORK_ID_LEN + 1]; /* hex, stable across restarts: from owner, deployment and workload names */
 	struct key_pub owner;
 	const char *deployment, *name;
-	uint64_t revision;        /* the deployment's sequence that last changed this workload */
+	char revision[17];        /* hex: says whether two specs are the same */
+	sd_json_variant *data;    /* owned: what spec's texts point into */
 	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
 	struct image_result image;
 	struct network_result network;
@@ -46,17 +47,32 @@ struct work {
 	} progress;
 };
 
+/* A byte stream into a workload, for its owner. */
+struct provider_stream {
+	enum { PROVIDER_LOGS, PROVIDER_TCP } kind;
+	uint64_t port; /* TCP */
+	bool follow;   /* LOGS */
+	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno. */
+	void (*ready)(void *ctx, int fd, int r, const struct err *e);
+	void *ctx;
+};
+
 struct provider;
 struct provider_ops {
 	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
 	int (*remove)(struct provider *p, struct work *w, struct err *e); /* the same; absent is fine */
+	/* The rest may be NULL. */
+	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
+	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
+	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
+	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
 };
 
 struct provider {
 	const char *name;
 	const struct provider_ops *ops;
 	/* Set by the engine. R as from apply() or remove(); E may be NULL when R is 0. */
-	void (*done)(void *engine, struct work *w, struct provider *p, int r, const struct err *e);
+	void (*done)(void *engine, struct work *w, int r, const struct err *e);
 	/* Something observed about W changed: progress, state of the machine. */
 	void (*changed)(void *engine, struct work *w);
 	void *engine;
