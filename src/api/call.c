@@ -22,7 +22,6 @@ static const struct json_field list_fields[] = {
 	{                                                                          \
 		"owner", JSON_KEY, offsetof(T, owner)                              \
 	}
-static const struct json_field machine_fields[] = { MACHINE_FIELDS(struct call_machine) };
 static const struct json_field logs_fields[] = {
 	MACHINE_FIELDS(struct call_logs),
 	{ "follow", JSON_BOOL, offsetof(struct call_logs, follow) },
@@ -36,7 +35,6 @@ static const struct json_field forward_fields[] = {
 TABLE(envelope);
 TABLE(deployment);
 TABLE(list);
-TABLE(machine);
 TABLE(logs);
 TABLE(forward);
 static const struct json_table none_table = { NULL, 0, 0, NULL };

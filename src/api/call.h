@@ -37,10 +37,6 @@ struct call_deployment {
 	const char *name;
 	struct key_pub owner; /* role 0 = the caller */
 };
-struct call_machine {
-	const char *deployment, *machine;
-	struct key_pub owner;
-};
 struct call_logs {
 	const char *deployment, *machine;
 	struct key_pub owner;

@@ -17,7 +17,6 @@ struct request {
 	union {
 		struct call_envelope envelope;
 		struct call_deployment deployment;
-		struct call_machine machine;
 		struct call_logs logs;
 		struct call_forward forward;
 	} args;
