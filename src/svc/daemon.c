@@ -8,20 +8,21 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+static const int quit[] = { SIGTERM, SIGINT };
+
 int daemon_loop(const char *name, sd_event **ret, struct err *e)
 {
 	CLEANUP(event_unrefp) sd_event *event = NULL;
-	sigset_t quit;
+	sigset_t blocked;
 	int r;
 
 	log_init(name, getenv("ZOS_DEBUG") != NULL);
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&quit);
-	sigaddset(&quit, SIGTERM);
-	sigaddset(&quit, SIGINT);
-	sigprocmask(SIG_BLOCK, &quit, NULL);
-	if ((r = sd_event_new(&event)) < 0 || (r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL)) < 0 ||
-	    (r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL)) < 0)
+	sigemptyset(&blocked);
+	for (size_t i = 0; i < ARRAY_LEN(quit); i++)
+		sigaddset(&blocked, quit[i]);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	if ((r = sd_event_new(&event)) < 0)
 		return err_set(e, r, "make the event loop: %s", strerror(-r));
 	*ret = take_ptr(event);
 	return 0;
@@ -34,8 +35,14 @@ void daemon_ready(const char *status)
 
 int daemon_run(sd_event *event)
 {
-	int r = sd_event_loop(event);
+	int r = 0;
 
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(quit); i++) {
+		r = sd_event_add_signal(event, NULL, quit[i], NULL, NULL);
+		r = r == -EBUSY ? 0 : r; /* the daemon has a handler of its own */
+	}
+	if (r >= 0)
+		r = sd_event_loop(event);
 	sd_notify(0, "STOPPING=1");
 	if (r < 0)
 		log_err("the event loop ended: %s", strerror(-r));

@@ -7,13 +7,13 @@
 #include <systemd/sd-json.h>
 #include <systemd/sd-varlink.h>
 
-/* Sets up the log under NAME, ignores SIGPIPE, and returns a loop that SIGTERM and SIGINT end. Returns owned. */
+/* Sets up the log under NAME, ignores SIGPIPE, blocks SIGTERM and SIGINT for the loop. Returns owned. */
 MUST_CHECK int daemon_loop(const char *name, sd_event **ret, struct err *e);
 
 /* Tells the supervisor that the service works, with one line for people. */
 void daemon_ready(const char *status);
 
-/* Runs the loop to its end: the exit status for main. */
+/* Runs the loop until something ends it, SIGTERM and SIGINT where the daemon has no handler of its own: the exit status for main. */
 int daemon_run(sd_event *event);
 
 /* Prints the sentence of E and returns EXIT_FAILURE: the end of a main that could not start. */
