@@ -612,6 +612,15 @@ void hub_unsubscribe(struct hub *h, int sub)
 	h->subs[sub] = (struct hub_sub){ 0 };
 }
 
+bool hub_has_room(struct hub *h)
+{
+	if (!hub_usable(h))
+		return false;
+	if (natsConnection_Buffered(h->nc) > HUB_BUFFERED_MAX)
+		h->congested = true;
+	return !h->congested;
+}
+
 int hub_publish(struct hub *h, const char *subject, const char *reply, const void *data, size_t n)
 {
 	natsStatus s;
@@ -620,10 +629,8 @@ int hub_publish(struct hub *h, const char *subject, const char *reply, const voi
 		return -EMSGSIZE;
 	if (!hub_usable(h))
 		return -ENOTCONN;
-	if (h->congested || natsConnection_Buffered(h->nc) > HUB_BUFFERED_MAX) {
-		h->congested = true;
+	if (!hub_has_room(h))
 		return -EAGAIN;
-	}
 	s = reply ? natsConnection_PublishRequest(h->nc, subject, reply, data, (int)n)
 	          : natsConnection_Publish(h->nc, subject, data, (int)n);
 	return s == NATS_OK ? 0 : s == NATS_MAX_PAYLOAD ? -EMSGSIZE : -ENOTCONN;

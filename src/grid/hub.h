@@ -65,6 +65,9 @@ void hub_unsubscribe(struct hub *h, int sub);
 /* REPLY may be NULL. 0, -EAGAIN (too much waits: writable() follows), -ENOTCONN, -EMSGSIZE. */
 MUST_CHECK int hub_publish(struct hub *h, const char *subject, const char *reply, const void *data, size_t n);
 
+/* Would hub_publish() take a message? When not because too much waits, writable() follows. */
+bool hub_has_room(struct hub *h);
+
 /* FN is called exactly once, later, unless this returns -EAGAIN (too many or too much), -ENOTCONN or -EMSGSIZE. */
 MUST_CHECK int hub_request(struct hub *h, const char *subject, struct str data, uint64_t timeout_ms, hub_reply_fn *fn,
                            void *userdata);

@@ -297,6 +297,13 @@ void mux_reset(struct mux_stream *s)
 	ring_drop(&s->out, s->out.len);
 }
 
+void mux_cut(struct mux_stream *s)
+{
+	s->eof_asked = s->eof_sent = s->eof_got = true;
+	s->owe_open = s->owe_reset = false;
+	ring_drop(&s->out, s->out.len);
+}
+
 bool mux_stream_done(const struct mux_stream *s)
 {
 	return s->eof_sent && s->eof_got && !s->in.len;

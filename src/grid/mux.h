@@ -68,5 +68,6 @@ size_t mux_write(struct mux_stream *s, const void *p, size_t n); /* how much was
 void mux_drop(struct mux_stream *s, size_t n);                   /* N bytes were read from s->in */
 void mux_eof(struct mux_stream *s);                              /* we write no more */
 void mux_reset(struct mux_stream *s);                            /* both directions end now, what waits is lost */
+void mux_cut(struct mux_stream *s);                              /* the other side is gone: what came can still be read */
 bool mux_stream_done(const struct mux_stream *s);                /* both directions have ended and all was read */
 void mux_forget(struct mux_stream *s);                           /* makes the place free; done streams only */
