@@ -533,7 +533,7 @@ int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callb
 	key_pub_format(account_text, &account);
 	r = key_new(KEY_USER, &h->key);
 	if (!r)
-		r = jwt_user(&signer, account_text, &h->key.pub, &h->jwt);
+		r = jwt_user(&signer, account_text, &h->key.pub, false, &h->jwt);
 	if (r)
 		return err_set(e, r, "make a key for the hub: %s", strerror(-r));
 	key_pub_format(h->key_text, &h->key.pub);

@@ -349,7 +349,7 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 	if (!r)
 		r = key_new(KEY_USER, &a.user);
 	if (!r)
-		r = jwt_user(&k.key[STORE], key_text(&k, STORE, store), &a.user.pub, &a.jwt);
+		r = jwt_user(&k.key[STORE], key_text(&k, STORE, store), &a.user.pub, true, &a.jwt);
 	if (r)
 		return err_wrap(e, r, "set up the hub's directory");
 	s = nats_Open(-1);

@@ -37,7 +37,7 @@ int jwt_sign(const struct key *issuer, struct str claims, struct buf *ret)
 	return token.failed ? -ENOBUFS : buf_check(ret);
 }
 
-int jwt_user(const struct key *issuer, const char *account, const struct key_pub *user, struct buf *ret)
+int jwt_user(const struct key *issuer, const char *account, const struct key_pub *user, bool free, struct buf *ret)
 {
 	AUTO_BUF struct buf claims = { 0 };
 	char iss[KEY_TEXT_SIZE], sub[KEY_TEXT_SIZE];
@@ -46,7 +46,7 @@ int jwt_user(const struct key *issuer, const char *account, const struct key_pub
 	key_pub_format(sub, user);
 	buf_addf(&claims,
 	         "{\"iat\":%lld,\"iss\":\"%s\",\"name\":\"zos\",\"sub\":\"%s\",\"nats\":{\"issuer_account\":\"%s\","
-	         "\"pub\":{},\"sub\":{},\"type\":\"user\",\"version\":2}}",
-	         (long long)time(NULL), iss, sub, account);
+	         "\"pub\":{},\"sub\":{},%s\"type\":\"user\",\"version\":2}}",
+	         (long long)time(NULL), iss, sub, account, free ? "\"subs\":-1,\"data\":-1,\"payload\":-1," : "");
 	return claims.failed ? -ENOBUFS : jwt_sign(issuer, buf_str(&claims), ret);
 }
