@@ -20,9 +20,11 @@ image: build   ## make the image in build/image
 run: setup     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
 	@tools/demo $(if $(ONCE),--once)
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan
-	@tools/layers && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet $(T)
+	@tools/layers && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
+net: $(debug)/build.ninja ## tests with real servers and processes (T=NAME picks one)
+	@$(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite net $(T)
 clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image run check clean clean-all
+.PHONY: help setup build image run check net clean clean-all

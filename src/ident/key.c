@@ -15,6 +15,7 @@ static const struct {
 } roles[] = {
 	{ KEY_FARM, 0 << 3 },
 	{ KEY_NODE, 13 << 3 },
+	{ KEY_OPERATOR, 14 << 3 },
 	{ KEY_USER, 20 << 3 },
 };
 

@@ -10,7 +10,7 @@
 
 typedef struct evp_pkey_st EVP_PKEY;
 
-enum key_role { KEY_FARM = 'A', KEY_NODE = 'N', KEY_USER = 'U' };
+enum key_role { KEY_FARM = 'A', KEY_NODE = 'N', KEY_USER = 'U', KEY_OPERATOR = 'O' }; /* O: a hub's root */
 enum {
 	KEY_TEXT_LEN = 56,
 	KEY_TEXT_SIZE = KEY_TEXT_LEN + 1,

@@ -1,0 +1,30 @@
+/* What makes a nats-server a hub: keys, configuration, the directory's bucket. For the `zos` command; these calls block.
+ *
+ * Two accounts. `grid` has the participants and no storage: anybody may join it with the public signing key, under their own
+ * subjects only. `store` has the bucket; it lends the grid three services (put one's own record, get one, list the keys) and
+ * nothing else, so no message of a participant can reach the storage interface, whatever its reply subject says.
+ * All secrets stay in the hub's directory. The same directory's configuration serves every server of a cluster. */
+#pragma once
+#include "base/err.h"
+#include "grid/hub.h"
+
+enum {
+	HUBD_RECORD_MAX = 8192,   /* bytes of one directory record */
+	HUBD_CONNECTIONS_DEFAULT = 20000,
+};
+
+struct hubd_options {
+	const char *dir;          /* existing, private; keys, configuration and store lie in it */
+	const char *listen;       /* NULL = 127.0.0.1 */
+	const char *advertise;    /* host name that clients use; NULL = listen */
+	uint16_t port;            /* 0 = 4222 */
+	const char *tls_cert, *tls_key; /* PEM files; both or none */
+	uint64_t record_ttl_s;    /* a record that nobody renews disappears; 0 = 3600 */
+	unsigned max_connections; /* 0 = HUBD_CONNECTIONS_DEFAULT */
+};
+
+/* Makes the keys on the first call and reads them later; writes DIR/nats.conf. RET is what clients need. */
+MUST_CHECK int hubd_prepare(const struct hubd_options *o, struct hub_addr *ret, struct err *e);
+
+/* The server runs (nats-server -c DIR/nats.conf): waits up to TIMEOUT_MS for it, creates or corrects the bucket. */
+MUST_CHECK int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct err *e);

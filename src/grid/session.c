@@ -1,0 +1,798 @@
+/* From a descriptor to the hub and back:
+ *
+ *   fd <-> mux (streams, credit) <-> TLS <-> link (nothing lost) <-> hub (messages)
+ *
+ * Every event (message, descriptor, timer) only marks its session; session_run() then moves bytes in both directions until
+ * nothing moves. So no callback runs inside another, and each layer's bound is what stops the one above it. */
+#include "grid/session.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "grid/link.h"
+#include "grid/mux.h"
+#include "ident/tls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum { SCRATCH = 64 << 10, TLS_WAITING_MAX = 64 << 10, HOLD_MS = 100 };
+
+/* One stream's descriptor. Edge-triggered: the flags say what the descriptor would take or give, until it says EAGAIN. */
+struct pump {
+	struct session *session;
+	sd_event_source *io;
+	uint32_t id;
+	int fd;
+	bool used, readable, writable, is_socket, may_read, may_write, shut;
+};
+
+enum phase {
+	PHASE_SHAKING, /* link and TLS are getting up */
+	PHASE_OPEN,
+	PHASE_ENDING,  /* the other side has finished: what came still goes to the descriptors */
+	PHASE_LEAVING, /* we have finished: what waits still goes out */
+	PHASE_OVER,
+};
+
+struct session {
+	struct grid *grid;
+	struct session_callbacks cb;
+	enum phase phase;
+	struct link link;
+	struct tls *tls;
+	struct tls_ctx *own_ctx; /* a dialler's */
+	struct mux mux;
+	struct pump pumps[MUX_STREAMS_MAX];
+	sd_event_source *defer, *timer;
+	uint8_t peer[32];
+	char to[HUB_SUBJECT_MAX], from[HUB_SUBJECT_MAX]; /* subjects */
+	int sub;
+	uint64_t deadline_ms; /* of this phase; 0 = none */
+	uint32_t seen_stream; /* the other side's streams up to this were announced */
+	bool is_dialer, is_silent /* the owner does not want to hear */, tls_finished;
+	struct err why;
+};
+
+struct grid {
+	sd_event *event;
+	struct hub *hub;
+	struct hub_callbacks cb;
+	struct session *sessions[GRID_SESSIONS_MAX];
+	struct tls_ctx *ctx;
+	grid_accept_fn *accept;
+	void *accept_userdata;
+	uint8_t scratch[SCRATCH];
+};
+
+static void session_wake(struct session *s)
+{
+	sd_event_source_set_enabled(s->defer, SD_EVENT_ONESHOT);
+}
+
+/* Descriptors. */
+
+static void pump_close(struct pump *p)
+{
+	p->io = sd_event_source_disable_unref(p->io);
+	fd_close(&p->fd);
+	p->used = false;
+}
+
+static struct pump *pump_find(struct session *s, uint32_t id)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->pumps[i].used && s->pumps[i].id == id)
+			return &s->pumps[i];
+	return NULL;
+}
+
+static int on_pump(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct pump *p = userdata;
+
+	(void)source;
+	(void)fd;
+	p->readable |= revents & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP);
+	p->writable |= revents & (EPOLLOUT | EPOLLHUP | EPOLLERR);
+	session_wake(p->session);
+	return 0;
+}
+
+/* True when something moved. */
+static bool pump_in(struct pump *p, struct mux_stream *m)
+{
+	bool moved = false;
+
+	while (p->readable && !m->eof_asked && ring_room(&m->out)) {
+		uint8_t *scratch = p->session->grid->scratch;
+		size_t room = ring_room(&m->out);
+		ssize_t n = p->may_read ? read(p->fd, scratch, room < SCRATCH ? room : SCRATCH) : 0;
+
+		if (n < 0 && errno == EAGAIN)
+			p->readable = false;
+		else if (n > 0)
+			mux_write(m, scratch, (size_t)n);
+		else if (n == 0)
+			mux_eof(m);
+		else
+			mux_reset(m);
+		moved |= p->readable;
+	}
+	return moved;
+}
+
+static ssize_t pump_put(struct pump *p, const void *at, size_t n)
+{
+	if (!p->may_write)
+		return (ssize_t)n;
+	return p->is_socket ? send(p->fd, at, n, MSG_NOSIGNAL) : write(p->fd, at, n);
+}
+
+static bool pump_out(struct pump *p, struct mux_stream *m)
+{
+	bool moved = false;
+
+	while (p->writable && m->in.len) {
+		const void *at;
+		size_t front = ring_front(&m->in, &at);
+		ssize_t n = pump_put(p, at, front);
+
+		if (n < 0 && errno == EAGAIN)
+			p->writable = false;
+		else if (n < 0)
+			mux_reset(m);
+		else
+			mux_drop(m, (size_t)n);
+		moved |= p->writable;
+	}
+	if (m->eof_got && !m->in.len && !p->shut) {
+		p->shut = true;
+		if (p->is_socket)
+			shutdown(p->fd, SHUT_WR);
+	}
+	return moved;
+}
+
+static bool pump_all(struct session *s)
+{
+	bool moved = false;
+
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
+		struct mux_stream *m = &s->mux.streams[i];
+		struct pump *p = m->used ? pump_find(s, m->id) : NULL;
+
+		if (p) {
+			moved |= pump_out(p, m);
+			moved |= pump_in(p, m);
+		}
+		if (!m->used || !mux_stream_done(m))
+			continue;
+		if (p)
+			pump_close(p);
+		if (!m->owe_reset && !m->owe_open)
+			mux_forget(m);
+	}
+	return moved;
+}
+
+static int pump_start(struct session *s, struct pump *p, uint32_t id, int fd, struct err *e)
+{
+	int flags = fcntl(fd, F_GETFL), type, r;
+	socklen_t len = sizeof(type);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return err_set(e, -errno, "attach a descriptor to stream %u: %m", id);
+	*p = (struct pump){
+		.session = s, .id = id, .fd = fd,
+		.is_socket = !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len),
+		.may_read = (flags & O_ACCMODE) != O_WRONLY, .may_write = (flags & O_ACCMODE) != O_RDONLY,
+	};
+	p->readable = !p->may_read;
+	p->writable = !p->may_write;
+	r = sd_event_add_io(s->grid->event, &p->io, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_pump, p);
+	if (r < 0)
+		return err_set(e, r, "attach a descriptor to stream %u: %s", id, strerror(-r));
+	p->used = true;
+	return 0;
+}
+
+int session_attach(struct session *s, uint32_t id, int fd, struct err *e)
+{
+	AUTO_FD int owned = fd;
+	struct mux_stream *m = mux_find(&s->mux, id);
+	int r;
+
+	if (s->phase != PHASE_OPEN && s->phase != PHASE_ENDING)
+		return err_set(e, -ENOTCONN, "attach to stream %u: the session is not open", id);
+	if (!m)
+		return err_set(e, -ENOENT, "attach to stream %u: there is no such stream in this session", id);
+	if (pump_find(s, id))
+		return err_set(e, -EBUSY, "attach to stream %u: it has a descriptor already", id);
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
+		if (s->pumps[i].used)
+			continue;
+		r = pump_start(s, &s->pumps[i], id, owned, e);
+		if (r)
+			return r;
+		(void)take_fd(owned);
+		mux_attend(m);
+		session_wake(s);
+		return 0;
+	}
+	return err_set(e, -EMFILE, "attach to stream %u: too many streams", id);
+}
+
+int session_open_stream(struct session *s, int fd, uint32_t *ret_id, struct err *e)
+{
+	AUTO_FD int owned = fd;
+	uint32_t id;
+	int r;
+
+	if (s->phase != PHASE_OPEN)
+		return err_set(e, -ENOTCONN, "open a stream: the session is not open");
+	if (mux_open(&s->mux, &id))
+		return err_set(e, -EMFILE, "open a stream: the session has %d streams already", MUX_STREAMS_MAX);
+	r = session_attach(s, id, take_fd(owned), e);
+	if (r)
+		mux_reset(mux_find(&s->mux, id));
+	else
+		*ret_id = id;
+	return r;
+}
+
+/* Phases. */
+
+static void close_pumps(struct session *s)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->pumps[i].used)
+			pump_close(&s->pumps[i]);
+}
+
+static void enter(struct session *s, enum phase phase, uint64_t limit_ms)
+{
+	s->phase = phase;
+	s->deadline_ms = limit_ms ? log_now_ms() + limit_ms : 0;
+	session_wake(s);
+}
+
+static bool move_down(struct session *s);
+static void move_out(struct session *s);
+
+/* The first reason stands. */
+static void session_fail(struct session *s, enum link_end end)
+{
+	if (s->phase == PHASE_OVER)
+		return;
+	while (move_down(s)) /* the alert, so that the other side knows why */
+		move_out(s);
+	link_abort(&s->link, end);
+	move_out(s);
+	close_pumps(s);
+	enter(s, PHASE_OVER, 0);
+}
+
+/* Our side says good-bye; the link lingers until the other side has heard it. */
+static void session_leave(struct session *s)
+{
+	close_pumps(s);
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->mux.streams[i].used)
+			mux_eof(&s->mux.streams[i]);
+	enter(s, PHASE_LEAVING, GRID_LINGER_MS);
+}
+
+void session_close(struct session *s)
+{
+	s->is_silent = true;
+	if (s->phase == PHASE_SHAKING) {
+		err_set(&s->why, -ECANCELED, "closed");
+		session_fail(s, LINK_END_ABORTED);
+	} else if (s->phase != PHASE_OVER) {
+		session_leave(s);
+	}
+}
+
+void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
+{
+	s->cb = *cb;
+}
+
+static unsigned count_peer(const struct session *s)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++) {
+		const struct session *o = s->grid->sessions[i];
+
+		n += o && !o->is_dialer && o->phase == PHASE_OPEN && !memcmp(o->peer, s->peer, sizeof(s->peer));
+	}
+	return n;
+}
+
+static void session_opened(struct session *s)
+{
+	struct grid *g = s->grid;
+
+	tls_peer(s->tls, s->peer);
+	if (s->is_dialer) {
+		enter(s, PHASE_OPEN, 0);
+		if (s->cb.ready)
+			s->cb.ready(s->cb.userdata, s);
+		return;
+	}
+	if (count_peer(s) >= GRID_PEER_MAX) {
+		s->is_silent = true;
+		session_fail(s, LINK_END_REFUSED);
+		return;
+	}
+	enter(s, PHASE_OPEN, 0);
+	if (g->accept(g->accept_userdata, s, s->peer) < 0) {
+		s->is_silent = true;
+		session_fail(s, LINK_END_REFUSED);
+	}
+}
+
+static void handshake(struct session *s)
+{
+	int r = tls_handshake(s->tls, &s->why);
+
+	if (r == 0)
+		session_opened(s);
+	else if (r < 0)
+		session_fail(s, LINK_END_ABORTED);
+}
+
+static void announce_streams(struct session *s)
+{
+	while (s->phase == PHASE_OPEN && s->seen_stream + 2 <= s->mux.next_theirs) {
+		uint32_t id = s->seen_stream;
+
+		s->seen_stream += 2;
+		if (s->cb.stream && mux_find(&s->mux, id))
+			s->cb.stream(s->cb.userdata, s, id);
+	}
+}
+
+/* TLS -> mux. */
+static bool move_up(struct session *s)
+{
+	bool moved = false;
+
+	while (s->phase == PHASE_OPEN || s->phase == PHASE_LEAVING) {
+		size_t n;
+		int r = tls_read(s->tls, s->grid->scratch, SCRATCH, &n, &s->why);
+
+		if (r == TLS_AGAIN)
+			break;
+		if (r == TLS_END) {
+			err_set(&s->why, -ECONNRESET, "the other side has finished");
+			for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+				mux_cut(&s->mux.streams[i]);
+			if (s->phase == PHASE_OPEN)
+				enter(s, PHASE_ENDING, GRID_LINGER_MS);
+			return true;
+		}
+		if (!r)
+			r = mux_input(&s->mux, s->grid->scratch, n, &s->why);
+		if (r) {
+			session_fail(s, LINK_END_ABORTED);
+			return false;
+		}
+		moved = true;
+	}
+	return moved;
+}
+
+static bool move_in(struct session *s)
+{
+	size_t n = link_read(&s->link, s->grid->scratch, SCRATCH);
+
+	if (!n)
+		return false;
+	BUG_ON(tls_feed(s->tls, s->grid->scratch, n)); /* bounded by the link's window */
+	if (s->phase == PHASE_SHAKING)
+		handshake(s);
+	if (s->phase == PHASE_OPEN || s->phase == PHASE_LEAVING)
+		move_up(s);
+	announce_streams(s);
+	return true;
+}
+
+/* mux -> TLS -> link. */
+static bool move_down(struct session *s)
+{
+	uint8_t frame[MUX_FRAME_MAX];
+	bool moved = false;
+	size_t n;
+
+	while ((s->phase == PHASE_OPEN || s->phase == PHASE_ENDING || s->phase == PHASE_LEAVING) && !s->tls_finished &&
+	       tls_pending(s->tls) < TLS_WAITING_MAX && (n = mux_output(&s->mux, frame))) {
+		if (tls_write(s->tls, frame, n, &s->why)) {
+			s->phase = PHASE_OVER;
+			link_abort(&s->link, LINK_END_ABORTED);
+			return false;
+		}
+		moved = true;
+	}
+	while ((n = link_room(&s->link)) && (n = tls_drain(s->tls, s->grid->scratch, n < SCRATCH ? n : SCRATCH))) {
+		link_write(&s->link, s->grid->scratch, n);
+		moved = true;
+	}
+	return moved;
+}
+
+static void move_out(struct session *s)
+{
+	uint8_t frame[FRAME_MAX];
+	size_t n;
+
+	while (hub_has_room(s->grid->hub) && (n = link_output(&s->link, frame, log_now_ms())))
+		if (hub_publish(s->grid->hub, s->to, s->from, frame, n))
+			return;
+}
+
+static bool all_delivered(struct session *s)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->pumps[i].used && mux_find(&s->mux, s->pumps[i].id)->in.len)
+			return false;
+	return true;
+}
+
+static bool any_stream(const struct session *s)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->mux.streams[i].used)
+			return true;
+	return false;
+}
+
+static bool all_sent(const struct session *s)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->mux.streams[i].used && !s->mux.streams[i].eof_sent)
+			return false;
+	return true;
+}
+
+static void next_phase(struct session *s, uint64_t now_ms)
+{
+	bool late = s->deadline_ms && now_ms >= s->deadline_ms;
+
+	if (s->phase == PHASE_SHAKING && late) {
+		s->is_silent |= !s->is_dialer;
+		err_set(&s->why, -ETIMEDOUT, "the other side does not finish the handshake");
+		session_fail(s, LINK_END_ABORTED);
+	}
+	if (s->phase == PHASE_OPEN && !any_stream(s)) {
+		err_set(&s->why, -ESHUTDOWN, "all streams of the session have ended");
+		session_leave(s);
+	}
+	if (s->phase == PHASE_ENDING && (late || all_delivered(s)))
+		session_leave(s);
+	if (s->phase == PHASE_LEAVING && all_sent(s) && !s->tls_finished) {
+		s->tls_finished = true;
+		tls_finish(s->tls);
+		session_wake(s);
+	}
+	if (s->phase == PHASE_LEAVING && s->tls_finished && !tls_pending(s->tls))
+		link_finish(&s->link);
+	if (s->phase == PHASE_LEAVING && late)
+		session_fail(s, LINK_END_ABORTED);
+}
+
+static void notice_link(struct session *s)
+{
+	if (s->link.state != LINK_CLOSED || s->link.in.len || s->phase == PHASE_OVER)
+		return;
+	if (!s->why.code)
+		err_set(&s->why, -ECONNRESET, "%s", link_end_text(s->link.end));
+	close_pumps(s);
+	enter(s, PHASE_OVER, 0);
+}
+
+static void arm_timer(struct session *s, uint64_t now_ms)
+{
+	uint64_t due = link_due_ms(&s->link);
+
+	if (due < now_ms + HOLD_MS && !hub_has_room(s->grid->hub)) /* what is due cannot be sent now */
+		due = now_ms + HOLD_MS;
+	if (s->deadline_ms && s->deadline_ms < due)
+		due = s->deadline_ms;
+	sd_event_source_set_time(s->timer, due == UINT64_MAX ? 0 : due * 1000);
+	sd_event_source_set_enabled(s->timer, due == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static void session_run(struct session *s)
+{
+	uint64_t now = log_now_ms();
+	bool moved = true;
+
+	link_tick(&s->link, now);
+	if (s->phase == PHASE_SHAKING && s->is_dialer && !tls_pending(s->tls) && !s->link.top)
+		handshake(s);
+	for (int round = 0; moved && round < 8; round++) { /* other sessions want their turn too */
+		moved = move_in(s);
+		if (s->phase == PHASE_OPEN || s->phase == PHASE_ENDING)
+			moved |= pump_all(s);
+		moved |= move_down(s);
+		move_out(s);
+	}
+	next_phase(s, now);
+	move_out(s);
+	notice_link(s);
+	if (moved)
+		session_wake(s);
+	arm_timer(s, now);
+}
+
+static void session_free(struct session *s)
+{
+	struct grid *g = s->grid;
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		if (g->sessions[i] == s)
+			g->sessions[i] = NULL;
+	close_pumps(s);
+	hub_unsubscribe(g->hub, s->sub);
+	sd_event_source_disable_unref(s->defer);
+	sd_event_source_disable_unref(s->timer);
+	tls_free(s->tls);
+	tls_ctx_free(s->own_ctx);
+	link_deinit(&s->link);
+	mux_deinit(&s->mux);
+	free(s);
+}
+
+static int on_defer(sd_event_source *source, void *userdata)
+{
+	struct session *s = userdata;
+
+	(void)source;
+	session_run(s);
+	if (s->phase != PHASE_OVER)
+		return 0;
+	if (!s->is_silent && s->cb.closed)
+		s->cb.closed(s->cb.userdata, s, s->why.msg);
+	session_free(s);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	session_wake(userdata);
+	return 0;
+}
+
+static int session_new(struct grid *g, bool is_dialer, uint64_t id, struct session **ret, struct err *e)
+{
+	struct session *s;
+	size_t at = 0;
+	int r;
+
+	while (at < GRID_SESSIONS_MAX && g->sessions[at])
+		at++;
+	if (at == GRID_SESSIONS_MAX)
+		return err_set(e, -EMFILE, "there are %d sessions already", GRID_SESSIONS_MAX);
+	s = calloc(1, sizeof(*s));
+	BUG_ON(!s);
+	*s = (struct session){ .grid = g, .is_dialer = is_dialer, .sub = -1, .seen_stream = is_dialer ? 2 : 1 };
+	link_init(&s->link, is_dialer, id, log_now_ms());
+	mux_init(&s->mux, !is_dialer);
+	g->sessions[at] = s;
+	r = sd_event_add_defer(g->event, &s->defer, on_defer, s);
+	if (r >= 0)
+		r = sd_event_add_time(g->event, &s->timer, CLOCK_MONOTONIC, 0, 5000, on_timer, s);
+	if (r < 0) {
+		session_free(s);
+		return err_set(e, r, "start a session: %s", strerror(-r));
+	}
+	sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+	*ret = s;
+	return 0;
+}
+
+/* Messages. */
+
+static void session_message(struct session *s, const struct frame *f, const void *data)
+{
+	link_input(&s->link, f, (const uint8_t *)data + FRAME_HEAD, log_now_ms());
+	session_wake(s);
+}
+
+static void on_dialer_message(void *userdata, const char *reply, const void *data, size_t n, bool nobody)
+{
+	struct session *s = userdata;
+	struct frame f;
+
+	if (nobody) {
+		link_absent(&s->link, log_now_ms());
+		session_wake(s);
+	} else if (reply && !strcmp(reply, s->to) && !frame_decode(data, n, &f)) {
+		session_message(s, &f, data);
+	}
+}
+
+/* n.<56 letters>.d.<session in hex>: nothing else may make us send something somewhere. */
+static bool reply_ok(const char *reply, uint64_t session)
+{
+	char want[32];
+
+	snprintf(want, sizeof(want), ".d.%016llx", (unsigned long long)session);
+	if (strlen(reply) != 2 + KEY_TEXT_LEN + strlen(want) || strncmp(reply, "n.", 2))
+		return false;
+	return strspn(reply + 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == KEY_TEXT_LEN && !strcmp(reply + 2 + KEY_TEXT_LEN, want);
+}
+
+static void refuse(struct grid *g, const char *to, const struct frame *f, enum link_end end)
+{
+	uint8_t out[FRAME_HEAD];
+
+	if (f->type == FRAME_RESET)
+		return;
+	frame_encode(out, &(struct frame){ .type = FRAME_RESET, .len = end, .session = f->session });
+	(void)!hub_publish(g->hub, to, NULL, out, sizeof(out)); /* lost or not: they ask again */
+}
+
+static unsigned count_half_open(const struct grid *g)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		n += g->sessions[i] && !g->sessions[i]->is_dialer && g->sessions[i]->phase == PHASE_SHAKING;
+	return n;
+}
+
+static struct session *session_accept(struct grid *g, const char *reply, uint64_t id)
+{
+	struct session *s;
+
+	if (count_half_open(g) >= GRID_HALF_OPEN_MAX || session_new(g, false, id, &s, NULL))
+		return NULL;
+	snprintf(s->to, sizeof(s->to), "%s", reply);
+	snprintf(s->from, sizeof(s->from), "n.%s.i", hub_key(g->hub));
+	enter(s, PHASE_SHAKING, GRID_HANDSHAKE_MS);
+	if (tls_new_server(g->ctx, &s->tls, NULL)) {
+		session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void on_inbox(void *userdata, const char *reply, const void *data, size_t n, bool nobody)
+{
+	struct grid *g = userdata;
+	struct session *s = NULL;
+	struct frame f;
+
+	if (nobody || !reply || frame_decode(data, n, &f) || !reply_ok(reply, f.session))
+		return;
+	for (size_t i = 0; i < GRID_SESSIONS_MAX && !s; i++)
+		if (g->sessions[i] && g->sessions[i]->link.session == f.session && !strcmp(g->sessions[i]->to, reply))
+			s = g->sessions[i];
+	if (!s && f.type != FRAME_OPEN) {
+		refuse(g, reply, &f, LINK_END_UNKNOWN);
+		return;
+	}
+	if (!s)
+		s = session_accept(g, reply, f.session);
+	if (s)
+		session_message(s, &f, data);
+	else
+		refuse(g, reply, &f, LINK_END_REFUSED);
+}
+
+/* The grid. */
+
+static void on_state(void *userdata, bool is_up, const char *why)
+{
+	struct grid *g = userdata;
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		if (g->sessions[i] && is_up) {
+			link_kick(&g->sessions[i]->link, log_now_ms());
+			session_wake(g->sessions[i]);
+		}
+	if (g->cb.state)
+		g->cb.state(g->cb.userdata, is_up, why);
+}
+
+static void on_writable(void *userdata)
+{
+	struct grid *g = userdata;
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		if (g->sessions[i])
+			session_wake(g->sessions[i]);
+}
+
+int grid_new(sd_event *event, const struct hub_options *o, const struct hub_callbacks *cb, struct grid **ret, struct err *e)
+{
+	struct grid *g = calloc(1, sizeof(*g));
+	int r;
+
+	BUG_ON(!g);
+	g->event = sd_event_ref(event);
+	g->cb = *cb;
+	r = hub_new(event, o, &(struct hub_callbacks){ on_state, on_writable, g }, &g->hub, e);
+	if (r)
+		grid_free(g);
+	else
+		*ret = g;
+	return r;
+}
+
+void grid_free(struct grid *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		if (g->sessions[i]) {
+			link_abort(&g->sessions[i]->link, LINK_END_ABORTED);
+			move_out(g->sessions[i]);
+			session_free(g->sessions[i]);
+		}
+	hub_free(g->hub);
+	tls_ctx_free(g->ctx);
+	sd_event_unref(g->event);
+	free(g);
+}
+
+struct hub *grid_hub(struct grid *g)
+{
+	return g->hub;
+}
+
+int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void *userdata, struct err *e)
+{
+	char inbox[HUB_SUBJECT_MAX];
+	int r;
+
+	if (g->ctx)
+		return err_set(e, -EALREADY, "this process listens already");
+	r = tls_ctx_new(own, &g->ctx, e);
+	if (r)
+		return r;
+	g->accept = fn;
+	g->accept_userdata = userdata;
+	snprintf(inbox, sizeof(inbox), "n.%s.i", hub_key(g->hub));
+	r = hub_subscribe(g->hub, inbox, on_inbox, g);
+	return r < 0 ? err_set(e, r, "listen on the hub: too many subscriptions") : 0;
+}
+
+int session_dial(struct grid *g, const char *peer_hub_key, const struct key *own, const uint8_t expected[static 32],
+                 const struct session_callbacks *cb, struct session **ret, struct err *e)
+{
+	struct session *s;
+	struct key_pub peer;
+	uint64_t id = random_u64() | 1;
+	int r;
+
+	if (key_pub_parse(str_c(peer_hub_key), &peer))
+		return err_set(e, -EINVAL, "'%.60s' is no address on a hub", peer_hub_key);
+	r = session_new(g, true, id, &s, e);
+	if (r)
+		return r;
+	s->cb = *cb;
+	snprintf(s->to, sizeof(s->to), "n.%s.i", peer_hub_key);
+	snprintf(s->from, sizeof(s->from), "n.%s.d.%016llx", hub_key(g->hub), (unsigned long long)id);
+	r = tls_ctx_new(own, &s->own_ctx, e);
+	if (!r)
+		r = tls_new_client(s->own_ctx, expected, &s->tls, e);
+	if (!r) {
+		s->sub = hub_subscribe(g->hub, s->from, on_dialer_message, s);
+		r = s->sub < 0 ? err_set(e, s->sub, "open a session: too many subscriptions") : 0;
+	}
+	if (r) {
+		session_free(s);
+		return r;
+	}
+	enter(s, PHASE_SHAKING, LINK_DEAD_MS + GRID_HANDSHAKE_MS);
+	*ret = s;
+	return 0;
+}

@@ -1,0 +1,778 @@
+/* The grid against a real nats-server: `grid_net CASE`. A node and a client, each a process of its own, a hub that is killed
+ * and started again under them, and what the hub must refuse beside what it must allow. */
+#include "base/file.h"
+#include "base/log.h"
+#include "grid/directory.h"
+#include "grid/hubd.h"
+#include "grid/session.h"
+#include "test/t.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <nats/nats.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { N_STREAMS = 4, STREAM_BYTES = 16 << 20, DEADLINE_S = 60 };
+
+/* The hub under test. */
+
+static struct {
+	char dir[64];
+	struct hubd_options options;
+	struct hub_addr addr;
+	pid_t pid;
+} hub;
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(a);
+	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	T_NEED(!bind(fd, (void *)&a, n) && !getsockname(fd, (void *)&a, &n), "a free port");
+	return ntohs(a.sin_port);
+}
+
+/* In a process of its own: libnats has threads, and a process that was forked off with them is a broken one. */
+static void bucket_create(void)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (!pid) {
+		struct err e = { 0 };
+		int r = hubd_create_bucket(&hub.options, 10000, &e);
+
+		if (r)
+			fprintf(stderr, "%s\n", e.msg);
+		_exit(r ? 1 : 0);
+	}
+	T_NEED(waitpid(pid, &status, 0) == pid && !status, "the bucket could not be made");
+}
+
+static void hub_start(void)
+{
+	char conf[96], log[96];
+
+	snprintf(conf, sizeof(conf), "%s/nats.conf", hub.dir);
+	snprintf(log, sizeof(log), "%s/log", hub.dir);
+	hub.pid = fork();
+	T_NEED(hub.pid >= 0, "fork");
+	if (!hub.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execlp("nats-server", "nats-server", "-c", conf, "-l", log, NULL);
+		_exit(127);
+	}
+	bucket_create();
+}
+
+static void hub_kill(void)
+{
+	kill(hub.pid, SIGKILL);
+	waitpid(hub.pid, NULL, 0);
+}
+
+static void hub_make(void)
+{
+	struct err e = { 0 };
+
+	snprintf(hub.dir, sizeof(hub.dir), "/tmp/grid-net-XXXXXX");
+	T_NEED(mkdtemp(hub.dir), "mkdtemp");
+	hub.options = (struct hubd_options){ .dir = hub.dir, .port = free_port() };
+	T_NEED(!hubd_prepare(&hub.options, &hub.addr, &e), "%s", e.msg);
+	hub_start();
+}
+
+static void hub_remove(void)
+{
+	struct err e = { 0 };
+
+	hub_kill();
+	T_CHECK(!tree_remove(AT_FDCWD, hub.dir, &e), "%s", e.msg);
+}
+
+/* One process' loop. */
+
+struct side {
+	sd_event *event;
+	struct grid *grid;
+	bool up, open, over, refused;
+	unsigned ups;
+	char why[ERR_MSG_MAX];
+	struct session *session;
+	uint32_t last_stream;
+};
+
+static void on_state(void *userdata, bool is_up, const char *why)
+{
+	struct side *s = userdata;
+
+	s->up = is_up;
+	s->ups += is_up;
+	if (!is_up && getenv("GRID_NET_VERBOSE"))
+		fprintf(stderr, "hub down: %s\n", why);
+}
+
+static void on_ready(void *userdata, struct session *session)
+{
+	struct side *s = userdata;
+
+	(void)session;
+	s->open = true;
+}
+
+static void on_closed(void *userdata, struct session *session, const char *why)
+{
+	struct side *s = userdata;
+
+	(void)session;
+	s->over = true;
+	s->session = NULL;
+	snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+static void on_stream(void *userdata, struct session *session, uint32_t id)
+{
+	struct side *s = userdata;
+
+	(void)session;
+	s->last_stream = id;
+}
+
+static struct session_callbacks callbacks(struct side *s)
+{
+	return (struct session_callbacks){ on_ready, on_stream, on_closed, s };
+}
+
+static void side_init(struct side *s)
+{
+	struct hub_options o = { .addr = hub.addr, .reconnect_ms = 100 };
+	struct err e = { 0 };
+
+	*s = (struct side){ 0 };
+	T_NEED(sd_event_new(&s->event) >= 0, "event");
+	T_NEED(!grid_new(s->event, &o, &(struct hub_callbacks){ on_state, NULL, s }, &s->grid, &e), "%s", e.msg);
+}
+
+static void side_deinit(struct side *s)
+{
+	grid_free(s->grid);
+	sd_event_unref(s->event);
+}
+
+#define UNTIL(s, cond)                                                                                  \
+	({                                                                                              \
+		uint64_t end_ = log_now_ms() + DEADLINE_S * 1000;                                       \
+		while (!(cond) && log_now_ms() < end_)                                                  \
+			T_NEED(sd_event_run((s)->event, 100000) >= 0, "loop");                           \
+		T_NEED(cond, "%s after %d s (%s)", #cond, DEADLINE_S, (s)->why);                         \
+	})
+
+static void run_for(struct side *s, uint64_t ms)
+{
+	for (uint64_t end = log_now_ms() + ms; log_now_ms() < end;)
+		sd_event_run(s->event, 5000);
+}
+
+/* A node: whatever arrives on a stream goes back, encrypted with nothing but a changed bit. */
+
+struct echo {
+	struct side side;
+	struct key key;
+};
+
+static void echo_thread(int fd)
+{
+	static uint8_t bytes[65536];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			bytes[i] ^= 0x5a;
+		for (ssize_t at = 0, w; at < n; at += w)
+			if ((w = write(fd, bytes + at, (size_t)(n - at))) < 0)
+				_exit(1);
+	}
+	_exit(n < 0);
+}
+
+/* The other end of the returned descriptor is in a process that sends everything back. */
+static int echo_new(void)
+{
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 3; fd < 256; fd++)
+			if (fd != pair[1])
+				close(fd);
+		echo_thread(pair[1]);
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+static int on_accept(void *userdata, struct session *session, const uint8_t peer[static 32])
+{
+	struct side *s = userdata;
+	struct session_callbacks cb = callbacks(s);
+	struct err e = { 0 };
+	uint32_t id;
+
+	(void)peer;
+	if (s->refused)
+		return -EACCES;
+	session_set_callbacks(session, &cb);
+	T_NEED(!session_attach(session, 0, echo_new(), &e), "%s", e.msg);
+	for (int i = 1; i < N_STREAMS; i++)
+		T_NEED(!session_open_stream(session, echo_new(), &id, &e) && id == 2u * (unsigned)i, "stream %u: %s", id, e.msg);
+	return 0;
+}
+
+struct node {
+	pid_t pid;
+	char hub_key[KEY_TEXT_SIZE];
+	uint8_t key[32];
+};
+
+static void node_run(int report, bool refuse)
+{
+	struct side s;
+	struct node n = { .pid = getpid() };
+	struct key key = KEY_NONE;
+	struct err e = { 0 };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGCHLD, SIG_IGN);
+	side_init(&s);
+	s.refused = refuse;
+	T_NEED(!key_new(KEY_NODE, &key) && !grid_listen(s.grid, &key, on_accept, &s, &e), "%s", e.msg);
+	UNTIL(&s, s.up);
+	run_for(&s, 50); /* the subscription has reached the hub */
+	memcpy(n.key, key.pub.bytes, 32);
+	snprintf(n.hub_key, sizeof(n.hub_key), "%s", hub_key(grid_hub(s.grid)));
+	T_NEED(write(report, &n, sizeof(n)) == sizeof(n), "report");
+	sd_event_loop(s.event);
+	_exit(0);
+}
+
+static struct node node_new(bool refuse)
+{
+	struct node n;
+	int pipe_fd[2];
+
+	T_NEED(!pipe(pipe_fd), "pipe");
+	if (!fork())
+		node_run(pipe_fd[1], refuse);
+	T_NEED(read(pipe_fd[0], &n, sizeof(n)) == sizeof(n), "the node did not start");
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	return n;
+}
+
+static void node_kill(const struct node *n)
+{
+	kill(n->pid, SIGKILL);
+	waitpid(n->pid, NULL, 0);
+}
+
+/* A client's streams: written and checked by a child each, so that the loop only carries. */
+
+static uint8_t byte_at(int stream, size_t at)
+{
+	return (uint8_t)(at * 2654435761u >> 13 ^ (unsigned)stream * 57 ^ at >> 8);
+}
+
+static void writer(int fd, int stream, size_t total)
+{
+	static uint8_t bytes[65536];
+
+	for (size_t at = 0; at < total; at += sizeof(bytes)) {
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = byte_at(stream, at + i);
+		for (size_t done = 0; done < sizeof(bytes);) {
+			ssize_t n = write(fd, bytes + done, sizeof(bytes) - done);
+
+			if (n < 0)
+				_exit(2);
+			done += (size_t)n;
+		}
+	}
+	shutdown(fd, SHUT_WR);
+	_exit(0);
+}
+
+static void reader(int fd, int stream, size_t total)
+{
+	static uint8_t bytes[65536];
+	size_t at = 0;
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		for (ssize_t i = 0; i < n; i++, at++)
+			if (bytes[i] != (byte_at(stream, at) ^ 0x5a))
+				_exit(3);
+	_exit(n < 0 ? 4 : at == total ? 0 : 5);
+}
+
+static int traffic_new(int stream, size_t total, pid_t pid[2])
+{
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (pid[i])
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 3; fd < 256; fd++)
+			if (fd != pair[1])
+				close(fd);
+		if (i)
+			reader(pair[1], stream, total);
+		writer(pair[1], stream, total);
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+static struct session *dial(struct side *s, const struct node *n, const uint8_t *expected)
+{
+	struct session_callbacks cb = callbacks(s);
+	struct key key = KEY_NONE;
+	struct err e = { 0 };
+
+	T_NEED(!key_new(KEY_USER, &key), "key");
+	s->open = s->over = false;
+	T_NEED(!session_dial(s->grid, n->hub_key, &key, expected ? expected : n->key, &cb, &s->session, &e), "%s", e.msg);
+	return s->session;
+}
+
+static void carry(bool kill_hub, size_t bytes)
+{
+	struct side s;
+	struct node n = node_new(false);
+	pid_t pid[N_STREAMS][2];
+	struct err e = { 0 };
+	uint64_t begin;
+
+	side_init(&s);
+	dial(&s, &n, NULL);
+	UNTIL(&s, s.open || s.over);
+	T_NEED(s.open, "%s", s.why);
+	begin = log_now_ms();
+	for (int i = 0; i < N_STREAMS; i++) {
+		UNTIL(&s, s.over || s.last_stream >= 2u * (unsigned)i);
+		T_NEED(!session_attach(s.session, 2u * (unsigned)i, traffic_new(i, bytes, pid[i]), &e), "%s", e.msg);
+	}
+	if (kill_hub) {
+		unsigned ups = s.ups;
+		uint64_t killed;
+
+		run_for(&s, 60);
+		T_CHECK(!s.over, "everything was sent before the hub could be killed");
+		hub_kill();
+		UNTIL(&s, !s.up);
+		run_for(&s, 500);
+		hub_start();
+		killed = log_now_ms();
+		UNTIL(&s, s.ups > ups);
+		fprintf(stderr, "# back on the hub %llu ms after it was ready\n", (unsigned long long)(log_now_ms() - killed));
+	}
+	UNTIL(&s, s.over); /* all streams have ended, so the session does */
+	T_CHECK(!strcmp(s.why, "all streams of the session have ended") || !strcmp(s.why, "the other side has finished"), "%s", s.why);
+	fprintf(stderr, "# %zu MiB there and back in %llu ms: %.0f MB/s each way\n", bytes * N_STREAMS >> 20,
+	        (unsigned long long)(log_now_ms() - begin),
+	        (double)bytes * N_STREAMS / 1000.0 / (double)(log_now_ms() - begin));
+	for (int i = 0; i < N_STREAMS; i++)
+		for (int k = 0; k < 2; k++) {
+			int status = -1;
+
+			T_CHECK(waitpid(pid[i][k], &status, 0) == pid[i][k] && !status, "stream %d %s: status %x", i,
+			        k ? "reader" : "writer", status);
+		}
+	side_deinit(&s);
+	node_kill(&n);
+}
+
+static void streams_carry_64_mib_both_ways(void)
+{
+	hub_make();
+	carry(false, STREAM_BYTES);
+	hub_remove();
+}
+
+static void a_killed_hub_loses_no_byte(void)
+{
+	hub_make();
+	carry(true, STREAM_BYTES);
+	hub_remove();
+}
+
+static void who_is_not_expected_is_refused(void)
+{
+	struct side s;
+	struct key other = KEY_NONE;
+	struct node nobody = { 0 };
+
+	hub_make();
+	struct node n = node_new(false), strict = node_new(true);
+
+	side_init(&s);
+	UNTIL(&s, s.up);
+	T_NEED(!key_new(KEY_NODE, &other), "key");
+	dial(&s, &n, other.pub.bytes);
+	UNTIL(&s, s.open || s.over);
+	T_CHECK(s.over && strstr(s.why, "another key"), "a wrong node key: %s", s.why);
+
+	dial(&s, &strict, NULL);
+	UNTIL(&s, s.over);
+	T_CHECK(strstr(s.why, "takes no more"), "a refusing node: %s", s.why);
+
+	T_NEED(!key_new(KEY_USER, &other), "key");
+	key_pub_format(nobody.hub_key, &other.pub);
+	dial(&s, &nobody, n.key);
+	uint64_t begin = log_now_ms();
+	UNTIL(&s, s.over);
+	T_CHECK(strstr(s.why, "nobody with that address"), "an absent node: %s", s.why);
+	T_CHECK(log_now_ms() - begin < 9000, "it took %llu ms", (unsigned long long)(log_now_ms() - begin));
+
+	dial(&s, &n, NULL);
+	UNTIL(&s, s.open || s.over);
+	T_CHECK(s.open, "the right key: %s", s.why);
+	node_kill(&n); /* no good-bye: after half a minute the session notices */
+	node_kill(&strict);
+	side_deinit(&s);
+	hub_remove();
+}
+
+static void handshakes_are_quick(void)
+{
+	enum { ROUNDS = 200 };
+	struct side s;
+
+	hub_make();
+	struct node n = node_new(false);
+	side_init(&s);
+	UNTIL(&s, s.up);
+	uint64_t begin = log_now_ms();
+	for (int i = 0; i < ROUNDS; i++) {
+		dial(&s, &n, NULL);
+		UNTIL(&s, s.open || s.over);
+		T_NEED(s.open, "round %d: %s", i, s.why);
+		session_close(s.session);
+		run_for(&s, 1);
+	}
+	fprintf(stderr, "# %.1f ms a session, opened and closed\n", (double)(log_now_ms() - begin) / ROUNDS);
+	side_deinit(&s);
+	node_kill(&n);
+	hub_remove();
+}
+
+/* The directory. */
+
+struct found {
+	int n, r;
+	bool over;
+	char text[64];
+};
+
+static void on_found(void *userdata, int r, const char *key, struct str record)
+{
+	struct found *f = userdata;
+
+	f->r = r;
+	if (key && !r) {
+		f->n++;
+		snprintf(f->text, sizeof(f->text), STR_FMT, STR_ARG(record));
+	}
+}
+
+static void on_list(void *userdata, int r, const char *key, struct str record)
+{
+	on_found(userdata, r, key, record);
+	((struct found *)userdata)->over |= !key;
+}
+
+static void on_one(void *userdata, int r, const char *key, struct str record)
+{
+	on_found(userdata, r, key, record);
+	((struct found *)userdata)->over = true;
+}
+
+static void records_come_back(void)
+{
+	enum { SIDES = 5 };
+	struct side s[SIDES];
+	struct directory_own *own[SIDES];
+	struct directory_query *q;
+	struct found f = { 0 };
+	struct err e = { 0 };
+
+	hub_make();
+	for (int i = 0; i < SIDES; i++) {
+		char text[32];
+		int n = snprintf(text, sizeof(text), "record %d", i);
+
+		side_init(&s[i]);
+		UNTIL(&s[i], s[i].up);
+		T_NEED(!directory_own_new(grid_hub(s[i].grid), s[i].event, &own[i], &e), "%s", e.msg);
+		T_NEED(!directory_own_set(own[i], (struct str){ text, (size_t)n }), "set");
+		UNTIL(&s[i], directory_own_is_there(own[i]));
+	}
+	T_NEED(!directory_get(grid_hub(s[0].grid), hub_key(grid_hub(s[3].grid)), on_one, &f, &q), "get");
+	UNTIL(&s[0], f.over);
+	T_CHECK(!f.r && !strcmp(f.text, "record 3"), "%d '%s'", f.r, f.text);
+
+	f = (struct found){ 0 };
+	T_NEED(!directory_list(grid_hub(s[0].grid), on_list, &f, &q), "list");
+	UNTIL(&s[0], f.over);
+	T_CHECK(!f.r && f.n == SIDES, "%d records, %d", f.n, f.r);
+
+	struct key other = KEY_NONE;
+	char absent[KEY_TEXT_SIZE];
+
+	T_NEED(!key_new(KEY_USER, &other), "key");
+	key_pub_format(absent, &other.pub);
+	f = (struct found){ 0 };
+	T_NEED(!directory_get(grid_hub(s[0].grid), absent, on_one, &f, &q), "get");
+	UNTIL(&s[0], f.over);
+	T_CHECK(f.r == -ENOENT, "an absent record: %d", f.r);
+
+	/* the hub loses its store: the record is put back without anybody asking */
+	char store[96];
+
+	hub_kill();
+	snprintf(store, sizeof(store), "%s/store", hub.dir);
+	T_NEED(!tree_remove(AT_FDCWD, store, &e), "%s", e.msg);
+	UNTIL(&s[0], !s[0].up);
+	hub_start();
+	UNTIL(&s[0], s[0].up);
+	directory_own_kick(own[0]);
+	run_for(&s[0], 300);
+	f = (struct found){ 0 };
+	T_NEED(!directory_get(grid_hub(s[0].grid), hub_key(grid_hub(s[0].grid)), on_one, &f, &q), "get");
+	UNTIL(&s[0], f.over);
+	T_CHECK(!f.r && !strcmp(f.text, "record 0"), "after the loss: %d '%s'", f.r, f.text);
+	for (int i = 0; i < SIDES; i++) {
+		directory_own_free(own[i]);
+		side_deinit(&s[i]);
+	}
+	hub_remove();
+}
+
+/* What the hub allows, seen with the library's plain blocking calls and a key like everybody's. */
+
+#include "grid/jwt.h"
+
+struct plain {
+	struct key key;
+	char text[KEY_TEXT_SIZE];
+	struct buf jwt;
+	natsOptions *options;
+	natsConnection *nc;
+};
+
+static natsStatus give_jwt(char **ret, char **custom, void *userdata)
+{
+	(void)custom;
+	*ret = strdup(((struct plain *)userdata)->jwt.p);
+	return NATS_OK;
+}
+
+static natsStatus give_signature(char **custom, unsigned char **ret, int *n, const char *nonce, void *userdata)
+{
+	(void)custom;
+	*ret = malloc(KEY_SIG_LEN);
+	*n = KEY_SIG_LEN;
+	return key_sign(&((struct plain *)userdata)->key, nonce, strlen(nonce), *ret) ? NATS_ERR : NATS_OK;
+}
+
+static natsStatus plain_connect(struct plain *p, const struct key *signer, const char *account)
+{
+	const char *urls[] = { hub.addr.url };
+
+	*p = (struct plain){ .key = KEY_NONE };
+	T_NEED(!key_new(KEY_USER, &p->key) && !jwt_user(signer, account, &p->key.pub, false, &p->jwt), "token");
+	key_pub_format(p->text, &p->key.pub);
+	T_NEED(natsOptions_Create(&p->options) == NATS_OK && natsOptions_SetServers(p->options, urls, 1) == NATS_OK &&
+	       natsOptions_SetErrorHandler(p->options, NULL, NULL) == NATS_OK &&
+	       natsOptions_SetUserCredentialsCallbacks(p->options, give_jwt, p, give_signature, p) == NATS_OK, "options");
+	return natsConnection_Connect(&p->nc, p->options);
+}
+
+static void plain_close(struct plain *p)
+{
+	natsConnection_Destroy(p->nc);
+	natsOptions_Destroy(p->options);
+	buf_deinit(&p->jwt);
+}
+
+/* Does the answer to a request come, and does it contain WANT? */
+static bool answers(struct plain *p, const char *subject, const char *data, const char *want)
+{
+	char inbox[128];
+	natsSubscription *sub = NULL;
+	natsMsg *m = NULL;
+	bool yes = false;
+
+	snprintf(inbox, sizeof(inbox), "n.%s.r.%llx", p->text, (unsigned long long)random_u64());
+	if (natsConnection_SubscribeSync(&sub, p->nc, inbox) == NATS_OK &&
+	    natsConnection_PublishRequest(p->nc, subject, inbox, data, (int)strlen(data)) == NATS_OK &&
+	    natsSubscription_NextMsg(&m, sub, 400) == NATS_OK)
+		yes = memmem(natsMsg_GetData(m), (size_t)natsMsg_GetDataLength(m), want, strlen(want));
+	natsMsg_Destroy(m);
+	natsSubscription_Destroy(sub);
+	return yes;
+}
+
+/* Does a message published by FROM on SUBJECT reach a subscription of TO's on PATTERN? */
+static bool arrives(struct plain *from, struct plain *to, const char *subject, const char *pattern)
+{
+	natsSubscription *sub = NULL;
+	natsMsg *m = NULL;
+	bool yes;
+
+	if (natsConnection_SubscribeSync(&sub, to->nc, pattern) != NATS_OK)
+		return false;
+	natsConnection_Flush(to->nc);
+	natsConnection_PublishString(from->nc, subject, "knock");
+	natsConnection_Flush(from->nc);
+	yes = natsSubscription_NextMsg(&m, sub, 300) == NATS_OK;
+	natsMsg_Destroy(m);
+	natsSubscription_Destroy(sub);
+	return yes;
+}
+
+static char *subject_of(char ret[static 128], const char *fmt, const struct plain *p) __attribute__((format_arg(2)));
+static char *subject_of(char ret[static 128], const char *fmt, const struct plain *p)
+{
+	const char *at = strchr(fmt, '@');
+
+	snprintf(ret, 128, "%.*s%s%s", (int)(at - fmt), fmt, p->text, at + 1);
+	return ret;
+}
+
+static void permissions_hold_on(struct plain *me, struct plain *other)
+{
+	char mine[128], theirs[128], pattern[128];
+
+	subject_of(mine, "n.@.i", me);
+	subject_of(theirs, "n.@.i", other);
+	T_CHECK(arrives(other, me, mine, mine), "my own inbox");
+	T_CHECK(!arrives(me, me, theirs, theirs), "another's inbox");
+	T_CHECK(!arrives(me, me, theirs, ">"), "everything");
+	T_CHECK(!arrives(me, me, theirs, "n.*.i"), "all inboxes");
+	subject_of(mine, "n.@.r.x", me);
+	subject_of(pattern, "n.@.r.*", me);
+	T_CHECK(!arrives(other, me, mine, pattern), "a forged answer");
+	subject_of(mine, "dir.put.@", me);
+	subject_of(theirs, "dir.put.@", other);
+	T_CHECK(answers(me, mine, "mine", "\"seq\""), "my own record");
+	T_CHECK(!answers(me, theirs, "stolen", "\"seq\""), "another's record");
+	subject_of(theirs, "dir.get.@", me);
+	T_CHECK(answers(other, theirs, "", "mine"), "reading my record");
+	T_CHECK(answers(other, "dir.list", "{\"subjects_filter\":\">\"}", me->text), "listing");
+}
+
+static const struct forbidden {
+	const char *subject, *data;
+} forbidden[] = {
+	{ "$JS.API.STREAM.PURGE.KV_nodes", "" },
+	{ "$JS.API.STREAM.DELETE.KV_nodes", "" },
+	{ "$JS.API.STREAM.CREATE.mine", "{\"name\":\"mine\",\"subjects\":[\"x\"]}" },
+	{ "$JS.API.STREAM.UPDATE.KV_nodes", "{\"name\":\"KV_nodes\"}" },
+	{ "$JS.API.STREAM.MSG.DELETE.KV_nodes", "{\"seq\":1}" },
+	{ "$JS.API.CONSUMER.CREATE.KV_nodes", "{\"stream_name\":\"KV_nodes\",\"config\":{}}" },
+	{ "$JS.API.INFO", "" },
+	{ "$SYS.REQ.SERVER.PING", "" },
+};
+
+/* A participant chooses the reply subject of its requests: the hub's answer must not become an order there. */
+static void answers_are_no_orders(struct plain *me, struct plain *other)
+{
+	static const char *const targets[] = { "$JS.API.STREAM.PURGE.KV_nodes", "$JS.API.STREAM.DELETE.KV_nodes" };
+	char put[128], get[128];
+
+	subject_of(put, "dir.put.@", me);
+	subject_of(get, "dir.get.@", me);
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		natsConnection_PublishRequestString(me->nc, put, targets[i], "{}");
+		natsConnection_PublishRequestString(me->nc, get, targets[i], "");
+		natsConnection_Flush(me->nc);
+	}
+	T_CHECK(answers(other, get, "", "{}"), "the record is gone: an answer became an order");
+}
+
+static bool put_with_rollup(struct plain *me, const char *subject)
+{
+	char inbox[128];
+	natsSubscription *sub = NULL;
+	natsMsg *m = NULL, *answer = NULL;
+	bool taken;
+
+	subject_of(inbox, "n.@.r.rollup", me);
+	natsConnection_SubscribeSync(&sub, me->nc, inbox);
+	natsMsg_Create(&m, subject, inbox, "x", 1);
+	natsMsgHeader_Set(m, "Nats-Rollup", "all");
+	natsConnection_PublishMsg(me->nc, m);
+	taken = natsSubscription_NextMsg(&answer, sub, 1000) != NATS_OK ||
+	        !memmem(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer), "\"error\"", 7);
+	natsMsg_Destroy(m);
+	natsMsg_Destroy(answer);
+	natsSubscription_Destroy(sub);
+	return taken;
+}
+
+static void the_hub_keeps_everybody_in_place(void)
+{
+	struct plain me, other, stranger;
+	struct key signer = KEY_NONE, forger = KEY_NONE;
+	char account[KEY_TEXT_SIZE], subject[128];
+
+	hub_make();
+	snprintf(account, sizeof(account), "%.*s", KEY_TEXT_LEN, hub.addr.key);
+	T_NEED(!key_seed_parse(str_c(hub.addr.key + KEY_TEXT_LEN), &signer), "signer");
+	T_NEED(plain_connect(&me, &signer, account) == NATS_OK && plain_connect(&other, &signer, account) == NATS_OK, "connect");
+	permissions_hold_on(&me, &other);
+	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
+		T_CHECK(!answers(&me, forbidden[i].subject, forbidden[i].data, ""), "%s was answered", forbidden[i].subject);
+	answers_are_no_orders(&me, &other);
+	T_CHECK(!put_with_rollup(&me, subject_of(subject, "dir.put.@", &me)), "one message may not wipe the bucket");
+	T_NEED(!key_new(KEY_FARM, &forger), "key");
+	T_CHECK(plain_connect(&stranger, &forger, account) != NATS_OK, "a token of somebody else's was taken");
+	plain_close(&stranger);
+	plain_close(&me);
+	plain_close(&other);
+	hub_remove();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{ "carry", streams_carry_64_mib_both_ways },
+	{ "killed-hub", a_killed_hub_loses_no_byte },
+	{ "refusals", who_is_not_expected_is_refused },
+	{ "handshakes", handshakes_are_quick },
+	{ "directory", records_come_back },
+	{ "permissions", the_hub_keeps_everybody_in_place },
+};
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	log_init("grid-net", false);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (argc < 2 || !strcmp(argv[1], cases[i].name)) {
+			void (*const a_case)(void) = cases[i].run;
+
+			T_RUN(a_case);
+		}
+	return T_END();
+}
