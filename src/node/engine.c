@@ -71,6 +71,40 @@ static bool is_busy(const struct item *it)
 	return false;
 }
 
+/* The digest that an image's tag stood for when this revision was first brought up: kept, so that a restart, with or without a registry,
+ * runs what ran before. */
+static void resolved_name(const struct work *w, char ret[static STORE_NAME_MAX])
+{
+	snprintf(ret, STORE_NAME_MAX, "resolved/%s", w->id);
+}
+
+static void resolved_load(struct engine *n, struct work *w)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct str rest, revision;
+	char name[STORE_NAME_MAX];
+	uint64_t version;
+
+	resolved_name(w, name);
+	if (store_get(&n->store, name, &version, &text, NULL))
+		return;
+	rest = buf_str(&text);
+	if (str_next(&rest, ' ', &revision) && str_eq(revision, str_c(w->revision)) && rest.p && rest.n < sizeof(w->image.digest))
+		snprintf(w->image.digest, sizeof(w->image.digest), STR_FMT, STR_ARG(rest));
+}
+
+static void resolved_save(struct engine *n, const struct work *w)
+{
+	struct held *h = engine_held(n, &w->owner, w->deployment);
+	char name[STORE_NAME_MAX], text[128];
+	struct err e = { 0 };
+
+	resolved_name(w, name);
+	snprintf(text, sizeof(text), "%s %s", w->revision, w->image.digest);
+	if (store_put(&n->store, name, h ? h->deployment->sequence : 0, str_c(text), &e))
+		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
+}
+
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
 static void item_sync(struct engine *n, struct item *it, const struct workload *w)
 {
@@ -93,6 +127,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	if (k->spec.isolation == ISOLATION_AUTO)
 		k->spec.isolation = n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
 	memcpy(k->revision, revision, sizeof(revision));
+	resolved_load(n, k);
 }
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -161,6 +196,8 @@ static void step_ended(struct engine *n, struct item *it, int r, const struct er
 		}
 		v->steps[s] = v->steps[s] == STEP_APPLYING ? STEP_DONE : STEP_ABSENT;
 		it->error[0] = '\0';
+		if (s == STEP_IMAGE && v->steps[s] == STEP_DONE)
+			resolved_save(n, &it->work);
 		if (s == STEP_MACHINE) {
 			v->attempts = 0;
 			v->changed = v->changed && v->steps[s] == STEP_DONE;

@@ -12,7 +12,7 @@ struct watch_args {
 	const char *inbox, *tls_key;
 };
 static const struct json_field watch_fields[] = {
-	{ "inbox", JSON_TEXT, offsetof(struct watch_args, inbox), .required = true, .min = 1, .max = 64 },
+	{ "inbox", JSON_TEXT, offsetof(struct watch_args, inbox), .required = true, .max = 64 },
 	{ "tls_key", JSON_TEXT, offsetof(struct watch_args, tls_key), .required = true, .min = 64, .max = 64 },
 };
 static const struct json_table watch_table = { watch_fields, ARRAY_LEN(watch_fields), 0, NULL };
@@ -43,13 +43,13 @@ static int line_send(struct line *l)
 	int r;
 
 	l->sequence = sequence > l->sequence ? sequence : l->sequence + 1;
-	if ((r = info_record(l->engine, l->boot_s, l->inbox, l->tls_key, l->sequence, &record, &e)) ||
+	if ((l->inbox[0] && (r = info_record(l->engine, l->boot_s, l->inbox, l->tls_key, l->sequence, &record, &e))) ||
 	    (r = hubs_json(l->engine->farm, &hubs)) < 0) {
 		log_err("sign the node's record: %s", e.msg[0] ? e.msg : strerror(-r));
 		return r;
 	}
 	key_pub_format(node, &l->engine->identity.pub);
-	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_STRING("record", record.p), SD_JSON_BUILD_PAIR_STRING("node", node),
+	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_STRING("record", record.p ? record.p : ""), SD_JSON_BUILD_PAIR_STRING("node", node),
 	                           SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs));
 }
 

@@ -16,6 +16,7 @@ struct line {
 
 MUST_CHECK int line_init(struct line *ret, struct engine *engine, uint64_t boot_s, struct err *e);
 void line_deinit(struct line *l);
-/* The method zos.Line.Watch {inbox, tls_key} -> {record, node, hubs: [{url, key}]} ... */
+/* The method zos.Line.Watch {inbox, tls_key} -> {record, node, hubs: [{url, key}]} ...; inbox and then record are "" for a gridd that does
+ * not know its hub yet. */
 int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters);
 void line_gone(struct line *l, sd_varlink *link);

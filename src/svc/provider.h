@@ -10,7 +10,7 @@ enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128 };
 
 /* What the image step found: all owned, freed by work_results_deinit(). */
 struct image_result {
-	char digest[80];           /* sha256:... of the manifest; "" = not resolved yet */
+	char digest[80];           /* sha256:... of the manifest; "" = not resolved yet. Set before apply(), it is what to get */
 	sd_json_variant *config;   /* the image's config object: Env, Entrypoint, Cmd, WorkingDir, User */
 	sd_json_variant *layers;   /* paths of EROFS files, lowest first */
 };
