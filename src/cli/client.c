@@ -1,0 +1,368 @@
+#include "cli/client.h"
+
+#include "api/call.h"
+#include "base/log.h"
+#include "base/parse.h"
+
+#include <nats/nats.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+
+int client_wait(struct client *c, const bool *flag, uint64_t timeout_ms)
+{
+	uint64_t end = log_now_ms() + timeout_ms;
+
+	while (!*flag) {
+		uint64_t now = log_now_ms();
+		int r;
+
+		if (timeout_ms && now >= end)
+			return -ETIMEDOUT;
+		r = sd_event_run(c->event, timeout_ms ? (end - now) * 1000 : UINT64_MAX);
+		if (r < 0)
+			return r;
+		if (sd_event_get_state(c->event) == SD_EVENT_FINISHED)
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+static void on_hub_state(void *userdata, bool is_up, const char *why)
+{
+	struct client *c = userdata;
+
+	c->hub_up = is_up;
+	if (!is_up)
+		snprintf(c->hub_why, sizeof(c->hub_why), "%s", why);
+}
+
+struct listing {
+	struct client *client;
+	bool ended;
+	int r;
+};
+
+/* Keeps the newest record of each node; what does not verify was never there. */
+static void record_take(struct client *c, struct str text)
+{
+	struct record r;
+
+	if (record_open(text, time(NULL), &r, NULL)) {
+		record_deinit(&r);
+		return;
+	}
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		if (!key_pub_eq(&c->nodes[i].node, &r.node))
+			continue;
+		if (c->nodes[i].sequence >= r.sequence) {
+			record_deinit(&r);
+			return;
+		}
+		record_deinit(&c->nodes[i]);
+		c->nodes[i] = r;
+		return;
+	}
+	if (c->n_nodes == CLIENT_NODES_MAX) {
+		record_deinit(&r);
+		return;
+	}
+	c->nodes[c->n_nodes++] = r;
+}
+
+static void on_record(void *userdata, int r, const char *key, struct str record)
+{
+	struct listing *l = userdata;
+
+	if (key && !r)
+		record_take(l->client, record);
+	if (key)
+		return;
+	l->r = r;
+	l->ended = true;
+}
+
+static void nodes_forget(struct client *c)
+{
+	while (c->n_nodes)
+		record_deinit(&c->nodes[--c->n_nodes]);
+}
+
+int client_refresh(struct client *c, struct err *e)
+{
+	struct listing l = { .client = c };
+	struct directory_query *q;
+	int r;
+
+	nodes_forget(c);
+	r = directory_list(grid_hub(c->grid), on_record, &l, &q);
+	if (!r && (r = client_wait(c, &l.ended, CLIENT_TIMEOUT_MS)))
+		directory_cancel(q);
+	if (!r)
+		r = l.r;
+	return r ? err_set(e, r, "read the hub's directory: %s", strerror(-r)) : 0;
+}
+
+static int hub_open(struct client *c, struct err *e)
+{
+	struct hub_options o = { .addr = c->profile.hub };
+	struct hub_callbacks cb = { .state = on_hub_state, .userdata = c };
+	int r;
+
+	if (!c->profile.hub.url[0])
+		return err_set(e, -ENOENT, "no hub is known: 'zos hub run' starts one, 'zos hub use URL KEY' names one");
+	if ((r = grid_new(c->event, &o, &cb, &c->grid, e)))
+		return r;
+	if (client_wait(c, &c->hub_up, CLIENT_TIMEOUT_MS))
+		return err_set(e, -ETIMEDOUT, "the hub %s does not answer: %s", c->profile.hub.url,
+		               c->hub_why[0] ? c->hub_why : "is it running?");
+	return 0;
+}
+
+int client_open(struct client *ret, char role, struct err *e)
+{
+	struct client *c = ret;
+	int r;
+
+	*c = (struct client)CLIENT_NONE;
+	c->nodes = calloc(CLIENT_NODES_MAX, sizeof(*c->nodes));
+	BUG_ON(!c->nodes);
+	if ((r = profile_open(&c->profile, e)) ||
+	    (r = profile_key(&c->profile, role == KEY_FARM ? "farm.seed" : "user.seed", role, role == KEY_USER, &c->key, e)))
+		return r == -ENOENT && role == KEY_FARM ?
+		               err_set(e, r, "this needs the farm's key, and there is none in %s: 'zos farm init' makes one",
+		                       c->profile.dir) :
+		               r;
+	if ((r = sd_event_new(&c->event)) < 0)
+		return err_set(e, r, "make the event loop: %s", strerror(-r));
+	if ((r = hub_open(c, e)))
+		return r;
+	return client_refresh(c, e);
+}
+
+void client_close(struct client *c)
+{
+	nodes_forget(c);
+	free(c->nodes);
+	if (c->grid) {
+		grid_free(c->grid);
+		nats_CloseAndWait(1000);
+	}
+	sd_event_unref(c->event);
+	key_wipe(&c->key);
+	profile_close(&c->profile);
+	*c = (struct client)CLIENT_NONE;
+}
+
+static bool is_ours(const struct client *c, const struct record *r)
+{
+	return r->approved && c->profile.farm.role && key_pub_eq(&r->farm, &c->profile.farm);
+}
+
+int client_node(struct client *c, const char *which, bool unapproved, const struct record **ret, struct err *e)
+{
+	const struct record *found = NULL;
+	size_t n = 0, strangers = 0;
+
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		const struct record *r = &c->nodes[i];
+		char key[KEY_TEXT_SIZE];
+
+		key_pub_format(key, &r->node);
+		if (which && !str_starts(str_c(key), str_c(which)))
+			continue;
+		if (!unapproved && !is_ours(c, r)) {
+			strangers++;
+			continue;
+		}
+		found = r;
+		n++;
+	}
+	if (n == 1) {
+		*ret = found;
+		return 0;
+	}
+	if (n > 1)
+		return err_set(e, -EEXIST, "%zu nodes fit: say which with --node ('zos node list' shows them)", n);
+	if (strangers)
+		return err_set(e, -EACCES, "%s not approved by your farm: compare the key with the node's screen, then 'zos farm approve N...'",
+		               strangers == 1 ? "the node is" : "the nodes are");
+	return err_set(e, -ENOENT, which ? "no node's key starts with '%s': 'zos node list' shows who is there" :
+	                                   "no node is on this hub%s", which ? which : ": is one running?");
+}
+
+static void on_ready(void *userdata, struct session *s)
+{
+	struct link *l = userdata;
+
+	(void)s;
+	l->ready = true;
+}
+
+static void on_closed(void *userdata, struct session *s, const char *why)
+{
+	struct link *l = userdata;
+
+	(void)s;
+	l->session = NULL;
+	l->closed = l->ready = l->answered = true;
+	snprintf(l->why, sizeof(l->why), "%s", why);
+}
+
+static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct link *l = userdata;
+	sd_json_variant *message = sd_json_variant_by_key(v, "message");
+
+	(void)link;
+	if (!error_id && (flags & SD_VARLINK_REPLY_CONTINUES)) {
+		l->result = l->on_more ? l->on_more(l->more_ctx, v) : 0;
+		l->answered = l->result != 0;
+		return 0;
+	}
+	l->answered = true;
+	l->result = 0;
+	if (error_id && (flags & SD_VARLINK_REPLY_LOCAL))
+		l->result = err_set(&l->error, -EIO, "the session broke%s%s", l->why[0] ? ": " : "", l->why);
+	else if (error_id)
+		l->result = err_set(&l->error, call_error_code(error_id), "%s",
+		                    sd_json_variant_is_string(message) ? sd_json_variant_string(message) : error_id);
+	else
+		l->reply = sd_json_variant_ref(v);
+	return 0;
+}
+
+/* Sends one call with one parameter, an envelope, and waits. */
+static int call(struct link *l, const char *method, const char *parameter, struct str envelope, bool more, uint64_t timeout_ms,
+                struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL, *parameters = NULL;
+	int r = json_parse(envelope, &v, e);
+
+	if (r)
+		return r;
+	if (!l->varlink || l->closed)
+		return err_set(e, -EIO, "the session with the node is closed: %s", l->why);
+	if ((r = sd_json_buildo(&parameters, SD_JSON_BUILD_PAIR_VARIANT(parameter, v))) < 0)
+		return err_set(e, r, "call the node: %s", strerror(-r));
+	l->answered = false;
+	l->error = (struct err){ 0 };
+	json_unrefp(&l->reply);
+	r = more ? sd_varlink_observe(l->varlink, method, parameters) : sd_varlink_invoke(l->varlink, method, parameters);
+	if (r < 0)
+		return err_set(e, r, "call the node: %s", strerror(-r));
+	if ((r = client_wait(l->client, &l->answered, timeout_ms)))
+		return err_set(e, r, "the node did not answer within %llu s", (unsigned long long)timeout_ms / 1000);
+	if (l->closed && !l->result)
+		return err_set(e, -EIO, "the session with the node broke: %s", l->why);
+	if (l->result < 0 && e)
+		*e = l->error;
+	return l->result;
+}
+
+static int login(struct link *l, struct err *e)
+{
+	AUTO_BUF struct buf envelope = { 0 };
+
+	if (login_sign(&l->client->key, &l->node, l->tls.pub.bytes, time(NULL) + 60, &envelope))
+		return err_set(e, -ENOMEM, "sign the login: out of memory");
+	return call(l, CALL_LOGIN, "login", buf_str(&envelope), false, CLIENT_TIMEOUT_MS, e);
+}
+
+static int varlink_open(struct link *l, struct err *e)
+{
+	int fd[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd))
+		return err_set(e, -errno, "make a link: %m");
+	if ((r = session_attach(l->session, 0, fd[0], e))) {
+		close(fd[1]);
+		return r;
+	}
+	if ((r = sd_varlink_connect_fd(&l->varlink, fd[1])) < 0) {
+		close(fd[1]);
+		return err_set(e, r, "make a link: %s", strerror(-r));
+	}
+	sd_varlink_set_userdata(l->varlink, l);
+	if ((r = sd_varlink_bind_reply(l->varlink, on_reply)) < 0 ||
+	    (r = sd_varlink_set_relative_timeout(l->varlink, UINT64_MAX)) < 0 ||
+	    (r = sd_varlink_attach_event(l->varlink, l->client->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
+		return err_set(e, r, "make a link: %s", strerror(-r));
+	return 0;
+}
+
+int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e)
+{
+	struct session_callbacks cb = { .ready = on_ready, .closed = on_closed, .userdata = ret };
+	struct link *l = ret;
+	uint8_t expected[32];
+	int r;
+
+	*l = (struct link){ .client = c, .node = node->node };
+	if (parse_hex(str_c(node->tls_key), expected, sizeof(expected)))
+		return err_set(e, -EBADMSG, "the node's record names no TLS key");
+	if (key_new(KEY_USER, &l->tls))
+		return err_set(e, -ENOMEM, "make a session key: out of memory");
+	if ((r = session_dial(c->grid, node->inbox, &l->tls, expected, &cb, &l->session, e)))
+		return r;
+	if (client_wait(c, &l->ready, CLIENT_TIMEOUT_MS) || l->closed)
+		return err_set(e, -EHOSTUNREACH, "open a session with the node: %s", l->closed ? l->why : "no answer");
+	if ((r = varlink_open(l, e)))
+		return r;
+	return login(l, e);
+}
+
+void link_close(struct link *l)
+{
+	if (l->varlink)
+		sd_varlink_close_unref(l->varlink);
+	if (l->session)
+		session_close(l->session);
+	json_unrefp(&l->reply);
+	key_wipe(&l->tls);
+	l->varlink = NULL;
+	l->session = NULL;
+}
+
+static int order(struct link *l, const char *method, sd_json_variant *arguments, bool more, uint64_t timeout_ms, struct err *e)
+{
+	AUTO_BUF struct buf envelope = { 0 };
+
+	if (order_sign(&l->client->key, &l->node, method, arguments, time(NULL) + 120, &envelope))
+		return err_set(e, -ENOMEM, "sign the order: out of memory");
+	return call(l, "zos.Order.Call", "order", buf_str(&envelope), more, timeout_ms, e);
+}
+
+int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
+{
+	int r = order(l, method, arguments, false, CLIENT_TIMEOUT_MS, e);
+
+	if (!r && ret)
+		*ret = take_ptr(l->reply);
+	return r;
+}
+
+int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms,
+               int (*each)(void *ctx, sd_json_variant *reply), void *ctx, struct err *e)
+{
+	l->on_more = each;
+	l->more_ctx = ctx;
+	return order(l, method, arguments, true, timeout_ms, e);
+}
+
+int link_stream(struct link *l, const char *method, sd_json_variant *arguments, int fd, struct err *e)
+{
+	AUTO_JSON sd_json_variant *reply = NULL;
+	AUTO_FD int held = fd;
+	sd_json_variant *stream;
+	int r = link_call(l, method, arguments, &reply, e);
+
+	if (r)
+		return r;
+	stream = sd_json_variant_by_key(reply, "stream");
+	if (!sd_json_variant_is_unsigned(stream))
+		return err_set(e, -EBADMSG, "the node named no stream");
+	if (!l->session)
+		return err_set(e, -EIO, "the session with the node broke: %s", l->why);
+	return session_attach(l->session, (uint32_t)sd_json_variant_unsigned(stream), take_fd(held), e);
+}

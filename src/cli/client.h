@@ -1,0 +1,64 @@
+/* The client's side of the grid, made synchronous: each call runs the loop until its answer is there or its deadline has passed. */
+#pragma once
+#include "cli/profile.h"
+#include "grid/directory.h"
+#include "grid/session.h"
+
+#include <systemd/sd-event.h>
+#include <systemd/sd-varlink.h>
+
+enum { CLIENT_NODES_MAX = 10000, CLIENT_TIMEOUT_MS = 20000 };
+
+struct client {
+	struct profile profile;
+	struct key key;              /* who orders: the user, or the farm */
+	sd_event *event;
+	struct grid *grid;
+	bool hub_up;
+	char hub_why[200];
+	struct record *nodes;        /* the newest valid record of each */
+	size_t n_nodes;
+};
+#define CLIENT_NONE { .profile = PROFILE_NONE, .key = KEY_NONE }
+#define AUTO_CLIENT CLEANUP(client_close)
+
+/* Opens the profile, the key of ROLE and the hub, and reads the directory. */
+MUST_CHECK int client_open(struct client *ret, char role, struct err *e);
+void client_close(struct client *c);
+MUST_CHECK int client_refresh(struct client *c, struct err *e); /* reads the directory again */
+
+/* The node that WHICH means: its key or the start of it; NULL = the only one. UNAPPROVED: also nodes that the farm has not approved. Borrowed. */
+MUST_CHECK int client_node(struct client *c, const char *which, bool unapproved, const struct record **ret, struct err *e);
+
+/* A session with one node, logged in. */
+struct link {
+	struct client *client;
+	struct session *session;
+	sd_varlink *varlink;
+	struct key tls;
+	struct key_pub node;
+	bool ready, closed;
+	char why[200];
+	/* the call under way */
+	bool answered;
+	int result;
+	struct err error;
+	sd_json_variant *reply;                                       /* owned */
+	int (*on_more)(void *ctx, sd_json_variant *reply);            /* non-zero ends the call with that result */
+	void *more_ctx;
+};
+#define AUTO_LINK CLEANUP(link_close)
+MUST_CHECK int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e);
+void link_close(struct link *l);
+
+/* Signs and sends an order; takes no reference to ARGUMENTS (NULL = none). Returns 0 and an owned reply (RET may be NULL), or the
+ * error that the node or gridd answered with. */
+MUST_CHECK int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e);
+/* Calls EACH for each reply until it returns non-zero (returned) or the link breaks. TIMEOUT_MS 0 = none. */
+MUST_CHECK int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms,
+                          int (*each)(void *ctx, sd_json_variant *reply), void *ctx, struct err *e);
+/* A call whose reply names a stream: FD (taken) carries its bytes. */
+MUST_CHECK int link_stream(struct link *l, const char *method, sd_json_variant *arguments, int fd, struct err *e);
+
+/* Runs the loop until *FLAG or the deadline; TIMEOUT_MS 0 = for ever. 0 or -ETIMEDOUT. */
+MUST_CHECK int client_wait(struct client *c, const bool *flag, uint64_t timeout_ms);

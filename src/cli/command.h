@@ -1,0 +1,43 @@
+/* The commands of `zos`: one table, from which help and completion are printed. */
+#pragma once
+#include "cli/client.h"
+
+#include "base/opt.h"
+
+struct cli {
+	bool json;  /* machine-readable output */
+	bool tty;   /* standard error is a terminal: progress may be drawn */
+};
+
+struct command {
+	const char *name, *words, *help; /* WORDS: "NAME [PORT]" */
+	const struct opt *opts;
+	size_t n_opts;
+	size_t args_size;                /* of the struct that the options fill */
+	int min_words, max_words;
+	/* WORDS ends with NULL. Returns 0, or a negative errno with a sentence. */
+	int (*run)(const struct cli *c, const void *args, const char **words, struct err *e);
+};
+enum { COMMAND_ARGS_MAX = 256, COMMAND_WORDS_MAX = 68 };
+
+/* Each file of commands has its table; main.c knows them all. */
+extern const struct command key_commands[], farm_commands[], hub_commands[], node_commands[], deployment_commands[], machine_commands[];
+extern const size_t n_key_commands, n_farm_commands, n_hub_commands, n_node_commands, n_deployment_commands, n_machine_commands;
+
+/* out.c: what people and programs see on standard output. */
+int out_json(sd_json_variant *v, struct err *e);
+struct out_column {
+	const char *title;
+	int width; /* filled in by out_table */
+};
+/* ROWS: n_rows * n_columns texts. Prints what fits the terminal; cuts the last column. */
+void out_table(struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows);
+/* One line of progress on standard error, drawn over the one before on a terminal; TOTAL 0 = unknown. */
+void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total);
+void out_progress_end(const struct cli *c);
+/* The text under KEY, or OTHERWISE. Borrowed. */
+const char *out_text(sd_json_variant *v, const char *key, const char *otherwise);
+uint64_t out_u64(sd_json_variant *v, const char *key);
+
+/* deployment.c */
+int deployment_node(struct client *c, const char *node, const char *name, const struct record **ret, struct err *e);

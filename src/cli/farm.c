@@ -1,0 +1,280 @@
+#include "cli/command.h"
+
+#include "api/call.h"
+#include "base/file.h"
+#include "base/parse.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum { FARM_FILE_MAX = 1 << 20 };
+
+/* Signs BODY and keeps it; the next call of a command finds it again. */
+static int farm_write(const struct profile *p, const struct key *farm, sd_json_variant *body, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 }, envelope = { 0 };
+	struct farm *check = calloc(1, sizeof(*check));
+	int r;
+
+	BUG_ON(!check);
+	if (json_format(body, &text) || dsse_sign(API_TYPE_FARM, buf_str(&text), farm, 1, &envelope)) {
+		free(check);
+		return err_set(e, -ENOMEM, "sign the farm document: out of memory");
+	}
+	r = farm_open(buf_str(&envelope), check, e); /* nodes must take what is written here */
+	farm_deinit(check);
+	free(check);
+	return r ? r : file_save(p->dir_fd, "farm.json", buf_str(&envelope), 0600, e);
+}
+
+static int farm_read(const struct profile *p, struct farm *ret, struct buf *envelope, struct err *e)
+{
+	int r = file_read(p->dir_fd, "farm.json", FARM_FILE_MAX, envelope, e);
+
+	if (r == -ENOENT)
+		return err_set(e, r, "no farm document in %s: 'zos farm init NAME' makes one", p->dir);
+	return r ? r : farm_open(buf_str(envelope), ret, e);
+}
+
+struct init_args {
+	const char *registry, *registry_ca, *open, *hub, *hub_key;
+};
+static const struct opt init_opts[] = {
+	OPT(struct init_args, registry, "registry", "HOST", "a registry with a certificate of its own"),
+	OPT(struct init_args, registry_ca, "registry-ca", "FILE", "that registry's certificate authority (PEM)"),
+	OPT(struct init_args, open, "open", "RANGE", "a private IPv4 range that machines may reach"),
+	OPT(struct init_args, hub, "hub", "URL", "how nodes reach the hub, when it is not the URL you use"),
+	OPT(struct init_args, hub_key, "hub-key", "KEY", "that hub's key, when it is not the one you use"),
+};
+
+static int init_body(const struct init_args *a, const struct profile *p, const struct key *farm, const char *name, const char *ca,
+                     sd_json_variant **ret)
+{
+	char key[KEY_TEXT_SIZE];
+
+	key_pub_format(key, &farm->pub);
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("farm", key),
+		SD_JSON_BUILD_PAIR_UNSIGNED("sequence", 1),
+		SD_JSON_BUILD_PAIR_ARRAY("hubs", SD_JSON_BUILD_OBJECT(
+							 SD_JSON_BUILD_PAIR_STRING("url", a->hub ? a->hub : p->hub.url),
+							 SD_JSON_BUILD_PAIR_STRING("key", a->hub_key ? a->hub_key : p->hub.key))),
+		SD_JSON_BUILD_PAIR_CONDITION(
+			a->registry != NULL, "registries",
+			SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("host", a->registry ? a->registry : ""),
+	                                                         SD_JSON_BUILD_PAIR_STRING("ca", ca)))),
+		SD_JSON_BUILD_PAIR_CONDITION(
+			a->open != NULL, "open",
+			SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("range", a->open ? a->open : "")))));
+}
+
+static int farm_init(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct init_args *a = args;
+	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	AUTO_KEY struct key farm = KEY_NONE;
+	AUTO_JSON sd_json_variant *body = NULL;
+	AUTO_BUF struct buf ca = { 0 };
+	char key[KEY_TEXT_SIZE];
+	int r;
+
+	(void)c;
+	if ((r = profile_open(&p, e)))
+		return r;
+	if (!faccessat(p.dir_fd, "farm.json", F_OK, 0))
+		return err_set(e, -EEXIST, "there is a farm in %s already: use another ZOS_CONFIG for a second one", p.dir);
+	if (!a->hub && !p.hub.url[0])
+		return err_set(e, -ENOENT, "a farm needs a hub: start one with 'zos hub run', or name one with --hub and --hub-key");
+	if (a->registry_ca && (r = file_read(AT_FDCWD, a->registry_ca, 16384, &ca, e)))
+		return r;
+	if ((r = profile_key(&p, "farm.seed", KEY_FARM, true, &farm, e)))
+		return r;
+	if (init_body(a, &p, &farm, words[0], ca.p ? ca.p : "", &body) < 0)
+		return err_set(e, -ENOMEM, "make the farm document: out of memory");
+	p.farm = farm.pub;
+	if ((r = farm_write(&p, &farm, body, e)) || (r = profile_save(&p, e)))
+		return r;
+	key_pub_format(key, &farm.pub);
+	printf("farm '%s' is %s\nIts document, for boot media: %s/farm.json\n", words[0], key, p.dir);
+	return 0;
+}
+
+static int farm_show(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	AUTO_BUF struct buf envelope = { 0 };
+	struct farm *f = calloc(1, sizeof(*f));
+	int r;
+
+	(void)c;
+	(void)args;
+	(void)words;
+	BUG_ON(!f);
+	r = profile_open(&p, e);
+	if (!r)
+		r = farm_read(&p, f, &envelope, e);
+	if (!r)
+		r = out_json(f->doc.body, e);
+	farm_deinit(f);
+	free(f);
+	return r;
+}
+
+struct approve_args {
+	bool yes;
+};
+static const struct opt approve_opts[] = {
+	OPT(struct approve_args, yes, "yes", NULL, "do not ask whether the key was compared"),
+};
+
+static int confirmed(const char *key, struct err *e)
+{
+	char line[8] = "";
+
+	fprintf(stderr, "The node says it is\n\n  %s\n\nIs that what its screen shows? [y/N] ", key);
+	if (!fgets(line, sizeof(line), stdin) || (line[0] != 'y' && line[0] != 'Y'))
+		return err_set(e, -ECANCELED, "not approved");
+	return 0;
+}
+
+static int farm_approve(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct approve_args *a = args;
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	AUTO_BUF struct buf envelope = { 0 };
+	AUTO_JSON sd_json_variant *doc = NULL, *arguments = NULL;
+	const struct record *node;
+	char key[KEY_TEXT_SIZE];
+	int r;
+
+	if ((r = client_open(&client, KEY_FARM, e)) || (r = client_node(&client, words[0], true, &node, e)))
+		return r;
+	key_pub_format(key, &node->node);
+	if (!a->yes && strcmp(words[0], key) && (r = confirmed(key, e)))
+		return r;
+	if (approval_sign(&client.key, &node->node, &envelope) || json_parse(buf_str(&envelope), &doc, e) ||
+	    sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_VARIANT("document", doc)) < 0)
+		return err_set(e, -ENOMEM, "sign the approval: out of memory");
+	if ((r = link_open(&client, node, &link, e)) || (r = link_call(&link, "zos.Node.Approve", arguments, NULL, e)))
+		return r;
+	if (!c->json)
+		printf("%s is approved\n", key);
+	return 0;
+}
+
+struct allow_args {
+	uint64_t memory_bytes;
+	uint32_t cpu;
+};
+static const struct opt allow_opts[] = {
+	OPT_SIZE(struct allow_args, memory_bytes, "memory", "at most so much memory on each node"),
+	OPT(struct allow_args, cpu, "cpu", "N", "at most so many CPUs for one machine"),
+};
+
+/* The document with one more row in `allow` (or a changed one) and the next sequence. */
+static int allow_body(const struct farm *f, const struct allow_args *a, const char *key, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *list = NULL, *row = NULL, *body = sd_json_variant_ref(f->doc.body);
+	sd_json_variant *old = sd_json_variant_by_key(body, "allow");
+	AUTO_JSON sd_json_variant *sequence = NULL;
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
+		if (strcmp(out_text(sd_json_variant_by_index(old, i), "key", ""), key))
+			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
+	if (r < 0 ||
+	    (r = sd_json_buildo(&row, SD_JSON_BUILD_PAIR_STRING("key", key),
+	                        SD_JSON_BUILD_PAIR_CONDITION(a->memory_bytes != 0, "memory",
+	                                                     SD_JSON_BUILD_UNSIGNED(a->memory_bytes)),
+	                        SD_JSON_BUILD_PAIR_CONDITION(a->cpu != 0, "cpu", SD_JSON_BUILD_UNSIGNED(a->cpu)))) < 0 ||
+	    (r = sd_json_variant_append_array(&list, row)) < 0 ||
+	    (r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 ||
+	    (r = sd_json_variant_set_field(&body, "allow", list)) < 0 ||
+	    (r = sd_json_variant_set_field(&body, "sequence", sequence)) < 0)
+		return r;
+	*ret = take_ptr(body);
+	return 0;
+}
+
+/* Brings the document to every node of the farm that is there; the others get it from the next one who does. */
+static int publish(struct client *c, struct err *e)
+{
+	AUTO_BUF struct buf envelope = { 0 };
+	AUTO_JSON sd_json_variant *doc = NULL, *arguments = NULL;
+	int r = file_read(c->profile.dir_fd, "farm.json", FARM_FILE_MAX, &envelope, e);
+
+	if (r || (r = json_parse(buf_str(&envelope), &doc, e)))
+		return r;
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_VARIANT("document", doc)) < 0)
+		return err_set(e, -ENOMEM, "send the farm document: out of memory");
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		AUTO_LINK struct link link = { 0 };
+		char key[KEY_TEXT_SIZE];
+
+		if (!key_pub_eq(&c->nodes[i].farm, &c->key.pub) || !c->nodes[i].approved)
+			continue;
+		key_pub_format(key, &c->nodes[i].node);
+		if ((r = link_open(c, &c->nodes[i], &link, e)) || (r = link_call(&link, "zos.Node.SetFarm", arguments, NULL, e)))
+			return err_wrap(e, r, "node %.8s", key);
+		fprintf(stderr, "node %.8s... has the new farm document\n", key);
+	}
+	return 0;
+}
+
+static int farm_allow(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_BUF struct buf envelope = { 0 };
+	AUTO_JSON sd_json_variant *body = NULL;
+	struct key_pub key;
+	struct farm *f;
+	int r;
+
+	if (key_pub_parse(str_c(words[0]), &key) || key.role != KEY_USER)
+		return err_set(e, -EINVAL, "'%s' is no user's key (U...): they see theirs with 'zos key'", words[0]);
+	if ((r = client_open(&client, KEY_FARM, e)))
+		return r;
+	f = calloc(1, sizeof(*f));
+	BUG_ON(!f);
+	r = farm_read(&client.profile, f, &envelope, e);
+	if (!r && allow_body(f, args, words[0], &body) < 0)
+		r = err_set(e, -ENOMEM, "change the farm document: out of memory");
+	if (!r)
+		r = farm_write(&client.profile, &client.key, body, e);
+	farm_deinit(f);
+	free(f);
+	if (r || (r = publish(&client, e)))
+		return r;
+	if (!c->json)
+		printf("%s may deploy\n", words[0]);
+	return 0;
+}
+
+static int farm_trust(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	int r = profile_open(&p, e);
+
+	(void)c;
+	(void)args;
+	if (r)
+		return r;
+	if (key_pub_parse(str_c(words[0]), &p.farm) || p.farm.role != KEY_FARM)
+		return err_set(e, -EINVAL, "'%s' is no farm's key (A...)", words[0]);
+	return profile_save(&p, e);
+}
+
+const struct command farm_commands[] = {
+	{ .name = "farm init", .words = "NAME", .help = "make a farm: its key and its document for boot media", .opts = init_opts,
+	  .n_opts = ARRAY_LEN(init_opts), .args_size = sizeof(struct init_args), .min_words = 1, .max_words = 1, .run = farm_init },
+	{ .name = "farm show", .help = "print the farm document", .run = farm_show },
+	{ .name = "farm approve", .words = "N...", .help = "sign a node's key after comparing it with its screen",
+	  .opts = approve_opts, .n_opts = ARRAY_LEN(approve_opts), .args_size = sizeof(struct approve_args), .min_words = 1,
+	  .max_words = 1, .run = farm_approve },
+	{ .name = "farm allow", .words = "U...", .help = "let a user deploy on the farm's nodes", .opts = allow_opts,
+	  .n_opts = ARRAY_LEN(allow_opts), .args_size = sizeof(struct allow_args), .min_words = 1, .max_words = 1, .run = farm_allow },
+	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1,
+	  .run = farm_trust },
+};
+const size_t n_farm_commands = ARRAY_LEN(farm_commands);

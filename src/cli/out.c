@@ -1,0 +1,98 @@
+#include "cli/command.h"
+
+#include "base/parse.h"
+
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+int out_json(sd_json_variant *v, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+
+	if (sd_json_variant_format(v, SD_JSON_FORMAT_PRETTY, &text) < 0)
+		return err_set(e, -ENOMEM, "print JSON: out of memory");
+	fputs(text, stdout);
+	return fflush(stdout) ? err_set(e, -errno, "print: %m") : 0;
+}
+
+static int terminal_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 0 : size.ws_col;
+}
+
+static void row_print(const struct out_column *columns, size_t n, const char *const *cells, int width)
+{
+	int used = 0;
+
+	for (size_t i = 0; i + 1 < n; i++)
+		used += printf("%-*s  ", columns[i].width, cells[i]);
+	if (width > used)
+		printf("%.*s\n", width - used, cells[n - 1]);
+	else
+		printf("%s\n", cells[n - 1]);
+}
+
+void out_table(struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows)
+{
+	const char *titles[16];
+	int width = terminal_width();
+
+	BUG_ON(n_columns > ARRAY_LEN(titles));
+	for (size_t i = 0; i < n_columns; i++) {
+		titles[i] = columns[i].title;
+		columns[i].width = (int)strlen(titles[i]);
+		for (size_t k = 0; k < n_rows; k++) {
+			int w = (int)strlen(rows[k * n_columns + i]);
+
+			columns[i].width = w > columns[i].width ? w : columns[i].width;
+		}
+	}
+	row_print(columns, n_columns, titles, width);
+	for (size_t k = 0; k < n_rows; k++)
+		row_print(columns, n_columns, rows + k * n_columns, width);
+}
+
+void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total)
+{
+	enum { BAR = 24 };
+	char bar[BAR + 1], a[16], b[16];
+	int full = total ? (int)(done * BAR / total) : 0;
+
+	if (c->json || !c->tty)
+		return;
+	full = full > BAR ? BAR : full;
+	memset(bar, '.', BAR);
+	memset(bar, '#', (size_t)full);
+	bar[BAR] = '\0';
+	format_size(a, done);
+	format_size(b, total);
+	if (total)
+		fprintf(stderr, "\r\033[K%-28.60s [%s] %s of %s", what, bar, a, b);
+	else if (done)
+		fprintf(stderr, "\r\033[K%-28.60s %s", what, a);
+	else
+		fprintf(stderr, "\r\033[K%.70s", what);
+	fflush(stderr);
+}
+
+void out_progress_end(const struct cli *c)
+{
+	if (!c->json && c->tty)
+		fprintf(stderr, "\r\033[K");
+}
+
+const char *out_text(sd_json_variant *v, const char *key, const char *otherwise)
+{
+	sd_json_variant *field = sd_json_variant_by_key(v, key);
+
+	return sd_json_variant_is_string(field) ? sd_json_variant_string(field) : otherwise;
+}
+
+uint64_t out_u64(sd_json_variant *v, const char *key)
+{
+	sd_json_variant *field = sd_json_variant_by_key(v, key);
+
+	return sd_json_variant_is_unsigned(field) ? sd_json_variant_unsigned(field) : 0;
+}
