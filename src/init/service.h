@@ -16,7 +16,7 @@ enum service_restart {
 	SERVICE_RESTART_NEVER,
 };
 
-enum { SERVICE_AFTER_MAX = 6, SERVICE_ARGS_MAX = 16, SERVICE_GROUPS_MAX = 4 };
+enum { SERVICE_AFTER_MAX = 6, SERVICE_ARGS_MAX = 24, SERVICE_GROUPS_MAX = 4 };
 
 struct service {
 	const char *name;
