@@ -125,13 +125,17 @@ static int number_set(const struct unit *u, const char *file, uint64_t value, st
 	return value ? cgroup_set(u->group, file, (struct str){ text, (size_t)n }, e) : 0;
 }
 
-/* The group with its limits. An instance's own process sits one below, so that it may make groups beside itself. */
+/* The group with its limits. An instance's own process sits one below, so that it may make groups beside itself.
+ * The group is made anew for every run: since Linux 6.14 (and 6.12.14) a group that saw cgroup.kill also kills what is
+ * born into it later by CLONE_INTO_CGROUP, because the kernel compares with the parent's count of kills. */
 static int unit_group(const struct unit *u, char ret[static CGROUP_PATH_MAX + 8], struct err *e)
 {
 	int r;
 
 	snprintf(ret, CGROUP_PATH_MAX + 8, "%s%s", u->group, u->instance ? "/runner" : "");
-	r = cgroup_make(ret, e);
+	r = cgroup_remove(u->group, e);
+	if (!r)
+		r = cgroup_make(ret, e);
 	if (!r)
 		r = number_set(u, "memory.max", u->service->memory_max_bytes, e);
 	if (r >= 0)
