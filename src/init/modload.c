@@ -176,7 +176,7 @@ static void driver_load(struct kmod_ctx *k, const char *name)
 	kmod_module_unref_list(list);
 }
 
-static void ready_tell(void)
+static void init_tell(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -185,8 +185,8 @@ static void ready_tell(void)
 	if (!path || fd < 0 || strlen(path) >= sizeof(at.sun_path))
 		return;
 	strcpy(at.sun_path, path);
-	if (sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
-		log_warn("cannot tell that drivers are loaded: %m");
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
+		log_warn("cannot tell init: %m");
 }
 
 static const char *name_next(struct loader *l)
@@ -268,12 +268,13 @@ int main(void)
 	log_init("modules", getenv("ZOS_DEBUG") != NULL);
 	urgent_read(&l);
 	load_all(&l);
-	ready_tell();
+	init_tell("READY=1");
 	(void)!nice(NICE_LATER); /* the services that wait for the network come before the rest of the drivers */
 	devices_read(&l, AT_FDCWD, "/sys/devices", 0);
 	list_read(&l);
 	load_all(&l);
 	nodes_open();
+	init_tell("STATUS=all drivers are loaded");
 	k = kmod_new(NULL, NULL);
 	if (fd < 0 || !k) {
 		log_err("cannot follow new devices: %m");

@@ -95,6 +95,7 @@ const struct service services[] = {
 		.argv = { "/usr/bin/busybox", "sh" },
 		.condition = "/dev/hvc0",
 		.tty = "/dev/hvc0",
+		.warning = "this is the debug flavour: whoever reaches its first virtual console is root",
 		.ready = SERVICE_READY_EXEC,
 		.caps = ALL_CAPS,
 		.oom_score_adj = -900,

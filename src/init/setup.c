@@ -36,6 +36,7 @@ static const struct {
 	mode_t mode;
 	uid_t uid;
 } dirs[] = {
+	{ "/dev/input", 0755, 0 }, /* there from the start, so that init can watch it for power buttons */
 	{ "/var/lib", 0755, 0 },
 	{ "/var/lib/dhcpcd", 0700, 0 },
 	{ "/var/log", 0755, 0 },

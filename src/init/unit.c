@@ -223,6 +223,8 @@ static void act_note(struct init *in, struct unit *u, uint64_t now_ms)
 	(void)now_ms;
 	u->due_ms = 0;
 	init_say(in, 6, u->state != SUPERVISOR_SKIPPED, "%s: %s", u->name, supervisor_state_name(u->state));
+	if (u->state == SUPERVISOR_UP && u->service->warning)
+		init_warn(in, "%s", u->service->warning);
 }
 
 static void (*const acts[])(struct init *in, struct unit *u, uint64_t now_ms) = {
