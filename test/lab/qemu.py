@@ -55,11 +55,12 @@ class Line:
 
 class Node:
     def __init__(self, flavour="cloud", memory_mib=1024, cpus=2, append="", drives=(), net="user,ipv4=on,ipv6=on", extra=(),
-                 initrds=(), image_dir=None):
-        """DRIVES: paths of raw images, as virtio disks. NET: a -netdev without its id. INITRDS: more archives (cpio)."""
+                 credentials=None, image_dir=None):
+        """DRIVES: paths of raw images, as virtio disks. NET: a -netdev without its id. EXTRA: more arguments of QEMU.
+        CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials."""
         self.image = image_dir or f"build/image/{flavour}"
         self.memory_mib, self.cpus, self.append = memory_mib, cpus, append
-        self.drives, self.net, self.extra, self.initrds = drives, net, extra, initrds
+        self.drives, self.net, self.extra, self.credentials = drives, net, extra, credentials or {}
         self.process = None
 
     def __enter__(self):
@@ -74,13 +75,21 @@ class Node:
         self.close()
 
     def initrd(self):
-        if not self.initrds:
+        """The image's archive and, behind it, one with the credentials."""
+        if not self.credentials:
             return f"{self.image}/initrd.img"
-        path = f"{self.dir.name}/initrd.img"
+        tree, path = f"{self.dir.name}/tree", f"{self.dir.name}/initrd.img"
+        os.makedirs(f"{tree}/.extra/credentials")
+        names = [".extra", ".extra/credentials"]
+        for name, data in self.credentials.items():
+            names.append(f".extra/credentials/{name}")
+            with open(f"{tree}/{names[-1]}", "wb") as f:
+                f.write(data)
+        archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0", "-D", tree], check=True, capture_output=True,
+                                 input="".join(n + "\n" for n in names).encode()).stdout
         with open(path, "wb") as out:
-            for part in [f"{self.image}/initrd.img", *self.initrds]:
-                data = open(part, "rb").read()
-                out.write(data + b"\0" * (-len(data) % 4))
+            first = open(f"{self.image}/initrd.img", "rb").read()
+            out.write(first + b"\0" * (-len(first) % 4) + archive)
         return path
 
     def start(self):

@@ -37,6 +37,9 @@ def looks(node, report):
         for at in ("/run", "/tmp", "/var"):
             assert {"noexec", "nosuid", "nodev"} <= set(options[at]), (at, options[at])
         assert node.shell("cp /usr/bin/busybox /tmp/b && /tmp/b true")[1] == 126
+    with report.case("credentials of the boot loader are shown, to root only"):
+        assert node.shell("cat /run/boot/credentials/farm.cred") == ("from the farm", 0)
+        assert node.shell("touch /run/boot/credentials/x")[1] != 0
     with report.case("nothing listens towards the outside"):
         text, _ = node.shell("cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"0A\"'")
         assert not text, text
@@ -66,7 +69,7 @@ def kills(node, report):
 
 
 def debug(report):
-    with Node("debug") as node:
+    with Node("debug", credentials={"farm.cred": b"from the farm"}) as node:
         looks(node, report)
         kills(node, report)
         with report.case("an order to go down is carried out"):
