@@ -138,7 +138,7 @@ static void notify_apply(struct init *in, struct unit *u, const struct notify *n
 {
 	if (n->status.p) {
 		snprintf(u->text, sizeof(u->text), STR_FMT, STR_ARG(n->status));
-		init_say(in, 6, u->service->is_background, "%s: %s", u->name, u->text);
+		init_say(in, 6, !u->instance, "%s: %s", u->name, u->text);
 		control_tell(in, u);
 	}
 	if (n->is_ready && u->service->ready == SERVICE_READY_NOTIFY)

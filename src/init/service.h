@@ -13,7 +13,6 @@ enum service_ready {
 enum service_restart {
 	SERVICE_RESTART_ALWAYS,
 	SERVICE_RESTART_FAILURE, /* ending with 0 is the end */
-	SERVICE_RESTART_NEVER,
 };
 
 enum { SERVICE_AFTER_MAX = 6, SERVICE_ARGS_MAX = 24, SERVICE_GROUPS_MAX = 4 };

@@ -251,8 +251,6 @@ static bool exit_is_final(const struct service *s, int status)
 {
 	bool went_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-	if (s->restart == SERVICE_RESTART_NEVER)
-		return true;
 	return went_well && (s->restart == SERVICE_RESTART_FAILURE || s->ready == SERVICE_READY_ONESHOT);
 }
 

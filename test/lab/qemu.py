@@ -140,7 +140,12 @@ class Node:
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(f"{self.dir.name}/qmp")
             s.sendall(b'{"execute":"qmp_capabilities"}{"execute":"%s"}' % command.encode())
-            s.recv(4096)
+            answers = b""
+            while answers.count(b'"return"') < 2: # greeting and events aside, one for each command
+                data = s.recv(4096)
+                if not data:
+                    raise Timeout(f"QEMU did not take '{command}'")
+                answers += data
 
     def wait_end(self, seconds=60):
         """Waits until QEMU has ended by itself. Returns its exit status."""
