@@ -17,6 +17,10 @@ build: $(release)/build.ninja ## build what goes into the image, and zos
 	@$(in) ninja -C $(release) --quiet
 image: build   ## make the image in build/image
 	@$(in) os/make-image
+debug-image: build
+	@$(in) os/make-image debug
+node: image debug-image ## the image in QEMU: test/node/*_test.py
+	@for t in test/node/$(or $(T),*)_test.py; do echo "== $$t"; $(in) python3 $$t || exit 1; done
 run: setup     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
 	@tools/demo $(if $(ONCE),--once)
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan
@@ -27,4 +31,4 @@ clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image run check net clean clean-all
+.PHONY: help setup build image debug-image node run check net clean clean-all

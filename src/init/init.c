@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#define INPUT_DIR "/dev/input"
 enum { NOTIFY_ROUND_MAX = 64, EVENTS_MAX = 32 };
 
 void init_show(struct init *in, const char *who, const char *text, size_t n)
@@ -136,7 +138,7 @@ static void notify_apply(struct init *in, struct unit *u, const struct notify *n
 {
 	if (n->status.p) {
 		snprintf(u->text, sizeof(u->text), STR_FMT, STR_ARG(n->status));
-		init_say(in, 6, u->service->is_background, "%s: %s", u->name, u->text);
+		init_say(in, 6, !u->instance, "%s: %s", u->name, u->text);
 		control_tell(in, u);
 	}
 	if (n->is_ready && u->service->ready == SERVICE_READY_NOTIFY)
@@ -217,20 +219,41 @@ static void on_button(struct init *in, size_t number)
 			init_power(in, INIT_POWER_OFF, "power button");
 }
 
-/* Input devices with a power key; called once their drivers are there. */
-static void buttons_open(struct init *in)
+static void button_open(struct init *in, const char *name)
 {
-	for (int i = 0; i < 32 && in->keys_n < INIT_KEYS_MAX; i++) {
-		unsigned char keys[KEY_MAX / 8 + 1] = { 0 };
-		char path[32];
+	unsigned char keys[KEY_MAX / 8 + 1] = { 0 };
+	char path[64];
 
-		snprintf(path, sizeof(path), "/dev/input/event%d", i);
-		AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0 || ioctl(fd, EVIOCGBIT(EV_KEY, sizeof(keys)), keys) < 0 ||
-		    !(keys[KEY_POWER / 8] >> KEY_POWER % 8 & 1) || init_poll(in, fd, INIT_KEY_BUTTON, in->keys_n))
-			continue;
+	snprintf(path, sizeof(path), INPUT_DIR "/%.32s", name);
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || in->keys_n == INIT_KEYS_MAX || ioctl(fd, EVIOCGBIT(EV_KEY, sizeof(keys)), keys) < 0)
+		return;
+	if ((keys[KEY_POWER / 8] >> KEY_POWER % 8 & 1) && !init_poll(in, fd, INIT_KEY_BUTTON, in->keys_n))
 		in->key_fds[in->keys_n++] = take_fd(fd);
-	}
+}
+
+/* New input devices, some of which have a power key. */
+static void on_input(struct init *in)
+{
+	alignas(struct inotify_event) char room[4096];
+	ssize_t n;
+
+	while ((n = read(in->input_fd, room, sizeof(room))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			const struct inotify_event *ev = (const struct inotify_event *)(room + at);
+
+			if (ev->len && !strncmp(ev->name, "event", 5))
+				button_open(in, ev->name);
+			at += (ssize_t)(sizeof(*ev) + ev->len);
+		}
+}
+
+static void input_watch(struct init *in)
+{
+	in->input_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (in->input_fd < 0 || inotify_add_watch(in->input_fd, INPUT_DIR, IN_CREATE) < 0 ||
+	    init_poll(in, in->input_fd, INIT_KEY_INPUT, 0))
+		init_info(in, "no power button: cannot watch " INPUT_DIR);
 }
 
 static void up_tell(struct init *in)
@@ -246,7 +269,6 @@ static void up_tell(struct init *in)
 			return;
 	}
 	in->is_up = true;
-	buttons_open(in);
 	init_say(in, 6, true, "Zero-OS %s is up, %u services, %llu.%03u s after the kernel started", ZOS_VERSION, n_up,
 	         (unsigned long long)now_ms / 1000, (unsigned)(now_ms % 1000));
 }
@@ -312,6 +334,8 @@ static void dispatch(struct init *in, uint64_t key)
 		return;
 	case INIT_KEY_BUTTON:
 		return on_button(in, number);
+	case INIT_KEY_INPUT:
+		return on_input(in);
 	}
 }
 
@@ -319,6 +343,7 @@ void init_run(struct init *in)
 {
 	struct epoll_event evs[EVENTS_MAX];
 
+	input_watch(in);
 	for (size_t i = 0; i < in->setup.services_n; i++) {
 		const struct service *s = &in->setup.services[i];
 		struct unit *u = s->is_template ? NULL : unit_add(in, s, NULL);

@@ -28,7 +28,7 @@ struct init {
 	struct unit units[INIT_UNITS_MAX];
 	size_t units_n; /* places ever taken: those behind are untouched memory */
 	struct ring ring;
-	int epoll_fd, signal_fd, notify_fd, listen_fd;
+	int epoll_fd, signal_fd, notify_fd, listen_fd, input_fd;
 	struct {
 		int fd;
 		bool is_watching;
@@ -43,7 +43,7 @@ struct init {
 };
 
 /* What a descriptor in the epoll set is; its number among its kind is in the low half of the key. */
-enum init_key { INIT_KEY_SIGNAL, INIT_KEY_NOTIFY, INIT_KEY_LISTEN, INIT_KEY_CONN, INIT_KEY_LOG, INIT_KEY_BUTTON };
+enum init_key { INIT_KEY_SIGNAL, INIT_KEY_NOTIFY, INIT_KEY_LISTEN, INIT_KEY_CONN, INIT_KEY_LOG, INIT_KEY_INPUT, INIT_KEY_BUTTON };
 int init_poll(struct init *in, int fd, enum init_key key, size_t number);
 
 MUST_CHECK int init_open(struct init *in, const struct init_setup *setup, struct err *e);

@@ -71,6 +71,7 @@ static void faults_catch(void)
 	};
 	if (init_open(&init_state, &setup, &e))
 		give_up(&e);
+	init_info(&init_state, "Zero-OS %s, kernel handed over", ZOS_VERSION);
 	init_run(&init_state);
 }
 

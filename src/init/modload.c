@@ -1,9 +1,9 @@
 /* Loads the drivers of what is in the machine, then of what is plugged in.
  *
- * At start all names of devices (modalias) are collected from /sys, in the order that decides when the node is ready:
- * network and disks first, then the other devices, then the list /usr/lib/zos/modules. A few threads take them from
- * the front, because some drivers measure something for most of a second while they load. READY=1 when the first part
- * is done; afterwards one thread follows the kernel's uevents. It also opens the device nodes that machines need. */
+ * In two rounds, each shared by a few threads, because some drivers measure something for most of a second while they
+ * load: first network cards and disks, for which two short lists in /sys are enough, and READY=1; then everything that
+ * a walk over /sys finds, and the list /usr/lib/zos/modules. Afterwards one thread follows the kernel's uevents. It also
+ * hands the device nodes that machines need to their group. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -26,18 +26,14 @@ enum {
 	UEVENT_MAX = 8192,
 	SYS_DEPTH_MAX = 24,
 	LIST_MAX_BYTES = 65536,
+	NICE_LATER = 10,
 };
 #define LIST_PATH "/usr/lib/zos/modules"
 
-enum urgency { URGENCY_FIRST, URGENCY_DEVICE, URGENCY_LISTED, URGENCIES };
-
 struct loader {
-	char *names[URGENCIES][NAMES_MAX]; /* owned */
-	size_t n[URGENCIES];
-	pthread_mutex_t lock;
-	enum urgency now; /* the next to hand out */
-	size_t at;
-	size_t first_left; /* of the urgent ones, how many are not loaded yet */
+	char *names[NAMES_MAX]; /* owned */
+	size_t n, next;         /* how many; which one is to be loaded next */
+	pthread_mutex_t lock;   /* for NEXT */
 };
 
 /* Device nodes that workloads' processes open without being root. Everything else stays with root. */
@@ -60,7 +56,7 @@ static void nodes_open(void)
 /* Network and mass storage, by bus: PCI classes 01 and 02, virtio devices 1, 2 and 8. */
 static bool is_urgent(const char *alias)
 {
-	static const char *const heads[] = { "virtio:d00000001v", "virtio:d00000002v", "virtio:d00000008v", "scsi:", "nvme" };
+	static const char *const heads[] = { "virtio:d00000001v", "virtio:d00000002v", "virtio:d00000008v", "vmbus:", "xen:" };
 	const char *class = strstr(alias, "bc0");
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
@@ -69,22 +65,22 @@ static bool is_urgent(const char *alias)
 	return !strncmp(alias, "pci:", 4) && class && (class[3] == '1' || class[3] == '2');
 }
 
-static void name_add(struct loader *l, enum urgency u, const char *name)
+static void name_add(struct loader *l, const char *name)
 {
-	for (size_t i = 0; i < l->n[u]; i++)
-		if (!strcmp(l->names[u][i], name))
+	for (size_t i = 0; i < l->n; i++)
+		if (!strcmp(l->names[i], name))
 			return;
-	if (l->n[u] == NAMES_MAX)
+	if (l->n == NAMES_MAX)
 		return;
-	l->names[u][l->n[u]] = strdup(name);
-	BUG_ON(!l->names[u][l->n[u]]);
-	l->n[u]++;
+	l->names[l->n] = strdup(name);
+	BUG_ON(!l->names[l->n]);
+	l->n++;
 }
 
-static void alias_read(struct loader *l, int dir_fd)
+static void alias_read(struct loader *l, int dir_fd, const char *path, bool only_urgent)
 {
 	char name[NAME_MAX_BYTES];
-	AUTO_FD int fd = openat(dir_fd, "modalias", O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
 
 	while (n > 0 && name[n - 1] == '\n')
@@ -92,13 +88,31 @@ static void alias_read(struct loader *l, int dir_fd)
 	if (n <= 0)
 		return;
 	name[n] = '\0';
-	name_add(l, is_urgent(name) ? URGENCY_FIRST : URGENCY_DEVICE, name);
+	if (!only_urgent || is_urgent(name))
+		name_add(l, name);
 }
 
 static void dir_closep(DIR **d)
 {
 	if (*d)
 		closedir(*d);
+}
+
+static void urgent_read(struct loader *l)
+{
+	static const char *const buses[] = { "virtio", "pci", "vmbus", "xen" };
+
+	for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
+		char path[NAME_MAX_BYTES];
+		struct dirent *d;
+
+		snprintf(path, sizeof(path), "/sys/bus/%s/devices", buses[i]);
+		CLEANUP(dir_closep) DIR *dir = opendir(path);
+		while (dir && (d = readdir(dir))) {
+			snprintf(path, sizeof(path), "%s/modalias", d->d_name);
+			alias_read(l, dirfd(dir), path, true);
+		}
+	}
 }
 
 static void devices_read(struct loader *l, int parent_fd, const char *name, unsigned depth)
@@ -112,7 +126,7 @@ static void devices_read(struct loader *l, int parent_fd, const char *name, unsi
 	take_fd(fd);
 	while ((d = readdir(dir))) {
 		if (!strcmp(d->d_name, "modalias"))
-			alias_read(l, dirfd(dir));
+			alias_read(l, dirfd(dir), "modalias", false);
 		else if (d->d_type == DT_DIR && d->d_name[0] != '.' && depth < SYS_DEPTH_MAX)
 			devices_read(l, dirfd(dir), d->d_name, depth + 1);
 	}
@@ -135,7 +149,7 @@ static void list_read(struct loader *l)
 		if (!line.n || line.n >= sizeof(name))
 			continue;
 		snprintf(name, sizeof(name), STR_FMT, STR_ARG(line));
-		name_add(l, URGENCY_LISTED, name);
+		name_add(l, name);
 	}
 }
 
@@ -162,7 +176,7 @@ static void driver_load(struct kmod_ctx *k, const char *name)
 	kmod_module_unref_list(list);
 }
 
-static void ready_tell(void)
+static void init_tell(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -171,70 +185,47 @@ static void ready_tell(void)
 	if (!path || fd < 0 || strlen(path) >= sizeof(at.sun_path))
 		return;
 	strcpy(at.sun_path, path);
-	if (sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
-		log_warn("cannot tell that drivers are loaded: %m");
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
+		log_warn("cannot tell init: %m");
 }
 
-/* Hands out the next name; *RET_URGENCY tells from which part. NULL at the end. */
-static const char *name_next(struct loader *l, enum urgency *ret_urgency)
+static const char *name_next(struct loader *l)
 {
-	const char *name = NULL;
+	const char *name;
 
 	pthread_mutex_lock(&l->lock);
-	while (l->now < URGENCIES && l->at == l->n[l->now]) {
-		l->now++;
-		l->at = 0;
-	}
-	if (l->now < URGENCIES) {
-		*ret_urgency = l->now;
-		name = l->names[l->now][l->at++];
-	}
+	name = l->next < l->n ? l->names[l->next++] : NULL;
 	pthread_mutex_unlock(&l->lock);
 	return name;
-}
-
-static void first_done(struct loader *l)
-{
-	pthread_mutex_lock(&l->lock);
-	if (!--l->first_left)
-		ready_tell();
-	pthread_mutex_unlock(&l->lock);
 }
 
 static void *work(void *arg)
 {
 	struct loader *l = arg;
 	CLEANUP(kmod_unrefp) struct kmod_ctx *k = kmod_new(NULL, NULL);
-	enum urgency u = URGENCY_FIRST;
 	const char *name;
 
 	if (k)
 		kmod_load_resources(k);
-	while ((name = name_next(l, &u))) {
-		if (k)
-			driver_load(k, name);
-		if (u == URGENCY_FIRST)
-			first_done(l);
-	}
+	while (k && (name = name_next(l)))
+		driver_load(k, name);
 	return NULL;
 }
 
+/* Loads all names and forgets them. */
 static void load_all(struct loader *l)
 {
 	pthread_t threads[WORKERS];
 	size_t n = 0;
 
-	devices_read(l, AT_FDCWD, "/sys/devices", 0);
-	list_read(l);
-	l->first_left = l->n[URGENCY_FIRST];
-	if (!l->first_left)
-		ready_tell();
-	while (n < WORKERS && !pthread_create(&threads[n], NULL, work, l))
+	while (n + 1 < WORKERS && n + 1 < l->n && !pthread_create(&threads[n], NULL, work, l))
 		n++;
-	if (!n)
-		work(l);
+	work(l);
 	while (n)
 		pthread_join(threads[--n], NULL);
+	while (l->n)
+		free(l->names[--l->n]);
+	l->next = 0;
 }
 
 static int uevents_open(void)
@@ -275,12 +266,15 @@ int main(void)
 	CLEANUP(kmod_unrefp) struct kmod_ctx *k = NULL;
 
 	log_init("modules", getenv("ZOS_DEBUG") != NULL);
+	urgent_read(&l);
+	load_all(&l);
+	init_tell("READY=1");
+	(void)!nice(NICE_LATER); /* the services that wait for the network come before the rest of the drivers */
+	devices_read(&l, AT_FDCWD, "/sys/devices", 0);
+	list_read(&l);
 	load_all(&l);
 	nodes_open();
-	log_info("drivers loaded devices=%zu listed=%zu", l.n[URGENCY_FIRST] + l.n[URGENCY_DEVICE], l.n[URGENCY_LISTED]);
-	for (size_t u = 0; u < URGENCIES; u++)
-		while (l.n[u])
-			free(l.names[u][--l.n[u]]);
+	init_tell("STATUS=all drivers are loaded");
 	k = kmod_new(NULL, NULL);
 	if (fd < 0 || !k) {
 		log_err("cannot follow new devices: %m");

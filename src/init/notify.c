@@ -12,8 +12,6 @@ int notify_parse(struct notify *ret, struct str datagram)
 	while (str_next(&rest, '\n', &line)) {
 		if (str_eq(line, S("READY=1")))
 			n.is_ready = true;
-		else if (str_eq(line, S("STOPPING=1")))
-			n.is_stopping = true;
 		else if (str_starts(line, S("STATUS=")))
 			n.status = (struct str){ line.p + 7, line.n - 7 };
 	}

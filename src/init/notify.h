@@ -5,7 +5,7 @@
 enum { NOTIFY_MAX = 4096 };
 
 struct notify {
-	bool is_ready, is_stopping;
+	bool is_ready;
 	struct str status; /* borrowed from the datagram; p NULL when it says nothing */
 };
 

@@ -13,15 +13,15 @@ enum service_ready {
 enum service_restart {
 	SERVICE_RESTART_ALWAYS,
 	SERVICE_RESTART_FAILURE, /* ending with 0 is the end */
-	SERVICE_RESTART_NEVER,
 };
 
-enum { SERVICE_AFTER_MAX = 6, SERVICE_ARGS_MAX = 16, SERVICE_GROUPS_MAX = 4 };
+enum { SERVICE_AFTER_MAX = 6, SERVICE_ARGS_MAX = 24, SERVICE_GROUPS_MAX = 4 };
 
 struct service {
 	const char *name;
 	const char *argv[SERVICE_ARGS_MAX];   /* "%i" alone stands for the instance */
 	const char *after[SERVICE_AFTER_MAX]; /* up, done or skipped before it starts; stopped after it */
+	const char *warning;                  /* said on the console when it comes up */
 	const char *condition;                /* skipped when this file is missing, or its program */
 	const char *tty;                      /* standard input and output, instead of /dev/null and its log */
 	uint64_t caps;                        /* bits of CAP_...: what it keeps */

@@ -25,11 +25,13 @@ const struct service services[] = {
 		.name = "dhcp",
 		/* the kernel's own names of real network cards; what noded makes is none of its business */
 		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*",
+		          "--nodelay",
 		          "-o", "domain_name_servers,classless_static_routes,interface_mtu" },
-		.after = { "modules" },
+		.after = { "modules" }, /* it waits a second for the carrier of a card that appears later */
 		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
 		.is_background = true,         /* a node without a cable is up all the same */
-		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE),
+		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) |
+		        CAP(KILL),
 		.nofile = 256,
 		.pids_max = 64,
 		.memory_max_bytes = 64 * MIB,
@@ -93,6 +95,7 @@ const struct service services[] = {
 		.argv = { "/usr/bin/busybox", "sh" },
 		.condition = "/dev/hvc0",
 		.tty = "/dev/hvc0",
+		.warning = "this is the debug flavour: whoever reaches its first virtual console is root",
 		.ready = SERVICE_READY_EXEC,
 		.caps = ALL_CAPS,
 		.oom_score_adj = -900,

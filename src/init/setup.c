@@ -25,6 +25,7 @@ static const struct mnt_spec mounts[] = {
 	{ "var", "/var", "tmpfs", "mode=0755,size=20%", QUIET },
 	/* images and the roots of machines are mounted below: programs run from there, devices never */
 	{ "zos", "/run/zos", "tmpfs", "mode=0755,size=50%", MS_NOSUID | MS_NODEV, .make_dir = true },
+	{ "disks", "/zos", "tmpfs", "mode=0755,size=1m", QUIET }, /* only mount points */
 	{ "cgroup2", "/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot", QUIET },
 	{ "securityfs", "/sys/kernel/security", "securityfs", NULL, QUIET, .optional = true },
 	{ "pstore", "/sys/fs/pstore", "pstore", NULL, QUIET, .optional = true },
@@ -36,11 +37,15 @@ static const struct {
 	mode_t mode;
 	uid_t uid;
 } dirs[] = {
+	{ "/dev/input", 0755, 0 }, /* there from the start, so that init can watch it for power buttons */
 	{ "/var/lib", 0755, 0 },
 	{ "/var/lib/dhcpcd", 0700, 0 },
 	{ "/var/log", 0755, 0 },
 	{ "/run/empty", 0555, 0 },
 	{ "/run/zos/dhcp", 0755, 0 },
+	{ "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
+	{ "/run/zos/gridd", 0755, 901 },
+	{ "/run/zos/imaged", 0755, 902 },
 };
 
 static const struct {

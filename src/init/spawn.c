@@ -66,9 +66,15 @@ static int caps_bound(uint64_t keep)
 	return 0;
 }
 
+/* Keeps the part of KEEP that init has: all of it on a node, less in a test. */
 static int caps_set(uint64_t keep, bool is_root)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct have[2] = { 0 };
+
+	if (syscall(SYS_capget, &head, have))
+		return -1;
+	keep &= have[0].permitted | (uint64_t)have[1].permitted << 32;
 	uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
 	struct __user_cap_data_struct data[2] = {
 		{ .effective = low, .permitted = low, .inheritable = is_root ? 0 : low },

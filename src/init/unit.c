@@ -125,13 +125,17 @@ static int number_set(const struct unit *u, const char *file, uint64_t value, st
 	return value ? cgroup_set(u->group, file, (struct str){ text, (size_t)n }, e) : 0;
 }
 
-/* The group with its limits. An instance's own process sits one below, so that it may make groups beside itself. */
+/* The group with its limits. An instance's own process sits one below, so that it may make groups beside itself.
+ * The group is made anew for every run: since Linux 6.14 (and 6.12.14) a group that saw cgroup.kill also kills what is
+ * born into it later by CLONE_INTO_CGROUP, because the kernel compares with the parent's count of kills. */
 static int unit_group(const struct unit *u, char ret[static CGROUP_PATH_MAX + 8], struct err *e)
 {
 	int r;
 
 	snprintf(ret, CGROUP_PATH_MAX + 8, "%s%s", u->group, u->instance ? "/runner" : "");
-	r = cgroup_make(ret, e);
+	r = cgroup_remove(u->group, e);
+	if (!r)
+		r = cgroup_make(ret, e);
 	if (!r)
 		r = number_set(u, "memory.max", u->service->memory_max_bytes, e);
 	if (r >= 0)
@@ -219,6 +223,8 @@ static void act_note(struct init *in, struct unit *u, uint64_t now_ms)
 	(void)now_ms;
 	u->due_ms = 0;
 	init_say(in, 6, u->state != SUPERVISOR_SKIPPED, "%s: %s", u->name, supervisor_state_name(u->state));
+	if (u->state == SUPERVISOR_UP && u->service->warning)
+		init_warn(in, "%s", u->service->warning);
 }
 
 static void (*const acts[])(struct init *in, struct unit *u, uint64_t now_ms) = {
@@ -245,8 +251,6 @@ static bool exit_is_final(const struct service *s, int status)
 {
 	bool went_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-	if (s->restart == SERVICE_RESTART_NEVER)
-		return true;
 	return went_well && (s->restart == SERVICE_RESTART_FAILURE || s->ready == SERVICE_READY_ONESHOT);
 }
 

@@ -1,0 +1,124 @@
+/* Each row runs in a child that enters the sandbox first; what it may and may not do is its exit status. */
+#include "sys/sandbox.h"
+
+#include "base/file.h"
+#include "test/t.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char dir[64];
+
+static int may_read(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/in/file", dir);
+	return open(path, O_RDONLY | O_CLOEXEC) >= 0 ? 0 : errno;
+}
+
+static int may_write(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/in/new", dir);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 ? 0 : errno;
+}
+
+static int may_read_outside(void)
+{
+	return open("/etc/hostname", O_RDONLY | O_CLOEXEC) >= 0 || errno == ENOENT ? 0 : errno;
+}
+
+static int may_fork(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	return pid > 0 ? 0 : errno;
+}
+
+static int may_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 0 : errno;
+}
+
+/* Nobody listens: refused by the peer is fine, refused by the sandbox is EACCES. */
+static int may_connect_9(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return connect(fd, (struct sockaddr *)&at, sizeof(at)) && errno != ECONNREFUSED ? errno : 0;
+}
+
+static const struct {
+	const char *name;
+	struct sandbox box;
+	unsigned access;
+	int (*act)(void);
+	int want;
+} rows[] = {
+	{ "reads what it may", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_read, 0 },
+	{ "does not write what it may read", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_write, EACCES },
+	{ "writes what it may", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ | SANDBOX_WRITE, may_write, 0 },
+	{ "reads nothing else", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_read_outside, EACCES },
+	{ "opens nothing without the calls", {}, SANDBOX_READ, may_read, EPERM },
+	{ "does not fork", { .calls = SANDBOX_CALLS_FILES }, 0, may_fork, EPERM },
+	{ "forks when it may", { .calls = SANDBOX_CALLS_SPAWN }, 0, may_fork, 0 },
+	{ "makes no socket", { .calls = SANDBOX_CALLS_FILES }, 0, may_socket, EPERM },
+	{ "connects to no other port", { .calls = SANDBOX_CALLS_NET, .connect = { 10 } }, 0, may_connect_9, EACCES },
+	{ "connects to its port", { .calls = SANDBOX_CALLS_NET, .connect = { 10, 9 } }, 0, may_connect_9, 0 },
+	{ "connects anywhere", { .calls = SANDBOX_CALLS_NET, .any_connect = true }, 0, may_connect_9, 0 },
+};
+
+static int row_run(size_t i)
+{
+	char in[96];
+	struct sandbox box = rows[i].box;
+	struct err e = { 0 };
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		snprintf(in, sizeof(in), "%s/in", dir);
+		if (rows[i].access)
+			box.paths[0] = (struct sandbox_path){ in, rows[i].access };
+		if (sandbox_enter(&box, &e)) {
+			fprintf(stderr, "%s\n", e.msg);
+			_exit(255);
+		}
+		_exit(rows[i].act());
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void holds_and_lets_through(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int got = row_run(i);
+
+		T_CHECK(got == rows[i].want, "%s: %d (%s)", rows[i].name, got, strerror(got));
+	}
+}
+
+int main(void)
+{
+	char path[128];
+	struct err e;
+
+	strcpy(dir, "/tmp/sandbox_test.XXXXXX");
+	T_NEED(mkdtemp(dir), "%m");
+	snprintf(path, sizeof(path), "%s/in", dir);
+	T_NEED(!dir_make(path, 0755, &e), "%s", e.msg);
+	snprintf(path, sizeof(path), "%s/in/file", dir);
+	T_NEED(!file_save(AT_FDCWD, path, S("x"), 0600, &e), "%s", e.msg);
+	T_RUN(holds_and_lets_through);
+	T_CHECK(!tree_remove(AT_FDCWD, dir, &e), "%s", e.msg);
+	return T_END();
+}

@@ -1,0 +1,199 @@
+"""A node in QEMU, for tests and the demo. Waits on lines of its console, never on time; always ends what it started.
+
+    with Node("debug") as node:
+        node.wait_line("is up", 60)
+        print(node.shell("cat /proc/uptime"))
+"""
+import os, re, select, signal, socket, subprocess, tempfile, time
+
+CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
+
+
+class Timeout(Exception):
+    """What was waited for did not come; the message ends with the console's last lines."""
+
+
+class Line:
+    """A socket that QEMU serves, read as lines, with deadlines."""
+
+    def __init__(self, path, deadline):
+        self.sock = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                self.sock.connect(path)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise Timeout(f"QEMU did not open {path}")
+                select.select([], [], [], 0.01)
+        self.text = ""  # all that ever came
+        self.at = 0     # what was waited for so far
+
+    def read_until(self, pattern, deadline):
+        """The match of PATTERN behind what was waited for last."""
+        regex = re.compile(pattern, re.M)
+        while True:
+            match = regex.search(self.text, self.at)
+            if match:
+                self.at = match.end()
+                return match
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+                raise Timeout(f"no '{pattern}' in time; the last lines:\n" + "\n".join(self.text.splitlines()[-15:]))
+            data = self.sock.recv(65536)
+            if not data:
+                raise Timeout(f"QEMU ended before '{pattern}'; the last lines:\n" + "\n".join(self.text.splitlines()[-15:]))
+            self.text += data.decode(errors="replace").replace("\r", "")
+
+    def drain(self):
+        while select.select([self.sock], [], [], 0)[0]:
+            data = self.sock.recv(65536)
+            if not data:
+                return
+            self.text += data.decode(errors="replace").replace("\r", "")
+
+
+class Node:
+    def __init__(self, flavour="cloud", memory_mib=1024, cpus=2, append="", drives=(), net="user,ipv4=on,ipv6=on", extra=(),
+                 credentials=None, image_dir=None):
+        """DRIVES: paths of raw images, as virtio disks. NET: a -netdev without its id. EXTRA: more arguments of QEMU.
+        CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials."""
+        self.image = image_dir or f"build/image/{flavour}"
+        self.memory_mib, self.cpus, self.append = memory_mib, cpus, append
+        self.drives, self.net, self.extra, self.credentials = drives, net, extra, credentials or {}
+        self.process = None
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def initrd(self):
+        """The image's archive and, behind it, one with the credentials."""
+        if not self.credentials:
+            return f"{self.image}/initrd.img"
+        tree, path = f"{self.dir.name}/tree", f"{self.dir.name}/initrd.img"
+        os.makedirs(f"{tree}/.extra/credentials")
+        names = [".extra", ".extra/credentials"]
+        for name, data in self.credentials.items():
+            names.append(f".extra/credentials/{name}")
+            with open(f"{tree}/{names[-1]}", "wb") as f:
+                f.write(data)
+        archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0", "-D", tree], check=True, capture_output=True,
+                                 input="".join(n + "\n" for n in names).encode()).stdout
+        with open(path, "wb") as out:
+            first = open(f"{self.image}/initrd.img", "rb").read()
+            out.write(first + b"\0" * (-len(first) % 4) + archive)
+        return path
+
+    def start(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="zos-node-")
+        at = self.dir.name
+        cmdline = open("os/cmdline").read().strip() + " " + self.append
+        args = ["qemu-system-x86_64", *CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib), "-nodefaults", "-no-reboot",
+                "-display", "none", "-kernel", f"{self.image}/vmlinuz", "-initrd", self.initrd(), "-append", cmdline,
+                "-chardev", f"socket,id=console,path={at}/console,server=on,wait=on", "-serial", "chardev:console",
+                "-device", "virtio-serial-pci",
+                "-chardev", f"socket,id=shell,path={at}/shell,server=on,wait=off", "-device", "virtconsole,chardev=shell",
+                "-qmp", f"unix:{at}/qmp,server=on,wait=off",
+                "-netdev", f"{self.net},id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+        for i, path in enumerate(self.drives):
+            args += ["-drive", f"file={path},if=none,format=raw,id=disk{i}", "-device", f"virtio-blk-pci,drive=disk{i},serial=disk{i}"]
+        with open(f"{at}/qemu.log", "w") as log:
+            self.process = subprocess.Popen([*args, *self.extra], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        self.console = Line(f"{at}/console", deadline)
+        self.hvc = Line(f"{at}/shell", deadline)
+        self.commands = 0
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        if getattr(self, "dir", None):
+            self.dir.cleanup()
+
+    def wait_line(self, pattern, seconds=60):
+        """Waits for PATTERN on the console, behind the last one waited for. Returns the match."""
+        return self.console.read_until(pattern, time.monotonic() + seconds)
+
+    def shell(self, command, seconds=60):
+        """Runs COMMAND in the debug flavour's shell. Returns (its output, its exit status)."""
+        self.commands += 1
+        mark = f"mark-{os.getpid()}-{self.commands}"
+        # the marks are spelt in two parts, so that the echo of the line itself is not taken for them
+        half = f"{mark[:5]}''{mark[5:]}"
+        self.hvc.sock.sendall(f"echo {half}-begin; {command}; echo {half}-end-$?\n".encode())
+        deadline = time.monotonic() + seconds
+        begin = self.hvc.read_until(f"^.*{mark}-begin$\n", deadline).end()
+        end = self.hvc.read_until(f"{mark}-end-(\\d+)$", deadline)
+        return self.hvc.text[begin:end.start()].rstrip("\n"), int(end[1])
+
+    def qmp(self, command):
+        """Sends one QMP command, such as system_powerdown."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"{self.dir.name}/qmp")
+            s.sendall(b'{"execute":"qmp_capabilities"}{"execute":"%s"}' % command.encode())
+            answers = b""
+            while answers.count(b'"return"') < 2: # greeting and events aside, one for each command
+                data = s.recv(4096)
+                if not data:
+                    raise Timeout(f"QEMU did not take '{command}'")
+                answers += data
+
+    def wait_end(self, seconds=60):
+        """Waits until QEMU has ended by itself. Returns its exit status."""
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.console.drain()
+            raise Timeout("QEMU still runs; the last lines:\n" + "\n".join(self.console.text.splitlines()[-15:]))
+        self.console.drain()
+        return status
+
+
+class Report:
+    """Counts of one test program: `with report.case(name):` around each, report.end() last."""
+
+    def __init__(self, again):
+        self.again, self.passed, self.failed, self.skipped = again, 0, 0, 0
+
+    class Skip(Exception):
+        pass
+
+    def case(self, name):
+        return _Case(self, name)
+
+    def end(self):
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        if self.failed:
+            print(f"run it again with: {self.again}")
+        return 1 if self.failed else 0
+
+
+class _Case:
+    def __init__(self, report, name):
+        self.report, self.name = report, name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, _):
+        if kind is None:
+            self.report.passed += 1
+            print(f"ok   {self.name}", flush=True)
+        elif kind is Report.Skip:
+            self.report.skipped += 1
+            print(f"skip {self.name}: {value}", flush=True)
+        elif issubclass(kind, Exception):
+            self.report.failed += 1
+            print(f"FAIL {self.name}: {kind.__name__}: {value}", flush=True)
+        else:
+            return False
+        return True

@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""What is in the image, read back from the EROFS itself: only what the manifest names, and nothing that runs orders."""
+import glob, os, re, stat, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from qemu import Report
+
+SHELLS = {"sh", "ash", "bash", "dash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "rbash", "busybox", "toybox", "python",
+          "python3", "perl", "ruby", "lua", "node", "tclsh", "gawk", "mawk", "awk", "sed", "env", "su", "sudo", "login", "getty",
+          "sshd", "dropbear", "telnetd"}
+PACKAGERS = {"dpkg", "apt", "apt-get", "rpm", "dnf", "pip", "snap", "flatpak", "opkg", "apk"}
+# strings that only the program itself carries, whatever it is called
+TRACES = {b"GNU bash": "bash", b"BusyBox v": "busybox", b"Py_BytesMain": "python", b"PL_perl_destruct": "perl",
+          b"luaL_openlibs": "lua", b"ruby_init": "ruby"}
+LIBRARY = "/usr/lib/x86_64-linux-gnu/"
+
+
+def walk(root):
+    for folder, dirs, files in os.walk(root):
+        for name in dirs + files:
+            full = os.path.join(folder, name)
+            yield full.removeprefix(root), os.lstat(full), full
+
+
+def manifest(flavour):
+    """Patterns of the paths that may be there."""
+    allowed = [LIBRARY + "*.so*", "/usr/lib64/ld-linux-x86-64.so.2"]  # the closure: checked by who needs it
+    for line in open("os/manifest"):
+        words = line.split("#")[0].split()
+        if words and words[0].startswith("[") and words.pop(0) != f"[{flavour}]":
+            continue
+        if not words:
+            continue
+        if words[0] == "modules":
+            allowed += ["/usr/lib/zos/modules", "/usr/lib/modules/*/modules.*", "/usr/lib/modules/*/kernel/**/*.ko"]
+        else:
+            allowed.append(words[1])
+    return [re.compile(glob.translate(a, recursive=True)) if hasattr(glob, "translate") else
+            re.compile(re.escape(a).replace(r"\*\*/", ".*").replace(r"\*", "[^/]*") + "$") for a in allowed]
+
+
+def elf(path):
+    """(needed libraries, loader) of an ELF file, or None."""
+    with open(path, "rb") as f:
+        if f.read(4) != b"\x7fELF":
+            return None
+    text = subprocess.run(["readelf", "-dlW", path], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", text), re.findall(r"program interpreter: (.*)\]", text)
+
+
+def check(report, flavour, root):
+    files = list(walk(root))
+    regular = [(p, st, full) for p, st, full in files if stat.S_ISREG(st.st_mode)]
+    elves = {p: e for p, _, full in regular if not p.endswith(".ko") and (e := elf(full))}
+
+    with report.case(f"{flavour}: every file is in the manifest"):
+        allowed = manifest(flavour)
+        stray = [p for p, st, _ in files if not stat.S_ISDIR(st.st_mode) and not any(a.match(p) for a in allowed)]
+        assert not stray, stray
+    with report.case(f"{flavour}: every library is needed by somebody"):
+        needed = {n for e in elves.values() for n in e[0]}
+        stray = [p for p in elves if p.startswith(LIBRARY) and os.path.basename(p) not in needed | {"libgcc_s.so.1"}]
+        assert not stray, stray
+    with report.case(f"{flavour}: all that programs need is there"):
+        missing = [(p, n) for p, e in elves.items() for n in e[0]
+                   if not os.path.exists(f"{root}{LIBRARY}{n}") and n != "ld-linux-x86-64.so.2"]
+        missing += [(p, i) for p, e in elves.items() for i in e[1] if not os.path.exists(f"{root}/usr{i}")]
+        assert not missing, missing
+    with report.case(f"{flavour}: no shell, interpreter or package manager by name"):
+        found = [p for p, _, _ in files if os.path.basename(p) in SHELLS | PACKAGERS]
+        assert found == (["/usr/bin/busybox"] if flavour == "debug" else []), found
+    with report.case(f"{flavour}: none under another name, no script"):
+        found = []
+        for p, _, full in regular:
+            data = open(full, "rb").read()
+            found += [p] if data.startswith(b"#!") else []
+            found += [p for trace in TRACES if data.startswith(b"\x7fELF") and trace in data]
+        assert found == (["/usr/bin/busybox"] if flavour == "debug" else []), found
+    with report.case(f"{flavour}: no set-uid, set-gid, capability, device; nothing but root may write"):
+        bad = [p for p, st, _ in files if st.st_mode & 0o6000 or st.st_uid or st.st_gid]
+        bad += [p for p, st, _ in files if st.st_mode & 0o022 and not stat.S_ISLNK(st.st_mode)]
+        bad += [p for p, st, _ in files if not (stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode) or stat.S_ISLNK(st.st_mode))]
+        bad += [p for p, _, full in regular if "security.capability" in os.listxattr(full)]
+        assert not bad, bad
+
+
+def same_twice(report):
+    with report.case("the same tree gives the same bytes"):
+        before = {f: open(f, "rb").read() for f in glob.glob("build/image/cloud/*")}
+        subprocess.run(["os/make-image", "cloud"], check=True, stdout=subprocess.DEVNULL)
+        changed = [f for f, data in before.items() if open(f, "rb").read() != data]
+        assert not changed, changed
+
+
+def main():
+    report = Report("make node T=image")
+    for flavour in ("cloud", "debug"):
+        with tempfile.TemporaryDirectory() as root:
+            subprocess.run(["fsck.erofs", f"--extract={root}", "--preserve", "--xattrs", f"build/image/{flavour}/root.erofs"], check=True,
+                           stdout=subprocess.DEVNULL)
+            check(report, flavour, root)
+    with report.case("cloud: kernel and all stay below 55 MB"):
+        size = sum(os.path.getsize(f"build/image/cloud/{f}") for f in ("vmlinuz", "initrd.img"))
+        assert size <= 55e6, size
+    same_twice(report)
+    return report.end()
+
+
+sys.exit(main())
