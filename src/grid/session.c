@@ -266,6 +266,7 @@ static void session_fail(struct session *s, enum link_end end)
 {
 	if (s->phase == PHASE_OVER)
 		return;
+	s->tls_finished = true; /* no more of ours: TLS may be broken, and the reason must not be overwritten */
 	while (move_down(s)) /* the alert, so that the other side knows why */
 		move_out(s);
 	link_abort(&s->link, end);

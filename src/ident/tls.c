@@ -22,7 +22,7 @@ struct tls {
 
 static int tls_fail(struct err *e, int code, const char *doing)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	const char *why = ERR_reason_error_string(ERR_peek_error());
 
 	ERR_clear_error();
 	return err_set(e, code, "%s: %s", doing, why ? why : "the TLS library gives no reason");
