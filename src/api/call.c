@@ -1,0 +1,87 @@
+#include "api/call.h"
+
+#include "base/parse.h"
+
+static const struct json_field envelope_fields[] = {
+	{ "document", JSON_ANY, offsetof(struct call_envelope, document), .required = true },
+};
+
+#define NAME_FIELD(T, field, is_required)                                                                  \
+	{ #field, JSON_TEXT, offsetof(T, field), .required = (is_required), .ok = name_ok,                 \
+	  .want = "a name: a-z, 0-9 and -, at most 36 characters" }
+
+static const struct json_field deployment_fields[] = {
+	NAME_FIELD(struct call_deployment, name, true),
+	{ "owner", JSON_KEY, offsetof(struct call_deployment, owner) },
+};
+static const struct json_field list_fields[] = {
+	{ "owner", JSON_KEY, offsetof(struct call_deployment, owner) },
+};
+#define MACHINE_FIELDS(T)                                                          \
+	NAME_FIELD(T, deployment, true), NAME_FIELD(T, machine, true),             \
+	{                                                                          \
+		"owner", JSON_KEY, offsetof(T, owner)                              \
+	}
+static const struct json_field logs_fields[] = {
+	MACHINE_FIELDS(struct call_logs),
+	{ "follow", JSON_BOOL, offsetof(struct call_logs, follow) },
+};
+static const struct json_field forward_fields[] = {
+	MACHINE_FIELDS(struct call_forward),
+	{ "port", JSON_U64, offsetof(struct call_forward, port), .required = true, .min = 1, .max = 65535 },
+};
+
+#define TABLE(name) static const struct json_table name##_table = { name##_fields, ARRAY_LEN(name##_fields), 0, NULL }
+TABLE(envelope);
+TABLE(deployment);
+TABLE(list);
+TABLE(logs);
+TABLE(forward);
+static const struct json_table none_table = { NULL, 0, 0, NULL };
+
+const struct call calls[] = {
+	{ "zos.Node.Info", CALL_ANYONE, false, false, &none_table, sizeof(struct call_none) },
+	{ "zos.Node.Approve", CALL_FARM, false, false, &envelope_table, sizeof(struct call_envelope) },
+	{ "zos.Node.SetFarm", CALL_FARM, false, false, &envelope_table, sizeof(struct call_envelope) },
+	{ "zos.Deployment.Deploy", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
+	{ "zos.Deployment.Get", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },
+	{ "zos.Deployment.List", CALL_ALLOWED, false, false, &list_table, sizeof(struct call_deployment) },
+	{ "zos.Deployment.Watch", CALL_ALLOWED, true, false, &deployment_table, sizeof(struct call_deployment) },
+	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
+	{ "zos.Machine.Forward", CALL_ALLOWED, false, true, &forward_table, sizeof(struct call_forward) },
+};
+const size_t n_calls = ARRAY_LEN(calls);
+
+const struct call *call_find(const char *method)
+{
+	for (size_t i = 0; i < n_calls; i++)
+		if (!strcmp(calls[i].method, method))
+			return &calls[i];
+	return NULL;
+}
+
+static const struct {
+	int code;
+	const char *name;
+} errors[] = {
+	{ -EBADMSG, "zos.Invalid" },       { -EKEYREJECTED, "zos.BadSignature" }, { -EACCES, "zos.Denied" },
+	{ -ENOENT, "zos.NotFound" },       { -ESTALE, "zos.Stale" },              { -EXDEV, "zos.WrongNode" },
+	{ -ETIME, "zos.Expired" },         { -ENOSPC, "zos.NoCapacity" },         { -EBUSY, "zos.Busy" },
+	{ -EHOSTUNREACH, "zos.NotReady" }, { -EIO, "zos.Failed" },
+};
+
+const char *call_error_name(int code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+		if (errors[i].code == code)
+			return errors[i].name;
+	return "zos.Failed";
+}
+
+int call_error_code(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+		if (!strcmp(errors[i].name, name))
+			return errors[i].code;
+	return -EIO;
+}

@@ -1,0 +1,53 @@
+/* The calls of a node: one table that gridd passes on by, noded serves by, and the client knows the names from.
+ *
+ * Each call is a varlink method with one parameter, `order`: the DSSE envelope of an order that names the method, the node and the
+ * arguments. zos.Session.Login, the first call of a session, is the exception and takes `login`. */
+#pragma once
+#include "api/json.h"
+
+enum call_who {
+	CALL_ANYONE,  /* whoever proved a key: tells them what to ask their farmer for */
+	CALL_ALLOWED, /* keys that the farm document allows, and the farm */
+	CALL_FARM,    /* the farm's key alone */
+};
+
+struct call {
+	const char *method;
+	enum call_who who;
+	bool more;    /* answers with a stream of replies */
+	bool stream;  /* its reply carries a file descriptor, which becomes a stream of the session */
+	const struct json_table *arguments;
+	size_t arguments_size;
+};
+
+#define CALL_LOGIN "zos.Session.Login"
+
+extern const struct call calls[];
+extern const size_t n_calls;
+const struct call *call_find(const char *method); /* NULL = no such call */
+
+/* Arguments. Texts are borrowed from the order. */
+struct call_none {
+	char unused;
+};
+struct call_envelope {
+	sd_json_variant *document; /* Approve: approval; SetFarm: farm document; Deploy: deployment */
+};
+struct call_deployment {
+	const char *name;
+	struct key_pub owner; /* role 0 = the caller */
+};
+struct call_logs {
+	const char *deployment, *machine;
+	struct key_pub owner;
+	bool follow;
+};
+struct call_forward {
+	const char *deployment, *machine;
+	struct key_pub owner;
+	uint64_t port;
+};
+
+/* The varlink error for a negative errno, such as "zos.Denied". */
+const char *call_error_name(int code);
+int call_error_code(const char *name); /* the reverse; -EIO for names that are not ours */

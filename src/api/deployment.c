@@ -1,0 +1,215 @@
+#include "api/deployment.h"
+
+#include "base/parse.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+const char *const isolation_names[] = { "auto", "vm", "container", NULL };
+const char *const restart_names[] = { "always", "on-failure", "never", NULL };
+
+#define NAME_WANT "a name: a-z, 0-9 and -, at most 36 characters, not starting with -"
+
+static bool absolute_ok(struct str s)
+{
+	return s.n && s.p[0] == '/';
+}
+
+#define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
+
+static const struct json_field zmachine_fields[] = {
+	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
+	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
+	{ "restart", JSON_CHOICE, offsetof(struct zmachine, restart), .names = restart_names },
+	{ "cpu", JSON_MILLI, offsetof(struct zmachine, cpu_milli), .required = true, .min = ZMACHINE_CPU_MILLI_MIN,
+	  .max = 1024000 },
+	{ "memory", JSON_U64, offsetof(struct zmachine, memory_bytes), .required = true, .min = ZMACHINE_MEMORY_MIN,
+	  .max = 1ull << 44 },
+	{ "rootfs_size", JSON_U64, offsetof(struct zmachine, rootfs_bytes), .min = 16ull << 20, .max = 1ull << 44 },
+	{ "entrypoint", JSON_TEXTS, offsetof(struct zmachine, entrypoint), .max = 64 },
+	{ "args", JSON_TEXTS, offsetof(struct zmachine, args), .max = 256 },
+	{ "env", JSON_MAP, offsetof(struct zmachine, env), .max = 256 },
+	{ "workdir", JSON_TEXT, offsetof(struct zmachine, workdir), .ok = absolute_ok, .want = "an absolute path" },
+	{ "user", JSON_TEXT, offsetof(struct zmachine, user), .min = 1, .max = 64 },
+	NOT_YET("pull", "a registry credential"),
+	NOT_YET("boot", "booting a disk image"),
+	NOT_YET("modules", "loading kernel modules"),
+	NOT_YET("mounts", "mounting volumes"),
+	NOT_YET("networks", "joining a private network"),
+	NOT_YET("public_ip", "a public address"),
+	NOT_YET("health", "a health check"),
+	NOT_YET("gpu", "passing a GPU through"),
+};
+static const struct json_table zmachine_table = { zmachine_fields, ARRAY_LEN(zmachine_fields), 0, NULL };
+
+static const struct json_field workload_fields[] = {
+	{ "name", JSON_TEXT, offsetof(struct workload, name), .required = true, .ok = name_ok, .want = NAME_WANT },
+	{ "type", JSON_TEXT, offsetof(struct workload, type), .required = true, .max = 32 },
+	{ "data", JSON_ANY, offsetof(struct workload, data), .required = true },
+	{ "metadata", JSON_MAP, offsetof(struct workload, metadata), .max = 32 },
+};
+
+static const struct json_table workload_table = { workload_fields, ARRAY_LEN(workload_fields), sizeof(struct workload), NULL };
+
+static const struct json_field signer_fields[] = {
+	{ "key", JSON_KEY, offsetof(struct signer, key), .required = true },
+	{ "weight", JSON_U64, offsetof(struct signer, weight), .required = true, .min = 1, .max = 1000000 },
+};
+static const struct json_table signer_table = { signer_fields, ARRAY_LEN(signer_fields), sizeof(struct signer), NULL };
+
+static const struct json_field signers_fields[] = {
+	{ "threshold", JSON_U64, offsetof(struct signers, threshold), .required = true, .min = 1, .max = 8000000 },
+	{ "keys", JSON_LIST, offsetof(struct signers, keys), .required = true, .min = 1, .max = DEPLOYMENT_SIGNERS_MAX,
+	  .table = &signer_table, .n_off = offsetof(struct signers, n_keys) },
+};
+static const struct json_table signers_table = { signers_fields, ARRAY_LEN(signers_fields), 0, NULL };
+
+static const struct json_field deployment_fields[] = {
+	{ "name", JSON_TEXT, offsetof(struct deployment, name), .required = true, .ok = name_ok, .want = NAME_WANT },
+	{ "owner", JSON_KEY, offsetof(struct deployment, owner), .required = true },
+	{ "node", JSON_KEY, offsetof(struct deployment, node), .required = true },
+	{ "sequence", JSON_U64, offsetof(struct deployment, sequence), .required = true, .min = 1, .max = UINT64_MAX - 1 },
+	{ "expires", JSON_TIME, offsetof(struct deployment, expires_s) },
+	{ "signers", JSON_OBJECT, offsetof(struct deployment, signers), .table = &signers_table },
+	{ "metadata", JSON_MAP, offsetof(struct deployment, metadata), .max = 64 },
+	{ "workloads", JSON_LIST, offsetof(struct deployment, workloads), .required = true, .max = DEPLOYMENT_WORKLOADS_MAX,
+	  .table = &workload_table, .n_off = offsetof(struct deployment, n_workloads) },
+	NOT_YET("secrets", "a secret"),
+};
+static const struct json_table deployment_table = { deployment_fields, ARRAY_LEN(deployment_fields), 0, NULL };
+
+/* Every type an owner may know, so that a refusal can tell "later" from "never heard of". */
+static const struct {
+	const char *name;
+	bool done;
+} types[] = {
+	{ "zmachine", true }, { "volume", false }, { "zmount", false }, { "network", false },
+	{ "ip", false },      { "zdb", false },    { "qsfs", false },   { "zlogs", false },
+	{ "gateway-name-proxy", false },           { "gateway-fqdn-proxy", false },
+};
+
+static int type_check(const struct workload *w, size_t at, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (strcmp(w->type, types[i].name))
+			continue;
+		if (types[i].done)
+			return 0;
+		return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type '%s' are not done by this version of the node", at,
+		               w->type);
+	}
+	return err_set(e, -EBADMSG, "/workloads/%zu/type: '%s' is no workload type: this node runs 'zmachine'", at, w->type);
+}
+
+static int workload_check(struct deployment *d, size_t at, struct err *e)
+{
+	struct workload *w = &d->workloads[at];
+	struct err below = { 0 };
+	int r;
+
+	for (size_t i = 0; i < at; i++)
+		if (!strcmp(d->workloads[i].name, w->name))
+			return err_set(e, -EBADMSG, "/workloads/%zu/name: '%s' stands twice in this deployment", at, w->name);
+	if ((r = type_check(w, at, e)))
+		return r;
+	w->zmachine = (struct zmachine){ .rootfs_bytes = ZMACHINE_ROOTFS_DEFAULT };
+	if ((r = json_decode(w->data, &zmachine_table, &w->zmachine, &below)))
+		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
+	return 0;
+}
+
+static int metadata_check(const struct deployment *d, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+
+	if (!d->metadata)
+		return 0;
+	if (json_format(d->metadata, &text) || text.len > DEPLOYMENT_METADATA_MAX)
+		return err_set(e, -EBADMSG, "/metadata: is larger than %d bytes", DEPLOYMENT_METADATA_MAX);
+	return 0;
+}
+
+static int signers_check(const struct deployment *d, struct err *e)
+{
+	const struct signers *s = &d->signers;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->n_keys; i++) {
+		sum += s->keys[i].weight;
+		for (size_t k = 0; k < i; k++)
+			if (key_pub_eq(&s->keys[i].key, &s->keys[k].key))
+				return err_set(e, -EBADMSG, "/signers/keys/%zu/key: stands twice", i);
+	}
+	if (s->threshold > sum)
+		return err_set(e, -EBADMSG, "/signers/threshold: %" PRIu64 " can never be reached: all weights together are %" PRIu64,
+		               s->threshold, sum);
+	return 0;
+}
+
+int deployment_meets(const struct deployment *d, const struct signers *s, struct err *e)
+{
+	uint64_t sum = 0;
+
+	if (!s->threshold)
+		return 0;
+	for (size_t i = 0; i < s->n_keys; i++)
+		if (dsse_is_signed_by(&d->doc.envelope, &s->keys[i].key))
+			sum += s->keys[i].weight;
+	if (sum < s->threshold)
+		return err_set(e, -EKEYREJECTED, "the signatures weigh %" PRIu64 " and the deployment's signers ask for %" PRIu64, sum,
+		               s->threshold);
+	return 0;
+}
+
+static int deployment_body(struct deployment *d, struct err *e)
+{
+	char owner[KEY_TEXT_SIZE];
+	int r;
+
+	if ((r = dsse_verify(&d->doc.envelope, API_TYPE_DEPLOYMENT, e)) ||
+	    (r = json_parse(buf_str(&d->doc.envelope.payload), &d->doc.body, e)) ||
+	    (r = json_decode(d->doc.body, &deployment_table, d, e)))
+		return r;
+	if (!dsse_is_signed_by(&d->doc.envelope, &d->owner)) {
+		key_pub_format(owner, &d->owner);
+		return err_set(e, -EKEYREJECTED, "/owner: the signature of %s is missing", owner);
+	}
+	for (size_t i = 0; i < d->n_workloads; i++)
+		if ((r = workload_check(d, i, e)))
+			return r;
+	if ((r = metadata_check(d, e)) || (r = signers_check(d, e)))
+		return r;
+	return deployment_meets(d, &d->signers, e);
+}
+
+int deployment_open(sd_json_variant *envelope, struct deployment *d, struct err *e)
+{
+	int r = dsse_decode(envelope, &d->doc.envelope, e);
+
+	return err_wrap(e, r ? r : deployment_body(d, e), "deployment");
+}
+
+int deployment_open_text(struct str envelope, struct deployment *d, struct err *e)
+{
+	int r = dsse_decode_text(envelope, &d->doc.envelope, e);
+
+	return err_wrap(e, r ? r : deployment_body(d, e), "deployment");
+}
+
+struct deployment *deployment_new(void)
+{
+	return calloc(1, sizeof(struct deployment));
+}
+
+struct deployment *deployment_free(struct deployment *d)
+{
+	if (d)
+		doc_deinit(&d->doc);
+	free(d);
+	return NULL;
+}
+
+void deployment_freep(struct deployment **d)
+{
+	*d = deployment_free(*d);
+}

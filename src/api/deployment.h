@@ -1,0 +1,68 @@
+/* A deployment: what an owner wants to run on a node. doc/deployment.md is the reference for its fields.
+ *
+ * deployment_open() accepts or refuses it as a whole, with the JSON path of what is wrong. */
+#pragma once
+#include "api/doc.h"
+
+enum {
+	DEPLOYMENT_WORKLOADS_MAX = 64,
+	DEPLOYMENT_SIGNERS_MAX = DSSE_SIGNATURES_MAX,
+	DEPLOYMENT_METADATA_MAX = 4096, /* bytes */
+	ZMACHINE_CPU_MILLI_MIN = 10,
+};
+#define ZMACHINE_MEMORY_MIN (64ull << 20)
+#define ZMACHINE_ROOTFS_DEFAULT (256ull << 20)
+
+enum isolation { ISOLATION_AUTO, ISOLATION_VM, ISOLATION_CONTAINER };
+enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
+extern const char *const isolation_names[], *const restart_names[]; /* end with NULL */
+
+struct zmachine {
+	const char *image; /* OCI reference with tag or digest */
+	unsigned isolation, restart;
+	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
+	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it */
+	const char *workdir, *user;               /* NULL = the image's */
+};
+
+struct workload {
+	const char *name, *type;
+	sd_json_variant *data, *metadata;
+	struct zmachine zmachine;
+};
+
+struct signer {
+	struct key_pub key;
+	uint64_t weight;
+};
+
+struct signers {
+	uint64_t threshold;
+	struct signer keys[DEPLOYMENT_SIGNERS_MAX];
+	size_t n_keys;
+};
+
+struct deployment {
+	struct doc doc;
+	const char *name;
+	struct key_pub owner, node;
+	uint64_t sequence;
+	int64_t expires_s; /* 0 = never */
+	struct signers signers; /* threshold 0 = the owner alone */
+	sd_json_variant *metadata;
+	struct workload workloads[DEPLOYMENT_WORKLOADS_MAX];
+	size_t n_workloads;
+};
+
+/* Returns owned; NULL when out of memory. */
+struct deployment *deployment_new(void);
+struct deployment *deployment_free(struct deployment *d);
+void deployment_freep(struct deployment **d);
+#define AUTO_DEPLOYMENT CLEANUP(deployment_freep)
+
+/* Opens the envelope into D. -EBADMSG, -EKEYREJECTED (signatures do not suffice). */
+MUST_CHECK int deployment_open(sd_json_variant *envelope, struct deployment *d, struct err *e);
+MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, struct err *e);
+
+/* Whether the signatures under D reach what S asks for: for updates, S are the stored ones. -EKEYREJECTED. */
+MUST_CHECK int deployment_meets(const struct deployment *d, const struct signers *s, struct err *e);

@@ -1,0 +1,134 @@
+#include "api/deployment.h"
+
+#include "test/t.h"
+
+#include <stdio.h>
+
+struct fixture {
+	struct key owner, node;
+	char owner_text[KEY_TEXT_SIZE], node_text[KEY_TEXT_SIZE];
+};
+
+static void fixture_new(struct fixture *f)
+{
+	T_NEED(!key_new(KEY_USER, &f->owner) && !key_new(KEY_NODE, &f->node), "keys");
+	key_pub_format(f->owner_text, &f->owner.pub);
+	key_pub_format(f->node_text, &f->node.pub);
+}
+
+/* Signs a deployment with these WORKLOADS and MORE top fields; opens it again. */
+static int opened(const struct fixture *f, const char *more, const char *workloads, struct deployment *d, struct err *e)
+{
+	AUTO_BUF struct buf body = { 0 }, text = { 0 };
+
+	buf_addf(&body, "{\"name\":\"web\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":1,%s\"workloads\":[%s]}", f->owner_text,
+	         f->node_text, more, workloads);
+	T_NEED(!dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &f->owner, 1, &text), "sign");
+	return deployment_open_text(buf_str(&text), d, e);
+}
+
+#define WEB(fields) "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1" fields "}}"
+
+static void rows(void)
+{
+	static const struct {
+		const char *more, *workloads;
+		const char *why; /* NULL: accepted */
+	} cases[] = {
+		{ "", "", NULL },
+		{ "", WEB(",\"memory\":67108864"), NULL },
+		{ "\"expires\":null,", "", NULL },
+		{ "\"expires\":\"2030-01-01T00:00:00Z\",", "", NULL },
+		{ "\"metadata\":{\"a\":\"b\"},", "", NULL },
+		{ "", WEB(",\"memory\":67108864,\"isolation\":\"vm\",\"restart\":\"never\",\"env\":{\"A\":\"b\"},\"args\":[\"x\"]"), NULL },
+		{ "", WEB(",\"memory\":1048576"), "/workloads/0/data/memory: 1048576 is below the minimum of 67108864" },
+		{ "", WEB(""), "/workloads/0/data/memory: is missing" },
+		{ "", WEB(",\"memory\":67108864.0"), "/workloads/0/data/memory: must be a whole number" },
+		{ "", WEB(",\"memory\":\"64MiB\""), "/workloads/0/data/memory: must be a whole number" },
+		{ "", WEB(",\"memory\":67108864,\"colour\":1"), "/workloads/0/data/colour: unknown field" },
+		{ "", WEB(",\"memory\":67108864,\"memory\":67108864"), "/workloads/0/data/memory: stands twice" },
+		{ "", WEB(",\"memory\":67108864,\"isolation\":\"jail\""), "must be one of: auto, vm, container" },
+		{ "", WEB(",\"memory\":67108864,\"workdir\":\"tmp\""), "/workloads/0/data/workdir: 'tmp' is not an absolute path" },
+		{ "", WEB(",\"memory\":67108864,\"env\":{\"A\":1}"), "/workloads/0/data/env: 'A' must be a string" },
+		{ "", WEB(",\"memory\":67108864,\"health\":{}"), "/workloads/0/data/health: a health check is not done by this" },
+		{ "", WEB(",\"memory\":67108864") "," WEB(",\"memory\":67108864"), "/workloads/1/name: 'web' stands twice" },
+		{ "", "{\"name\":\"v\",\"type\":\"volume\",\"data\":{}}", "/workloads/0/type: workloads of type 'volume' are not done" },
+		{ "", "{\"name\":\"v\",\"type\":\"pod\",\"data\":{}}", "/workloads/0/type: 'pod' is no workload type" },
+		{ "", "{\"name\":\"V\",\"type\":\"zmachine\",\"data\":{}}", "/workloads/0/name: 'V' is not a name" },
+		{ "\"colour\":1,", "", "/colour: unknown field" },
+		{ "\"expires\":\"tomorrow\",", "", "/expires: must be a time" },
+		{ "\"name\":\"x\",", "", "/name: stands twice" },
+		{ "\"secrets\":{},", "", "/secrets: a secret is not done by this version" },
+	};
+	struct fixture f;
+
+	fixture_new(&f);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+		struct err e = { 0 };
+		int r = opened(&f, cases[i].more, cases[i].workloads, d, &e);
+
+		T_CHECK(cases[i].why ? r == -EBADMSG && strstr(e.msg, cases[i].why) : !r, "row %zu: %d '%s'", i, r, e.msg);
+	}
+}
+
+static void values_arrive(void)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	struct fixture f;
+	struct err e = { 0 };
+
+	fixture_new(&f);
+	T_NEED(!opened(&f, "\"expires\":\"2027-01-15T08:00:00Z\",",
+	               WEB(",\"memory\":134217728,\"isolation\":\"container\",\"restart\":\"on-failure\",\"user\":\"www\""), d, &e),
+	       "%s", e.msg);
+	T_CHECK(!strcmp(d->name, "web") && key_pub_eq(&d->owner, &f.owner.pub) && d->sequence == 1, "head");
+	T_CHECK(d->expires_s == 1800000000, "%lld", (long long)d->expires_s);
+	T_CHECK(d->workloads[0].zmachine.memory_bytes == 134217728 && d->workloads[0].zmachine.cpu_milli == 1000, "sizes");
+	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_CONTAINER, "isolation");
+	T_CHECK(d->workloads[0].zmachine.restart == RESTART_ON_FAILURE, "restart");
+	T_CHECK(d->workloads[0].zmachine.rootfs_bytes == ZMACHINE_ROOTFS_DEFAULT, "a default");
+}
+
+static void somebody_elses_name_as_owner(void)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	struct fixture f, thief;
+	struct err e = { 0 };
+
+	fixture_new(&f);
+	fixture_new(&thief);
+	f.owner = thief.owner; /* signs with another key than the one it names */
+	T_CHECK(opened(&f, "", "", d, &e) == -EKEYREJECTED && strstr(e.msg, "/owner"), "%s", e.msg);
+}
+
+static void signers_weigh(void)
+{
+	struct fixture f;
+	struct key second = KEY_NONE;
+	char second_text[KEY_TEXT_SIZE], more[512];
+	struct err e = { 0 };
+
+	fixture_new(&f);
+	T_NEED(!key_new(KEY_USER, &second), "key");
+	key_pub_format(second_text, &second.pub);
+	for (unsigned threshold = 1; threshold <= 3; threshold++) {
+		AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+		int r;
+
+		snprintf(more, sizeof(more), "\"signers\":{\"threshold\":%u,\"keys\":[{\"key\":\"%s\",\"weight\":1},"
+		         "{\"key\":\"%s\",\"weight\":1}]},", threshold, f.owner_text, second_text);
+		r = opened(&f, more, "", d, &e);
+		T_CHECK(r == (threshold == 1 ? 0 : threshold == 2 ? -EKEYREJECTED : -EBADMSG), "threshold %u: %d %s", threshold, r,
+		        e.msg);
+	}
+}
+
+int main(void)
+{
+	T_RUN(rows);
+	T_RUN(values_arrive);
+	T_RUN(somebody_elses_name_as_owner);
+	T_RUN(signers_weigh);
+	return T_END();
+}

@@ -1,0 +1,122 @@
+/* The signed documents that travel: what they hold, how they are signed, opened and checked. doc/documents.md describes them.
+ *
+ * xxx_open() takes the envelope apart, verifies every signature, decodes strictly and checks that the signer is who the document
+ * says. The opened struct owns what its texts point into: release it with xxx_deinit(), whatever open returned. */
+#pragma once
+#include "api/json.h"
+#include "ident/dsse.h"
+
+#define API_TYPE_ORDER "application/vnd.zos.order+json"
+#define API_TYPE_LOGIN "application/vnd.zos.login+json"
+#define API_TYPE_FARM "application/vnd.zos.farm+json"
+#define API_TYPE_APPROVAL "application/vnd.zos.approval+json"
+#define API_TYPE_RECORD "application/vnd.zos.node+json"
+#define API_TYPE_DEPLOYMENT "application/vnd.zos.deployment+json"
+
+enum {
+	ORDER_NONCE_LEN = 32,     /* hex digits */
+	ORDER_LIFE_MAX_S = 600,   /* an order that says it lives longer is refused */
+	CLOCK_SLACK_S = 120,      /* how far two clocks may be apart */
+	FARM_HUBS_MAX = 8,
+	FARM_ALLOW_MAX = 256,
+	FARM_REGISTRIES_MAX = 16,
+	FARM_OPEN_MAX = 16,
+};
+
+/* What every document shares once it is open. */
+struct doc {
+	struct dsse envelope;
+	sd_json_variant *body;
+};
+void doc_deinit(struct doc *d);
+
+/* One call on one node, once: signed by its caller. */
+struct order {
+	struct doc doc;
+	struct key_pub caller; /* who signed it */
+	const char *method;
+	sd_json_variant *arguments;
+	struct key_pub node;
+	int64_t expires_s;
+	const char *nonce;
+};
+#define AUTO_ORDER CLEANUP(order_deinit)
+/* Checks that exactly one signature stands under it, that it is for NODE and lives at NOW_S. Nonces are the caller's to check.
+ * -EBADMSG, -EKEYREJECTED, -EXDEV (another node), -ETIME (expired, or it would live too long). */
+MUST_CHECK int order_open(sd_json_variant *envelope, const struct key_pub *node, int64_t now_s, struct order *ret, struct err *e);
+void order_deinit(struct order *o);
+/* Appends the envelope. */
+MUST_CHECK int order_sign(const struct key *caller, const struct key_pub *node, const char *method, sd_json_variant *arguments,
+                          int64_t expires_s, struct buf *ret);
+
+/* "The TLS key of this session is mine": binds an identity to a session without signing anything a peer chose. */
+struct login {
+	struct doc doc;
+	struct key_pub user, node;
+	const char *tls_key; /* 64 hex digits */
+	int64_t expires_s;
+};
+#define AUTO_LOGIN CLEANUP(login_deinit)
+MUST_CHECK int login_open(sd_json_variant *envelope, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t now_s,
+                          struct login *ret, struct err *e);
+void login_deinit(struct login *l);
+MUST_CHECK int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32],
+                          int64_t expires_s, struct buf *ret);
+
+struct farm_hub {
+	const char *url, *key;
+};
+struct farm_allow {
+	struct key_pub key;
+	uint64_t cpu_milli, memory_bytes; /* 0 = what the node has */
+};
+struct farm_registry {
+	const char *host, *ca; /* host[:port]; PEM, NULL = the image's own list */
+};
+struct farm_open {
+	const char *range; /* a.b.c.d/n: a private range that machines and image pulls may reach */
+};
+
+/* What a farm says to its nodes. */
+struct farm {
+	struct doc doc;
+	const char *name;
+	struct key_pub farm;
+	uint64_t sequence;
+	struct farm_hub hubs[FARM_HUBS_MAX];
+	struct farm_allow allow[FARM_ALLOW_MAX];
+	struct farm_registry registries[FARM_REGISTRIES_MAX];
+	struct farm_open open[FARM_OPEN_MAX];
+	size_t n_hubs, n_allow, n_registries, n_open;
+};
+#define AUTO_FARM CLEANUP(farm_deinit)
+MUST_CHECK int farm_open(struct str envelope, struct farm *ret, struct err *e);
+void farm_deinit(struct farm *f);
+/* The row that lets KEY in, or NULL. The farm's own key needs none. */
+const struct farm_allow *farm_allow_find(const struct farm *f, const struct key_pub *key);
+
+/* "This node is mine": signed by the farm. */
+struct approval {
+	struct doc doc;
+	struct key_pub farm, node;
+};
+MUST_CHECK int approval_open(sd_json_variant *envelope, struct approval *ret, struct err *e);
+void approval_deinit(struct approval *a);
+MUST_CHECK int approval_sign(const struct key *farm, const struct key_pub *node, struct buf *ret);
+
+/* A node's entry in the directory. */
+struct record {
+	struct doc doc;
+	struct key_pub node;
+	const char *inbox;   /* the node's key at the hub: where sessions are opened */
+	const char *tls_key; /* 64 hex digits, new at each boot */
+	uint64_t sequence;
+	int64_t expires_s;
+	const char *farm_name, *version, *flavour, *arch;
+	struct key_pub farm; /* role 0 = none */
+	bool approved;       /* an approval by `farm` stands in it and holds */
+	sd_json_variant *approval, *capacity;
+	uint64_t boot_s; /* Unix seconds */
+};
+MUST_CHECK int record_open(struct str envelope, int64_t now_s, struct record *ret, struct err *e);
+void record_deinit(struct record *r);

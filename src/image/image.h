@@ -1,0 +1,15 @@
+/* The image provider: asks imaged for what a workload's image reference stands for. */
+#pragma once
+#include "svc/provider.h"
+
+#include <systemd/sd-event.h>
+
+#define IMAGED_SOCKET "/run/zos/image/sock"
+
+struct image_options {
+	const char *socket; /* borrowed */
+};
+
+/* Returns owned. */
+MUST_CHECK int image_provider_new(sd_event *event, const struct image_options *o, struct provider **ret, struct err *e);
+void image_provider_free(struct provider *p);

@@ -1,0 +1,165 @@
+#include "image/image.h"
+
+#include "base/log.h"
+#include "svc/daemon.h"
+
+#include <stdio.h>
+
+struct images {
+	struct provider provider;
+	sd_event *event;
+	struct image_options o;
+	sd_json_variant *registries; /* [{host, ca}] of the farm */
+};
+
+struct pull { /* one under way */
+	struct images *all;
+	struct work *work;
+	sd_varlink *link;
+};
+
+static struct images *images_of(struct provider *p)
+{
+	return container_of(p, struct images, provider);
+}
+
+struct pull_reply {
+	const char *digest, *what;
+	sd_json_variant *config, *layers;
+	uint64_t done, total;
+};
+static const struct json_field progress_fields[] = {
+	{ "what", JSON_TEXT, offsetof(struct pull_reply, what), .required = true, .max = 40 },
+	{ "done", JSON_U64, offsetof(struct pull_reply, done), .required = true },
+	{ "total", JSON_U64, offsetof(struct pull_reply, total), .required = true },
+};
+static const struct json_table progress_table = { progress_fields, ARRAY_LEN(progress_fields), 0, NULL };
+static const struct json_field image_fields[] = {
+	{ "digest", JSON_TEXT, offsetof(struct pull_reply, digest), .required = true, .min = 71, .max = 71 },
+	{ "config", JSON_ANY, offsetof(struct pull_reply, config), .required = true },
+	{ "layers", JSON_TEXTS, offsetof(struct pull_reply, layers), .required = true, .max = WORK_LAYERS_MAX },
+};
+static const struct json_table image_table = { image_fields, ARRAY_LEN(image_fields), 0, NULL };
+
+static void progress_set(struct work *w, const struct pull_reply *p)
+{
+	static const char *const known[] = { "resolving", "pulling", "converting" };
+
+	w->progress.what = "preparing";
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strcmp(known[i], p->what))
+			w->progress.what = known[i];
+	w->progress.done = p->done;
+	w->progress.total = p->total;
+}
+
+static int result_take(struct work *w, sd_json_variant *v, struct err *e)
+{
+	struct pull_reply p = { 0 };
+	int r = json_decode(v, &image_table, &p, e);
+
+	if (r)
+		return err_wrap(e, r, "imaged's answer");
+	work_image_clear(w);
+	snprintf(w->image.digest, sizeof(w->image.digest), "%s", p.digest);
+	w->image.config = sd_json_variant_ref(p.config);
+	w->image.layers = sd_json_variant_ref(p.layers);
+	return 0;
+}
+
+static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct pull *q = userdata;
+	struct provider *p = &q->all->provider;
+	struct work *w = q->work;
+	struct pull_reply step = { 0 };
+	struct err e = { 0 };
+	int r;
+
+	(void)link;
+	if (!error_id && (flags & SD_VARLINK_REPLY_CONTINUES)) {
+		if (!json_decode(v, &progress_table, &step, &e)) {
+			progress_set(w, &step);
+			p->changed(p->engine, w);
+		}
+		return 0;
+	}
+	r = error_id ? daemon_error_of(error_id, v, &e) : result_take(w, v, &e);
+	link_closep(&q->link);
+	free(q);
+	p->done(p->engine, w, r, &e);
+	return 0;
+}
+
+static int image_apply(struct provider *p, struct work *w, struct err *e)
+{
+	struct images *i = images_of(p);
+	struct pull *q = calloc(1, sizeof(*q));
+	int r;
+
+	BUG_ON(!q);
+	*q = (struct pull){ .all = i, .work = w };
+	r = daemon_connect(i->event, i->o.socket, q, on_reply, &q->link, e);
+	if (!r && (r = sd_varlink_observebo(q->link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
+	                                    SD_JSON_BUILD_PAIR_STRING("digest", w->image.digest),
+	                                    SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries))) < 0)
+		err_set(e, r, "ask imaged: %s", strerror(-r));
+	if (r >= 0)
+		return PROVIDER_BUSY;
+	link_closep(&q->link);
+	free(q);
+	return r;
+}
+
+static int image_remove(struct provider *p, struct work *w, struct err *e)
+{
+	(void)p;
+	(void)e;
+	work_image_clear(w); /* the files stay in the cache until their room is needed */
+	return 0;
+}
+
+static void image_configure(struct provider *p, const struct farm *farm)
+{
+	struct images *i = images_of(p);
+	int r;
+
+	json_unrefp(&i->registries);
+	r = sd_json_variant_new_array(&i->registries, NULL, 0);
+	for (size_t k = 0; r >= 0 && farm && k < farm->n_registries; k++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("host", farm->registries[k].host),
+		                   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""));
+		if (r >= 0)
+			r = sd_json_variant_append_array(&i->registries, one);
+	}
+	BUG_ON(r < 0);
+}
+
+static const struct provider_ops image_ops = {
+	.apply = image_apply,
+	.remove = image_remove,
+	.configure = image_configure,
+};
+
+int image_provider_new(sd_event *event, const struct image_options *o, struct provider **ret, struct err *e)
+{
+	struct images *i = calloc(1, sizeof(*i));
+
+	(void)e;
+	BUG_ON(!i);
+	*i = (struct images){ .provider = { .name = "image", .ops = &image_ops }, .o = *o, .event = sd_event_ref(event) };
+	image_configure(&i->provider, NULL);
+	*ret = &i->provider;
+	return 0;
+}
+
+void image_provider_free(struct provider *p)
+{
+	struct images *i = images_of(p);
+
+	json_unrefp(&i->registries);
+	sd_event_unref(i->event);
+	free(i);
+}

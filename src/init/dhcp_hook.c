@@ -1,0 +1,148 @@
+/* What dhcpcd runs at every change: keeps the name servers of each lease and writes /run/zos/resolv.conf from all.
+ *
+ * dhcpcd tells by environment variables (dhcpcd-run-hooks(8)). One file a lease, INTERFACE.PROTOCOL, so that the end of
+ * one lease leaves the others' servers in place. The texts come from the network: only addresses pass. */
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define LEASES "/run/zos/dhcp"
+#define RESOLV_CONF "/run/zos/resolv.conf"
+#define NOTIFY_SOCKET "/run/init.notify" /* dhcpcd hands its own environment on to nobody */
+enum { SERVERS_MAX = 3, LEASE_MAX_BYTES = 4096 }; /* resolv.conf(5): more than three are not asked */
+
+static const struct {
+	const char *protocol, *variable, *address;
+} sources[] = {
+	{ "dhcp", "new_domain_name_servers", "new_ip_address" },
+	{ "dhcp6", "new_dhcp6_name_servers", "new_dhcp6_ia_na1_ia_addr1" },
+	{ "ra", "nd1_rdnss1_servers", "nd1_addr1" },
+};
+
+static const struct {
+	const char *reason, *protocol;
+	bool is_lease;
+} reasons[] = {
+	{ "BOUND", "dhcp", true },        { "RENEW", "dhcp", true },      { "REBIND", "dhcp", true },
+	{ "REBOOT", "dhcp", true },       { "INFORM", "dhcp", true },     { "EXPIRE", "dhcp", false },
+	{ "FAIL", "dhcp", false },        { "NAK", "dhcp", false },       { "RELEASE", "dhcp", false },
+	{ "STOP", "dhcp", false },        { "BOUND6", "dhcp6", true },    { "RENEW6", "dhcp6", true },
+	{ "REBIND6", "dhcp6", true },     { "REBOOT6", "dhcp6", true },   { "INFORM6", "dhcp6", true },
+	{ "EXPIRE6", "dhcp6", false },    { "RELEASE6", "dhcp6", false }, { "STOP6", "dhcp6", false },
+	{ "ROUTERADVERT", "ra", true },   { "STOPPED", "dhcp", false },   { "NOCARRIER", "dhcp", false },
+	{ "DEPARTED", "dhcp", false },
+};
+
+static bool is_address(const char *text)
+{
+	struct in6_addr any;
+
+	return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
+static void servers_add(struct buf *b, const char *list, const char *interface)
+{
+	struct str rest = { list, list ? strlen(list) : 0 }, word;
+	unsigned n = 0;
+
+	while (n < SERVERS_MAX && str_next(&rest, ' ', &word)) {
+		char text[INET6_ADDRSTRLEN];
+
+		if (word.n >= sizeof(text))
+			continue;
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(word));
+		if (!is_address(text))
+			continue;
+		buf_addf(b, "nameserver %s%s%s\n", text, strncmp(text, "fe80:", 5) ? "" : "%",
+		         strncmp(text, "fe80:", 5) ? "" : interface);
+		n++;
+	}
+}
+
+static int lease_save(const char *interface, const char *protocol, bool is_lease, struct err *e)
+{
+	char path[64 + IF_NAMESIZE];
+	AUTO_BUF struct buf b = { .limit = LEASE_MAX_BYTES };
+
+	snprintf(path, sizeof(path), LEASES "/%s.%s", interface, protocol);
+	if (!is_lease)
+		return unlink(path) && errno != ENOENT ? err_set(e, -errno, "remove %s: %m", path) : 0;
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
+		if (!strcmp(sources[i].protocol, protocol))
+			servers_add(&b, getenv(sources[i].variable), interface);
+	return file_save(AT_FDCWD, path, buf_str(&b), 0644, e);
+}
+
+static void dir_closep(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int resolv_save(struct err *e)
+{
+	CLEANUP(dir_closep) DIR *dir = opendir(LEASES);
+	AUTO_BUF struct buf b = { .limit = 16 * LEASE_MAX_BYTES };
+	struct dirent *d;
+
+	if (!dir)
+		return err_set(e, -errno, "open " LEASES ": %m");
+	while ((d = readdir(dir))) {
+		const char *dot = strrchr(d->d_name, '.');
+		int r = 0;
+
+		if (dot && (!strcmp(dot, ".dhcp") || !strcmp(dot, ".dhcp6") || !strcmp(dot, ".ra")))
+			r = file_read(dirfd(dir), d->d_name, LEASE_MAX_BYTES, &b, e);
+		if (r)
+			return r;
+	}
+	return file_save(AT_FDCWD, RESOLV_CONF, buf_str(&b), 0644, e);
+}
+
+static void lease_tell(const char *interface, const char *protocol)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = NOTIFY_SOCKET };
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const char *address = NULL;
+	char text[128];
+	int n;
+
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
+		if (!strcmp(sources[i].protocol, protocol))
+			address = getenv(sources[i].address);
+	if (fd < 0 || !address)
+		return;
+	n = snprintf(text, sizeof(text), "READY=1\nSTATUS=%s has %.60s", interface, address);
+	if (sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
+		log_warn("cannot tell of a lease: %m");
+}
+
+int main(void)
+{
+	const char *reason = getenv("reason"), *interface = getenv("interface");
+	struct err e;
+
+	log_init("dhcp", false);
+	if (!reason || !interface || strlen(interface) >= IF_NAMESIZE || strchr(interface, '/') || interface[0] == '.')
+		return EXIT_SUCCESS; /* dhcpcd asks its hook other things too */
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (strcmp(reasons[i].reason, reason))
+			continue;
+		if (lease_save(interface, reasons[i].protocol, reasons[i].is_lease, &e) || resolv_save(&e)) {
+			log_err("%s", e.msg);
+			return EXIT_FAILURE;
+		}
+		if (reasons[i].is_lease)
+			lease_tell(interface, reasons[i].protocol);
+	}
+	return EXIT_SUCCESS;
+}

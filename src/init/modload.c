@@ -1,0 +1,291 @@
+/* Loads the drivers of what is in the machine, then of what is plugged in.
+ *
+ * At start all names of devices (modalias) are collected from /sys, in the order that decides when the node is ready:
+ * network and disks first, then the other devices, then the list /usr/lib/zos/modules. A few threads take them from
+ * the front, because some drivers measure something for most of a second while they load. READY=1 when the first part
+ * is done; afterwards one thread follows the kernel's uevents. It also opens the device nodes that machines need. */
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <libkmod.h>
+#include <linux/netlink.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum {
+	WORKERS = 4,
+	NAMES_MAX = 4096,
+	NAME_MAX_BYTES = 512,
+	UEVENT_MAX = 8192,
+	SYS_DEPTH_MAX = 24,
+	LIST_MAX_BYTES = 65536,
+};
+#define LIST_PATH "/usr/lib/zos/modules"
+
+enum urgency { URGENCY_FIRST, URGENCY_DEVICE, URGENCY_LISTED, URGENCIES };
+
+struct loader {
+	char *names[URGENCIES][NAMES_MAX]; /* owned */
+	size_t n[URGENCIES];
+	pthread_mutex_t lock;
+	enum urgency now; /* the next to hand out */
+	size_t at;
+	size_t first_left; /* of the urgent ones, how many are not loaded yet */
+};
+
+/* Device nodes that workloads' processes open without being root. Everything else stays with root. */
+static const struct {
+	const char *path;
+	gid_t gid;
+	mode_t mode;
+} nodes[] = {
+	{ "/dev/kvm", 910, 0660 },       { "/dev/vhost-net", 910, 0660 }, { "/dev/vhost-vsock", 910, 0660 },
+	{ "/dev/net/tun", 910, 0660 },   { "/dev/fuse", 910, 0660 },
+};
+
+static void nodes_open(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(nodes); i++)
+		if ((chown(nodes[i].path, 0, nodes[i].gid) || chmod(nodes[i].path, nodes[i].mode)) && errno != ENOENT)
+			log_warn("cannot open %s to machines: %m", nodes[i].path);
+}
+
+/* Network and mass storage, by bus: PCI classes 01 and 02, virtio devices 1, 2 and 8. */
+static bool is_urgent(const char *alias)
+{
+	static const char *const heads[] = { "virtio:d00000001v", "virtio:d00000002v", "virtio:d00000008v", "scsi:", "nvme" };
+	const char *class = strstr(alias, "bc0");
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		if (!strncmp(alias, heads[i], strlen(heads[i])))
+			return true;
+	return !strncmp(alias, "pci:", 4) && class && (class[3] == '1' || class[3] == '2');
+}
+
+static void name_add(struct loader *l, enum urgency u, const char *name)
+{
+	for (size_t i = 0; i < l->n[u]; i++)
+		if (!strcmp(l->names[u][i], name))
+			return;
+	if (l->n[u] == NAMES_MAX)
+		return;
+	l->names[u][l->n[u]] = strdup(name);
+	BUG_ON(!l->names[u][l->n[u]]);
+	l->n[u]++;
+}
+
+static void alias_read(struct loader *l, int dir_fd)
+{
+	char name[NAME_MAX_BYTES];
+	AUTO_FD int fd = openat(dir_fd, "modalias", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+
+	while (n > 0 && name[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return;
+	name[n] = '\0';
+	name_add(l, is_urgent(name) ? URGENCY_FIRST : URGENCY_DEVICE, name);
+}
+
+static void dir_closep(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static void devices_read(struct loader *l, int parent_fd, const char *name, unsigned depth)
+{
+	AUTO_FD int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(dir_closep) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir)
+		return;
+	take_fd(fd);
+	while ((d = readdir(dir))) {
+		if (!strcmp(d->d_name, "modalias"))
+			alias_read(l, dirfd(dir));
+		else if (d->d_type == DT_DIR && d->d_name[0] != '.' && depth < SYS_DEPTH_MAX)
+			devices_read(l, dirfd(dir), d->d_name, depth + 1);
+	}
+}
+
+static void list_read(struct loader *l)
+{
+	AUTO_BUF struct buf b = { 0 };
+	struct str rest, line;
+	struct err e;
+
+	if (file_read(AT_FDCWD, LIST_PATH, LIST_MAX_BYTES, &b, &e)) {
+		log_warn("%s", e.msg);
+		return;
+	}
+	rest = buf_str(&b);
+	while (str_next(&rest, '\n', &line)) {
+		char name[NAME_MAX_BYTES];
+
+		if (!line.n || line.n >= sizeof(name))
+			continue;
+		snprintf(name, sizeof(name), STR_FMT, STR_ARG(line));
+		name_add(l, URGENCY_LISTED, name);
+	}
+}
+
+static void kmod_unrefp(struct kmod_ctx **k)
+{
+	kmod_unref(*k);
+}
+
+/* A name may stand for several drivers. One that finds no hardware for itself says ENODEV: no news. */
+static void driver_load(struct kmod_ctx *k, const char *name)
+{
+	struct kmod_list *list = NULL, *item;
+
+	if (kmod_module_new_from_lookup(k, name, &list) < 0)
+		return;
+	kmod_list_foreach(item, list) {
+		struct kmod_module *m = kmod_module_get_module(item);
+		int r = kmod_module_probe_insert_module(m, KMOD_PROBE_APPLY_BLACKLIST, NULL, NULL, NULL, NULL);
+
+		if (r < 0 && r != -ENODEV && r != -EEXIST && r != -ENOENT && r != -EOPNOTSUPP)
+			log_warn("cannot load %s: %s", kmod_module_get_name(m), strerror(-r));
+		kmod_module_unref(m);
+	}
+	kmod_module_unref_list(list);
+}
+
+static void ready_tell(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (!path || fd < 0 || strlen(path) >= sizeof(at.sun_path))
+		return;
+	strcpy(at.sun_path, path);
+	if (sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
+		log_warn("cannot tell that drivers are loaded: %m");
+}
+
+/* Hands out the next name; *RET_URGENCY tells from which part. NULL at the end. */
+static const char *name_next(struct loader *l, enum urgency *ret_urgency)
+{
+	const char *name = NULL;
+
+	pthread_mutex_lock(&l->lock);
+	while (l->now < URGENCIES && l->at == l->n[l->now]) {
+		l->now++;
+		l->at = 0;
+	}
+	if (l->now < URGENCIES) {
+		*ret_urgency = l->now;
+		name = l->names[l->now][l->at++];
+	}
+	pthread_mutex_unlock(&l->lock);
+	return name;
+}
+
+static void first_done(struct loader *l)
+{
+	pthread_mutex_lock(&l->lock);
+	if (!--l->first_left)
+		ready_tell();
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void *work(void *arg)
+{
+	struct loader *l = arg;
+	CLEANUP(kmod_unrefp) struct kmod_ctx *k = kmod_new(NULL, NULL);
+	enum urgency u = URGENCY_FIRST;
+	const char *name;
+
+	if (k)
+		kmod_load_resources(k);
+	while ((name = name_next(l, &u))) {
+		if (k)
+			driver_load(k, name);
+		if (u == URGENCY_FIRST)
+			first_done(l);
+	}
+	return NULL;
+}
+
+static void load_all(struct loader *l)
+{
+	pthread_t threads[WORKERS];
+	size_t n = 0;
+
+	devices_read(l, AT_FDCWD, "/sys/devices", 0);
+	list_read(l);
+	l->first_left = l->n[URGENCY_FIRST];
+	if (!l->first_left)
+		ready_tell();
+	while (n < WORKERS && !pthread_create(&threads[n], NULL, work, l))
+		n++;
+	if (!n)
+		work(l);
+	while (n)
+		pthread_join(threads[--n], NULL);
+}
+
+static int uevents_open(void)
+{
+	struct sockaddr_nl at = { .nl_family = AF_NETLINK, .nl_groups = 1 }; /* the kernel's own, not a device manager's */
+	int size = 1 << 20;
+	AUTO_FD int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	return take_fd(fd);
+}
+
+/* NUL-separated assignments. Only the kernel (port 0) is believed. */
+static void uevent_take(struct kmod_ctx *k, int fd)
+{
+	char text[UEVENT_MAX + 1];
+	struct sockaddr_nl from = { 0 };
+	socklen_t len = sizeof(from);
+	ssize_t n = recvfrom(fd, text, UEVENT_MAX, 0, (struct sockaddr *)&from, &len);
+
+	if (n <= 0 || from.nl_pid)
+		return;
+	text[n] = '\0';
+	if (strncmp(text, "add@", 4))
+		return;
+	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(text + at) + 1)
+		if (!strncmp(text + at, "MODALIAS=", 9))
+			driver_load(k, text + at + 9);
+	nodes_open();
+}
+
+int main(void)
+{
+	static struct loader l = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	AUTO_FD int fd = uevents_open(); /* before the first look: what appears meanwhile waits there */
+	CLEANUP(kmod_unrefp) struct kmod_ctx *k = NULL;
+
+	log_init("modules", getenv("ZOS_DEBUG") != NULL);
+	load_all(&l);
+	nodes_open();
+	log_info("drivers loaded devices=%zu listed=%zu", l.n[URGENCY_FIRST] + l.n[URGENCY_DEVICE], l.n[URGENCY_LISTED]);
+	for (size_t u = 0; u < URGENCIES; u++)
+		while (l.n[u])
+			free(l.names[u][--l.n[u]]);
+	k = kmod_new(NULL, NULL);
+	if (fd < 0 || !k) {
+		log_err("cannot follow new devices: %m");
+		return EXIT_FAILURE;
+	}
+	for (;;)
+		uevent_take(k, fd);
+}

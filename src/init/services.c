@@ -1,0 +1,102 @@
+/* What runs on a node. One row a program; README.md says what the columns mean to whom. */
+#include "init/service.h"
+
+#include "base/cleanup.h"
+
+#include <linux/capability.h>
+
+#define CAP(name) SERVICE_CAP(CAP_##name)
+#define MIB (1ull << 20)
+#define ALL_CAPS UINT64_MAX
+
+enum { UID_ROOT = 0, UID_GRIDD = 901, UID_IMAGED = 902 };
+
+const struct service services[] = {
+	{
+		.name = "modules",
+		.argv = { "/usr/lib/zos/modload" },
+		.ready = SERVICE_READY_NOTIFY,
+		.caps = CAP(SYS_MODULE) | CAP(CHOWN) | CAP(FOWNER) | CAP(NET_ADMIN),
+		.nofile = 256,
+		.start_ms = 30000,
+		.stop_ms = 1000,
+	},
+	{
+		.name = "dhcp",
+		/* the kernel's own names of real network cards; what noded makes is none of its business */
+		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*",
+		          "-o", "domain_name_servers,classless_static_routes,interface_mtu" },
+		.after = { "modules" },
+		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
+		.is_background = true,         /* a node without a cable is up all the same */
+		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE),
+		.nofile = 256,
+		.pids_max = 64,
+		.memory_max_bytes = 64 * MIB,
+		.stop_ms = 3000,
+	},
+	{
+		.name = "imaged",
+		.argv = { "/usr/lib/zos/imaged" },
+		.after = { "modules" },
+		.ready = SERVICE_READY_NOTIFY,
+		.uid = UID_IMAGED,
+		.gid = UID_IMAGED,
+		.nofile = 4096,
+		.pids_max = 128,
+		.oom_score_adj = 200,
+		.start_ms = 10000,
+		.stop_ms = 5000,
+	},
+	{
+		.name = "noded",
+		.argv = { "/usr/lib/zos/noded" },
+		.after = { "modules", "imaged", "machine" },
+		.ready = SERVICE_READY_NOTIFY,
+		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
+		        CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(SETFCAP) | CAP(LINUX_IMMUTABLE) | CAP(NET_ADMIN) |
+		        CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(IPC_LOCK) | CAP(SYS_CHROOT) | CAP(SYS_PTRACE) |
+		        CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(SYS_NICE) | CAP(MKNOD),
+		.nofile = 65536,
+		.oom_score_adj = -800,
+		.start_ms = 60000,
+		.stop_ms = 20000,
+	},
+	{
+		.name = "gridd",
+		.argv = { "/usr/lib/zos/gridd" },
+		.after = { "noded" },
+		.ready = SERVICE_READY_NOTIFY,
+		.uid = UID_GRIDD,
+		.gid = UID_GRIDD,
+		.nofile = 4096,
+		.pids_max = 128,
+		.memory_max_bytes = 256 * MIB,
+		.oom_score_adj = -500,
+		.start_ms = 30000,
+		.stop_ms = 5000,
+	},
+	{
+		.name = "machine",
+		.argv = { "/usr/lib/zos/machine", "%i" },
+		.is_template = true,
+		.ready = SERVICE_READY_NOTIFY,
+		.restart = SERVICE_RESTART_FAILURE,
+		.caps = ALL_CAPS & ~(CAP(SYS_MODULE) | CAP(SYS_BOOT) | CAP(SYS_TIME) | CAP(SYS_RAWIO) | CAP(MAC_ADMIN) |
+		                     CAP(MAC_OVERRIDE) | CAP(SYSLOG) | CAP(WAKE_ALARM)),
+		.nofile = 65536,
+		.start_ms = 60000,
+		.stop_ms = 30000,
+	},
+	{
+		.name = "shell", /* flavour debug only: no other image has its program */
+		.argv = { "/usr/bin/busybox", "sh" },
+		.condition = "/dev/hvc0",
+		.tty = "/dev/hvc0",
+		.ready = SERVICE_READY_EXEC,
+		.caps = ALL_CAPS,
+		.oom_score_adj = -900,
+		.stop_ms = 100,
+	},
+};
+const size_t services_n = ARRAY_LEN(services);

@@ -1,0 +1,325 @@
+/* One caller is one session. Stream 0, and every stream the client opens, is a varlink link of its own with one call at a time; each
+ * call is carried to the engine on a link of its own too, so that a slow answer holds up nobody else. A reply that brings a descriptor
+ * becomes a new stream, which the reply to the client names. */
+#include "api/call.h"
+#include "api/doc.h"
+#include "base/log.h"
+#include "line/gridd.h"
+#include "svc/daemon.h"
+
+#include <sys/socket.h>
+#include <time.h>
+
+struct relay;
+struct caller { /* lives as long as its session, its links and its calls */
+	struct caller *next;
+	struct gridd *gridd;
+	struct session *session;   /* NULL = closed */
+	unsigned refs;
+	sd_event_source *deadline; /* to log in */
+	struct key_pub who;        /* role 0 = has not logged in */
+	uint8_t tls_key[32];
+	struct relay *relays;
+	unsigned n_links, tokens;
+	uint64_t refilled_ms;
+};
+
+struct relay { /* one call under way */
+	struct relay *next;
+	struct caller *caller;
+	sd_varlink *client, *engine;
+};
+
+static void caller_unref(struct caller *c)
+{
+	struct caller **at = &c->gridd->callers;
+
+	if (--c->refs)
+		return;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	sd_event_source_disable_unref(c->deadline);
+	free(c);
+}
+
+static void relay_free(struct relay *q)
+{
+	struct relay **at = &q->caller->relays;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	sd_varlink_close_unref(q->engine);
+	sd_varlink_unref(q->client);
+	caller_unref(q->caller);
+	free(q);
+}
+
+static int answer(struct relay *q, sd_json_variant *v, int fd)
+{
+	uint32_t stream;
+	struct err e = { 0 };
+	int r;
+
+	if (fd < 0)
+		return sd_varlink_reply(q->client, v);
+	if (!q->caller->session) {
+		close(fd);
+		return -ENOTCONN;
+	}
+	if ((r = session_open_stream(q->caller->session, fd, &stream, &e)))
+		return daemon_reply_error(q->client, r, &e);
+	return sd_varlink_replybo(q->client, SD_JSON_BUILD_PAIR_UNSIGNED("stream", stream));
+}
+
+static int on_engine(sd_varlink *engine, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct relay *q = userdata;
+	struct err e = { 0 };
+	int r;
+
+	if (!error_id && (flags & SD_VARLINK_REPLY_CONTINUES)) {
+		if (sd_varlink_notify(q->client, v) < 0)
+			relay_free(q);
+		return 0;
+	}
+	if (error_id && (flags & SD_VARLINK_REPLY_LOCAL)) {
+		err_set(&e, -EHOSTUNREACH, "the node's engine is starting: try again in a moment");
+		r = daemon_reply_error(q->client, -EHOSTUNREACH, &e);
+	} else if (error_id) {
+		r = sd_varlink_error(q->client, error_id, v);
+	} else {
+		r = answer(q, v, sd_varlink_take_fd(engine, 0));
+	}
+	if (r < 0)
+		log_debug("answer a call: %s", strerror(-r));
+	relay_free(q);
+	return 0;
+}
+
+/* A bucket: a burst, then so many a second. */
+static bool may_order(struct caller *c, uint64_t now_ms)
+{
+	uint64_t more = (now_ms - c->refilled_ms) * CALLER_ORDERS_PER_S / 1000;
+
+	if (more) {
+		c->tokens = more > CALLER_ORDERS_BURST - c->tokens ? CALLER_ORDERS_BURST : c->tokens + (unsigned)more;
+		c->refilled_ms = now_ms;
+	}
+	if (!c->tokens)
+		return false;
+	c->tokens--;
+	return true;
+}
+
+static int order_check(struct caller *c, sd_json_variant *envelope, const struct call **ret, struct err *e)
+{
+	AUTO_ORDER struct order o = { 0 };
+	int r = order_open(envelope, &c->gridd->node, time(NULL), &o, e);
+
+	if (r)
+		return r;
+	if (!key_pub_eq(&o.caller, &c->who))
+		return err_set(e, -EACCES, "the order is signed by another key than this session's");
+	*ret = call_find(o.method);
+	return *ret ? 0 : err_set(e, -EBADMSG, "this node knows no call '%s'", o.method);
+}
+
+struct order_args {
+	sd_json_variant *order;
+};
+static const struct json_field order_fields[] = {
+	{ "order", JSON_ANY, offsetof(struct order_args, order), .required = true },
+};
+static const struct json_table order_table = { order_fields, ARRAY_LEN(order_fields), 0, NULL };
+
+static int relay_start(struct caller *c, sd_varlink *link, sd_json_variant *parameters, bool more, struct err *e)
+{
+	struct relay *q = calloc(1, sizeof(*q));
+	int r;
+
+	BUG_ON(!q);
+	*q = (struct relay){ .next = c->relays, .caller = c, .client = sd_varlink_ref(link) };
+	c->relays = q;
+	c->refs++;
+	if ((r = daemon_connect(c->gridd->event, c->gridd->noded, q, on_engine, &q->engine, e))) {
+		relay_free(q);
+		return err_set(e, -EHOSTUNREACH, "the node's engine is starting: try again in a moment");
+	}
+	r = more ? sd_varlink_observe(q->engine, "zos.Order.Call", parameters) :
+	           sd_varlink_invoke(q->engine, "zos.Order.Call", parameters);
+	if (r < 0) {
+		relay_free(q);
+		return err_set(e, r, "pass the call on: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct caller *c = userdata;
+	struct order_args a = { 0 };
+	const struct call *call;
+	struct err e = { 0 };
+	int r;
+
+	if (!c->who.role)
+		r = err_set(&e, -EACCES, "log in first: the first call of a session is %s", CALL_LOGIN);
+	else if (!may_order(c, log_now_ms()))
+		r = err_set(&e, -EBUSY, "more than %d orders a second: slow down", CALLER_ORDERS_PER_S);
+	else if (!(r = json_decode(parameters, &order_table, &a, &e)) && !(r = order_check(c, a.order, &call, &e)))
+		r = relay_start(c, link, parameters, flags & SD_VARLINK_METHOD_MORE, &e);
+	return r ? daemon_reply_error(link, r, &e) : 0;
+}
+
+struct login_args {
+	sd_json_variant *login;
+};
+static const struct json_field login_fields[] = {
+	{ "login", JSON_ANY, offsetof(struct login_args, login), .required = true },
+};
+static const struct json_table login_table = { login_fields, ARRAY_LEN(login_fields), 0, NULL };
+
+static int on_login(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct caller *c = userdata;
+	struct login_args a = { 0 };
+	AUTO_LOGIN struct login l = { 0 };
+	struct err e = { 0 };
+	int r;
+
+	(void)flags;
+	if (c->who.role)
+		r = err_set(&e, -EBUSY, "this session has logged in already");
+	else if (!(r = json_decode(parameters, &login_table, &a, &e)))
+		r = login_open(a.login, &c->gridd->node, c->tls_key, time(NULL), &l, &e);
+	if (r) {
+		log_limited("login refused: %s", e.msg);
+		return daemon_reply_error(link, r, &e);
+	}
+	c->who = l.user;
+	sd_event_source_set_enabled(c->deadline, SD_EVENT_OFF);
+	return sd_varlink_reply(link, NULL);
+}
+
+/* A varlink link over stream ID of the session. */
+static int link_add(struct caller *c, uint32_t id, struct err *e)
+{
+	sd_varlink *link;
+	int fd[2], r;
+
+	if (c->n_links == CALLER_LINKS_MAX)
+		return err_set(e, -EBUSY, "%d streams of calls are open in this session already", CALLER_LINKS_MAX);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd))
+		return err_set(e, -errno, "make a link: %m");
+	if ((r = session_attach(c->session, id, fd[0], e))) {
+		close(fd[1]);
+		return r;
+	}
+	if ((r = sd_varlink_server_add_connection(c->gridd->server, fd[1], &link)) < 0) {
+		close(fd[1]);
+		return err_set(e, r, "make a link: %s", strerror(-r));
+	}
+	sd_varlink_set_userdata(link, c);
+	c->n_links++;
+	c->refs++;
+	return 0;
+}
+
+static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	struct caller *c = sd_varlink_get_userdata(link);
+
+	(void)server;
+	if (c == userdata) /* never became a caller's */
+		return;
+	for (struct relay *q = c->relays, *next; q; q = next) {
+		next = q->next;
+		if (q->client == link)
+			relay_free(q);
+	}
+	c->n_links--;
+	caller_unref(c);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct caller *c = userdata;
+
+	(void)source;
+	(void)usec;
+	if (!c->session)
+		return 0;
+	session_close(take_ptr(c->session));
+	caller_unref(c);
+	return 0;
+}
+
+static void on_closed(void *userdata, struct session *s, const char *why)
+{
+	struct caller *c = userdata;
+
+	(void)s;
+	log_debug("session closed: %s", why);
+	c->session = NULL;
+	caller_unref(c);
+}
+
+static void on_stream(void *userdata, struct session *s, uint32_t id)
+{
+	struct caller *c = userdata;
+	struct err e = { 0 };
+
+	(void)s;
+	if (link_add(c, id, &e))
+		log_limited("%s", e.msg); /* the stream stays unread within its first credit, and ends with the session */
+}
+
+int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32])
+{
+	struct gridd *g = gridd;
+	struct caller *c = calloc(1, sizeof(*c));
+	struct session_callbacks cb = { .stream = on_stream, .closed = on_closed, .userdata = c };
+	struct err e = { 0 };
+
+	BUG_ON(!c);
+	*c = (struct caller){ .next = g->callers, .gridd = g, .session = s, .refs = 1, .tokens = CALLER_ORDERS_BURST };
+	c->refilled_ms = log_now_ms();
+	memcpy(c->tls_key, peer, sizeof(c->tls_key));
+	g->callers = c;
+	if (sd_event_add_time_relative(g->event, &c->deadline, CLOCK_MONOTONIC, CALLER_LOGIN_MS * 1000ull, 0, on_deadline, c) < 0 ||
+	    link_add(c, 0, &e)) {
+		log_limited("a session was not taken: %s", e.msg);
+		caller_unref(c);
+		return -EBUSY;
+	}
+	session_set_callbacks(s, &cb);
+	return 0;
+}
+
+void caller_free_all(struct gridd *g)
+{
+	while (g->callers) {
+		struct caller *c = g->callers;
+
+		while (c->relays)
+			relay_free(c->relays);
+		c->refs = 1; /* the links go with the server, without their callback */
+		caller_unref(c);
+	}
+}
+
+int caller_serve(struct gridd *g, struct err *e)
+{
+	int r;
+
+	if ((r = sd_varlink_server_new(&g->server, SD_VARLINK_SERVER_INHERIT_USERDATA)) < 0 ||
+	    (r = sd_varlink_server_bind_method(g->server, CALL_LOGIN, on_login)) < 0 ||
+	    (r = sd_varlink_server_bind_method(g->server, "zos.Order.Call", on_order)) < 0 ||
+	    (r = sd_varlink_server_bind_disconnect(g->server, on_disconnect)) < 0 ||
+	    (r = sd_varlink_server_attach_event(g->server, g->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
+		return err_set(e, r, "serve sessions: %s", strerror(-r));
+	sd_varlink_server_set_userdata(g->server, g);
+	return 0;
+}

@@ -1,0 +1,284 @@
+/* A container: crun makes it, this waits for it. A start is three children one after the other: crun run, which leaves the container's
+ * first process to the runner (its subreaper) and ends; that process; and crun delete, so that the name is free for the next start. */
+#include "machine/runner.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "machine/oci.h"
+#include "machine/root.h"
+#include "sys/cgroup.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define SECCOMP_PROFILE "/usr/share/zos/seccomp.json"
+
+struct container {
+	struct root root;
+	sd_event_source *child;
+	pid_t pid; /* the container's first process; 0 = none */
+	int exit_status;
+	bool failed; /* crun could not make it */
+};
+
+static struct container *container_of_runner(const struct runner *r)
+{
+	return r->box_state;
+}
+
+static int image_file(const struct root *root, const char *name, struct buf *ret)
+{
+	AUTO_FD int dir = open(root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	/* A link in the image must not lead out of it; opened without waiting, so a FIFO does not stop the runner. */
+	AUTO_FD int etc = dir < 0 ? -1 : openat(dir, "etc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int fd = etc < 0 ? -1 : openat(etc, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char bytes[65536];
+	ssize_t n = fd < 0 ? 0 : read(fd, bytes, sizeof(bytes));
+
+	buf_add_bytes(ret, bytes, n > 0 ? (size_t)n : 0);
+	return buf_check(ret);
+}
+
+static int seccomp_load(sd_json_variant **ret, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	int r = file_read(AT_FDCWD, SECCOMP_PROFILE, 1 << 20, &text, e);
+
+	return r ? r : json_parse(buf_str(&text), ret, e);
+}
+
+static int etc_write(const struct runner *r, struct err *e)
+{
+	AUTO_BUF struct buf resolv = { 0 }, hosts = { 0 }, hostname = { 0 };
+	const struct machine_spec *s = &r->spec;
+	const struct {
+		const char *name;
+		const struct buf *content;
+	} files[] = { { "resolv.conf", &resolv }, { "hosts", &hosts }, { "hostname", &hostname } };
+
+	for (size_t i = 0; i < sd_json_variant_elements(s->resolvers); i++)
+		buf_addf(&resolv, "nameserver %s\n", sd_json_variant_string(sd_json_variant_by_index(s->resolvers, i)));
+	buf_addf(&hosts, "127.0.0.1 localhost\n::1 localhost\n%s %s\n", s->address, s->hostname);
+	buf_addf(&hostname, "%s\n", s->hostname);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[160];
+		int ret;
+
+		snprintf(path, sizeof(path), "%s/%s", r->dir, files[i].name);
+		if ((ret = file_save(AT_FDCWD, path, buf_str(files[i].content), 0644, e)))
+			return ret;
+	}
+	return 0;
+}
+
+static int config_write(struct runner *r, struct err *e)
+{
+	struct container *c = container_of_runner(r);
+	AUTO_BUF struct buf passwd = { 0 }, group = { 0 }, text = { 0 };
+	AUTO_JSON sd_json_variant *seccomp = NULL;
+	char cgroup[128], path[128];
+	struct oci o = { .spec = &r->spec, .root = c->root.path, .dir = r->dir, .cgroup = cgroup, .uid_base = root_uid_base(&r->spec) };
+	int ret;
+
+	snprintf(cgroup, sizeof(cgroup), "/zos/machines/%s/box", r->spec.id);
+	snprintf(path, sizeof(path), "%s/config.json", r->dir);
+	if (image_file(&c->root, "passwd", &passwd) || image_file(&c->root, "group", &group))
+		return err_set(e, -ENOMEM, "read the image's users: out of memory");
+	if ((ret = user_resolve(str_c(r->spec.user), buf_str(&passwd), buf_str(&group), &o.user, e)) ||
+	    (ret = seccomp_load(&seccomp, e)))
+		return ret;
+	o.seccomp = seccomp;
+	if ((ret = oci_format(&o, &text, e)))
+		return ret;
+	return file_save(AT_FDCWD, path, buf_str(&text), 0600, e);
+}
+
+static int container_prepare(struct runner *r, struct err *e)
+{
+	struct container *c = calloc(1, sizeof(*c));
+	int ret;
+
+	BUG_ON(!c);
+	r->box_state = c;
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+		return err_set(e, -errno, "adopt what crun leaves: %m");
+	if ((ret = root_make(&r->spec, r->dir, &c->root, e)) || (ret = etc_write(r, e)))
+		return ret;
+	return config_write(r, e);
+}
+
+/* Starts crun with ARGV behind its global options; its and the container's output go to the log. */
+static int crun_spawn(struct runner *r, const char *const *argv, sd_event_child_handler_t done, struct err *e)
+{
+	struct container *c = container_of_runner(r);
+	char state[128];
+	const char *all[16] = { "crun", "--root", state, "--cgroup-manager=cgroupfs" };
+	size_t n = 4;
+	AUTO_FD int out = -1, err = -1;
+	sigset_t none;
+	pid_t pid;
+	int ret;
+
+	snprintf(state, sizeof(state), "%s/crun", r->dir);
+	while (*argv)
+		all[n++] = *argv++;
+	if ((ret = runner_pipe(r, 0, &out, e)) || (ret = runner_pipe(r, 1, &err, e)))
+		return ret;
+	pid = fork();
+	if (pid < 0)
+		return err_set(e, -errno, "start crun: %m");
+	if (!pid) {
+		int null = open("/dev/null", O_RDONLY);
+
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGPIPE, SIG_DFL);
+		setsid();
+		dup2(null, 0);
+		dup2(out, 1);
+		dup2(err, 2);
+		execv("/usr/bin/crun", (char **)all);
+		_exit(127);
+	}
+	sd_event_source_disable_unref(take_ptr(c->child));
+	ret = sd_event_add_child(r->event, &c->child, pid, WEXITED, done, r);
+	return ret < 0 ? err_set(e, ret, "wait for crun: %s", strerror(-ret)) : 0;
+}
+
+static int on_deleted(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct runner *r = userdata;
+	struct container *c = container_of_runner(r);
+
+	(void)source;
+	(void)si;
+	c->pid = 0;
+	runner_ended(r, c->exit_status, c->failed ? "crun could not make the container: see 'zos logs'" : NULL);
+	return 0;
+}
+
+static void clean(struct runner *r)
+{
+	const char *const argv[] = { "delete", "--force", r->spec.id, NULL };
+	struct container *c = container_of_runner(r);
+	struct err e = { 0 };
+
+	if (!crun_spawn(r, argv, on_deleted, &e))
+		return;
+	log_err("%s", e.msg);
+	runner_ended(r, c->exit_status, e.msg);
+}
+
+static int on_container_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct runner *r = userdata;
+	struct container *c = container_of_runner(r);
+
+	(void)source;
+	c->exit_status = si->si_code == CLD_EXITED ? si->si_status : 128 + si->si_status;
+	clean(r);
+	return 0;
+}
+
+static int pid_read(const struct runner *r, pid_t *ret)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[128];
+	uint64_t pid;
+
+	snprintf(path, sizeof(path), "%s/pid", r->dir);
+	if (file_read(AT_FDCWD, path, 32, &text, NULL) || parse_u64(buf_str(&text), INT32_MAX, &pid))
+		return -ENOENT;
+	*ret = (pid_t)pid;
+	return 0;
+}
+
+static int on_crun_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct runner *r = userdata;
+	struct container *c = container_of_runner(r);
+
+	(void)source;
+	if (si->si_code == CLD_EXITED && !si->si_status && !pid_read(r, &c->pid)) {
+		sd_event_source_disable_unref(take_ptr(c->child));
+		if (sd_event_add_child(r->event, &c->child, c->pid, WEXITED, on_container_end, r) >= 0) {
+			runner_started(r);
+			return 0;
+		}
+	}
+	c->failed = true;
+	c->exit_status = 125;
+	clean(r);
+	return 0;
+}
+
+static int container_start(struct runner *r, struct err *e)
+{
+	struct container *c = container_of_runner(r);
+	char pid_file[128];
+	const char *const argv[] = { "run", "--detach", "--pid-file", pid_file, "--bundle", r->dir, r->spec.id, NULL };
+
+	snprintf(pid_file, sizeof(pid_file), "%s/pid", r->dir);
+	unlink(pid_file);
+	c->failed = false;
+	return crun_spawn(r, argv, on_crun_end, e);
+}
+
+static int signal_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} rows[] = {
+		{ "SIGTERM", SIGTERM }, { "SIGINT", SIGINT },   { "SIGQUIT", SIGQUIT }, { "SIGHUP", SIGHUP },
+		{ "SIGUSR1", SIGUSR1 }, { "SIGUSR2", SIGUSR2 }, { "SIGWINCH", SIGWINCH }, { "SIGKILL", SIGKILL },
+	};
+	uint64_t number;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!strcmp(rows[i].name, name) || !strcmp(rows[i].name + 3, name))
+			return rows[i].number;
+	if (!parse_u64(str_c(name), 64, &number) && number)
+		return (int)number;
+	return !strcmp(name, "SIGRTMIN+3") ? SIGRTMIN + 3 : SIGTERM;
+}
+
+static void container_term(struct runner *r)
+{
+	struct container *c = container_of_runner(r);
+
+	if (c->pid)
+		kill(c->pid, signal_of(r->spec.stop_signal));
+}
+
+static void container_kill(struct runner *r)
+{
+	char path[160];
+	struct err e = { 0 };
+
+	snprintf(path, sizeof(path), "%s/box", r->cgroup);
+	if (cgroup_kill(path, &e))
+		log_warn("%s", e.msg);
+}
+
+static void container_deinit(struct runner *r)
+{
+	struct container *c = container_of_runner(r);
+
+	if (c)
+		sd_event_source_disable_unref(c->child);
+	free(c);
+}
+
+const struct box_ops container_box = {
+	.prepare = container_prepare,
+	.start = container_start,
+	.term = container_term,
+	.kill = container_kill,
+	.deinit = container_deinit,
+};

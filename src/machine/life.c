@@ -1,0 +1,80 @@
+#include "machine/life.h"
+
+const char *const life_names[] = { "starting", "running", "backoff", "stopping", "exited", NULL };
+
+/* LIFE_DELAY here means "ended by itself": the restart policy then decides between a pause and rest. */
+static const struct {
+	enum life_act act;
+	enum life_state next;
+} steps[LIFE_STATES][LIFE_EVENTS] = {
+	[LIFE_STARTING] = {
+		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_RUNNING },
+		[LIFE_ENDED] = { LIFE_DELAY, LIFE_BACKOFF },
+		[LIFE_STOP] = { LIFE_TERM, LIFE_STOPPING },
+		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_STARTING },
+	},
+	[LIFE_RUNNING] = {
+		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_RUNNING },
+		[LIFE_ENDED] = { LIFE_DELAY, LIFE_BACKOFF },
+		[LIFE_STOP] = { LIFE_TERM, LIFE_STOPPING },
+		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_RUNNING },
+	},
+	[LIFE_BACKOFF] = {
+		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_BACKOFF },
+		[LIFE_ENDED] = { LIFE_NOTHING, LIFE_BACKOFF },
+		[LIFE_STOP] = { LIFE_QUIT, LIFE_BACKOFF },
+		[LIFE_TIMER] = { LIFE_START, LIFE_STARTING },
+	},
+	[LIFE_STOPPING] = {
+		[LIFE_STARTED] = { LIFE_TERM, LIFE_STOPPING }, /* the stop came while it was being started */
+		[LIFE_ENDED] = { LIFE_QUIT, LIFE_STOPPING },
+		[LIFE_STOP] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_TIMER] = { LIFE_KILL, LIFE_STOPPING },
+	},
+	[LIFE_EXITED] = {
+		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_EXITED },
+		[LIFE_ENDED] = { LIFE_NOTHING, LIFE_EXITED },
+		[LIFE_STOP] = { LIFE_QUIT, LIFE_EXITED },
+		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_EXITED },
+	},
+};
+
+static bool goes_on(const struct life *l)
+{
+	return l->policy == RESTART_ALWAYS || (l->policy == RESTART_ON_FAILURE && l->exit_status);
+}
+
+static enum life_act ended(struct life *l, uint64_t now_ms, uint64_t *ret_timer_ms)
+{
+	if (!goes_on(l)) {
+		l->state = LIFE_EXITED;
+		return LIFE_REST;
+	}
+	if (l->started_ms && now_ms - l->started_ms >= LIFE_STEADY_MS)
+		l->failures = 0;
+	*ret_timer_ms = LIFE_BACKOFF_MAX_MS;
+	if (l->failures < 9)
+		*ret_timer_ms = (uint64_t)LIFE_BACKOFF_FIRST_MS << l->failures;
+	l->failures++;
+	l->restarts++;
+	return LIFE_DELAY;
+}
+
+enum life_act life_step(struct life *l, enum life_event event, int status, uint64_t now_ms, uint64_t *ret_timer_ms)
+{
+	enum life_act act = steps[l->state][event].act;
+
+	*ret_timer_ms = 0;
+	if (event == LIFE_ENDED)
+		l->exit_status = status;
+	l->state = steps[l->state][event].next;
+	if (event == LIFE_STARTED)
+		l->started_ms = now_ms;
+	if (act == LIFE_DELAY)
+		return ended(l, now_ms, ret_timer_ms);
+	if (act == LIFE_START)
+		l->started_ms = 0;
+	if (act == LIFE_TERM)
+		*ret_timer_ms = LIFE_GRACE_MS;
+	return act;
+}

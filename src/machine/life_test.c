@@ -1,0 +1,74 @@
+#include "machine/life.h"
+
+#include "test/t.h"
+
+static void every_cell_is_written(void)
+{
+	for (int s = 0; s < LIFE_STATES; s++)
+		for (int ev = 0; ev < LIFE_EVENTS; ev++) {
+			struct life l = { .state = s };
+			uint64_t timer;
+
+			T_CHECK(life_step(&l, ev, 0, 0, &timer) != LIFE_UNWRITTEN, "state %d event %d", s, ev);
+		}
+}
+
+static void the_policy_decides(void)
+{
+	static const struct {
+		enum restart_policy policy;
+		int status;
+		enum life_act act;
+	} rows[] = {
+		{ RESTART_ALWAYS, 0, LIFE_DELAY },     { RESTART_ALWAYS, 1, LIFE_DELAY }, { RESTART_ON_FAILURE, 0, LIFE_REST },
+		{ RESTART_ON_FAILURE, 1, LIFE_DELAY }, { RESTART_NEVER, 0, LIFE_REST },   { RESTART_NEVER, 137, LIFE_REST },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct life l = LIFE_NEW(rows[i].policy);
+		uint64_t timer;
+
+		life_step(&l, LIFE_STARTED, 0, 5, &timer);
+		T_CHECK(life_step(&l, LIFE_ENDED, rows[i].status, 10, &timer) == rows[i].act, "row %zu", i);
+		T_CHECK(!!timer == (rows[i].act == LIFE_DELAY) && l.exit_status == rows[i].status, "row %zu", i);
+	}
+}
+
+static void pauses_grow_until_it_runs_steadily(void)
+{
+	struct life l = LIFE_NEW(RESTART_ALWAYS);
+	uint64_t timer, now = 1, before = 0;
+
+	for (int i = 0; i < 20; i++) {
+		life_step(&l, LIFE_STARTED, 0, now, &timer);
+		T_CHECK(life_step(&l, LIFE_ENDED, 1, now + 5, &timer) == LIFE_DELAY, "round %d", i);
+		T_CHECK(timer >= before && timer <= LIFE_BACKOFF_MAX_MS, "round %d: %llu", i, (unsigned long long)timer);
+		before = timer;
+		now += timer;
+		T_CHECK(life_step(&l, LIFE_TIMER, 0, now, &timer) == LIFE_START, "round %d", i);
+	}
+	T_CHECK(before == LIFE_BACKOFF_MAX_MS && l.restarts == 20, "%llu", (unsigned long long)before);
+	life_step(&l, LIFE_STARTED, 0, now, &timer);
+	life_step(&l, LIFE_ENDED, 1, now + LIFE_STEADY_MS, &timer);
+	T_CHECK(timer == LIFE_BACKOFF_FIRST_MS, "a steady run starts over: %llu", (unsigned long long)timer);
+}
+
+static void stops_politely_then_not(void)
+{
+	struct life l = LIFE_NEW(RESTART_ALWAYS);
+	uint64_t timer;
+
+	life_step(&l, LIFE_STARTED, 0, 1, &timer);
+	T_CHECK(life_step(&l, LIFE_STOP, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "asked");
+	T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "made");
+	T_CHECK(life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_QUIT, "no restart");
+}
+
+int main(void)
+{
+	T_RUN(every_cell_is_written);
+	T_RUN(the_policy_decides);
+	T_RUN(pauses_grow_until_it_runs_steadily);
+	T_RUN(stops_politely_then_not);
+	return T_END();
+}

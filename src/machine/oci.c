@@ -1,0 +1,134 @@
+#include "machine/oci.h"
+
+#include <stdio.h>
+
+/* What root of a container may do inside its own user namespace: what containers have elsewhere too, so that images work. */
+static const char *const capabilities[] = {
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
+	"CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT", NULL,
+};
+
+struct oci_mount {
+	const char *at, *type, *source;
+	const char *options[8];
+};
+
+static const struct oci_mount mounts[] = {
+	{ "/proc", "proc", "proc", { "nosuid", "noexec", "nodev" } },
+	{ "/dev", "tmpfs", "tmpfs", { "nosuid", "strictatime", "mode=755", "size=65536k" } },
+	{ "/dev/pts", "devpts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5" } },
+	{ "/dev/shm", "tmpfs", "shm", { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k" } },
+	{ "/dev/mqueue", "mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
+	{ "/sys", "sysfs", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
+};
+
+static const char *const masked[] = { "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+	                              "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/kernel", NULL };
+static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
+
+static int mount_add(sd_json_variant **list, const struct oci_mount *m)
+{
+	AUTO_JSON sd_json_variant *one = NULL;
+	int r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("destination", m->at), SD_JSON_BUILD_PAIR_STRING("type", m->type),
+	                       SD_JSON_BUILD_PAIR_STRING("source", m->source),
+	                       SD_JSON_BUILD_PAIR_STRV("options", (char **)m->options));
+
+	return r < 0 ? r : sd_json_variant_append_array(list, one);
+}
+
+static int mounts_build(const struct oci *o, sd_json_variant **ret)
+{
+	static const char *const files[] = { "resolv.conf", "hosts", "hostname" };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(mounts); i++)
+		r = mount_add(ret, &mounts[i]);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(files); i++) {
+		char at[64], source[192];
+
+		snprintf(at, sizeof(at), "/etc/%s", files[i]);
+		snprintf(source, sizeof(source), "%s/%s", o->dir, files[i]);
+		r = mount_add(ret, &(struct oci_mount){ at, "bind", source, { "bind", "ro", "nosuid", "nodev" } });
+	}
+	return r;
+}
+
+static int namespaces_build(const struct oci *o, sd_json_variant **ret)
+{
+	static const char *const types[] = { "pid", "ipc", "uts", "mount", "user", "cgroup" };
+	AUTO_JSON sd_json_variant *net = NULL;
+	int r = sd_json_buildo(&net, SD_JSON_BUILD_PAIR_STRING("type", "network"),
+	                       SD_JSON_BUILD_PAIR_STRING("path", o->spec->netns));
+
+	if (r >= 0)
+		r = sd_json_variant_append_array(ret, net);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(types); i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("type", types[i]));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
+static int process_build(const struct oci *o, sd_json_variant **ret)
+{
+	const struct machine_spec *s = o->spec;
+	AUTO_JSON sd_json_variant *caps = NULL, *env = NULL, *home = NULL;
+	char text[160];
+	int r = sd_json_variant_new_array_strv(&caps, (char **)capabilities);
+
+	snprintf(text, sizeof(text), "HOME=%s", o->user.home);
+	env = sd_json_variant_ref(s->env);
+	if (r < 0 || (r = sd_json_variant_new_string(&home, text)) < 0 || (r = sd_json_variant_append_array(&env, home)) < 0)
+		return r;
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("terminal", false),
+	                      SD_JSON_BUILD_PAIR_OBJECT("user", SD_JSON_BUILD_PAIR_UNSIGNED("uid", o->user.uid),
+	                                                SD_JSON_BUILD_PAIR_UNSIGNED("gid", o->user.gid)),
+	                      SD_JSON_BUILD_PAIR_VARIANT("args", s->argv), SD_JSON_BUILD_PAIR_VARIANT("env", env),
+	                      SD_JSON_BUILD_PAIR_STRING("cwd", s->workdir),
+	                      SD_JSON_BUILD_PAIR_OBJECT("capabilities", SD_JSON_BUILD_PAIR_VARIANT("bounding", caps),
+	                                                SD_JSON_BUILD_PAIR_VARIANT("effective", caps),
+	                                                SD_JSON_BUILD_PAIR_VARIANT("permitted", caps)));
+}
+
+static int linux_build(const struct oci *o, sd_json_variant **ret)
+{
+	const struct machine_spec *s = o->spec;
+	AUTO_JSON sd_json_variant *namespaces = NULL, *map = NULL, *maps = NULL;
+	int r = sd_json_variant_new_array(&namespaces, NULL, 0);
+
+	if (r < 0 || (r = namespaces_build(o, &namespaces)) < 0 ||
+	    (r = sd_json_buildo(&map, SD_JSON_BUILD_PAIR_UNSIGNED("containerID", 0),
+	                        SD_JSON_BUILD_PAIR_UNSIGNED("hostID", o->uid_base),
+	                        SD_JSON_BUILD_PAIR_UNSIGNED("size", MACHINE_UID_COUNT))) < 0 ||
+	    (r = sd_json_variant_new_array(&maps, &map, 1)) < 0)
+		return r;
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_VARIANT("namespaces", namespaces), SD_JSON_BUILD_PAIR_VARIANT("uidMappings", maps),
+		SD_JSON_BUILD_PAIR_VARIANT("gidMappings", maps), SD_JSON_BUILD_PAIR_STRING("cgroupsPath", o->cgroup),
+		SD_JSON_BUILD_PAIR_OBJECT(
+			"resources",
+			SD_JSON_BUILD_PAIR_OBJECT("memory", SD_JSON_BUILD_PAIR_UNSIGNED("limit", s->memory_bytes)),
+			SD_JSON_BUILD_PAIR_OBJECT("cpu", SD_JSON_BUILD_PAIR_UNSIGNED("period", 100000),
+	                                          SD_JSON_BUILD_PAIR_UNSIGNED("quota", s->cpu_milli * 100)),
+			SD_JSON_BUILD_PAIR_OBJECT("pids", SD_JSON_BUILD_PAIR_UNSIGNED("limit", 4096))),
+		SD_JSON_BUILD_PAIR_STRV("maskedPaths", (char **)masked), SD_JSON_BUILD_PAIR_STRV("readonlyPaths", (char **)read_only),
+		SD_JSON_BUILD_PAIR_CONDITION(o->seccomp != NULL, "seccomp", SD_JSON_BUILD_VARIANT(o->seccomp)));
+}
+
+int oci_format(const struct oci *o, struct buf *ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *process = NULL, *list = NULL, *kernel = NULL, *v = NULL;
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	if (r < 0 || (r = mounts_build(o, &list)) < 0 || (r = process_build(o, &process)) < 0 || (r = linux_build(o, &kernel)) < 0 ||
+	    (r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("ociVersion", "1.1.0"), SD_JSON_BUILD_PAIR_VARIANT("process", process),
+	                        SD_JSON_BUILD_PAIR_OBJECT("root", SD_JSON_BUILD_PAIR_STRING("path", o->root)),
+	                        SD_JSON_BUILD_PAIR_STRING("hostname", o->spec->hostname),
+	                        SD_JSON_BUILD_PAIR_VARIANT("mounts", list), SD_JSON_BUILD_PAIR_VARIANT("linux", kernel))) < 0 ||
+	    (r = json_format(v, ret)) < 0)
+		return err_set(e, r, "describe the container: %s", strerror(-r));
+	return 0;
+}

@@ -1,0 +1,310 @@
+#include "machine/runner.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "svc/daemon.h"
+#include "sys/cgroup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { PIPE_READ = 16384 };
+
+static uint64_t now_ms(const struct runner *r)
+{
+	uint64_t usec = 0;
+
+	sd_event_now(r->event, CLOCK_MONOTONIC, &usec);
+	return usec / 1000;
+}
+
+static int state_build(const struct runner *r, sd_json_variant **ret)
+{
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", life_names[r->life.state]),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
+	                      SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status),
+	                      SD_JSON_BUILD_PAIR_STRING("message", r->message));
+}
+
+static void tell(struct runner *r)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+
+	if (state_build(r, &v) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(r->watchers); i++)
+		if (r->watchers[i])
+			(void)sd_varlink_notify(r->watchers[i], v);
+}
+
+static void step(struct runner *r, enum life_event event, int status);
+
+static void begin(struct runner *r)
+{
+	struct err e = { 0 };
+
+	if (r->box->start(r, &e))
+		runner_ended(r, 125, e.msg);
+}
+
+static void step(struct runner *r, enum life_event event, int status)
+{
+	uint64_t timer_ms;
+	enum life_act act = life_step(&r->life, event, status, now_ms(r), &timer_ms);
+
+	if (timer_ms) {
+		sd_event_source_set_time_relative(r->timer, timer_ms * 1000);
+		sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
+	}
+	switch (act) {
+	case LIFE_START:
+		begin(r);
+		break;
+	case LIFE_TERM:
+		r->box->term(r);
+		break;
+	case LIFE_KILL:
+		r->box->kill(r);
+		break;
+	case LIFE_QUIT:
+		sd_event_exit(r->event, 0);
+		break;
+	case LIFE_NOTHING:
+	case LIFE_DELAY:
+	case LIFE_REST:
+		break;
+	case LIFE_UNWRITTEN:
+		bug(__FILE__, __LINE__, "a hole in the table");
+	}
+	tell(r);
+}
+
+void runner_started(struct runner *r)
+{
+	r->message[0] = '\0';
+	step(r, LIFE_STARTED, 0);
+}
+
+void runner_ended(struct runner *r, int exit_status, const char *why)
+{
+	char last[120];
+
+	tail_last(&r->tail, last, sizeof(last));
+	if (why)
+		snprintf(r->message, sizeof(r->message), "%s", why);
+	else if (last[0])
+		snprintf(r->message, sizeof(r->message), "ended with status %d, last words: %s", exit_status, last);
+	else
+		snprintf(r->message, sizeof(r->message), "ended with status %d", exit_status);
+	log_info("%s", r->message);
+	step(r, LIFE_ENDED, exit_status);
+}
+
+int runner_exit_status(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	step(userdata, LIFE_TIMER, 0);
+	return 0;
+}
+
+static int on_term(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	(void)source;
+	(void)si;
+	step(userdata, LIFE_STOP, 0);
+	return 0;
+}
+
+static int on_output(struct runner *r, sd_event_source *source, int fd, unsigned stream)
+{
+	char bytes[PIPE_READ];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	if (n > 0) {
+		tail_add(&r->tail, stream, (struct str){ bytes, (size_t)n }, time(NULL));
+		return 0;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	sd_event_source_disable_unref(source);
+	return 0;
+}
+
+static int on_stdout(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	(void)events;
+	return on_output(userdata, source, fd, 0);
+}
+
+static int on_stderr(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	(void)events;
+	return on_output(userdata, source, fd, 1);
+}
+
+int runner_pipe(struct runner *r, unsigned stream, int *ret_fd, struct err *e)
+{
+	sd_event_source *source = NULL;
+	int fd[2], ret;
+
+	if (pipe2(fd, O_CLOEXEC))
+		return err_set(e, -errno, "make a pipe: %m");
+	fcntl(fd[0], F_SETFL, O_NONBLOCK); /* our end alone: the machine's output must be able to wait */
+	ret = sd_event_add_io(r->event, &source, fd[0], EPOLLIN, stream ? on_stderr : on_stdout, r);
+	if (ret < 0) {
+		close(fd[0]);
+		close(fd[1]);
+		return err_set(e, ret, "read the machine's output: %s", strerror(-ret));
+	}
+	sd_event_source_set_io_fd_own(source, true);
+	*ret_fd = fd[1];
+	return 0;
+}
+
+static int on_watch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	AUTO_JSON sd_json_variant *v = NULL;
+	int ret;
+
+	(void)parameters;
+	if (!(flags & SD_VARLINK_METHOD_MORE))
+		return sd_varlink_error(link, SD_VARLINK_ERROR_EXPECTED_MORE, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(r->watchers); i++) {
+		if (r->watchers[i])
+			continue;
+		if ((ret = state_build(r, &v)) < 0)
+			return ret;
+		r->watchers[i] = sd_varlink_ref(link);
+		return sd_varlink_notify(link, v);
+	}
+	return daemon_reply_error(link, -EBUSY, NULL);
+}
+
+struct logs_args {
+	bool follow;
+};
+static const struct json_field logs_fields[] = { { "follow", JSON_BOOL, offsetof(struct logs_args, follow) } };
+static const struct json_table logs_table = { logs_fields, ARRAY_LEN(logs_fields), 0, NULL };
+
+static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	struct logs_args a = { 0 };
+	struct err e = { 0 };
+	int fd[2], ret;
+
+	(void)flags;
+	if ((ret = json_decode(parameters, &logs_table, &a, &e)))
+		return daemon_reply_error(link, ret, &e);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+		return daemon_reply_error(link, -errno, NULL);
+	if ((ret = tail_follow(&r->tail, fd[0], a.follow, &e))) {
+		close(fd[1]);
+		return daemon_reply_error(link, ret, &e);
+	}
+	if ((ret = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (ret = sd_varlink_push_fd(link, fd[1])) < 0) {
+		close(fd[1]);
+		return daemon_reply_error(link, ret, NULL);
+	}
+	return sd_varlink_reply(link, NULL);
+}
+
+static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	struct runner *r = userdata;
+
+	(void)server;
+	for (size_t i = 0; i < ARRAY_LEN(r->watchers); i++)
+		if (r->watchers[i] == link)
+			r->watchers[i] = sd_varlink_unref(link);
+}
+
+static int serve(struct runner *r, struct err *e)
+{
+	char path[128];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/sock", r->dir);
+	if ((ret = daemon_listen(r->event, path, 0600, r, &r->server, e)))
+		return ret;
+	if ((ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Watch", on_watch)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Logs", on_logs)) < 0 ||
+	    (ret = sd_varlink_server_bind_disconnect(r->server, on_disconnect)) < 0)
+		return err_set(e, ret, "serve calls: %s", strerror(-ret));
+	return 0;
+}
+
+/* A group with children of its own may hold no process, so the runner moves one down and the machine goes beside it. */
+static int cgroup_split(struct runner *r, struct err *e)
+{
+	char path[160];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/runner", r->cgroup);
+	if ((ret = cgroup_make(path, e)))
+		return ret;
+	snprintf(path, sizeof(path), "%s/runner/cgroup.procs", r->cgroup);
+	if ((ret = file_poke(AT_FDCWD, path, S("0"), e)))
+		return ret;
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", r->cgroup);
+	return file_poke(AT_FDCWD, path, S("+cpu +memory +pids"), e);
+}
+
+static int spec_load(struct runner *r, const char *id, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[128];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/spec.json", r->dir);
+	if ((ret = file_read(AT_FDCWD, path, SPEC_SIZE_MAX, &text, e)) || (ret = machine_spec_read(&r->spec, buf_str(&text), e)))
+		return ret;
+	return strcmp(r->spec.id, id) ? err_set(e, -EBADMSG, "%s describes another machine", path) : 0;
+}
+
+int runner_init(struct runner *ret, sd_event *event, const char *id, struct err *e)
+{
+	struct runner *r = ret;
+	int code;
+
+	*r = (struct runner){ .event = sd_event_ref(event) };
+	snprintf(r->dir, sizeof(r->dir), MACHINES_DIR "/%s", id);
+	snprintf(r->cgroup, sizeof(r->cgroup), MACHINE_CGROUP "/%s", id);
+	tail_init(&r->tail, event);
+	if ((code = spec_load(r, id, e)))
+		return code;
+	r->life = (struct life)LIFE_NEW(r->spec.restart);
+	if (r->spec.isolation != ISOLATION_CONTAINER)
+		return err_set(e, -EOPNOTSUPP, "virtual machines are not done by this version of the node");
+	r->box = &container_box;
+	if ((code = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, r)) < 0 ||
+	    (code = sd_event_add_signal(event, NULL, SIGTERM, on_term, r)) < 0)
+		return err_set(e, code, "make the runner: %s", strerror(-code));
+	if ((code = cgroup_split(r, e)) || (code = serve(r, e)) || (code = r->box->prepare(r, e)))
+		return code;
+	begin(r);
+	return 0;
+}
+
+void runner_deinit(struct runner *r)
+{
+	if (r->box)
+		r->box->deinit(r);
+	for (size_t i = 0; i < ARRAY_LEN(r->watchers); i++)
+		sd_varlink_unref(r->watchers[i]);
+	sd_varlink_server_unref(r->server);
+	sd_event_source_disable_unref(r->timer);
+	tail_deinit(&r->tail);
+	machine_spec_deinit(&r->spec);
+	sd_event_unref(r->event);
+}

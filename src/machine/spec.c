@@ -1,0 +1,155 @@
+#include "machine/spec.h"
+
+#include <stdio.h>
+
+static const struct json_field spec_fields[] = {
+	{ "id", JSON_TEXT, offsetof(struct machine_spec, id), .required = true, .min = WORK_ID_LEN, .max = WORK_ID_LEN },
+	{ "revision", JSON_TEXT, offsetof(struct machine_spec, revision), .required = true },
+	{ "hostname", JSON_TEXT, offsetof(struct machine_spec, hostname), .required = true },
+	{ "isolation", JSON_CHOICE, offsetof(struct machine_spec, isolation), .required = true, .names = isolation_names },
+	{ "restart", JSON_CHOICE, offsetof(struct machine_spec, restart), .required = true, .names = restart_names },
+	{ "cpu_milli", JSON_U64, offsetof(struct machine_spec, cpu_milli), .required = true },
+	{ "memory", JSON_U64, offsetof(struct machine_spec, memory_bytes), .required = true },
+	{ "rootfs_size", JSON_U64, offsetof(struct machine_spec, rootfs_bytes), .required = true },
+	{ "index", JSON_U64, offsetof(struct machine_spec, index), .required = true, .max = 4095 },
+	{ "device", JSON_TEXT, offsetof(struct machine_spec, device), .required = true },
+	{ "netns", JSON_TEXT, offsetof(struct machine_spec, netns), .required = true },
+	{ "address", JSON_TEXT, offsetof(struct machine_spec, address), .required = true },
+	{ "gateway", JSON_TEXT, offsetof(struct machine_spec, gateway), .required = true },
+	{ "mac", JSON_TEXT, offsetof(struct machine_spec, mac), .required = true },
+	{ "layers", JSON_TEXTS, offsetof(struct machine_spec, layers), .required = true, .max = WORK_LAYERS_MAX },
+	{ "argv", JSON_TEXTS, offsetof(struct machine_spec, argv), .required = true, .max = 512 },
+	{ "env", JSON_TEXTS, offsetof(struct machine_spec, env), .required = true, .max = 1024 },
+	{ "workdir", JSON_TEXT, offsetof(struct machine_spec, workdir), .required = true },
+	{ "user", JSON_TEXT, offsetof(struct machine_spec, user), .required = true },
+	{ "stop_signal", JSON_TEXT, offsetof(struct machine_spec, stop_signal), .required = true },
+	{ "resolvers", JSON_TEXTS, offsetof(struct machine_spec, resolvers), .required = true, .max = 8 },
+};
+static const struct json_table spec_table = { spec_fields, ARRAY_LEN(spec_fields), 0, NULL };
+
+void machine_spec_deinit(struct machine_spec *s)
+{
+	json_unrefp(&s->v);
+}
+
+int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e)
+{
+	int r;
+
+	*ret = (struct machine_spec){ 0 };
+	if ((r = json_parse(json, &ret->v, e)) || (r = json_decode(ret->v, &spec_table, ret, e)))
+		return err_wrap(e, r, "machine spec");
+	return 0;
+}
+
+/* A list of strings in the image's config, or NULL. */
+static sd_json_variant *config_list(const struct work *w, const char *key)
+{
+	sd_json_variant *v = sd_json_variant_by_key(w->image.config, key);
+
+	return sd_json_variant_is_array(v) ? v : NULL;
+}
+
+static const char *config_text(const struct work *w, const char *key, const char *otherwise)
+{
+	sd_json_variant *v = sd_json_variant_by_key(w->image.config, key);
+
+	return sd_json_variant_is_string(v) && *sd_json_variant_string(v) ? sd_json_variant_string(v) : otherwise;
+}
+
+static int append_all(sd_json_variant **to, sd_json_variant *from)
+{
+	int r = 0;
+
+	for (size_t i = 0; from && r >= 0 && i < sd_json_variant_elements(from); i++)
+		r = sd_json_variant_append_array(to, sd_json_variant_by_index(from, i));
+	return r;
+}
+
+/* As everywhere: an entrypoint of the owner's drops the image's command; arguments of the owner's replace it. */
+static int argv_build(const struct work *w, sd_json_variant **ret)
+{
+	const struct zmachine *z = &w->spec;
+	int r = append_all(ret, z->entrypoint ? z->entrypoint : config_list(w, "Entrypoint"));
+
+	if (r >= 0)
+		r = append_all(ret, z->args ? z->args : z->entrypoint ? NULL : config_list(w, "Cmd"));
+	return r;
+}
+
+static bool env_names(const char *entry, const char *name)
+{
+	size_t n = strlen(name);
+
+	return !strncmp(entry, name, n) && entry[n] == '=';
+}
+
+static bool env_has(sd_json_variant *env, const char *name)
+{
+	for (size_t i = 0; env && i < sd_json_variant_elements(env); i++)
+		if (env_names(sd_json_variant_string(sd_json_variant_by_index(env, i)), name))
+			return true;
+	return false;
+}
+
+static int env_append(sd_json_variant **ret, const char *name, const char *value)
+{
+	AUTO_JSON sd_json_variant *one = NULL;
+	AUTO_BUF struct buf text = { 0 };
+
+	buf_addf(&text, "%s=%s", name, value);
+	if (buf_check(&text) || sd_json_variant_new_string(&one, text.p) < 0)
+		return -ENOMEM;
+	return sd_json_variant_append_array(ret, one);
+}
+
+static int env_build(const struct work *w, sd_json_variant **ret)
+{
+	sd_json_variant *image = config_list(w, "Env"), *own = w->spec.env;
+	int r = 0;
+
+	for (size_t i = 0; image && r >= 0 && i < sd_json_variant_elements(image); i++) {
+		sd_json_variant *one = sd_json_variant_by_index(image, i);
+		bool replaced = false;
+
+		for (size_t k = 0; own && k < sd_json_variant_elements(own); k += 2)
+			replaced |= env_names(sd_json_variant_string(one), sd_json_variant_string(sd_json_variant_by_index(own, k)));
+		if (!replaced)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	for (size_t k = 0; own && r >= 0 && k < sd_json_variant_elements(own); k += 2)
+		r = env_append(ret, sd_json_variant_string(sd_json_variant_by_index(own, k)),
+		               sd_json_variant_string(sd_json_variant_by_index(own, k + 1)));
+	if (r >= 0 && !env_has(*ret, "PATH"))
+		r = env_append(ret, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	return r;
+}
+
+int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *v = NULL;
+	const struct zmachine *z = &w->spec;
+	const struct network_result *n = &w->network;
+	int r;
+
+	if (sd_json_variant_new_array(&argv, NULL, 0) < 0 || sd_json_variant_new_array(&env, NULL, 0) < 0 || argv_build(w, &argv) < 0 ||
+	    env_build(w, &env) < 0)
+		return err_set(e, -ENOMEM, "describe the machine: out of memory");
+	if (!sd_json_variant_elements(argv))
+		return err_set(e, -EBADMSG, "the image names no program to run: set 'entrypoint'");
+	r = sd_json_buildo(
+		&v, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_STRING("revision", w->revision),
+		SD_JSON_BUILD_PAIR_STRING("hostname", w->name), SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[z->isolation]),
+		SD_JSON_BUILD_PAIR_STRING("restart", restart_names[z->restart]), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", z->cpu_milli),
+		SD_JSON_BUILD_PAIR_UNSIGNED("memory", z->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("rootfs_size", z->rootfs_bytes),
+		SD_JSON_BUILD_PAIR_UNSIGNED("index", n->index), SD_JSON_BUILD_PAIR_STRING("device", n->device),
+		SD_JSON_BUILD_PAIR_STRING("netns", n->netns), SD_JSON_BUILD_PAIR_STRING("address", n->address),
+		SD_JSON_BUILD_PAIR_STRING("gateway", n->gateway), SD_JSON_BUILD_PAIR_STRING("mac", n->mac),
+		SD_JSON_BUILD_PAIR_VARIANT("layers", w->image.layers), SD_JSON_BUILD_PAIR_VARIANT("argv", argv),
+		SD_JSON_BUILD_PAIR_VARIANT("env", env),
+		SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
+		SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
+		SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
+		SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
+	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;
+}

@@ -1,0 +1,24 @@
+/* What a runner is told: one JSON file, written by the engine, read once by the runner at its start. doc/machine.md. */
+#pragma once
+#include "svc/provider.h"
+
+enum { SPEC_SIZE_MAX = 1 << 20, MACHINE_UID_BASE = 1 << 20, MACHINE_UID_COUNT = 1 << 16 };
+
+struct machine_spec {
+	sd_json_variant *v; /* owned: what the texts point into */
+	const char *id, *revision, *hostname;
+	unsigned isolation, restart;
+	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
+	uint64_t index; /* of the machine on this node: decides its range of uids */
+	const char *device, *netns, *address, *gateway, *mac;
+	sd_json_variant *layers; /* paths of EROFS files, lowest first */
+	sd_json_variant *argv, *env;
+	const char *workdir, *user; /* USER as the image or the owner wrote it: name or number[:group] */
+	const char *stop_signal;    /* "SIGTERM" */
+	sd_json_variant *resolvers; /* addresses */
+};
+void machine_spec_deinit(struct machine_spec *s);
+
+/* Puts the owner's wishes over the image's defaults and appends the JSON. -EBADMSG when there is nothing to run. */
+MUST_CHECK int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e);
+MUST_CHECK int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e);

@@ -1,0 +1,364 @@
+#include "network/network.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "network/rules.h"
+#include "sys/netlink.h"
+#include "sys/netns.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+enum { CONNECT_TIMEOUT_US = 10 * 1000000, CONNECTS_MAX = 256 };
+#define BASE_ADDRESS 0x647f0000u /* 100.127.0.0 */
+
+struct network {
+	struct provider provider;
+	sd_event *event;
+	struct network_options o;
+	struct rules rules;
+	char open[RULES_RANGES_MAX][19];
+	sd_event_source *resolv_watch;
+	int netlink;
+	unsigned n_connects;
+};
+
+static struct network *network_of(struct provider *p)
+{
+	return container_of(p, struct network, provider);
+}
+
+static void address_format(char ret[static 16], uint32_t address)
+{
+	struct in_addr in = { htonl(address) };
+
+	inet_ntop(AF_INET, &in, ret, 16);
+}
+
+static void result_fill(struct network *n, struct work *w, unsigned index)
+{
+	struct network_result *r = &w->network;
+	uint32_t base = BASE_ADDRESS + index * 2;
+
+	r->index = index;
+	snprintf(r->device, sizeof(r->device), RULES_DEVICE "%u", index);
+	address_format(r->gateway, base);
+	address_format(r->address, base + 1);
+	snprintf(r->mac, sizeof(r->mac), "02:7a:6f:73:%02x:%02x", index >> 8, index & 255); /* locally administered */
+	r->netns[0] = '\0';
+	if (w->spec.isolation == ISOLATION_CONTAINER)
+		snprintf(r->netns, sizeof(r->netns), "%s/%s/netns", n->o.dir, w->id);
+}
+
+static int index_read(const struct network *n, const char *id, uint64_t *ret)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s/index", n->o.dir, id);
+	if (file_read(AT_FDCWD, path, 16, &text, NULL))
+		return -ENOENT;
+	return parse_u64(buf_str(&text), NETWORK_MACHINES_MAX - 1, ret);
+}
+
+static void dir_closep(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/* The lowest index that no machine has. */
+static int index_free(const struct network *n, uint64_t *ret, struct err *e)
+{
+	uint8_t taken[NETWORK_MACHINES_MAX] = { 0 };
+	CLEANUP(dir_closep) DIR *d = opendir(n->o.dir);
+	struct dirent *entry;
+	uint64_t index;
+
+	if (!d)
+		return err_set(e, -errno, "list %s: %m", n->o.dir);
+	while ((entry = readdir(d)))
+		if (entry->d_name[0] != '.' && !index_read(n, entry->d_name, &index))
+			taken[index] = 1;
+	for (index = 0; index < NETWORK_MACHINES_MAX; index++)
+		if (!taken[index]) {
+			*ret = index;
+			return 0;
+		}
+	return err_set(e, -ENOSPC, "all %d machine links are in use", NETWORK_MACHINES_MAX);
+}
+
+static int index_get(struct network *n, const char *id, uint64_t *ret, struct err *e)
+{
+	char path[256], text[16];
+	int r;
+
+	if (!index_read(n, id, ret))
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", n->o.dir, id);
+	if ((r = index_free(n, ret, e)) || (r = dir_make(path, 0700, e)))
+		return r;
+	snprintf(path, sizeof(path), "%s/%s/index", n->o.dir, id);
+	snprintf(text, sizeof(text), "%u", (unsigned)*ret);
+	return file_save(AT_FDCWD, path, str_c(text), 0600, e);
+}
+
+struct inside {
+	const struct network_result *r;
+	uint32_t address;
+};
+
+static int configure_inside(void *ctx, struct err *e)
+{
+	const struct inside *in = ctx;
+	AUTO_FD int fd = -1;
+	int r;
+
+	if ((r = netlink_open(&fd, e)) || (r = netlink_up(fd, "lo", e)) || (r = netlink_up(fd, "eth0", e)) ||
+	    (r = netlink_add_address(fd, "eth0", in->address, 31, e)))
+		return r;
+	return netlink_add_default(fd, "eth0", in->address - 1, e);
+}
+
+static int link_container(struct network *n, const struct network_result *r, uint32_t base, struct err *e)
+{
+	struct inside in = { r, base + 1 };
+	int ret = netns_make(r->netns, e);
+	AUTO_FD int netns = ret ? -1 : open(r->netns, O_RDONLY | O_CLOEXEC);
+
+	if (ret)
+		return ret;
+	if (netns < 0)
+		return err_set(e, -errno, "open %s: %m", r->netns);
+	ret = netlink_add_veth(n->netlink, r->device, "eth0", netns, e);
+	if (ret && ret != -EEXIST)
+		return ret;
+	return netns_run(r->netns, configure_inside, &in, e);
+}
+
+static int link_tap(struct network *n, const struct network_result *r, struct err *e)
+{
+	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+
+	if (fd < 0)
+		return err_set(e, -errno, "open /dev/net/tun: %m");
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", r->device);
+	if (ioctl(fd, TUNSETIFF, &req)) /* busy: its machine runs and holds it */
+		return errno == EBUSY ? 0 : err_set(e, -errno, "make the tap %s: %m", r->device);
+	if (ioctl(fd, TUNSETPERSIST, 1) || ioctl(fd, TUNSETOWNER, (unsigned long)n->o.tap_uid))
+		return err_set(e, -errno, "keep the tap %s: %m", r->device);
+	return 0;
+}
+
+static int network_apply(struct provider *p, struct work *w, struct err *e)
+{
+	struct network *n = network_of(p);
+	uint64_t index;
+	uint32_t base;
+	int r = index_get(n, w->id, &index, e);
+
+	if (r)
+		return r;
+	result_fill(n, w, (unsigned)index);
+	base = BASE_ADDRESS + (uint32_t)index * 2;
+	r = w->spec.isolation == ISOLATION_CONTAINER ? link_container(n, &w->network, base, e) : link_tap(n, &w->network, e);
+	if (r || (r = netlink_up(n->netlink, w->network.device, e)))
+		return r;
+	return netlink_add_address(n->netlink, w->network.device, base, 31, e);
+}
+
+static int take_down(struct network *n, const char *id, struct err *e)
+{
+	char path[256], device[16];
+	uint64_t index;
+	int r;
+
+	if (!index_read(n, id, &index)) {
+		snprintf(device, sizeof(device), RULES_DEVICE "%u", (unsigned)index);
+		if ((r = netlink_remove(n->netlink, device, e)))
+			return r;
+	}
+	snprintf(path, sizeof(path), "%s/%s/netns", n->o.dir, id);
+	if ((r = netns_remove(path, e)))
+		return r;
+	snprintf(path, sizeof(path), "%s/%s", n->o.dir, id);
+	return tree_remove(AT_FDCWD, path, e);
+}
+
+static int network_remove(struct provider *p, struct work *w, struct err *e)
+{
+	int r = take_down(network_of(p), w->id, e);
+
+	if (!r)
+		w->network = (struct network_result){ 0 };
+	return r;
+}
+
+static void network_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))
+{
+	struct network *n = network_of(p);
+	CLEANUP(dir_closep) DIR *d = opendir(n->o.dir);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		struct err e = { 0 };
+
+		if (entry->d_name[0] == '.' || is_wanted(p->engine, entry->d_name))
+			continue;
+		if (take_down(n, entry->d_name, &e))
+			log_warn("remove what is left of %s: %s", entry->d_name, e.msg);
+	}
+}
+
+static int filter_load(struct network *n, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+
+	if (!file_read(AT_FDCWD, n->o.resolv_conf, 65536, &text, NULL))
+		rules_resolvers(&n->rules, buf_str(&text));
+	return rules_load(&n->rules, e);
+}
+
+static void network_configure(struct provider *p, const struct farm *farm)
+{
+	struct network *n = network_of(p);
+	struct err e = { 0 };
+
+	n->rules.n_open = 0;
+	for (size_t i = 0; farm && i < farm->n_open; i++) {
+		snprintf(n->open[i], sizeof(n->open[i]), "%s", farm->open[i].range);
+		n->rules.open[n->rules.n_open++] = n->open[i];
+	}
+	if (filter_load(n, &e)) /* the one before stays in force: a table is replaced whole or not at all */
+		log_err("%s", e.msg);
+}
+
+static int on_resolv_conf(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+	struct err e = { 0 };
+
+	(void)source;
+	(void)event;
+	if (filter_load(userdata, &e))
+		log_err("%s", e.msg);
+	return 0;
+}
+
+/* One connection on its way to a machine. */
+struct attempt {
+	struct network *n;
+	struct provider_stream s;
+	sd_event_source *io, *timer;
+	int fd;
+	char where[32];
+};
+
+static int attempt_end(struct attempt *a, int r)
+{
+	struct err e = { 0 };
+
+	if (r)
+		err_set(&e, r, "connect to %s in the machine: %s", a->where, strerror(-r));
+	a->s.ready(a->s.ctx, r ? -1 : take_fd(a->fd), r, &e);
+	sd_event_source_disable_unref(a->io);
+	sd_event_source_disable_unref(a->timer);
+	fd_close(&a->fd);
+	a->n->n_connects--;
+	free(a);
+	return 0;
+}
+
+static int on_connected(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	socklen_t n = sizeof(int);
+	int r = 0;
+
+	(void)source;
+	(void)events;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &r, &n))
+		r = errno;
+	return attempt_end(userdata, r == ECONNREFUSED ? -EHOSTUNREACH : -r);
+}
+
+static int on_connect_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	return attempt_end(userdata, -EHOSTUNREACH);
+}
+
+static int network_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
+{
+	struct network *n = network_of(p);
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)s->port) };
+	struct attempt *a;
+	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	BUG_ON(s->kind != PROVIDER_TCP);
+	if (n->n_connects == CONNECTS_MAX)
+		return err_set(e, -EBUSY, "%d connections are being made already: try again", CONNECTS_MAX);
+	if (fd < 0 || inet_pton(AF_INET, w->network.address, &to.sin_addr) != 1)
+		return err_set(e, -EIO, "open a socket: %m");
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) && errno != EINPROGRESS)
+		return err_set(e, -EHOSTUNREACH, "connect to port %u of the machine: %m", (unsigned)s->port);
+	a = calloc(1, sizeof(*a));
+	BUG_ON(!a);
+	*a = (struct attempt){ .n = n, .s = *s, .fd = take_fd(fd) };
+	snprintf(a->where, sizeof(a->where), "port %u", (unsigned)s->port);
+	BUG_ON(sd_event_add_io(n->event, &a->io, a->fd, EPOLLOUT, on_connected, a) < 0 ||
+	       sd_event_add_time_relative(n->event, &a->timer, CLOCK_MONOTONIC, CONNECT_TIMEOUT_US, 0, on_connect_timeout, a) < 0);
+	n->n_connects++;
+	return 0;
+}
+
+static const struct provider_ops network_ops = {
+	.apply = network_apply,
+	.remove = network_remove,
+	.configure = network_configure,
+	.stream = network_stream,
+	.sweep = network_sweep,
+};
+
+int network_provider_new(sd_event *event, const struct network_options *o, struct provider **ret, struct err *e)
+{
+	struct network *n = calloc(1, sizeof(*n));
+	AUTO_FREE char *dir = strdup(o->resolv_conf);
+	int r;
+
+	BUG_ON(!n || !dir);
+	*n = (struct network){ .provider = { .name = "network", .ops = &network_ops }, .o = *o, .netlink = -1 };
+	n->event = sd_event_ref(event);
+	n->rules.imaged_uid = o->imaged_uid;
+	*strrchr(dir, '/') = '\0';
+	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(dir, 0755, e)) ||
+	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_load(n, e)))
+		goto failed;
+	r = sd_event_add_inotify(event, &n->resolv_watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO, on_resolv_conf, n);
+	if (r < 0) {
+		err_set(e, r, "watch %s: %s", dir, strerror(-r));
+		goto failed;
+	}
+	*ret = &n->provider;
+	return 0;
+failed:
+	network_provider_free(&n->provider);
+	return r;
+}
+
+void network_provider_free(struct provider *p)
+{
+	struct network *n = network_of(p);
+
+	sd_event_source_disable_unref(n->resolv_watch);
+	fd_close(&n->netlink);
+	sd_event_unref(n->event);
+	free(n);
+}

@@ -1,0 +1,22 @@
+/* The network provider: gives each machine a link of its own to the node, an address, and the way out.
+ *
+ * A container gets a network namespace with one end of a veth pair in it; a virtual machine gets a tap device. Both ends of a link hold a
+ * /31 of 100.127.0.0/16 by the machine's index, which is kept in NETWORK_DIR/<id>/index so that a restart finds it again. */
+#pragma once
+#include "svc/provider.h"
+
+#include <systemd/sd-event.h>
+
+#define NETWORK_DIR "/run/zos/network"
+enum { NETWORK_MACHINES_MAX = 4096 };
+
+struct network_options {
+	const char *dir;         /* NETWORK_DIR, or a test's */
+	const char *resolv_conf; /* what dhcp writes */
+	uid_t tap_uid;           /* who may attach to taps: the uid of QEMU */
+	unsigned imaged_uid;
+};
+
+/* Loads the filter before it returns, so that nothing runs without it. Returns owned. */
+MUST_CHECK int network_provider_new(sd_event *event, const struct network_options *o, struct provider **ret, struct err *e);
+void network_provider_free(struct provider *p);

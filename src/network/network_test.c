@@ -1,0 +1,218 @@
+/* Machines' links and the filter, in namespaces of this test's own: what may be reached is, and what may not is not. */
+#include "network/network.h"
+
+#include "base/file.h"
+#include "network/rules.h"
+#include "sys/netlink.h"
+#include "sys/netns.h"
+#include "test/t.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+enum { PATIENCE_MS = 400 };
+
+struct probe {
+	const char *to, *from; /* FROM NULL: as the kernel chooses */
+	unsigned port;
+	int r; /* 0 connected, else the errno, ETIMEDOUT when nothing came back */
+};
+
+static int listen_on(void *ctx, struct err *e)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(80) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)e;
+	T_NEED(fd >= 0 && !bind(fd, (struct sockaddr *)&any, sizeof(any)) && !listen(fd, 8), "listen: %m");
+	*(int *)ctx = fd;
+	return 0;
+}
+
+static int probe_run(void *ctx, struct err *e)
+{
+	struct probe *p = ctx;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)p->port) }, from = { .sin_family = AF_INET };
+	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct pollfd wait = { .fd = fd, .events = POLLOUT };
+	socklen_t n = sizeof(p->r);
+
+	(void)e;
+	inet_pton(AF_INET, p->to, &to.sin_addr);
+	if (p->from) {
+		T_NEED(!setsockopt(fd, SOL_IP, IP_TRANSPARENT, &(int){ 1 }, sizeof(int)), "transparent: %m");
+		inet_pton(AF_INET, p->from, &from.sin_addr);
+		T_NEED(!bind(fd, (struct sockaddr *)&from, sizeof(from)), "bind %s: %m", p->from);
+	}
+	if (!connect(fd, (struct sockaddr *)&to, sizeof(to))) {
+		p->r = 0;
+		return 0;
+	}
+	if (errno != EINPROGRESS) {
+		p->r = errno;
+		return 0;
+	}
+	if (poll(&wait, 1, PATIENCE_MS) != 1)
+		p->r = ETIMEDOUT;
+	else
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &p->r, &n);
+	return 0;
+}
+
+static void on_ready(void *ctx, int fd, int r, const struct err *e)
+{
+	T_CHECK(!r, "%s", e->msg);
+	*(int *)ctx = fd;
+}
+
+struct fixture {
+	char dir[32], resolv[64], outside[64];
+	sd_event *event;
+	struct provider *p;
+	struct work a, b;
+	int node_listener, a_listener, b_listener, out_listener;
+};
+
+/* The world beyond the node: a namespace with a public and a private address, both listening on port 80. */
+static int outside_inside(void *ctx, struct err *e)
+{
+	AUTO_FD int nl = -1;
+
+	T_NEED(!netlink_open(&nl, e) && !netlink_up(nl, "lo", e) && !netlink_up(nl, "up", e) &&
+	       !netlink_add_address(nl, "up", 0xc0000201, 24, e) /* 192.0.2.1 */ &&
+	       !netlink_add_address(nl, "lo", 0x0a090909, 32, e) /* 10.9.9.9 */ &&
+	       !netlink_add_address(nl, "lo", 0x0a080808, 32, e) /* 10.8.8.8 */, "%s", e->msg);
+	return listen_on(ctx, e);
+}
+
+static void up(struct fixture *f)
+{
+	struct network_options o = { .dir = f->dir, .resolv_conf = f->resolv, .imaged_uid = 902 };
+	struct err e = { 0 };
+	AUTO_FD int nl = -1;
+
+	T_NEED(!unshare(CLONE_NEWNET | CLONE_NEWNS), "unshare: %m");
+	strcpy(f->dir, "/tmp/network_test.XXXXXX");
+	T_NEED(mkdtemp(f->dir) != NULL, "mkdtemp: %m");
+	snprintf(f->resolv, sizeof(f->resolv), "%s/.resolv.conf", f->dir);
+	snprintf(f->outside, sizeof(f->outside), "%s/.outside", f->dir);
+	T_NEED(!netlink_open(&nl, &e) && !netlink_up(nl, "lo", &e) && !netns_make(f->outside, &e), "%s", e.msg);
+	AUTO_FD int there = open(f->outside, O_RDONLY | O_CLOEXEC);
+	T_NEED(!netlink_add_veth(nl, "eth9", "up", there, &e) && !netlink_up(nl, "eth9", &e) &&
+	       !netlink_add_address(nl, "eth9", 0xc0000202, 24, &e) && !netlink_add_default(nl, "eth9", 0xc0000201, &e), "%s", e.msg);
+	T_NEED(!netns_run(f->outside, outside_inside, &f->out_listener, &e), "%s", e.msg);
+	T_NEED(sd_event_new(&f->event) >= 0, "event");
+	T_NEED(!network_provider_new(f->event, &o, &f->p, &e), "%s", e.msg);
+	strcpy(f->a.id, "000000000000000a");
+	strcpy(f->b.id, "000000000000000b");
+	f->a.spec.isolation = f->b.spec.isolation = ISOLATION_CONTAINER;
+	T_NEED(!f->p->ops->apply(f->p, &f->a, &e) && !f->p->ops->apply(f->p, &f->b, &e), "%s", e.msg);
+	listen_on(&f->node_listener, &e);
+	T_NEED(!netns_run(f->a.network.netns, listen_on, &f->a_listener, &e) &&
+	       !netns_run(f->b.network.netns, listen_on, &f->b_listener, &e), "%s", e.msg);
+}
+
+static void open_ten_nine(struct fixture *f)
+{
+	struct farm *farm = calloc(1, sizeof(*farm));
+
+	T_NEED(farm != NULL, "memory");
+	farm->open[0].range = "10.9.0.0/16";
+	farm->n_open = 1;
+	f->p->ops->configure(f->p, farm);
+	free(farm);
+}
+
+static struct fixture f;
+
+static void only_what_is_allowed_gets_through(void)
+{
+	const struct {
+		const char *who, *to, *from;
+		bool reaches;
+	} rows[] = {
+		{ f.a.network.netns, "192.0.2.1", NULL, true },              /* the outside */
+		{ f.a.network.netns, "10.9.9.9", NULL, true },               /* a private range that the farm opened */
+		{ f.a.network.netns, "10.8.8.8", NULL, false },              /* one that it did not */
+		{ f.a.network.netns, f.a.network.gateway, NULL, false },     /* the node, by its end of the link */
+		{ f.a.network.netns, "192.0.2.2", NULL, false },             /* the node, by its uplink */
+		{ f.a.network.netns, f.b.network.address, NULL, false },     /* another machine */
+		{ f.a.network.netns, "192.0.2.1", "192.0.2.77", false },     /* in somebody else's name */
+		{ f.outside, "192.0.2.2", NULL, false },                     /* from outside to the node */
+	};
+
+	open_ten_nine(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct probe p = { .to = rows[i].to, .from = rows[i].from, .port = 80 };
+		struct err e = { 0 };
+
+		T_CHECK(!netns_run(rows[i].who, probe_run, &p, &e), "%s", e.msg);
+		T_CHECK(rows[i].reaches ? !p.r : p.r == ETIMEDOUT, "row %zu to %s: %s", i, rows[i].to, strerror(p.r));
+	}
+}
+
+static void the_node_reaches_its_machine_for_the_owner(void)
+{
+	int fd = -1;
+	struct provider_stream s = { .kind = PROVIDER_TCP, .port = 80, .ready = on_ready, .ctx = &fd };
+	struct err e = { 0 };
+
+	T_NEED(!f.p->ops->stream(f.p, &f.a, &s, &e), "%s", e.msg);
+	for (int i = 0; i < 100 && fd < 0; i++)
+		T_NEED(sd_event_run(f.event, 5000000) >= 0, "loop");
+	T_CHECK(fd >= 0, "connected");
+	fd_close(&fd);
+}
+
+static void applying_again_changes_nothing(void)
+{
+	struct network_result before = f.a.network;
+	struct err e = { 0 };
+
+	T_CHECK(!f.p->ops->apply(f.p, &f.a, &e), "%s", e.msg);
+	T_CHECK(!strcmp(before.address, f.a.network.address) && before.index == f.a.network.index, "%s", f.a.network.address);
+	T_CHECK(strcmp(f.a.network.address, f.b.network.address), "two machines, two addresses");
+}
+
+static bool nobody(void *engine, const char *id)
+{
+	(void)engine;
+	(void)id;
+	return false;
+}
+
+static void nothing_is_left(void)
+{
+	struct err e = { 0 };
+	char path[128];
+
+	T_CHECK(!f.p->ops->remove(f.p, &f.b, &e), "%s", e.msg);
+	T_CHECK(!if_nametoindex("zm1") && if_nametoindex("zm0"), "the other stays");
+	f.p->ops->sweep(f.p, nobody);
+	snprintf(path, sizeof(path), "%s/%s", f.dir, f.a.id);
+	T_CHECK(!if_nametoindex("zm0") && access(path, F_OK), "swept");
+	T_CHECK(!f.p->ops->remove(f.p, &f.a, &e), "absent is fine: %s", e.msg);
+}
+
+int main(void)
+{
+	struct err e = { 0 };
+
+	up(&f);
+	T_RUN(only_what_is_allowed_gets_through);
+	T_RUN(the_node_reaches_its_machine_for_the_owner);
+	T_RUN(applying_again_changes_nothing);
+	T_RUN(nothing_is_left);
+	network_provider_free(f.p);
+	sd_event_unref(f.event);
+	close(f.node_listener);
+	close(f.a_listener);
+	close(f.b_listener);
+	close(f.out_listener);
+	T_CHECK(!netns_remove(f.outside, &e) && !tree_remove(AT_FDCWD, f.dir, &e), "%s", e.msg);
+	return T_END();
+}

@@ -1,0 +1,114 @@
+#include "network/rules.h"
+
+#include <arpa/inet.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+
+static void set(struct buf *b, const char *name, const char *const *elements, size_t n)
+{
+	buf_addf(b, "\tset %s {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t\tauto-merge\n", name);
+	for (size_t i = 0; i < n; i++)
+		buf_addf(b, "%s%s", i ? ", " : "\t\telements = { ", elements[i]);
+	buf_addf(b, "%s\t}\n", n ? " }\n" : "");
+}
+
+/* What nobody outside this farm should be reachable by: private, shared, link-local, loopback, multicast, reserved. */
+static const char *const private4[] = {
+	"0.0.0.0/8",      "10.0.0.0/8",  "100.64.0.0/10",  "127.0.0.0/8",   "169.254.0.0/16", "172.16.0.0/12",
+	"192.0.0.0/24",   "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+};
+
+static const char chains[] =
+	"	chain input {\n"
+	"		type filter hook input priority filter; policy drop;\n"
+	"		iif lo accept\n"
+	"		ct state established,related accept\n"
+	"		iifname \"" RULES_DEVICE "*\" drop\n"
+	"		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
+	"		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
+	"	}\n"
+	"	chain from_machine {\n"
+	"		meta nfproto ipv6 drop\n"
+	"		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
+	"		ip daddr @open4 accept\n"
+	"		ip daddr @private4 drop\n"
+	"		tcp dport 25 drop\n"
+	"		accept\n"
+	"	}\n"
+	"	chain forward {\n"
+	"		type filter hook forward priority filter; policy drop;\n"
+	"		ct state established,related accept\n"
+	"		iifname \"" RULES_DEVICE "*\" oifname != \"" RULES_DEVICE "*\" jump from_machine\n"
+	"	}\n"
+	"	chain antispoof {\n"
+	"		type filter hook prerouting priority raw;\n"
+	"		iifname \"" RULES_DEVICE "*\" fib saddr . iif oif missing drop\n"
+	"	}\n"
+	"	chain nat {\n"
+	"		type nat hook postrouting priority srcnat;\n"
+	"		ip saddr " RULES_MACHINES " oifname != \"" RULES_DEVICE "*\" masquerade\n"
+	"	}\n";
+
+void rules_format(const struct rules *r, struct buf *ret)
+{
+	const char *resolvers[RULES_RESOLVERS_MAX];
+
+	for (size_t i = 0; i < r->n_resolvers; i++)
+		resolvers[i] = r->resolvers[i];
+	buf_add(ret, S("table inet zos {}\ndelete table inet zos\ntable inet zos {\n"));
+	set(ret, "private4", private4, ARRAY_LEN(private4));
+	set(ret, "open4", r->open, r->n_open);
+	set(ret, "resolvers4", resolvers, r->n_resolvers);
+	buf_add(ret, str_c(chains));
+	buf_addf(ret,
+	         "	chain output {\n"
+	         "		type filter hook output priority filter; policy accept;\n"
+	         "		meta skuid != %u accept\n"
+	         "		ct state established accept\n"
+	         "		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
+	         "		ip daddr @open4 accept\n"
+	         "		ip daddr @private4 drop\n"
+	         "		ip6 daddr { ::1, fc00::/7, fe80::/10, ff00::/8 } drop\n"
+	         "	}\n}\n",
+	         r->imaged_uid);
+}
+
+int rules_load(const struct rules *r, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	const char *said;
+	int failed;
+
+	rules_format(r, &text);
+	if (!nft || buf_check(&text)) {
+		if (nft)
+			nft_ctx_free(nft);
+		return err_set(e, -ENOMEM, "load the packet filter: out of memory");
+	}
+	nft_ctx_buffer_output(nft);
+	nft_ctx_buffer_error(nft);
+	failed = nft_run_cmd_from_buffer(nft, text.p);
+	said = nft_ctx_get_error_buffer(nft);
+	if (failed)
+		err_set(e, -EIO, "load the packet filter: %.200s", said ? said : "no reason given");
+	nft_ctx_free(nft);
+	return failed ? -EIO : 0;
+}
+
+void rules_resolvers(struct rules *r, struct str resolv_conf)
+{
+	struct str line, word;
+
+	r->n_resolvers = 0;
+	while (r->n_resolvers < RULES_RESOLVERS_MAX && str_next(&resolv_conf, '\n', &line)) {
+		struct in_addr addr;
+		char *text = r->resolvers[r->n_resolvers];
+
+		if (!str_next(&line, ' ', &word) || !str_eq(word, S("nameserver")) || !line.p || line.n >= sizeof(r->resolvers[0]))
+			continue;
+		snprintf(text, sizeof(r->resolvers[0]), STR_FMT, STR_ARG(line));
+		if (inet_pton(AF_INET, text, &addr) == 1)
+			r->n_resolvers++;
+	}
+}

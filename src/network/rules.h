@@ -1,0 +1,27 @@
+/* The node's packet filter: one nftables table, replaced whole. Default deny in both families; a machine reaches the outside and nothing
+ * private, unless the farm opened the range; nothing reaches a machine or the node. */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
+
+/* Every machine's device on the node starts with this, followed by its index. */
+#define RULES_DEVICE "zm"
+/* Addresses of machines: 100.127.0.0/16, two for each. */
+#define RULES_MACHINES "100.127.0.0/16"
+
+struct rules {
+	const char *open[RULES_RANGES_MAX];           /* IPv4 ranges, as the farm's document has them */
+	size_t n_open;
+	char resolvers[RULES_RESOLVERS_MAX][16];      /* IPv4: machines may ask them on port 53 wherever they are */
+	size_t n_resolvers;
+	unsigned imaged_uid;                          /* may reach what machines may reach, and no more */
+};
+
+/* Appends the ruleset in nft's language. */
+void rules_format(const struct rules *r, struct buf *ret);
+/* Replaces the table in the kernel, in one transaction. */
+MUST_CHECK int rules_load(const struct rules *r, struct err *e);
+/* Reads up to RULES_RESOLVERS_MAX IPv4 name servers from text in resolv.conf(5) form; others are passed over. */
+void rules_resolvers(struct rules *r, struct str resolv_conf);

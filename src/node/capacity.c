@@ -1,0 +1,91 @@
+#include "node/engine.h"
+
+#include "base/file.h"
+#include "base/parse.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/sysinfo.h>
+
+/* What a virtual machine needs beside its guest's memory: QEMU's own heap and the guest kernel's page tables. */
+#define VM_OVERHEAD_BYTES (64ull << 20)
+/* What the node keeps beside what it uses when it starts: page cache to read programs from, buffers, one pull at a time. */
+#define HEADROOM_BYTES (96ull << 20)
+
+static int meminfo(struct str text, const char *name, uint64_t *ret_bytes)
+{
+	struct str line, word;
+
+	while (str_next(&text, '\n', &line)) {
+		if (!str_starts(line, str_c(name)))
+			continue;
+		str_next(&line, ':', &word);
+		while (line.n && line.p[0] == ' ')
+			line.p++, line.n--;
+		str_next(&line, ' ', &word);
+		if (parse_u64(word, UINT64_MAX >> 10, ret_bytes))
+			return -EBADMSG;
+		*ret_bytes <<= 10;
+		return 0;
+	}
+	return -EBADMSG;
+}
+
+int capacity_measure(struct capacity *ret, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	uint64_t total, available;
+	int r = file_read(AT_FDCWD, "/proc/meminfo", 65536, &text, e);
+
+	if (r)
+		return r;
+	if (meminfo(buf_str(&text), "MemTotal", &total) || meminfo(buf_str(&text), "MemAvailable", &available))
+		return err_set(e, -EBADMSG, "measure memory: /proc/meminfo does not say MemTotal and MemAvailable");
+	ret->cpu_milli = (uint64_t)get_nprocs() * 1000;
+	ret->reserve_bytes = total - available + HEADROOM_BYTES;
+	ret->memory_bytes = total > ret->reserve_bytes ? total - ret->reserve_bytes : 0;
+	ret->has_kvm = !access("/dev/kvm", R_OK | W_OK);
+	return 0;
+}
+
+static void demand(const struct deployment *d, uint64_t *cpu_milli, uint64_t *memory_bytes)
+{
+	for (size_t i = 0; d && i < d->n_workloads; i++) {
+		const struct zmachine *z = &d->workloads[i].zmachine;
+
+		*cpu_milli += z->cpu_milli;
+		*memory_bytes += z->memory_bytes + (z->isolation == ISOLATION_CONTAINER ? 0 : VM_OVERHEAD_BYTES);
+	}
+}
+
+void capacity_sum(struct capacity *c, const struct held *all)
+{
+	c->used_cpu_milli = c->used_memory_bytes = 0;
+	for (const struct held *h = all; h; h = h->next)
+		demand(h->deployment, &c->used_cpu_milli, &c->used_memory_bytes);
+}
+
+/* Memory is never promised twice. CPU is shared fairly, so only a single machine that is larger than the node is refused. */
+int capacity_check(const struct capacity *c, const struct deployment *d, const struct deployment *old, struct err *e)
+{
+	uint64_t cpu = 0, before = 0, after = 0;
+	char want[16], have[16];
+
+	for (size_t i = 0; i < d->n_workloads; i++) {
+		const struct zmachine *z = &d->workloads[i].zmachine;
+
+		if (z->cpu_milli > c->cpu_milli)
+			return err_set(e, -ENOSPC, "/workloads/%zu/data/cpu: %" PRIu64 ".%03u is more than the node's %" PRIu64, i,
+			               z->cpu_milli / 1000, (unsigned)(z->cpu_milli % 1000), c->cpu_milli / 1000);
+		if (z->isolation == ISOLATION_VM && !c->has_kvm)
+			return err_set(e, -ENOSPC, "/workloads/%zu/data/isolation: this node has no KVM: use 'container'", i);
+	}
+	demand(old, &cpu, &before);
+	demand(d, &cpu, &after);
+	if (after <= before || c->used_memory_bytes - before + after <= c->memory_bytes)
+		return 0;
+	format_size(want, after);
+	format_size(have, c->memory_bytes > c->used_memory_bytes - before ? c->memory_bytes - (c->used_memory_bytes - before) : 0);
+	return err_set(e, -ENOSPC, "the deployment needs %s of memory and this node has %s left", want, have);
+}

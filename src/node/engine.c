@@ -1,0 +1,618 @@
+/* One pass looks at every workload, asks plan_next() what to do, and does it. Passes run when something changed or a pause ended, never
+ * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
+#include "node/engine.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parse.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t now_ms(const struct engine *n)
+{
+	uint64_t usec = 0;
+
+	sd_event_now(n->event, CLOCK_MONOTONIC, &usec);
+	return usec / 1000;
+}
+
+static void pass_arm(struct engine *n)
+{
+	if (n->pass)
+		sd_event_source_set_enabled(n->pass, SD_EVENT_ONESHOT);
+}
+
+struct held *engine_held(struct engine *n, const struct key_pub *owner, const char *name)
+{
+	for (struct held *h = n->held; h; h = h->next)
+		if (key_pub_eq(&h->deployment->owner, owner) && !strcmp(h->deployment->name, name))
+			return h;
+	return NULL;
+}
+
+struct item *engine_item(struct engine *n, const struct key_pub *owner, const char *deployment, const char *name)
+{
+	for (struct item *it = n->items; it; it = it->next)
+		if (key_pub_eq(&it->work.owner, owner) && !strcmp(it->work.deployment, deployment) && !strcmp(it->work.name, name))
+			return it;
+	return NULL;
+}
+
+/* The first N bytes of SHA-256 over TEXT, as hex. */
+static void short_digest(struct str text, size_t n, char *ret)
+{
+	AUTO_BUF struct buf hex = { 0 };
+	uint8_t sum[32];
+
+	BUG_ON(!EVP_Digest(text.p, text.n, sum, NULL, EVP_sha256(), NULL));
+	format_hex(&hex, sum, n);
+	BUG_ON(buf_check(&hex));
+	memcpy(ret, hex.p, 2 * n + 1);
+}
+
+static const struct workload *wanted(struct engine *n, const struct item *it)
+{
+	struct held *h = engine_held(n, &it->work.owner, it->work.deployment);
+
+	for (size_t i = 0; h && i < h->deployment->n_workloads; i++)
+		if (!strcmp(h->deployment->workloads[i].name, it->work.name))
+			return &h->deployment->workloads[i];
+	return NULL;
+}
+
+static bool is_busy(const struct item *it)
+{
+	for (int s = 0; s < STEPS; s++)
+		if (it->view.steps[s] == STEP_APPLYING || it->view.steps[s] == STEP_REMOVING)
+			return true;
+	return false;
+}
+
+/* The digest that an image's tag stood for when this revision was first brought up: kept, so that a restart, with or without a registry,
+ * runs what ran before. */
+static void resolved_name(const struct work *w, char ret[static STORE_NAME_MAX])
+{
+	snprintf(ret, STORE_NAME_MAX, "resolved/%s", w->id);
+}
+
+static void resolved_load(struct engine *n, struct work *w)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct str rest, revision;
+	char name[STORE_NAME_MAX];
+	uint64_t version;
+
+	resolved_name(w, name);
+	if (store_get(&n->store, name, &version, &text, NULL))
+		return;
+	rest = buf_str(&text);
+	if (str_next(&rest, ' ', &revision) && str_eq(revision, str_c(w->revision)) && rest.p && rest.n < sizeof(w->image.digest))
+		snprintf(w->image.digest, sizeof(w->image.digest), STR_FMT, STR_ARG(rest));
+}
+
+static void resolved_save(struct engine *n, const struct work *w)
+{
+	struct held *h = engine_held(n, &w->owner, w->deployment);
+	char name[STORE_NAME_MAX], text[128];
+	struct err e = { 0 };
+
+	resolved_name(w, name);
+	snprintf(text, sizeof(text), "%s %s", w->revision, w->image.digest);
+	if (store_put(&n->store, name, h ? h->deployment->sequence : 0, str_c(text), &e))
+		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
+}
+
+/* Brings the item's copy of the spec up to date; only while no provider works on it. */
+static void item_sync(struct engine *n, struct item *it, const struct workload *w)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char revision[17];
+	struct work *k = &it->work;
+
+	BUG_ON(json_format(w->data, &text) < 0);
+	short_digest(buf_str(&text), 8, revision);
+	if (!strcmp(revision, k->revision))
+		return;
+	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
+	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
+	it->view.attempts = 0;
+	it->error[0] = '\0';
+	work_image_clear(k);
+	json_unrefp(&k->data);
+	k->data = sd_json_variant_ref(w->data);
+	k->spec = w->zmachine;
+	if (k->spec.isolation == ISOLATION_AUTO)
+		k->spec.isolation = n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
+	memcpy(k->revision, revision, sizeof(revision));
+	resolved_load(n, k);
+}
+
+static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct item *it = calloc(1, sizeof(*it));
+	char owner[KEY_TEXT_SIZE];
+
+	BUG_ON(!it);
+	key_pub_format(owner, &d->owner);
+	buf_addf(&text, "%s/%s/%s", owner, d->name, w->name);
+	BUG_ON(buf_check(&text));
+	short_digest(buf_str(&text), WORK_ID_LEN / 2, it->work.id);
+	it->work.owner = d->owner;
+	it->work.deployment = strdup(d->name);
+	it->work.name = strdup(w->name);
+	it->work.machine.exit = -1;
+	BUG_ON(!it->work.deployment || !it->work.name);
+	it->next = n->items;
+	n->items = it;
+	return it;
+}
+
+static void item_free(struct item *it)
+{
+	work_image_clear(&it->work);
+	json_unrefp(&it->work.data);
+	free((char *)it->work.deployment);
+	free((char *)it->work.name);
+	free(it);
+}
+
+static void item_forget(struct engine *n, struct item *it)
+{
+	struct item **at = &n->items;
+
+	while (*at != it)
+		at = &(*at)->next;
+	*at = it->next;
+	item_free(it);
+}
+
+static enum plan_want want_of(const struct engine *n, const struct held *h, const struct workload *w)
+{
+	if (!w)
+		return WANT_GONE;
+	(void)n;
+	return h->deployment->expires_s && h->deployment->expires_s <= time(NULL) ? WANT_PAUSED : WANT_UP;
+}
+
+static void step_ended(struct engine *n, struct item *it, int r, const struct err *e)
+{
+	struct plan_view *v = &it->view;
+
+	for (int s = 0; s < STEPS; s++) {
+		if (v->steps[s] != STEP_APPLYING && v->steps[s] != STEP_REMOVING)
+			continue;
+		if (r < 0) {
+			v->attempts++;
+			v->retry_at_ms = now_ms(n) + plan_backoff_ms(v->attempts, random_u64());
+			snprintf(it->error, sizeof(it->error), "%s", e && e->msg[0] ? e->msg : strerror(-r));
+			log_warn("%s/%s: %s failed, attempt %u: %s", it->work.deployment, it->work.name, n->providers[s]->name,
+			         v->attempts, it->error);
+			v->steps[s] = STEP_FAILED;
+			continue;
+		}
+		v->steps[s] = v->steps[s] == STEP_APPLYING ? STEP_DONE : STEP_ABSENT;
+		it->error[0] = '\0';
+		if (s == STEP_IMAGE && v->steps[s] == STEP_DONE)
+			resolved_save(n, &it->work);
+		if (s == STEP_MACHINE) {
+			v->attempts = 0;
+			v->changed = v->changed && v->steps[s] == STEP_DONE;
+		}
+	}
+	it->work.progress.what = NULL;
+	engine_notify(n, it);
+	pass_arm(n);
+}
+
+static void on_done(void *engine, struct work *w, int r, const struct err *e)
+{
+	step_ended(engine, container_of(w, struct item, work), r, e);
+}
+
+static void on_changed(void *engine, struct work *w)
+{
+	engine_notify(engine, container_of(w, struct item, work));
+}
+
+static void order_do(struct engine *n, struct item *it, const struct plan_order *o)
+{
+	struct provider *p = n->providers[o->step];
+	struct err e = { 0 };
+	int r;
+
+	it->view.steps[o->step] = o->act == PLAN_APPLY ? STEP_APPLYING : STEP_REMOVING;
+	if (o->act == PLAN_REMOVE && o->step == STEP_MACHINE)
+		it->work.machine = (struct machine_result){ .exit = -1 };
+	r = o->act == PLAN_APPLY ? p->ops->apply(p, &it->work, &e) : p->ops->remove(p, &it->work, &e);
+	if (r == PROVIDER_BUSY)
+		engine_notify(n, it);
+	else
+		step_ended(n, it, r, &e);
+}
+
+/* Looks at one workload; returns when to look again, UINT64_MAX = when something changes. */
+static uint64_t item_pass(struct engine *n, struct item *it)
+{
+	const struct workload *w = wanted(n, it);
+	struct plan_order o;
+
+	if (is_busy(it))
+		return UINT64_MAX;
+	it->view.want = want_of(n, engine_held(n, &it->work.owner, it->work.deployment), w);
+	if (w)
+		item_sync(n, it, w);
+	o = plan_next(&it->view, now_ms(n));
+	switch (o.act) {
+	case PLAN_APPLY:
+	case PLAN_REMOVE:
+		order_do(n, it, &o);
+		break;
+	case PLAN_WAIT:
+		return o.until_ms;
+	case PLAN_FORGET:
+		log_info("%s/%s: gone", it->work.deployment, it->work.name);
+		item_forget(n, it);
+		break;
+	case PLAN_NOTHING:
+		break;
+	}
+	return UINT64_MAX;
+}
+
+/* Makes items for workloads that are wanted and have none yet. */
+static void items_make(struct engine *n)
+{
+	for (struct held *h = n->held; h; h = h->next)
+		for (size_t i = 0; i < h->deployment->n_workloads; i++)
+			if (!engine_item(n, &h->deployment->owner, h->deployment->name, h->deployment->workloads[i].name))
+				item_new(n, h->deployment, &h->deployment->workloads[i]);
+}
+
+/* When the next deployment expires, on the monotonic clock. */
+static uint64_t next_expiry_ms(struct engine *n)
+{
+	int64_t now_s = time(NULL);
+	uint64_t due = UINT64_MAX;
+
+	for (struct held *h = n->held; h; h = h->next)
+		if (h->deployment->n_workloads && h->deployment->expires_s > now_s) {
+			uint64_t at = now_ms(n) + (uint64_t)(h->deployment->expires_s - now_s) * 1000;
+
+			due = at < due ? at : due;
+		}
+	return due;
+}
+
+static int on_pass(sd_event_source *source, void *userdata)
+{
+	struct engine *n = userdata;
+	uint64_t due;
+
+	(void)source;
+	items_make(n);
+	due = next_expiry_ms(n);
+	for (struct item *it = n->items, *next; it; it = next) {
+		uint64_t at;
+
+		next = it->next;
+		at = item_pass(n, it);
+		due = at < due ? at : due;
+	}
+	if (due != UINT64_MAX) {
+		sd_event_source_set_time(n->timer, due * 1000);
+		sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
+	}
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	pass_arm(userdata);
+	return 0;
+}
+
+static int order_of_sequences(struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
+{
+	char text[KEY_TEXT_SIZE];
+
+	if (!key_pub_eq(&d->node, &n->identity.pub)) {
+		key_pub_format(text, &d->node);
+		return err_set(e, -EXDEV, "/node: the deployment is meant for %s", text);
+	}
+	if (old && d->sequence <= old->deployment->sequence)
+		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is not above %" PRIu64 ", the last one taken for '%s'", d->sequence,
+		               old->deployment->sequence, d->name);
+	return 0;
+}
+
+static int limits_check(struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
+{
+	const struct farm_allow *allow = n->farm ? farm_allow_find(n->farm, &d->owner) : NULL;
+	struct capacity share = n->capacity;
+	size_t count = 0;
+	int r = capacity_check(&n->capacity, d, old ? old->deployment : NULL, e);
+
+	for (struct held *h = n->held; h; h = h->next)
+		count++;
+	if (!r && !old && count >= ENGINE_DEPLOYMENTS_MAX)
+		return err_set(e, -ENOSPC, "this node holds %d deployments already", ENGINE_DEPLOYMENTS_MAX);
+	if (r || !allow || !allow->memory_bytes)
+		return r;
+	share.memory_bytes = allow->memory_bytes;
+	share.used_memory_bytes = 0;
+	for (struct held *h = n->held; h; h = h->next)
+		if (key_pub_eq(&h->deployment->owner, &d->owner)) {
+			struct held only = { .deployment = h->deployment };
+			struct capacity one = { 0 };
+
+			capacity_sum(&one, &only);
+			share.used_memory_bytes += one.used_memory_bytes;
+		}
+	return err_wrap(e, capacity_check(&share, d, old ? old->deployment : NULL, e), "the farm's limit for this key");
+}
+
+static void store_name(const struct deployment *d, char ret[static STORE_NAME_MAX])
+{
+	char owner[KEY_TEXT_SIZE];
+
+	key_pub_format(owner, &d->owner);
+	snprintf(ret, STORE_NAME_MAX, "deployments/%s/%s", owner, d->name);
+}
+
+static void hold(struct engine *n, struct deployment *d)
+{
+	struct held *h = engine_held(n, &d->owner, d->name);
+
+	if (!h) {
+		h = calloc(1, sizeof(*h));
+		BUG_ON(!h);
+		h->next = n->held;
+		n->held = h;
+	}
+	deployment_free(h->deployment);
+	h->deployment = d;
+	capacity_sum(&n->capacity, n->held);
+}
+
+int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_BUF struct buf text = { 0 };
+	char name[STORE_NAME_MAX];
+	struct held *old;
+	int r;
+
+	BUG_ON(!d);
+	if ((r = deployment_open(envelope, d, e)))
+		return r;
+	old = engine_held(n, &d->owner, d->name);
+	if (!key_pub_eq(caller, &d->owner))
+		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
+	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
+	    (r = limits_check(n, d, old, e)))
+		return r;
+	if (json_format(envelope, &text))
+		return err_set(e, -EIO, "write the deployment: out of memory");
+	store_name(d, name);
+	if ((r = store_put(&n->store, name, d->sequence, buf_str(&text), e)))
+		return err_set(e, -EIO, "keep the deployment: %s", e->msg);
+	*ret_sequence = d->sequence;
+	log_info("deployment %s sequence %" PRIu64 " with %zu workloads accepted", d->name, d->sequence, d->n_workloads);
+	hold(n, take_ptr(d));
+	pass_arm(n);
+	if (n->record_changed)
+		n->record_changed(n->record_ctx);
+	return 0;
+}
+
+static int load_one(void *ctx, const char *name)
+{
+	struct engine *n = ctx;
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_BUF struct buf text = { 0 };
+	struct err e = { 0 };
+	uint64_t version;
+
+	BUG_ON(!d);
+	/* One that cannot be read must not keep the others from starting, and is left where it is. */
+	if (store_get(&n->store, name, &version, &text, &e) || deployment_open_text(buf_str(&text), d, &e)) {
+		log_err("%s: %s", name, e.msg);
+		return 0;
+	}
+	hold(n, take_ptr(d));
+	return 0;
+}
+
+static int identity_load(struct engine *n, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char seed[KEY_SEED_SIZE];
+	uint64_t version;
+	int r = store_get(&n->store, "identity", &version, &text, e);
+
+	if (r < 0)
+		return r; /* damaged everywhere: coming up as somebody else would be worse than not coming up */
+	if (r == STORE_ABSENT) {
+		if (key_new(KEY_NODE, &n->identity))
+			return err_set(e, -ENOMEM, "make an identity: out of memory");
+		key_seed_format(seed, &n->identity);
+		r = store_put(&n->store, "identity", 1, str_c(seed), e);
+		explicit_bzero(seed, sizeof(seed));
+		return r;
+	}
+	r = key_seed_parse(buf_str(&text), &n->identity);
+	explicit_bzero(text.p, text.len);
+	return r || n->identity.pub.role != KEY_NODE ? err_set(e, -EBADMSG, "the stored identity is no node's key") : 0;
+}
+
+static void configure(struct engine *n)
+{
+	for (int s = 0; s < STEPS; s++)
+		if (n->providers[s]->ops->configure)
+			n->providers[s]->ops->configure(n->providers[s], n->farm);
+	if (n->record_changed)
+		n->record_changed(n->record_ctx);
+}
+
+static void farm_free(struct farm *f)
+{
+	if (f)
+		farm_deinit(f);
+	free(f);
+}
+
+static void farm_freep(struct farm **f)
+{
+	farm_free(*f);
+	*f = NULL;
+}
+
+static int farm_newer(const struct farm *held, const struct farm *f, struct err *e)
+{
+	char ours[KEY_TEXT_SIZE];
+
+	if (!held)
+		return 0;
+	if (!key_pub_eq(&held->farm, &f->farm)) {
+		key_pub_format(ours, &held->farm);
+		return err_set(e, -EKEYREJECTED, "this node belongs to farm '%s' (%s): another farm's document is not taken", held->name,
+		               ours);
+	}
+	if (f->sequence == held->sequence)
+		return ENGINE_SAME;
+	if (f->sequence < held->sequence)
+		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is below %" PRIu64 ", the farm document in force", f->sequence,
+		               held->sequence);
+	return 0;
+}
+
+int engine_set_farm(struct engine *n, struct str envelope, struct err *e)
+{
+	CLEANUP(farm_freep) struct farm *f = calloc(1, sizeof(*f));
+	int r;
+
+	BUG_ON(!f);
+	if ((r = farm_open(envelope, f, e)) || (r = farm_newer(n->farm, f, e)))
+		return r;
+	if ((r = store_put(&n->store, "farm", f->sequence, envelope, e)))
+		return r;
+	log_info("farm '%s' sequence %" PRIu64 " in force", f->name, f->sequence);
+	farm_free(n->farm);
+	n->farm = take_ptr(f);
+	configure(n);
+	return 0;
+}
+
+int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e)
+{
+	CLEANUP(approval_deinit) struct approval a = { 0 };
+	AUTO_BUF struct buf text = { 0 };
+	int r = approval_open(envelope, &a, e);
+
+	if (r)
+		return r;
+	if (!n->farm || !key_pub_eq(&a.farm, &n->farm->farm))
+		return err_set(e, -EKEYREJECTED, "the approval is another farm's");
+	if (!key_pub_eq(&a.node, &n->identity.pub))
+		return err_set(e, -EXDEV, "the approval is another node's");
+	if (json_format(envelope, &text))
+		return err_set(e, -ENOMEM, "keep the approval: out of memory");
+	if ((r = store_put(&n->store, "approval", 1, buf_str(&text), e)))
+		return r;
+	json_unrefp(&n->approval);
+	n->approval = sd_json_variant_ref(envelope);
+	log_info("approved by farm '%s'", n->farm->name);
+	if (n->record_changed)
+		n->record_changed(n->record_ctx);
+	return 0;
+}
+
+static int farm_load(struct engine *n, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 }, approval = { 0 };
+	uint64_t version;
+	int r = store_get(&n->store, "farm", &version, &text, e);
+
+	if (r)
+		return r == STORE_ABSENT ? 0 : r;
+	n->farm = calloc(1, sizeof(*n->farm));
+	BUG_ON(!n->farm);
+	if ((r = farm_open(buf_str(&text), n->farm, e)))
+		return r;
+	r = store_get(&n->store, "approval", &version, &approval, e);
+	if (r)
+		return r == STORE_ABSENT ? 0 : r;
+	return json_parse(buf_str(&approval), &n->approval, e);
+}
+
+static bool is_wanted(void *engine, const char *id)
+{
+	struct engine *n = engine;
+
+	for (struct item *it = n->items; it; it = it->next)
+		if (!strcmp(it->work.id, id))
+			return true;
+	return false;
+}
+
+static void providers_attach(struct engine *n, struct provider *const providers[static STEPS])
+{
+	for (int s = 0; s < STEPS; s++) {
+		n->providers[s] = providers[s];
+		providers[s]->engine = n;
+		providers[s]->done = on_done;
+		providers[s]->changed = on_changed;
+	}
+}
+
+int engine_init(struct engine *ret, sd_event *event, const char *const *state_dirs, size_t n_dirs, bool durable,
+                struct provider *const providers[static STEPS], struct err *e)
+{
+	struct engine *n = ret;
+	int r;
+
+	*n = (struct engine)ENGINE_NONE;
+	n->event = sd_event_ref(event);
+	providers_attach(n, providers);
+	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) || (r = farm_load(n, e)) ||
+	    (r = capacity_measure(&n->capacity, e)) || (r = store_each(&n->store, "deployments", load_one, n, e)))
+		return err_wrap(e, r, "start the engine");
+	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||
+	    (r = sd_event_add_time(event, &n->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, n)) < 0)
+		return err_set(e, r, "start the engine: %s", strerror(-r));
+	items_make(n);
+	configure(n);
+	for (int s = STEPS - 1; s >= 0; s--)
+		if (providers[s]->ops->sweep)
+			providers[s]->ops->sweep(providers[s], is_wanted);
+	return 0;
+}
+
+void engine_deinit(struct engine *n)
+{
+	sd_event_source_disable_unref(n->pass);
+	sd_event_source_disable_unref(n->timer);
+	while (n->n_watchers)
+		engine_unwatch(n, n->watchers[0].link);
+	while (n->items)
+		item_forget(n, n->items);
+	while (n->held) {
+		struct held *h = n->held;
+
+		n->held = h->next;
+		deployment_free(h->deployment);
+		free(h);
+	}
+	farm_free(n->farm);
+	json_unrefp(&n->approval);
+	key_wipe(&n->identity);
+	store_close(&n->store);
+	sd_event_unref(n->event);
+	*n = (struct engine)ENGINE_NONE;
+}

@@ -1,0 +1,92 @@
+/* The engine: holds what owners want, drives providers until it is true, and knows how things stand.
+ *
+ * Desired state is in the store before a deployment is accepted. Observed state lives in memory only and is made anew by applying
+ * everything again after a start; providers are idempotent. Owned by main; everything runs in its one loop. */
+#pragma once
+#include "node/plan.h"
+#include "node/store.h"
+#include "svc/provider.h"
+
+#include <systemd/sd-event.h>
+#include <systemd/sd-varlink.h>
+
+enum { ENGINE_DEPLOYMENTS_MAX = 1000, ENGINE_WORKS_MAX = 2000, ENGINE_WATCHERS_MAX = 256 };
+
+struct capacity {
+	uint64_t cpu_milli, memory_bytes;                   /* what workloads may have in all */
+	uint64_t used_cpu_milli, used_memory_bytes;         /* what accepted deployments ask for */
+	uint64_t reserve_bytes;                             /* measured when the engine started, kept for the node itself */
+	bool has_kvm;
+};
+
+struct held { /* a deployment that was accepted, or the last word about one that is deleted */
+	struct held *next;
+	struct deployment *deployment;
+};
+
+struct item { /* one workload, from when it is wanted until nothing of it is left */
+	struct item *next;
+	struct work work;
+	struct plan_view view;
+	char error[ERR_MSG_MAX]; /* of the last failure; "" after a success */
+};
+
+struct watcher {
+	sd_varlink *link;
+	struct key_pub owner;
+	char name[40];
+};
+
+struct engine {
+	sd_event *event;
+	sd_event_source *pass, *timer;
+	struct store store;
+	struct key identity;
+	struct farm *farm;            /* NULL = none */
+	sd_json_variant *approval;    /* NULL = none */
+	struct held *held;
+	struct item *items;
+	struct provider *providers[STEPS];
+	struct capacity capacity;
+	struct watcher watchers[ENGINE_WATCHERS_MAX];
+	size_t n_watchers;
+	void (*record_changed)(void *ctx); /* what the directory says about this node is out of date */
+	void *record_ctx;
+};
+#define ENGINE_NONE { .store = STORE_NONE, .identity = KEY_NONE }
+
+/* Takes the identity's store entry or makes it; reads farm, approval and deployments. RET is to be released by engine_deinit()
+ * whatever is returned. PROVIDERS are borrowed, in the order of enum plan_step. */
+MUST_CHECK int engine_init(struct engine *ret, sd_event *event, const char *const *state_dirs, size_t n_dirs, bool durable,
+                           struct provider *const providers[static STEPS], struct err *e);
+void engine_deinit(struct engine *n);
+
+/* The farm document at boot or from the farm: the first one pins the farm's key, later ones need a higher sequence.
+ * ENGINE_SAME when it is the one already held; -EKEYREJECTED (another farm), -ESTALE (older), -EBADMSG. */
+enum { ENGINE_SAME = 1 };
+MUST_CHECK int engine_set_farm(struct engine *n, struct str envelope, struct err *e);
+MUST_CHECK int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e);
+
+/* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -ENOSPC, -EIO. */
+MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence,
+                             struct err *e);
+
+struct held *engine_held(struct engine *n, const struct key_pub *owner, const char *name);   /* NULL = never heard of */
+struct item *engine_item(struct engine *n, const struct key_pub *owner, const char *deployment, const char *name);
+
+/* How one deployment, or one owner's (role 0: everybody's) deployments stand. Return owned. */
+MUST_CHECK int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret);
+MUST_CHECK int engine_list(struct engine *n, const struct key_pub *owner, sd_json_variant **ret);
+
+/* Sends LINK the status of a deployment now and at every change, until it closes. -ENOENT, -EBUSY (too many watchers). */
+MUST_CHECK int engine_watch(struct engine *n, sd_varlink *link, const struct key_pub *owner, const char *name, struct err *e);
+void engine_unwatch(struct engine *n, sd_varlink *link);
+
+/* status.c */
+void engine_notify(struct engine *n, const struct item *it);
+
+/* capacity.c */
+MUST_CHECK int capacity_measure(struct capacity *ret, struct err *e);
+/* Whether D fits beside all that is accepted, in place of OLD (may be NULL). -ENOSPC. */
+MUST_CHECK int capacity_check(const struct capacity *c, const struct deployment *d, const struct deployment *old, struct err *e);
+void capacity_sum(struct capacity *c, const struct held *all);

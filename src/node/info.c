@@ -1,0 +1,85 @@
+#include "node/info.h"
+
+#include "base/file.h"
+#include "base/parse.h"
+#include "node/line.h"
+
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+static const char *flavour(void)
+{
+	return access("/usr/bin/busybox", F_OK) ? "cloud" : "debug"; /* the one image that holds a shell says so wherever it is named */
+}
+
+static int capacity_json(const struct capacity *c, sd_json_variant **ret)
+{
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", c->cpu_milli),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", c->used_cpu_milli),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("memory", c->memory_bytes),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", c->used_memory_bytes),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes),
+	                      SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm));
+}
+
+int info_build(const struct engine *n, uint64_t boot_s, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *capacity = NULL;
+	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "";
+	struct utsname uts = { 0 };
+	size_t n_works = 0;
+	int r = capacity_json(&n->capacity, &capacity);
+
+	if (r < 0)
+		return r;
+	uname(&uts);
+	for (const struct item *it = n->items; it; it = it->next)
+		n_works++;
+	key_pub_format(node, &n->identity.pub);
+	if (n->farm)
+		key_pub_format(farm, &n->farm->farm);
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node),
+	                      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
+	                      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name",
+	                                                   SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("farm_sequence", n->farm ? n->farm->sequence : 0),
+	                      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL),
+	                      SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION), SD_JSON_BUILD_PAIR_STRING("flavour", flavour()),
+	                      SD_JSON_BUILD_PAIR_STRING("kernel", uts.release), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)),
+	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
+}
+
+int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret,
+                struct err *e)
+{
+	AUTO_JSON sd_json_variant *capacity = NULL, *body = NULL;
+	AUTO_BUF struct buf text = { 0 };
+	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "", expires[24];
+	struct utsname uts = { 0 };
+	int r = capacity_json(&n->capacity, &capacity);
+
+	uname(&uts);
+	key_pub_format(node, &n->identity.pub);
+	if (n->farm)
+		key_pub_format(farm, &n->farm->farm);
+	format_time(expires, time(NULL) + RECORD_LIFE_S);
+	if (r >= 0)
+		r = sd_json_buildo(&body, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("inbox", inbox),
+		                   SD_JSON_BUILD_PAIR_STRING("tls_key", tls_key), SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
+		                   SD_JSON_BUILD_PAIR_STRING("expires", expires),
+		                   SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
+		                   SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name",
+		                                                SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
+		                   SD_JSON_BUILD_PAIR_CONDITION(n->approval != NULL, "approval",
+		                                                SD_JSON_BUILD_VARIANT(n->approval)),
+		                   SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
+		                   SD_JSON_BUILD_PAIR_STRING("flavour", flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
+		                   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s));
+	if (r < 0 || json_format(body, &text) || dsse_sign(API_TYPE_RECORD, buf_str(&text), &n->identity, 1, ret))
+		return err_set(e, -ENOMEM, "sign the node's record: out of memory");
+	return 0;
+}

@@ -1,0 +1,82 @@
+/* noded -- the engine. Takes no arguments. */
+#include "image/image.h"
+#include "machine/machine.h"
+#include "network/network.h"
+#include "node/serve.h"
+#include "svc/daemon.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define STATE_DIR "/run/zos/state" /* a node without a data disk remembers until it is switched off, and says so */
+#define SOCKET_DIR "/run/zos/noded"
+#define RESOLV_CONF "/run/zos/resolv.conf"
+#define FARM_AT_BOOT "/run/boot/credentials/farm.cred"
+
+enum { UID_GRIDD = 901, UID_IMAGED = 902, UID_QEMU = 904 };
+
+/* The farm document that came with the boot medium. A node that cannot use it says so and goes on with what it knows. */
+static void farm_at_boot(struct engine *n)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct err e = { 0 };
+	int r = file_read(AT_FDCWD, FARM_AT_BOOT, DSSE_PAYLOAD_MAX * 2, &text, &e);
+
+	if (r == -ENOENT)
+		return;
+	if (!r)
+		r = engine_set_farm(n, buf_str(&text), &e);
+	if (r < 0 && r != -ESTALE)
+		log_err("the farm document of the boot medium: %s", e.msg);
+}
+
+static int providers_make(sd_event *event, struct provider *ret[static STEPS], struct err *e)
+{
+	static const struct image_options image = { .socket = IMAGED_SOCKET };
+	static const struct network_options network = {
+		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED };
+	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
+	int r;
+
+	if ((r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) ||
+	    (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)))
+		return r;
+	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
+}
+
+static int socket_dir(struct err *e)
+{
+	int r = dir_make(SOCKET_DIR, 0750, e);
+
+	if (!r && chown(SOCKET_DIR, 0, UID_GRIDD))
+		return err_set(e, -errno, "open %s to gridd: %m", SOCKET_DIR);
+	return r;
+}
+
+int main(void)
+{
+	CLEANUP(event_unrefp) sd_event *event = NULL;
+	struct provider *providers[STEPS] = { 0 };
+	struct engine n = ENGINE_NONE;
+	struct serve s = SERVE_NONE;
+	struct err e = { 0 };
+	int r = daemon_loop("noded", &event, &e);
+
+	if (r || (r = providers_make(event, providers, &e)) ||
+	    (r = engine_init(&n, event, (const char *const[]){ STATE_DIR }, 1, false, providers, &e)) || (r = socket_dir(&e)))
+		return daemon_failed(&e);
+	farm_at_boot(&n);
+	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", STATE_DIR "/nonces", &e)))
+		return daemon_failed(&e);
+	daemon_ready(n.farm ? n.farm->name : "without a farm");
+	r = daemon_run(event);
+	serve_deinit(&s);
+	engine_deinit(&n);
+	machine_provider_free(providers[STEP_MACHINE]);
+	network_provider_free(providers[STEP_NETWORK]);
+	image_provider_free(providers[STEP_IMAGE]);
+	return r;
+}

@@ -1,0 +1,61 @@
+#include "node/plan.h"
+
+enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 300000 };
+
+static struct plan_order act(enum plan_act what, enum plan_step step)
+{
+	return (struct plan_order){ .act = what, .step = step };
+}
+
+/* A failed step is tried again in the direction it is needed, not before its time. */
+static struct plan_order again(const struct plan_view *v, enum plan_act what, enum plan_step step, uint64_t now_ms)
+{
+	if (v->steps[step] == STEP_FAILED && now_ms < v->retry_at_ms)
+		return (struct plan_order){ .act = PLAN_WAIT, .until_ms = v->retry_at_ms };
+	return act(what, step);
+}
+
+static struct plan_order bring_up(const struct plan_view *v, uint64_t now_ms)
+{
+	for (int s = 0; s < STEPS; s++)
+		if (v->steps[s] != STEP_DONE)
+			return again(v, PLAN_APPLY, s, now_ms);
+	return act(PLAN_NOTHING, 0);
+}
+
+/* Takes down the steps above and including LOWEST. */
+static struct plan_order take_down(const struct plan_view *v, int lowest, uint64_t now_ms, enum plan_act at_the_end)
+{
+	for (int s = STEPS - 1; s >= lowest; s--)
+		if (v->steps[s] != STEP_ABSENT)
+			return again(v, PLAN_REMOVE, s, now_ms);
+	return act(at_the_end, 0);
+}
+
+struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
+{
+	for (int s = 0; s < STEPS; s++) /* one thing at a time for a workload; workloads do not wait for one another */
+		if (v->steps[s] == STEP_APPLYING || v->steps[s] == STEP_REMOVING)
+			return act(PLAN_NOTHING, 0);
+	switch (v->want) {
+	case WANT_UP:
+		if (v->changed && v->steps[STEP_MACHINE] != STEP_ABSENT)
+			return again(v, PLAN_REMOVE, STEP_MACHINE, now_ms);
+		return bring_up(v, now_ms);
+	case WANT_PAUSED:
+		return take_down(v, STEP_MACHINE, now_ms, PLAN_NOTHING);
+	case WANT_GONE:
+	case WANTS:
+		break;
+	}
+	return take_down(v, 0, now_ms, PLAN_FORGET);
+}
+
+uint64_t plan_backoff_ms(unsigned attempts, uint64_t jitter)
+{
+	uint64_t pause = BACKOFF_MAX_MS;
+
+	if (attempts < 10 && (uint64_t)BACKOFF_FIRST_MS << attempts < BACKOFF_MAX_MS)
+		pause = (uint64_t)BACKOFF_FIRST_MS << (attempts ? attempts - 1 : 0);
+	return pause - jitter % (pause / 4);
+}

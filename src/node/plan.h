@@ -1,0 +1,30 @@
+/* What to do next for one workload: a pure function of what is wanted, what is observed, and the time.
+ *
+ * A workload is brought up step by step (its image, its network, its machine) and taken down in reverse. No failure ever removes
+ * anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum plan_step { STEP_IMAGE, STEP_NETWORK, STEP_MACHINE, STEPS };
+enum plan_step_state { STEP_ABSENT, STEP_APPLYING, STEP_DONE, STEP_FAILED, STEP_REMOVING, STEP_STATES };
+enum plan_want { WANT_UP, WANT_PAUSED, WANT_GONE, WANTS };
+
+struct plan_view {
+	enum plan_want want;
+	enum plan_step_state steps[STEPS];
+	int changed;         /* the machine that runs is of an older revision */
+	unsigned attempts;   /* failures in a row */
+	uint64_t retry_at_ms; /* when a failed step may be tried again */
+};
+
+enum plan_act { PLAN_NOTHING, PLAN_APPLY, PLAN_REMOVE, PLAN_WAIT, PLAN_FORGET };
+struct plan_order {
+	enum plan_act act;
+	enum plan_step step; /* APPLY, REMOVE */
+	uint64_t until_ms;   /* WAIT */
+};
+struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms);
+
+/* The pause before the next try after ATTEMPTS failures in a row: 1 s doubling to 5 min, less up to a quarter by JITTER (any number). */
+uint64_t plan_backoff_ms(unsigned attempts, uint64_t jitter);

@@ -1,0 +1,123 @@
+#include "node/plan.h"
+
+#include "test/t.h"
+
+/* Plays the engine: every order succeeds, except that the Nth fails. Returns orders until nothing is left to do, 0 when it never ends. */
+static unsigned play(struct plan_view *v, unsigned fail_at, uint64_t *now_ms, int *forgotten)
+{
+	unsigned n = 0;
+
+	*forgotten = 0;
+	for (int rounds = 0; rounds < 100; rounds++) {
+		struct plan_order o = plan_next(v, *now_ms);
+
+		switch (o.act) {
+		case PLAN_WAIT:
+			*now_ms = o.until_ms;
+			continue;
+		case PLAN_NOTHING:
+			return n + 1;
+		case PLAN_FORGET:
+			*forgotten = 1;
+			return n + 1;
+		case PLAN_APPLY:
+		case PLAN_REMOVE:
+			n++;
+			v->steps[o.step] = o.act == PLAN_APPLY ? STEP_APPLYING : STEP_REMOVING;
+			T_CHECK(plan_next(v, *now_ms).act == PLAN_NOTHING, "one thing at a time");
+			if (n == fail_at) {
+				v->steps[o.step] = STEP_FAILED;
+				v->retry_at_ms = *now_ms + plan_backoff_ms(++v->attempts, 0);
+				continue;
+			}
+			v->steps[o.step] = o.act == PLAN_APPLY ? STEP_DONE : STEP_ABSENT;
+			if (o.act == PLAN_REMOVE && o.step == STEP_MACHINE)
+				v->changed = 0;
+		}
+	}
+	return 0;
+}
+
+static void comes_up_in_order_and_goes_in_reverse(void)
+{
+	struct plan_view v = { .want = WANT_UP };
+	uint64_t now = 5;
+	int forgotten;
+
+	T_CHECK(plan_next(&v, now).step == STEP_IMAGE, "the image first");
+	T_CHECK(play(&v, 0, &now, &forgotten) == 4 && !forgotten, "three steps");
+	for (int s = 0; s < STEPS; s++)
+		T_CHECK(v.steps[s] == STEP_DONE, "step %d", s);
+	v.want = WANT_GONE;
+	T_CHECK(plan_next(&v, now).act == PLAN_REMOVE && plan_next(&v, now).step == STEP_MACHINE, "the machine first");
+	T_CHECK(play(&v, 0, &now, &forgotten) == 4 && forgotten, "and forgotten at the end");
+}
+
+/* From every state a workload can be in, with any single failure on the way, what is wanted becomes true. */
+static void every_start_reaches_its_end(void)
+{
+	static const enum plan_step_state from[] = { STEP_ABSENT, STEP_DONE, STEP_FAILED };
+
+	for (int code = 0; code < 27; code++)
+		for (int want = 0; want < WANTS; want++)
+			for (unsigned fail_at = 0; fail_at < 6; fail_at++) {
+				struct plan_view v = { .want = want, .changed = code & 1 };
+				uint64_t now = 1000;
+				int forgotten;
+
+				for (int s = 0, c = code; s < STEPS; s++, c /= 3)
+					v.steps[s] = from[c % 3];
+				T_CHECK(play(&v, fail_at, &now, &forgotten), "code %d want %d fail %u never ends", code, want, fail_at);
+				T_CHECK(forgotten == (want == WANT_GONE), "code %d want %d", code, want);
+				T_CHECK(v.steps[STEP_MACHINE] == (want == WANT_UP ? STEP_DONE : STEP_ABSENT), "code %d want %d", code,
+				        want);
+			}
+}
+
+static void a_failure_removes_nothing(void)
+{
+	for (int failed = 0; failed < STEPS; failed++) {
+		struct plan_view v = { .want = WANT_UP, .retry_at_ms = 2000, .attempts = 1 };
+		struct plan_order o;
+
+		for (int s = 0; s < STEPS; s++)
+			v.steps[s] = s < failed ? STEP_DONE : s == failed ? STEP_FAILED : STEP_ABSENT;
+		o = plan_next(&v, 1999);
+		T_CHECK(o.act == PLAN_WAIT && o.until_ms == 2000, "waits");
+		o = plan_next(&v, 2000);
+		T_CHECK(o.act == PLAN_APPLY && o.step == (enum plan_step)failed, "tries the same step again");
+	}
+}
+
+static void a_change_restarts_only_the_machine(void)
+{
+	struct plan_view v = { .want = WANT_UP, .steps = { STEP_DONE, STEP_DONE, STEP_DONE }, .changed = 1 };
+	struct plan_order o = plan_next(&v, 0);
+
+	T_CHECK(o.act == PLAN_REMOVE && o.step == STEP_MACHINE, "stop the old one");
+}
+
+static void pauses_grow_and_end(void)
+{
+	uint64_t before = 0;
+
+	T_CHECK(plan_backoff_ms(1, 0) == 1000, "%llu", (unsigned long long)plan_backoff_ms(1, 0));
+	for (unsigned n = 1; n < 40; n++) {
+		uint64_t pause = plan_backoff_ms(n, 0);
+
+		T_CHECK(pause >= before && pause <= 300000, "attempt %u: %llu", n, (unsigned long long)pause);
+		T_CHECK(plan_backoff_ms(n, 12345678) > pause / 2 && plan_backoff_ms(n, 12345678) <= pause, "jitter at %u", n);
+		before = pause;
+	}
+	T_CHECK(before == 300000, "the longest");
+}
+
+int main(void)
+{
+	T_RUN(comes_up_in_order_and_goes_in_reverse);
+	T_RUN(every_start_reaches_its_end);
+	T_RUN(a_failure_removes_nothing);
+	T_RUN(a_change_restarts_only_the_machine);
+	T_RUN(pauses_grow_and_end);
+	return T_END();
+}

@@ -1,0 +1,300 @@
+/* The order of checks is the order of trust: size and signature over the raw bytes, then decoding, node and expiry (order_open), then who
+ * may do this (policy_check), then the nonce, which only an order that would be carried out uses up. */
+#include "node/serve.h"
+
+#include "api/call.h"
+#include "base/log.h"
+#include "node/info.h"
+#include "node/policy.h"
+#include "svc/daemon.h"
+
+#include <time.h>
+
+struct request {
+	struct serve *s;
+	sd_varlink *link;
+	const struct order *order;
+	union {
+		struct call_envelope envelope;
+		struct call_deployment deployment;
+		struct call_logs logs;
+		struct call_forward forward;
+	} args;
+};
+
+/* Whose deployment is meant: the caller's when none is named. */
+static int owner_of(const struct request *q, const struct key_pub *named, struct key_pub *ret, struct err *e)
+{
+	*ret = named->role ? *named : q->order->caller;
+	return policy_owner(q->s->engine->farm, &q->order->caller, ret, e);
+}
+
+static int node_info(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	int r = info_build(q->s->engine, q->s->line.boot_s, &v);
+
+	return r < 0 ? err_set(e, r, "describe the node: %s", strerror(-r)) : sd_varlink_reply(q->link, v);
+}
+
+static int node_approve(struct request *q, struct err *e)
+{
+	int r = engine_approve(q->s->engine, q->args.envelope.document, e);
+
+	return r ? r : sd_varlink_reply(q->link, NULL);
+}
+
+static int node_set_farm(struct request *q, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	int r = json_format(q->args.envelope.document, &text);
+
+	if (r)
+		return err_set(e, -ENOMEM, "take the farm document: out of memory");
+	r = engine_set_farm(q->s->engine, buf_str(&text), e);
+	return r < 0 ? r : sd_varlink_reply(q->link, NULL);
+}
+
+static int deployment_deploy(struct request *q, struct err *e)
+{
+	struct engine *n = q->s->engine;
+	uint64_t sequence;
+	int r = engine_deploy(n, &q->order->caller, q->args.envelope.document, &sequence, e);
+
+	return r ? r : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
+	                                  SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable));
+}
+
+static int deployment_get(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	const struct call_deployment *a = &q->args.deployment;
+	struct key_pub owner;
+	struct held *h;
+	int r = owner_of(q, &a->owner, &owner, e);
+
+	if (r)
+		return r;
+	h = engine_held(q->s->engine, &owner, a->name);
+	if (!h)
+		return err_set(e, -ENOENT, "there is no deployment '%s' here: 'zos ps' lists what is", a->name);
+	r = engine_status(q->s->engine, h, &v);
+	return r < 0 ? err_set(e, r, "describe '%s': %s", a->name, strerror(-r)) : sd_varlink_reply(q->link, v);
+}
+
+static int deployment_list(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	struct engine *n = q->s->engine;
+	struct key_pub owner = q->args.deployment.owner;
+	int r;
+
+	/* The farm sees everybody's when it names nobody; others see their own. */
+	if (!(n->farm && key_pub_eq(&q->order->caller, &n->farm->farm) && !owner.role) &&
+	    (r = owner_of(q, &q->args.deployment.owner, &owner, e)))
+		return r;
+	r = engine_list(n, &owner, &v);
+	return r < 0 ? err_set(e, r, "list deployments: %s", strerror(-r)) : sd_varlink_reply(q->link, v);
+}
+
+static int deployment_watch(struct request *q, struct err *e)
+{
+	struct key_pub owner;
+	int r = owner_of(q, &q->args.deployment.owner, &owner, e);
+
+	return r ? r : engine_watch(q->s->engine, q->link, &owner, q->args.deployment.name, e);
+}
+
+static int item_of(struct request *q, const struct key_pub *named, const char *deployment, const char *machine, struct item **ret,
+                   struct err *e)
+{
+	struct key_pub owner;
+	int r;
+
+	/* What a machine says and hears is its owner's alone: the farm may list and stop, not look inside. */
+	owner = named->role ? *named : q->order->caller;
+	if ((r = policy_owner(NULL, &q->order->caller, &owner, e)))
+		return r;
+	*ret = engine_item(q->s->engine, &owner, deployment, machine);
+	if (!*ret)
+		return err_set(e, -ENOENT, "there is no machine '%s' in a deployment '%s' here: 'zos ps' lists what is", machine, deployment);
+	return 0;
+}
+
+static void stream_ready(void *ctx, int fd, int r, const struct err *e)
+{
+	sd_varlink *link = ctx;
+
+	if (r >= 0 && (r = sd_varlink_set_allow_fd_passing_output(link, true)) >= 0 && (r = sd_varlink_push_fd(link, fd)) >= 0) {
+		fd = -1; /* the link's now */
+		(void)sd_varlink_reply(link, NULL);
+	} else {
+		(void)daemon_reply_error(link, r, e);
+	}
+	fd_close(&fd);
+	sd_varlink_unref(link);
+}
+
+static int stream_open(struct request *q, struct item *it, enum plan_step step, struct provider_stream *s, struct err *e)
+{
+	struct provider *p = q->s->engine->providers[step];
+	int r;
+
+	if (it->view.steps[STEP_MACHINE] != STEP_DONE)
+		return err_set(e, -EHOSTUNREACH, "'%s' does not run yet: 'zos get %s' tells how far it is", it->work.name,
+		               it->work.deployment);
+	s->ready = stream_ready;
+	s->ctx = sd_varlink_ref(q->link);
+	r = p->ops->stream(p, &it->work, s, e);
+	if (r)
+		sd_varlink_unref(q->link);
+	return r;
+}
+
+static int machine_logs(struct request *q, struct err *e)
+{
+	const struct call_logs *a = &q->args.logs;
+	struct provider_stream s = { .kind = PROVIDER_LOGS, .follow = a->follow };
+	struct item *it;
+	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
+
+	return r ? r : stream_open(q, it, STEP_MACHINE, &s, e);
+}
+
+static int machine_forward(struct request *q, struct err *e)
+{
+	const struct call_forward *a = &q->args.forward;
+	struct provider_stream s = { .kind = PROVIDER_TCP, .port = a->port };
+	struct item *it;
+	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
+
+	return r ? r : stream_open(q, it, STEP_NETWORK, &s, e);
+}
+
+/* A row for every row of the calls' table: serve_init() checks that none is missing. */
+static const struct {
+	const char *method;
+	int (*handle)(struct request *q, struct err *e);
+} handlers[] = {
+	{ "zos.Node.Info", node_info },
+	{ "zos.Node.Approve", node_approve },
+	{ "zos.Node.SetFarm", node_set_farm },
+	{ "zos.Deployment.Deploy", deployment_deploy },
+	{ "zos.Deployment.Get", deployment_get },
+	{ "zos.Deployment.List", deployment_list },
+	{ "zos.Deployment.Watch", deployment_watch },
+	{ "zos.Machine.Logs", machine_logs },
+	{ "zos.Machine.Forward", machine_forward },
+};
+
+static int handle(struct request *q, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
+		if (!strcmp(handlers[i].method, q->order->method))
+			return handlers[i].handle(q, e);
+	bug(__FILE__, __LINE__, "a call without a handler");
+}
+
+static int order_take(struct serve *s, sd_varlink *link, sd_varlink_method_flags_t flags, struct order *o, struct err *e)
+{
+	struct request q = { .s = s, .link = link, .order = o };
+	int64_t now_s = time(NULL);
+	const struct call *call = call_find(o->method);
+	int r;
+
+	if (!call)
+		return err_set(e, -EBADMSG, "this node knows no call '%s'", o->method);
+	if (call->more != !!(flags & SD_VARLINK_METHOD_MORE))
+		return err_set(e, -EBADMSG, "'%s' is called %s 'more'", o->method, call->more ? "with" : "without");
+	BUG_ON(call->arguments_size > sizeof(q.args));
+	if ((r = json_decode(o->arguments, call->arguments, &q.args, e)) ||
+	    (r = policy_check(s->engine->farm, &o->caller, call->who, e)) ||
+	    (r = nonces_use(&s->nonces, o->nonce, o->expires_s, now_s, e)))
+		return r;
+	return handle(&q, e);
+}
+
+struct order_args {
+	sd_json_variant *order;
+};
+static const struct json_field order_arg_fields[] = {
+	{ "order", JSON_ANY, offsetof(struct order_args, order), .required = true },
+};
+static const struct json_table order_arg_table = { order_arg_fields, ARRAY_LEN(order_arg_fields), 0, NULL };
+
+static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct serve *s = userdata;
+	struct order_args a = { 0 };
+	AUTO_ORDER struct order o = { 0 };
+	struct err e = { 0 };
+	int r = json_decode(parameters, &order_arg_table, &a, &e);
+
+	if (!r)
+		r = order_open(a.order, &s->engine->identity.pub, time(NULL), &o, &e);
+	if (!r)
+		r = order_take(s, link, flags, &o, &e);
+	if (r >= 0)
+		return r;
+	log_limited("refused %s: %s", o.method ? o.method : "an order", e.msg);
+	return daemon_reply_error(link, r, &e);
+}
+
+static int on_line_watch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct serve *s = userdata;
+
+	if (!(flags & SD_VARLINK_METHOD_MORE))
+		return sd_varlink_error(link, SD_VARLINK_ERROR_EXPECTED_MORE, NULL);
+	return line_watch(&s->line, link, parameters);
+}
+
+static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	struct serve *s = userdata;
+
+	(void)server;
+	line_gone(&s->line, link);
+	engine_unwatch(s->engine, link);
+}
+
+static bool every_call_has_a_handler(void)
+{
+	for (size_t i = 0; i < n_calls; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(handlers); k++)
+			found |= !strcmp(calls[i].method, handlers[k].method);
+		if (!found)
+			return false;
+	}
+	return n_calls == ARRAY_LEN(handlers);
+}
+
+int serve_init(struct serve *ret, struct engine *engine, const char *socket, const char *nonces_path, struct err *e)
+{
+	struct serve *s = ret;
+	struct timespec up;
+	int r;
+
+	*s = (struct serve)SERVE_NONE;
+	s->engine = engine;
+	BUG_ON(!every_call_has_a_handler());
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	if ((r = nonces_open(&s->nonces, nonces_path, time(NULL), e)) ||
+	    (r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) ||
+	    (r = daemon_listen(engine->event, socket, 0666, s, &s->server, e)))
+		return r;
+	if ((r = sd_varlink_server_bind_method(s->server, "zos.Order.Call", on_order)) < 0 ||
+	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.Watch", on_line_watch)) < 0 ||
+	    (r = sd_varlink_server_bind_disconnect(s->server, on_disconnect)) < 0)
+		return err_set(e, r, "serve calls: %s", strerror(-r));
+	return 0;
+}
+
+void serve_deinit(struct serve *s)
+{
+	s->server = sd_varlink_server_unref(s->server);
+	line_deinit(&s->line);
+	nonces_close(&s->nonces);
+}

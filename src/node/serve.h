@@ -1,0 +1,16 @@
+/* Calls of owners and farmers: each a signed order, which gridd carried here and which is verified here whatever gridd says. */
+#pragma once
+#include "node/line.h"
+#include "node/nonces.h"
+
+struct serve {
+	struct engine *engine;
+	struct nonces nonces;
+	struct line line;
+	sd_varlink_server *server;
+};
+#define SERVE_NONE { .nonces = NONCES_NONE }
+
+/* Reads the nonces kept at NONCES_PATH and listens on SOCKET. RET is to be released whatever is returned. */
+MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, const char *socket, const char *nonces_path, struct err *e);
+void serve_deinit(struct serve *s);

@@ -1,0 +1,154 @@
+/* How things stand, for people and programs: derived from the engine's items whenever somebody asks. */
+#include "node/engine.h"
+
+#include <stdio.h>
+
+static const char *item_state(const struct item *it, const char **ret_message)
+{
+	const struct plan_view *v = &it->view;
+
+	*ret_message = it->error;
+	for (int s = 0; s < STEPS; s++)
+		if (v->steps[s] == STEP_FAILED || (it->error[0] && v->steps[s] == STEP_APPLYING))
+			return "retrying";
+	*ret_message = it->work.machine.message;
+	if (v->want == WANT_GONE || v->steps[STEP_MACHINE] == STEP_REMOVING)
+		return "stopping";
+	if (v->want == WANT_PAUSED)
+		return "paused";
+	if (v->steps[STEP_MACHINE] != STEP_DONE) {
+		*ret_message = it->work.progress.what ? it->work.progress.what : "";
+		return v->steps[STEP_IMAGE] == STEP_DONE ? "starting" : "pending";
+	}
+	if (!strcmp(it->work.machine.state, "running"))
+		return "ok";
+	if (!strcmp(it->work.machine.state, "backoff"))
+		return "retrying";
+	return !strcmp(it->work.machine.state, "exited") ? "gone" : "starting";
+}
+
+static int item_json(const struct item *it, sd_json_variant **ret)
+{
+	const struct work *w = &it->work;
+	const char *message, *state = item_state(it, &message);
+
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
+		SD_JSON_BUILD_PAIR_STRING("state", state),
+		SD_JSON_BUILD_PAIR_CONDITION(message[0] != '\0', "message", SD_JSON_BUILD_STRING(message)),
+		SD_JSON_BUILD_PAIR_UNSIGNED("attempts", it->view.attempts),
+		SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]),
+		SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
+		SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
+		SD_JSON_BUILD_PAIR_CONDITION(w->network.address[0] != '\0', "ip", SD_JSON_BUILD_STRING(w->network.address)),
+		SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
+		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
+		SD_JSON_BUILD_PAIR_CONDITION(
+			w->progress.what != NULL, "progress",
+			SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("what", w->progress.what),
+	                                     SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
+	                                     SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
+}
+
+static bool is_of(const struct item *it, const struct deployment *d)
+{
+	return key_pub_eq(&it->work.owner, &d->owner) && !strcmp(it->work.deployment, d->name);
+}
+
+int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	char owner[KEY_TEXT_SIZE];
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	for (struct item *it = n->items; r >= 0 && it; it = it->next) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		if (!is_of(it, h->deployment))
+			continue;
+		r = item_json(it, &one);
+		if (r >= 0)
+			r = sd_json_variant_append_array(&list, one);
+	}
+	if (r < 0)
+		return r;
+	key_pub_format(owner, &h->deployment->owner);
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", h->deployment->name),
+	                      SD_JSON_BUILD_PAIR_STRING("owner", owner),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("sequence", h->deployment->sequence),
+	                      SD_JSON_BUILD_PAIR_BOOLEAN("deleted", h->deployment->n_workloads == 0),
+	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
+	                      SD_JSON_BUILD_PAIR_VARIANT("workloads", list));
+}
+
+static bool has_items(const struct engine *n, const struct deployment *d)
+{
+	for (const struct item *it = n->items; it; it = it->next)
+		if (is_of(it, d))
+			return true;
+	return false;
+}
+
+int engine_list(struct engine *n, const struct key_pub *owner, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	for (struct held *h = n->held; r >= 0 && h; h = h->next) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		if ((owner->role && !key_pub_eq(owner, &h->deployment->owner)) ||
+		    (!h->deployment->n_workloads && !has_items(n, h->deployment)))
+			continue;
+		r = engine_status(n, h, &one);
+		if (r >= 0)
+			r = sd_json_variant_append_array(&list, one);
+	}
+	return r < 0 ? r : sd_json_buildo(ret, SD_JSON_BUILD_PAIR_VARIANT("deployments", list));
+}
+
+int engine_watch(struct engine *n, sd_varlink *link, const struct key_pub *owner, const char *name, struct err *e)
+{
+	AUTO_JSON sd_json_variant *status = NULL;
+	struct held *h = engine_held(n, owner, name);
+	struct watcher *w;
+	int r;
+
+	if (!h)
+		return err_set(e, -ENOENT, "there is no deployment '%s' here", name);
+	if (n->n_watchers == ENGINE_WATCHERS_MAX)
+		return err_set(e, -EBUSY, "%d watchers are connected already: try again later", ENGINE_WATCHERS_MAX);
+	if ((r = engine_status(n, h, &status)) < 0 || (r = sd_varlink_notify(link, status)) < 0)
+		return err_set(e, r, "watch '%s': %s", name, strerror(-r));
+	w = &n->watchers[n->n_watchers++];
+	*w = (struct watcher){ .link = sd_varlink_ref(link), .owner = *owner };
+	snprintf(w->name, sizeof(w->name), "%s", name);
+	return 0;
+}
+
+void engine_unwatch(struct engine *n, sd_varlink *link)
+{
+	for (size_t i = 0; i < n->n_watchers; i++) {
+		if (n->watchers[i].link != link)
+			continue;
+		sd_varlink_unref(n->watchers[i].link);
+		n->watchers[i] = n->watchers[--n->n_watchers];
+		return;
+	}
+}
+
+void engine_notify(struct engine *n, const struct item *it)
+{
+	struct held *h = engine_held(n, &it->work.owner, it->work.deployment);
+	AUTO_JSON sd_json_variant *status = NULL;
+
+	for (size_t i = 0; h && i < n->n_watchers; i++) {
+		struct watcher *w = &n->watchers[i];
+
+		if (!key_pub_eq(&w->owner, &it->work.owner) || strcmp(w->name, it->work.deployment))
+			continue;
+		if (!status && engine_status(n, h, &status) < 0)
+			return;
+		(void)sd_varlink_notify(w->link, status); /* a link that is gone is reported by its own disconnect */
+	}
+}

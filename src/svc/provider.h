@@ -1,0 +1,86 @@
+/* A provider makes one step of a workload true: its image is here, its network stands, its machine runs.
+ *
+ * The engine knows providers through this struct only. Both calls are idempotent: the same input gives the same result, also after a
+ * crash in the middle. A provider that cannot answer at once says PROVIDER_BUSY and calls done() later, exactly once per call. */
+#pragma once
+#include "api/deployment.h"
+
+enum { PROVIDER_BUSY = 1 };
+enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128 };
+
+/* What the image step found: all owned, freed by work_results_deinit(). */
+struct image_result {
+	char digest[80];           /* sha256:... of the manifest; "" = not resolved yet. Set before apply(), it is what to get */
+	sd_json_variant *config;   /* the image's config object: Env, Entrypoint, Cmd, WorkingDir, User */
+	sd_json_variant *layers;   /* paths of EROFS files, lowest first */
+};
+
+struct network_result {
+	unsigned index;            /* of the machine on this node */
+	char device[16];           /* the node's end: veth or tap */
+	char netns[64];            /* path, "" for virtual machines */
+	char address[16], gateway[16]; /* IPv4, /31 */
+	char mac[18];
+};
+
+struct machine_result {
+	char state[16];            /* "starting", "running", "backoff", "exited", "" */
+	uint64_t restarts;
+	int64_t exit;              /* last exit status, -1 = none yet */
+	char message[200];
+};
+
+/* One workload of one deployment, as the providers see it. */
+struct work {
+	char id[WORK_ID_LEN + 1]; /* hex, stable across restarts: from owner, deployment and workload names */
+	struct key_pub owner;
+	const char *deployment, *name;
+	char revision[17];        /* hex: says whether two specs are the same */
+	sd_json_variant *data;    /* owned: what spec's texts point into */
+	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
+	struct image_result image;
+	struct network_result network;
+	struct machine_result machine;
+	struct {
+		const char *what;     /* static text, such as "pulling"; NULL = nothing to tell */
+		uint64_t done, total; /* bytes; total 0 = not known */
+	} progress;
+};
+
+/* A byte stream into a workload, for its owner. */
+struct provider_stream {
+	enum { PROVIDER_LOGS, PROVIDER_TCP } kind;
+	uint64_t port; /* TCP */
+	bool follow;   /* LOGS */
+	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno. */
+	void (*ready)(void *ctx, int fd, int r, const struct err *e);
+	void *ctx;
+};
+
+struct provider;
+struct provider_ops {
+	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
+	int (*remove)(struct provider *p, struct work *w, struct err *e); /* the same; absent is fine */
+	/* The rest may be NULL. */
+	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
+	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
+	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
+	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
+};
+
+struct provider {
+	const char *name;
+	const struct provider_ops *ops;
+	/* Set by the engine. R as from apply() or remove(); E may be NULL when R is 0. */
+	void (*done)(void *engine, struct work *w, int r, const struct err *e);
+	/* Something observed about W changed: progress, state of the machine. */
+	void (*changed)(void *engine, struct work *w);
+	void *engine;
+};
+
+static inline void work_image_clear(struct work *w)
+{
+	json_unrefp(&w->image.config);
+	json_unrefp(&w->image.layers);
+	w->image.digest[0] = '\0';
+}
