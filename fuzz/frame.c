@@ -7,10 +7,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct frame f;
-	uint8_t again[FRAME_HEAD];
+	uint8_t again[FRAME_MAX];
 
 	if (frame_decode(data, n, &f))
 		return 0;
+	memcpy(again, data, n);
 	frame_encode(again, &f);
 	if (memcmp(again, data, FRAME_HEAD) || (f.type == FRAME_DATA ? n != FRAME_HEAD + f.len : n != FRAME_HEAD))
 		abort();

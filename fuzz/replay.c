@@ -1,5 +1,5 @@
 /* Runs a fuzz target without a fuzzer: the files named on the command line, and each of them changed a few thousand times in
- * a way that the seed decides. The unit suite runs it; `make fuzz` runs the same targets under libFuzzer. */
+ * a way that the seed decides. The unit suite runs it. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"

@@ -1,6 +1,8 @@
 /* The 40-byte header in front of every message of a session, as doc/wire-session.md has it.
  *
- * Nothing in it is authenticated: what it says is a hint, clamped by whoever uses it; TLS inside decides. */
+ * Nothing in it is authenticated: what it says is a hint, clamped by whoever uses it; TLS inside decides. The check sum is
+ * against accidents: libnats 3.10 fills a message that was cut by a dying hub with bytes of the next connection, and TLS
+ * would take that for an attack and end. */
 #pragma once
 #include "base/cleanup.h"
 
@@ -20,8 +22,8 @@ struct frame {
 	uint64_t limit;   /* bytes from this one on may not be sent yet */
 };
 
-/* Writes the header; the payload is put behind it by the caller. */
-void frame_encode(uint8_t ret[static FRAME_HEAD], const struct frame *f);
+/* Writes the header of MSG; DATA's payload stands behind it already (the check sum covers it). */
+void frame_encode(uint8_t *msg, const struct frame *f);
 
 /* Decodes a whole message of N bytes; its payload starts at byte FRAME_HEAD. -EBADMSG for anything that
  * frame_encode() would not have written. */

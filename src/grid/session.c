@@ -266,6 +266,7 @@ static void session_fail(struct session *s, enum link_end end)
 {
 	if (s->phase == PHASE_OVER)
 		return;
+	s->tls_finished = true; /* no more of ours: TLS may be broken, and the reason must not be overwritten */
 	while (move_down(s)) /* the alert, so that the other side knows why */
 		move_out(s);
 	link_abort(&s->link, end);
@@ -316,7 +317,7 @@ static void session_opened(struct session *s)
 {
 	struct grid *g = s->grid;
 
-	tls_peer(s->tls, s->peer);
+	ident_tls_peer(s->tls, s->peer);
 	if (s->is_dialer) {
 		enter(s, PHASE_OPEN, 0);
 		if (s->cb.ready)
@@ -337,7 +338,7 @@ static void session_opened(struct session *s)
 
 static void handshake(struct session *s)
 {
-	int r = tls_handshake(s->tls, &s->why);
+	int r = ident_tls_handshake(s->tls, &s->why);
 
 	if (r == 0)
 		session_opened(s);
@@ -363,7 +364,7 @@ static bool move_up(struct session *s)
 
 	while (s->phase == PHASE_OPEN || s->phase == PHASE_LEAVING) {
 		size_t n;
-		int r = tls_read(s->tls, s->grid->scratch, SCRATCH, &n, &s->why);
+		int r = ident_tls_read(s->tls, s->grid->scratch, SCRATCH, &n, &s->why);
 
 		if (r == TLS_AGAIN)
 			break;
@@ -392,7 +393,7 @@ static bool move_in(struct session *s)
 
 	if (!n)
 		return false;
-	BUG_ON(tls_feed(s->tls, s->grid->scratch, n)); /* bounded by the link's window */
+	BUG_ON(ident_tls_feed(s->tls, s->grid->scratch, n)); /* bounded by the link's window */
 	if (s->phase == PHASE_SHAKING)
 		handshake(s);
 	if (s->phase == PHASE_OPEN || s->phase == PHASE_LEAVING)
@@ -409,15 +410,15 @@ static bool move_down(struct session *s)
 	size_t n;
 
 	while ((s->phase == PHASE_OPEN || s->phase == PHASE_ENDING || s->phase == PHASE_LEAVING) && !s->tls_finished &&
-	       tls_pending(s->tls) < TLS_WAITING_MAX && (n = mux_output(&s->mux, frame))) {
-		if (tls_write(s->tls, frame, n, &s->why)) {
+	       ident_tls_pending(s->tls) < TLS_WAITING_MAX && (n = mux_output(&s->mux, frame))) {
+		if (ident_tls_write(s->tls, frame, n, &s->why)) {
 			s->phase = PHASE_OVER;
 			link_abort(&s->link, LINK_END_ABORTED);
 			return false;
 		}
 		moved = true;
 	}
-	while ((n = link_room(&s->link)) && (n = tls_drain(s->tls, s->grid->scratch, n < SCRATCH ? n : SCRATCH))) {
+	while ((n = link_room(&s->link)) && (n = ident_tls_drain(s->tls, s->grid->scratch, n < SCRATCH ? n : SCRATCH))) {
 		link_write(&s->link, s->grid->scratch, n);
 		moved = true;
 	}
@@ -475,10 +476,10 @@ static void next_phase(struct session *s, uint64_t now_ms)
 		session_leave(s);
 	if (s->phase == PHASE_LEAVING && all_sent(s) && !s->tls_finished) {
 		s->tls_finished = true;
-		tls_finish(s->tls);
+		ident_tls_finish(s->tls);
 		session_wake(s);
 	}
-	if (s->phase == PHASE_LEAVING && s->tls_finished && !tls_pending(s->tls))
+	if (s->phase == PHASE_LEAVING && s->tls_finished && !ident_tls_pending(s->tls))
 		link_finish(&s->link);
 	if (s->phase == PHASE_LEAVING && late)
 		session_fail(s, LINK_END_ABORTED);
@@ -512,7 +513,7 @@ static void session_run(struct session *s)
 	bool moved = true;
 
 	link_tick(&s->link, now);
-	if (s->phase == PHASE_SHAKING && s->is_dialer && !tls_pending(s->tls) && !s->link.top)
+	if (s->phase == PHASE_SHAKING && s->is_dialer && !ident_tls_pending(s->tls) && !s->link.top)
 		handshake(s);
 	for (int round = 0; moved && round < 8; round++) { /* other sessions want their turn too */
 		moved = move_in(s);
@@ -540,8 +541,8 @@ static void session_free(struct session *s)
 	hub_unsubscribe(g->hub, s->sub);
 	sd_event_source_disable_unref(s->defer);
 	sd_event_source_disable_unref(s->timer);
-	tls_free(s->tls);
-	tls_ctx_free(s->own_ctx);
+	ident_tls_free(s->tls);
+	ident_tls_ctx_free(s->own_ctx);
 	link_deinit(&s->link);
 	mux_deinit(&s->mux);
 	free(s);
@@ -657,7 +658,7 @@ static struct session *session_accept(struct grid *g, const char *reply, uint64_
 	snprintf(s->to, sizeof(s->to), "%s", reply);
 	snprintf(s->from, sizeof(s->from), "n.%s.i", hub_key(g->hub));
 	enter(s, PHASE_SHAKING, GRID_HANDSHAKE_MS);
-	if (tls_new_server(g->ctx, &s->tls, NULL)) {
+	if (ident_tls_new_server(g->ctx, &s->tls, NULL)) {
 		session_free(s);
 		return NULL;
 	}
@@ -738,7 +739,7 @@ void grid_free(struct grid *g)
 			session_free(g->sessions[i]);
 		}
 	hub_free(g->hub);
-	tls_ctx_free(g->ctx);
+	ident_tls_ctx_free(g->ctx);
 	sd_event_unref(g->event);
 	free(g);
 }
@@ -755,7 +756,7 @@ int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void 
 
 	if (g->ctx)
 		return err_set(e, -EALREADY, "this process listens already");
-	r = tls_ctx_new(own, &g->ctx, e);
+	r = ident_tls_ctx_new(own, &g->ctx, e);
 	if (r)
 		return r;
 	g->accept = fn;
@@ -781,9 +782,9 @@ int session_dial(struct grid *g, const char *peer_hub_key, const struct key *own
 	s->cb = *cb;
 	snprintf(s->to, sizeof(s->to), "n.%s.i", peer_hub_key);
 	snprintf(s->from, sizeof(s->from), "n.%s.d.%016llx", hub_key(g->hub), (unsigned long long)id);
-	r = tls_ctx_new(own, &s->own_ctx, e);
+	r = ident_tls_ctx_new(own, &s->own_ctx, e);
 	if (!r)
-		r = tls_new_client(s->own_ctx, expected, &s->tls, e);
+		r = ident_tls_new_client(s->own_ctx, expected, &s->tls, e);
 	if (!r) {
 		s->sub = hub_subscribe(g->hub, s->from, on_dialer_message, s);
 		r = s->sub < 0 ? err_set(e, s->sub, "open a session: too many subscriptions") : 0;

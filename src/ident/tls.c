@@ -22,7 +22,7 @@ struct tls {
 
 static int tls_fail(struct err *e, int code, const char *doing)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	const char *why = ERR_reason_error_string(ERR_peek_error());
 
 	ERR_clear_error();
 	return err_set(e, code, "%s: %s", doing, why ? why : "the TLS library gives no reason");
@@ -52,7 +52,7 @@ static bool ctx_configure(SSL_CTX *ssl)
 	       SSL_CTX_set1_server_cert_type(ssl, rpk, sizeof(rpk)) && SSL_CTX_set1_client_cert_type(ssl, rpk, sizeof(rpk));
 }
 
-int tls_ctx_new(const struct key *own, struct tls_ctx **ret, struct err *e)
+int ident_tls_ctx_new(const struct key *own, struct tls_ctx **ret, struct err *e)
 {
 	EVP_PKEY *key = key_evp(own);
 	SSL_CTX *ssl = SSL_CTX_new(TLS_method());
@@ -70,7 +70,7 @@ int tls_ctx_new(const struct key *own, struct tls_ctx **ret, struct err *e)
 	return 0;
 }
 
-void tls_ctx_free(struct tls_ctx *c)
+void ident_tls_ctx_free(struct tls_ctx *c)
 {
 	if (!c)
 		return;
@@ -102,7 +102,7 @@ static int tls_new(struct tls_ctx *c, struct tls **ret, struct err *e)
 	return 0;
 }
 
-int tls_new_client(struct tls_ctx *c, const uint8_t expected[static 32], struct tls **ret, struct err *e)
+int ident_tls_new_client(struct tls_ctx *c, const uint8_t expected[static 32], struct tls **ret, struct err *e)
 {
 	EVP_PKEY *pin = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, expected, 32);
 	struct tls *t;
@@ -120,14 +120,14 @@ int tls_new_client(struct tls_ctx *c, const uint8_t expected[static 32], struct 
 	r = SSL_dane_enable(t->ssl, NULL) > 0 ? SSL_add_expected_rpk(t->ssl, pin) : 0;
 	EVP_PKEY_free(pin);
 	if (r != 1) {
-		tls_free(t);
+		ident_tls_free(t);
 		return tls_fail(e, -EPROTO, "pin the server's key");
 	}
 	*ret = t;
 	return 0;
 }
 
-int tls_new_server(struct tls_ctx *c, struct tls **ret, struct err *e)
+int ident_tls_new_server(struct tls_ctx *c, struct tls **ret, struct err *e)
 {
 	struct tls *t;
 	int r = tls_new(c, &t, e);
@@ -140,7 +140,7 @@ int tls_new_server(struct tls_ctx *c, struct tls **ret, struct err *e)
 	return 0;
 }
 
-void tls_free(struct tls *t)
+void ident_tls_free(struct tls *t)
 {
 	if (!t)
 		return;
@@ -148,23 +148,23 @@ void tls_free(struct tls *t)
 	free(t);
 }
 
-int tls_feed(struct tls *t, const void *p, size_t n)
+int ident_tls_feed(struct tls *t, const void *p, size_t n)
 {
 	size_t done;
 
 	return !n || (BIO_write_ex(t->in, p, n, &done) && done == n) ? 0 : -ENOMEM;
 }
 
-size_t tls_pending(const struct tls *t)
+size_t ident_tls_pending(const struct tls *t)
 {
 	return BIO_ctrl_pending(t->out);
 }
 
-size_t tls_drain(struct tls *t, void *ret, size_t n)
+size_t ident_tls_drain(struct tls *t, void *ret, size_t n)
 {
 	size_t done = 0;
 
-	return n && tls_pending(t) && BIO_read_ex(t->out, ret, n, &done) ? done : 0;
+	return n && ident_tls_pending(t) && BIO_read_ex(t->out, ret, n, &done) ? done : 0;
 }
 
 /* Believe what was negotiated, not what was configured. */
@@ -186,7 +186,7 @@ static int tls_check(struct tls *t, struct err *e)
 	return 0;
 }
 
-int tls_handshake(struct tls *t, struct err *e)
+int ident_tls_handshake(struct tls *t, struct err *e)
 {
 	int r;
 
@@ -206,13 +206,13 @@ int tls_handshake(struct tls *t, struct err *e)
 	return tls_fail(e, -EPROTO, "TLS handshake");
 }
 
-void tls_peer(const struct tls *t, uint8_t ret[static 32])
+void ident_tls_peer(const struct tls *t, uint8_t ret[static 32])
 {
 	BUG_ON(!t->is_done);
 	memcpy(ret, t->peer, 32);
 }
 
-int tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e)
+int ident_tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e)
 {
 	BUG_ON(!t->is_done);
 	ERR_clear_error();
@@ -228,7 +228,7 @@ int tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e)
 	return tls_fail(e, -EPROTO, "read from TLS");
 }
 
-int tls_write(struct tls *t, const void *p, size_t n, struct err *e)
+int ident_tls_write(struct tls *t, const void *p, size_t n, struct err *e)
 {
 	size_t done;
 
@@ -239,7 +239,7 @@ int tls_write(struct tls *t, const void *p, size_t n, struct err *e)
 	return tls_fail(e, -EPROTO, "write to TLS");
 }
 
-void tls_finish(struct tls *t)
+void ident_tls_finish(struct tls *t)
 {
 	ERR_clear_error();
 	if (t->is_done)

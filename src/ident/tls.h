@@ -13,28 +13,28 @@ enum { TLS_AGAIN = 1, TLS_END = 2 }; /* outcomes: needs bytes from the other sid
 enum { TLS_RECORD_MAX = 16384 };     /* bytes of plain text that fit in one record */
 
 /* OWN is copied; its role letter does not matter here. Returns owned. */
-MUST_CHECK int tls_ctx_new(const struct key *own, struct tls_ctx **ret, struct err *e);
-void tls_ctx_free(struct tls_ctx *c);
+MUST_CHECK int ident_tls_ctx_new(const struct key *own, struct tls_ctx **ret, struct err *e);
+void ident_tls_ctx_free(struct tls_ctx *c);
 
 /* A client takes no other server than EXPECTED (32 bytes). Returns owned; borrows the context. */
-MUST_CHECK int tls_new_client(struct tls_ctx *c, const uint8_t expected[static 32], struct tls **ret, struct err *e);
-/* A server takes any client that proves to hold its key; tls_peer() says which. */
-MUST_CHECK int tls_new_server(struct tls_ctx *c, struct tls **ret, struct err *e);
-void tls_free(struct tls *t);
+MUST_CHECK int ident_tls_new_client(struct tls_ctx *c, const uint8_t expected[static 32], struct tls **ret, struct err *e);
+/* A server takes any client that proves to hold its key; ident_tls_peer() says which. */
+MUST_CHECK int ident_tls_new_server(struct tls_ctx *c, struct tls **ret, struct err *e);
+void ident_tls_free(struct tls *t);
 
-MUST_CHECK int tls_feed(struct tls *t, const void *p, size_t n); /* -ENOMEM */
-size_t tls_pending(const struct tls *t);                       /* bytes that tls_drain() would give */
-size_t tls_drain(struct tls *t, void *ret, size_t n);
+MUST_CHECK int ident_tls_feed(struct tls *t, const void *p, size_t n); /* -ENOMEM */
+size_t ident_tls_pending(const struct tls *t);                       /* bytes that ident_tls_drain() would give */
+size_t ident_tls_drain(struct tls *t, void *ret, size_t n);
 
 /* 0 = done, TLS_AGAIN, or -EPROTO / -EKEYREJECTED with a sentence; there may be an alert to drain then. */
-MUST_CHECK int tls_handshake(struct tls *t, struct err *e);
+MUST_CHECK int ident_tls_handshake(struct tls *t, struct err *e);
 
-/* The other side's raw key; only after tls_handshake() gave 0. */
-void tls_peer(const struct tls *t, uint8_t ret[static 32]);
+/* The other side's raw key; only after ident_tls_handshake() gave 0. */
+void ident_tls_peer(const struct tls *t, uint8_t ret[static 32]);
 
 /* Number of bytes (> 0) through *ret_n with result 0, or TLS_AGAIN, TLS_END, -EPROTO. */
-MUST_CHECK int tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e);
+MUST_CHECK int ident_tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e);
 /* All of it (N <= TLS_RECORD_MAX, one record) or -EPROTO. */
-MUST_CHECK int tls_write(struct tls *t, const void *p, size_t n, struct err *e);
+MUST_CHECK int ident_tls_write(struct tls *t, const void *p, size_t n, struct err *e);
 /* Says that nothing more will be written; TLS_END appears on the other side. */
-void tls_finish(struct tls *t);
+void ident_tls_finish(struct tls *t);

@@ -9,8 +9,8 @@ static void shuttle(struct tls *from, struct tls *to)
 	uint8_t piece[4096];
 	size_t n;
 
-	while ((n = tls_drain(from, piece, sizeof(piece))))
-		T_NEED(!tls_feed(to, piece, n), "feed");
+	while ((n = ident_tls_drain(from, piece, sizeof(piece))))
+		T_NEED(!ident_tls_feed(to, piece, n), "feed");
 }
 
 struct outcome {
@@ -24,10 +24,10 @@ static struct outcome shake(struct tls *client, struct tls *server)
 
 	for (int i = 0; i < 4; i++) {
 		if (o.client >= 0)
-			o.client = tls_handshake(client, &o.client_err);
+			o.client = ident_tls_handshake(client, &o.client_err);
 		shuttle(client, server);
 		if (o.server >= 0)
-			o.server = tls_handshake(server, &o.server_err);
+			o.server = ident_tls_handshake(server, &o.server_err);
 		shuttle(server, client);
 	}
 	return o;
@@ -45,18 +45,18 @@ static struct pair pair_new(const uint8_t *expected)
 	struct err e = { 0 };
 
 	T_NEED(!key_new(KEY_NODE, &p.server_key) && !key_new(KEY_USER, &p.client_key), "keys");
-	T_NEED(!tls_ctx_new(&p.server_key, &p.server_ctx, &e) && !tls_ctx_new(&p.client_key, &p.client_ctx, &e), "%s", e.msg);
-	T_NEED(!tls_new_server(p.server_ctx, &p.server, &e), "%s", e.msg);
-	T_NEED(!tls_new_client(p.client_ctx, expected ? expected : p.server_key.pub.bytes, &p.client, &e), "%s", e.msg);
+	T_NEED(!ident_tls_ctx_new(&p.server_key, &p.server_ctx, &e) && !ident_tls_ctx_new(&p.client_key, &p.client_ctx, &e), "%s", e.msg);
+	T_NEED(!ident_tls_new_server(p.server_ctx, &p.server, &e), "%s", e.msg);
+	T_NEED(!ident_tls_new_client(p.client_ctx, expected ? expected : p.server_key.pub.bytes, &p.client, &e), "%s", e.msg);
 	return p;
 }
 
 static void pair_free(struct pair *p)
 {
-	tls_free(p->client);
-	tls_free(p->server);
-	tls_ctx_free(p->client_ctx);
-	tls_ctx_free(p->server_ctx);
+	ident_tls_free(p->client);
+	ident_tls_free(p->server);
+	ident_tls_ctx_free(p->client_ctx);
+	ident_tls_ctx_free(p->server_ctx);
 	key_wipe(&p->server_key);
 	key_wipe(&p->client_key);
 }
@@ -70,17 +70,17 @@ static void both_know_each_other(void)
 	size_t n = 0;
 
 	T_NEED(!o.client && !o.server, "%s %s", o.client_err.msg, o.server_err.msg);
-	tls_peer(p.server, seen);
+	ident_tls_peer(p.server, seen);
 	T_CHECK(!memcmp(seen, p.client_key.pub.bytes, 32), "the server saw another client");
-	tls_peer(p.client, seen);
+	ident_tls_peer(p.client, seen);
 	T_CHECK(!memcmp(seen, p.server_key.pub.bytes, 32), "the client saw another server");
-	T_CHECK(!tls_write(p.client, "hello", 5, &e), "%s", e.msg);
+	T_CHECK(!ident_tls_write(p.client, "hello", 5, &e), "%s", e.msg);
 	shuttle(p.client, p.server);
-	T_CHECK(!tls_read(p.server, text, sizeof(text), &n, &e) && n == 5 && !memcmp(text, "hello", 5), "%s", e.msg);
-	T_CHECK(tls_read(p.server, text, sizeof(text), &n, &e) == TLS_AGAIN, "nothing more");
-	tls_finish(p.client);
+	T_CHECK(!ident_tls_read(p.server, text, sizeof(text), &n, &e) && n == 5 && !memcmp(text, "hello", 5), "%s", e.msg);
+	T_CHECK(ident_tls_read(p.server, text, sizeof(text), &n, &e) == TLS_AGAIN, "nothing more");
+	ident_tls_finish(p.client);
 	shuttle(p.client, p.server);
-	T_CHECK(tls_read(p.server, text, sizeof(text), &n, &e) == TLS_END, "the end is seen");
+	T_CHECK(ident_tls_read(p.server, text, sizeof(text), &n, &e) == TLS_END, "the end is seen");
 }
 
 static void another_server_is_refused(void)
@@ -104,11 +104,11 @@ static void a_changed_record_is_noticed(void)
 	struct err e = { 0 };
 	size_t n;
 
-	T_NEED(!o.client && !o.server && !tls_write(p.client, "hello", 5, &e), "%s", o.client_err.msg);
-	n = tls_drain(p.client, record, sizeof(record));
+	T_NEED(!o.client && !o.server && !ident_tls_write(p.client, "hello", 5, &e), "%s", o.client_err.msg);
+	n = ident_tls_drain(p.client, record, sizeof(record));
 	record[n - 1] ^= 1;
-	T_NEED(!tls_feed(p.server, record, n), "feed");
-	T_CHECK(tls_read(p.server, text, sizeof(text), &n, &e) == -EPROTO && e.msg[0], "a flipped bit passed");
+	T_NEED(!ident_tls_feed(p.server, record, n), "feed");
+	T_CHECK(ident_tls_read(p.server, text, sizeof(text), &n, &e) == -EPROTO && e.msg[0], "a flipped bit passed");
 }
 
 /* Clients that are not ours, straight from the library: what they leave out decides. */
@@ -158,10 +158,10 @@ static void strangers_are_refused(void)
 
 			SSL_do_handshake(ssl);
 			while ((n = BIO_read(SSL_get_wbio(ssl), piece, sizeof(piece))) > 0)
-				T_NEED(!tls_feed(p.server, piece, (size_t)n), "feed");
+				T_NEED(!ident_tls_feed(p.server, piece, (size_t)n), "feed");
 			if (r >= 0)
-				r = tls_handshake(p.server, &e);
-			while ((n = (int)tls_drain(p.server, piece, sizeof(piece))) > 0)
+				r = ident_tls_handshake(p.server, &e);
+			while ((n = (int)ident_tls_drain(p.server, piece, sizeof(piece))) > 0)
 				BIO_write(SSL_get_rbio(ssl), piece, n);
 		}
 		T_CHECK(strangers[i].welcome ? r == 0 : r == -EPROTO, "%s: %d %s", strangers[i].name, r, e.msg);
