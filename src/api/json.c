@@ -138,7 +138,7 @@ static int time_decode(sd_json_variant *v, const struct json_field *f, void *at,
 	(void)f;
 	if (sd_json_variant_is_null(v) && !f->required)
 		return 0;
-	if (!sd_json_variant_is_string(v) || parse_time(str_c(sd_json_variant_string(v)), at))
+	if (!sd_json_variant_is_string(v) || parse_utc(str_c(sd_json_variant_string(v)), at))
 		return bad(p, e, "must be a time such as 2026-01-31T12:00:00Z");
 	return 0;
 }

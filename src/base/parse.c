@@ -63,7 +63,7 @@ static int parse_with_unit(struct str s, const struct unit *units, size_t n_unit
 	return -EINVAL;
 }
 
-int parse_size(struct str s, uint64_t *ret_bytes)
+int parse_bytes(struct str s, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
 		{ S(""), 1 },
@@ -85,7 +85,7 @@ int parse_duration(struct str s, uint64_t *ret_ms)
 	return parse_with_unit(s, units, ARRAY_LEN(units), ret_ms);
 }
 
-int parse_time(struct str s, int64_t *ret_s)
+int parse_utc(struct str s, int64_t *ret_s)
 {
 	static const char shape[] = "dddd-dd-ddTdd:dd:ddZ";
 	struct tm tm = { 0 };

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 MUST_CHECK int parse_u64(struct str s, uint64_t max, uint64_t *ret); /* decimal */
-MUST_CHECK int parse_size(struct str s, uint64_t *ret_bytes);        /* 10, 4KiB, 10GiB, 1TiB: powers of 1024 */
+MUST_CHECK int parse_bytes(struct str s, uint64_t *ret_bytes);        /* 10, 4KiB, 10GiB, 1TiB: powers of 1024 */
 MUST_CHECK int parse_duration(struct str s, uint64_t *ret_ms);       /* 250ms, 30s, 5m, 2h, 7d */
-MUST_CHECK int parse_time(struct str s, int64_t *ret_s);             /* RFC 3339 in UTC: 2026-01-31T12:00:00Z; Unix seconds */
+MUST_CHECK int parse_utc(struct str s, int64_t *ret_s);             /* RFC 3339 in UTC: 2026-01-31T12:00:00Z; Unix seconds */
 MUST_CHECK int parse_hex(struct str s, uint8_t *ret, size_t n);      /* exactly 2n lower-case digits */
 MUST_CHECK int parse_base64(struct str s, struct buf *ret);          /* RFC 4648 section 4, padded, canonical; appends */
 

@@ -28,7 +28,7 @@ static void sizes(void)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t got = 7;
-		int r = parse_size(str_c(rows[i].in), &got);
+		int r = parse_bytes(str_c(rows[i].in), &got);
 
 		T_CHECK(r == rows[i].r && got == rows[i].want, "'%s' gave %d, %llu", rows[i].in, r, (unsigned long long)got);
 	}
@@ -60,7 +60,7 @@ static void times(void)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int64_t t = 0;
 		char again[24] = "";
-		int r = parse_time(str_c(rows[i].in), &t);
+		int r = parse_utc(str_c(rows[i].in), &t);
 
 		T_CHECK(r == rows[i].r, "'%s' gave %d", rows[i].in, r);
 		if (!r)

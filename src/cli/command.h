@@ -38,6 +38,7 @@ void out_progress_end(const struct cli *c);
 /* The text under KEY, or OTHERWISE. Borrowed. */
 const char *out_text(sd_json_variant *v, const char *key, const char *otherwise);
 uint64_t out_u64(sd_json_variant *v, const char *key);
+bool out_true(sd_json_variant *v, const char *key);
 
 /* deployment.c */
 int deployment_node(struct client *c, const char *node, const char *name, const struct record **ret, struct err *e);

@@ -82,7 +82,7 @@ static int hub_run(const struct cli *c, const void *args, const char **words, st
 	char dir[600];
 	struct hubd_options o = { .listen = a->listen, .advertise = a->advertise, .port = (uint16_t)a->port, .tls_cert = a->tls_cert,
 		                  .tls_key = a->tls_key, .dir = dir };
-	pid_t pid;
+	pid_t pid = 0;
 	int r;
 
 	(void)words;

@@ -89,8 +89,7 @@ static int node_list(const struct cli *c, const void *args, const char **words, 
 
 static void info_print(sd_json_variant *v)
 {
-	sd_json_variant *capacity = sd_json_variant_by_key(v, "capacity"), *kvm = sd_json_variant_by_key(capacity, "kvm");
-	sd_json_variant *approved = sd_json_variant_by_key(v, "approved"), *durable = sd_json_variant_by_key(v, "durable");
+	sd_json_variant *capacity = sd_json_variant_by_key(v, "capacity");
 	uint64_t total = out_u64(capacity, "memory"), used = out_u64(capacity, "memory_used");
 	char free[16], all[16], reserve[16], up[16];
 
@@ -100,14 +99,14 @@ static void info_print(sd_json_variant *v)
 	format_duration(up, out_u64(v, "now") - out_u64(v, "boot_time"));
 	printf("node       %s\n", out_text(v, "node", "-"));
 	printf("farm       %s%s\n", out_text(v, "farm_name", "none"),
-	       sd_json_variant_is_boolean(approved) && sd_json_variant_boolean(approved) ? ", approved" : ", not approved yet");
+	       out_true(v, "approved") ? ", approved" : ", not approved yet");
 	printf("version    %s (%s), Linux %s\n", out_text(v, "version", "-"), out_text(v, "flavour", "-"), out_text(v, "kernel", "-"));
 	printf("up         %s\n", up);
 	printf("cpu        %u\n", (unsigned)(out_u64(capacity, "cpu_milli") / 1000));
 	printf("memory     %s free of %s for workloads, %s kept for the node\n", free, all, reserve);
-	printf("isolation  %s\n", sd_json_variant_is_boolean(kvm) && sd_json_variant_boolean(kvm) ? "vm, container" : "container (no KVM)");
+	printf("isolation  %s\n", out_true(capacity, "kvm") ? "vm, container" : "container (no KVM)");
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
-	if (sd_json_variant_is_boolean(durable) && !sd_json_variant_boolean(durable))
+	if (!out_true(v, "durable"))
 		printf("state      kept until it is switched off: the node has no data disk\n");
 }
 

@@ -96,3 +96,10 @@ uint64_t out_u64(sd_json_variant *v, const char *key)
 
 	return sd_json_variant_is_unsigned(field) ? sd_json_variant_unsigned(field) : 0;
 }
+
+bool out_true(sd_json_variant *v, const char *key)
+{
+	sd_json_variant *field = sd_json_variant_by_key(v, key);
+
+	return sd_json_variant_is_boolean(field) && sd_json_variant_boolean(field);
+}

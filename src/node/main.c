@@ -51,7 +51,7 @@ static int socket_dir(struct err *e)
 {
 	int r = dir_make(SOCKET_DIR, 0750, e);
 
-	if (!r && chown(SOCKET_DIR, 0, UID_GRIDD))
+	if (!r && (chown(SOCKET_DIR, 0, UID_GRIDD) || chmod(SOCKET_DIR, 0750)))
 		return err_set(e, -errno, "open %s to gridd: %m", SOCKET_DIR);
 	return r;
 }

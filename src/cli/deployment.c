@@ -1,0 +1,401 @@
+#include "cli/command.h"
+
+#include "api/deployment.h"
+#include "base/file.h"
+#include "base/parse.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { DEPLOYMENT_FILE_MAX = 1 << 20, READY_TIMEOUT_MS = 300000 };
+
+int deployment_node(struct client *c, const char *node, const char *name, const struct record **ret, struct err *e)
+{
+	struct key_pub place;
+	char key[KEY_TEXT_SIZE];
+
+	if (node)
+		return client_node(c, node, false, ret, e);
+	profile_place_get(&c->profile, name, &place);
+	if (!place.role)
+		return client_node(c, NULL, false, ret, e);
+	key_pub_format(key, &place);
+	return err_wrap(e, client_node(c, key, false, ret, e), "'%s' was last sent to %.8s...", name, key);
+}
+
+/* Fields that people may write as sizes. */
+static const char *const size_fields[] = { "memory", "rootfs_size", "size" };
+
+static int sizes_resolve(sd_json_variant **data, size_t at, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(size_fields); i++) {
+		sd_json_variant *field = sd_json_variant_by_key(*data, size_fields[i]);
+		AUTO_JSON sd_json_variant *number = NULL;
+		uint64_t bytes;
+
+		if (!sd_json_variant_is_string(field))
+			continue;
+		if (parse_bytes(str_c(sd_json_variant_string(field)), &bytes))
+			return err_set(e, -EINVAL, "/workloads/%zu/data/%s: '%s' is no size: write 256MiB or 1GiB", at, size_fields[i],
+			               sd_json_variant_string(field));
+		if (sd_json_variant_new_unsigned(&number, bytes) < 0 || sd_json_variant_set_field(data, size_fields[i], number) < 0)
+			return err_set(e, -ENOMEM, "read the deployment: out of memory");
+	}
+	return 0;
+}
+
+static int workloads_resolve(sd_json_variant **doc, struct err *e)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	sd_json_variant *old = sd_json_variant_by_key(*doc, "workloads");
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && sd_json_variant_is_array(old) && i < sd_json_variant_elements(old); i++) {
+		AUTO_JSON sd_json_variant *w = sd_json_variant_ref(sd_json_variant_by_index(old, i));
+		AUTO_JSON sd_json_variant *data = sd_json_variant_ref(sd_json_variant_by_key(w, "data"));
+
+		if (sd_json_variant_is_object(data)) {
+			if ((r = sizes_resolve(&data, i, e)) < 0)
+				return r;
+			r = sd_json_variant_set_field(&w, "data", data);
+		}
+		if (r >= 0)
+			r = sd_json_variant_append_array(&list, w);
+	}
+	if (r >= 0 && old)
+		r = sd_json_variant_set_field(doc, "workloads", list);
+	return r < 0 ? err_set(e, r, "read the deployment: %s", strerror(-r)) : 0;
+}
+
+static int set_text(sd_json_variant **doc, const char *key, const char *value)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	int r = sd_json_variant_new_string(&v, value);
+
+	return r < 0 ? r : sd_json_variant_set_field(doc, key, v);
+}
+
+/* The next sequence: one above what the node holds, 1 when it holds none. */
+static int sequence_next(struct link *l, const char *name, uint64_t *ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *arguments = NULL, *status = NULL;
+	int r;
+
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", name)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	r = link_call(l, "zos.Deployment.Get", arguments, &status, e);
+	if (r == -ENOENT) {
+		*ret = 1;
+		return 0;
+	}
+	if (!r)
+		*ret = out_u64(status, "sequence") + 1;
+	return r;
+}
+
+/* Fills in who, where and which, and signs. */
+static int deployment_sign(struct link *l, sd_json_variant **doc, uint64_t sequence, sd_json_variant **ret_arguments, struct err *e)
+{
+	AUTO_JSON sd_json_variant *number = NULL, *envelope = NULL;
+	AUTO_BUF struct buf text = { 0 }, signed_text = { 0 };
+	char owner[KEY_TEXT_SIZE], node[KEY_TEXT_SIZE];
+	int r;
+
+	key_pub_format(owner, &l->client->key.pub);
+	key_pub_format(node, &l->node);
+	if (set_text(doc, "owner", owner) < 0 || set_text(doc, "node", node) < 0 || sd_json_variant_new_unsigned(&number, sequence) < 0 ||
+	    sd_json_variant_set_field(doc, "sequence", number) < 0 || json_format(*doc, &text) ||
+	    dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&text), &l->client->key, 1, &signed_text))
+		return err_set(e, -ENOMEM, "sign the deployment: out of memory");
+	if ((r = json_parse(buf_str(&signed_text), &envelope, e)))
+		return r;
+	r = sd_json_buildo(ret_arguments, SD_JSON_BUILD_PAIR_VARIANT("document", envelope));
+	return r < 0 ? err_set(e, r, "sign the deployment: %s", strerror(-r)) : 0;
+}
+
+struct waiting {
+	const struct cli *cli;
+	uint64_t sequence;
+	char problem[400];
+	sd_json_variant *last; /* owned */
+};
+enum { ALL_OK = 1 };
+
+/* One line for the workload that is furthest behind. */
+static int on_status(void *ctx, sd_json_variant *status)
+{
+	struct waiting *w = ctx;
+	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0, ok = 0;
+
+	json_unrefp(&w->last);
+	w->last = sd_json_variant_ref(status);
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i), *progress = sd_json_variant_by_key(one, "progress");
+		const char *state = out_text(one, "state", "?"), *message = out_text(one, "message", "");
+		char line[160];
+
+		if (!strcmp(state, "ok") || !strcmp(state, "gone")) {
+			ok++;
+			continue;
+		}
+		snprintf(line, sizeof(line), "%s: %s %s", out_text(one, "name", "?"), state, out_text(progress, "what", message));
+		out_progress(w->cli, line, out_u64(progress, "done"), out_u64(progress, "total"));
+		if (!strcmp(state, "retrying"))
+			snprintf(w->problem, sizeof(w->problem), "%s: %s", out_text(one, "name", "?"), message);
+	}
+	return ok == n && out_u64(status, "sequence") >= w->sequence ? ALL_OK : 0;
+}
+
+static int wait_until_ok(const struct cli *c, struct link *l, const char *name, uint64_t sequence, sd_json_variant **ret, struct err *e)
+{
+	struct waiting w = { .cli = c, .sequence = sequence };
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r = sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", name));
+
+	if (r < 0)
+		return err_set(e, r, "watch the deployment: %s", strerror(-r));
+	r = link_watch(l, "zos.Deployment.Watch", arguments, READY_TIMEOUT_MS, on_status, &w, e);
+	out_progress_end(c);
+	if (r == -ETIMEDOUT)
+		r = err_set(e, r, "'%s' is not up after %d s, the node goes on trying%s%s", name, READY_TIMEOUT_MS / 1000,
+		            w.problem[0] ? ": " : "", w.problem);
+	*ret = take_ptr(w.last);
+	return r < 0 ? r : 0;
+}
+
+static void status_print(sd_json_variant *status)
+{
+	enum { COLUMNS = 6 };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 }, { "ISOLATION", 0 }, { "ADDRESS", 0 },
+		                               { "RESTARTS", 0 }, { "IMAGE", 0 } };
+	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
+	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
+	AUTO_FREE char(*restarts)[24] = calloc(n + 1, sizeof(*restarts));
+
+	BUG_ON(!cells || !restarts);
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+		const char **cell = &cells[COLUMNS * i];
+
+		snprintf(restarts[i], sizeof(restarts[i]), "%" PRIu64, out_u64(one, "restarts"));
+		cell[0] = out_text(one, "name", "?");
+		cell[1] = out_text(one, "state", "?");
+		cell[2] = out_text(one, "isolation", "?");
+		cell[3] = out_text(one, "ip", "-");
+		cell[4] = restarts[i];
+		cell[5] = out_text(one, "image", "-");
+	}
+	out_table(columns, COLUMNS, cells, n);
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+
+		if (*out_text(one, "message", ""))
+			printf("%s: %s\n", out_text(one, "name", "?"), out_text(one, "message", ""));
+	}
+}
+
+/* Sends DOC and, unless told otherwise, waits until it is true. */
+static int deploy(const struct cli *c, const char *node, bool no_wait, sd_json_variant **doc, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	AUTO_JSON sd_json_variant *arguments = NULL, *reply = NULL, *status = NULL;
+	const char *name = out_text(*doc, "name", NULL);
+	const struct record *where;
+	char key[KEY_TEXT_SIZE];
+	uint64_t sequence = 0;
+	int r;
+
+	if (!name)
+		return err_set(e, -EINVAL, "/name: is missing");
+	if ((r = workloads_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) ||
+	    (r = deployment_node(&client, node, name, &where, e)) || (r = link_open(&client, where, &link, e)) ||
+	    (r = sequence_next(&link, name, &sequence, e)) || (r = deployment_sign(&link, doc, sequence, &arguments, e)) ||
+	    (r = link_call(&link, "zos.Deployment.Deploy", arguments, &reply, e)))
+		return r;
+	profile_place_set(&client.profile, name, &link.node);
+	key_pub_format(key, &link.node);
+	if (!c->json)
+		fprintf(stderr, "%s: accepted by node %.8s... as sequence %" PRIu64 "\n", name, key, sequence);
+	if (no_wait)
+		return c->json ? out_json(reply, e) : 0;
+	if ((r = wait_until_ok(c, &link, name, sequence, &status, e)))
+		return r;
+	if (c->json)
+		return out_json(status, e);
+	status_print(status);
+	return 0;
+}
+
+struct deploy_args {
+	const char *node;
+	bool no_wait;
+};
+static const struct opt deploy_opts[] = {
+	OPT(struct deploy_args, node, "node", "N...", "on this node (the start of its key is enough)"),
+	OPT(struct deploy_args, no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
+};
+
+static int cmd_deploy(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct deploy_args *a = args;
+	AUTO_BUF struct buf text = { 0 };
+	AUTO_JSON sd_json_variant *doc = NULL;
+	int r = file_read(AT_FDCWD, words[0], DEPLOYMENT_FILE_MAX, &text, e);
+
+	if (r || (r = json_parse(buf_str(&text), &doc, e)))
+		return err_wrap(e, r, "%s", words[0]);
+	return deploy(c, a->node, a->no_wait, &doc, e);
+}
+
+struct run_args {
+	const char *node, *name;
+	uint64_t memory_bytes;
+	uint32_t cpu;
+	bool vm, container, no_wait;
+};
+static const struct opt run_opts[] = {
+	OPT(struct run_args, name, "name", "NAME", "of the deployment and its machine (default: from the image)"),
+	OPT(struct run_args, cpu, "cpu", "N", "CPUs (default 1)"),
+	OPT_SIZE(struct run_args, memory_bytes, "memory", "memory (default 256MiB)"),
+	OPT(struct run_args, vm, "vm", NULL, "as a virtual machine"),
+	OPT(struct run_args, container, "container", NULL, "as a container"),
+	OPT(struct run_args, node, "node", "N...", "on this node"),
+	OPT(struct run_args, no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
+};
+
+/* "registry/team/web-app:1.2" is web-app. */
+static void name_of_image(const char *image, char ret[static 40])
+{
+	const char *base = strrchr(image, '/');
+	size_t n = 0;
+
+	for (base = base ? base + 1 : image; *base && *base != ':' && *base != '@' && n < 36; base++) {
+		char ch = *base >= 'A' && *base <= 'Z' ? (char)(*base + 32) : *base;
+
+		ret[n++] = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') ? ch : '-';
+	}
+	ret[n] = '\0';
+}
+
+static int cmd_run(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct run_args *a = args;
+	AUTO_JSON sd_json_variant *argv = NULL, *doc = NULL;
+	char name[40];
+	int r;
+
+	if (a->vm && a->container)
+		return err_set(e, -EINVAL, "--vm and --container exclude each other");
+	name_of_image(words[0], name);
+	if (a->name)
+		snprintf(name, sizeof(name), "%s", a->name);
+	if (sd_json_variant_new_array_strv(&argv, (char **)words + 1) < 0)
+		return err_set(e, -ENOMEM, "read the arguments: out of memory");
+	r = sd_json_buildo(
+		&doc, SD_JSON_BUILD_PAIR_STRING("name", name),
+		SD_JSON_BUILD_PAIR_ARRAY(
+			"workloads",
+			SD_JSON_BUILD_OBJECT(
+				SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
+				SD_JSON_BUILD_PAIR_OBJECT(
+					"data", SD_JSON_BUILD_PAIR_STRING("image", words[0]),
+					SD_JSON_BUILD_PAIR_STRING("isolation", a->vm ? "vm" : a->container ? "container" : "auto"),
+					SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1),
+					SD_JSON_BUILD_PAIR_UNSIGNED("memory", a->memory_bytes ? a->memory_bytes : 256ull << 20),
+					SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
+	if (r < 0)
+		return err_set(e, r, "describe the deployment: %s", strerror(-r));
+	return deploy(c, a->node, a->no_wait, &doc, e);
+}
+
+struct node_args {
+	const char *node;
+};
+static const struct opt node_opts[] = {
+	OPT(struct node_args, node, "node", "N...", "on this node"),
+};
+
+static int cmd_delete(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_JSON sd_json_variant *doc = NULL;
+	int r = sd_json_buildo(&doc, SD_JSON_BUILD_PAIR_STRING("name", words[0]),
+	                       SD_JSON_BUILD_PAIR("workloads", SD_JSON_BUILD_EMPTY_ARRAY));
+
+	if (r < 0)
+		return err_set(e, r, "describe the deployment: %s", strerror(-r));
+	return deploy(c, a->node, false, &doc, e);
+}
+
+static int cmd_get(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	AUTO_JSON sd_json_variant *arguments = NULL, *status = NULL;
+	const struct record *where;
+	int r;
+
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", words[0])) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	if ((r = client_open(&client, KEY_USER, e)) || (r = deployment_node(&client, a->node, words[0], &where, e)) ||
+	    (r = link_open(&client, where, &link, e)) || (r = link_call(&link, "zos.Deployment.Get", arguments, &status, e)))
+		return r;
+	if (c->json)
+		return out_json(status, e);
+	printf("%s, sequence %" PRIu64 "%s\n", words[0], out_u64(status, "sequence"),
+	       out_true(status, "deleted") ? ", deleted" : "");
+	status_print(status);
+	return 0;
+}
+
+static void list_print(sd_json_variant *deployments)
+{
+	for (size_t i = 0; i < sd_json_variant_elements(deployments); i++) {
+		sd_json_variant *one = sd_json_variant_by_index(deployments, i);
+
+		printf("%s%s (sequence %" PRIu64 ")\n", i ? "\n" : "", out_text(one, "name", "?"), out_u64(one, "sequence"));
+		status_print(one);
+	}
+}
+
+static int cmd_ps(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	AUTO_JSON sd_json_variant *reply = NULL;
+	sd_json_variant *list;
+	const struct record *where;
+	int r;
+
+	(void)words;
+	if ((r = client_open(&client, KEY_USER, e)) || (r = client_node(&client, a->node, false, &where, e)) ||
+	    (r = link_open(&client, where, &link, e)) || (r = link_call(&link, "zos.Deployment.List", NULL, &reply, e)))
+		return r;
+	if (c->json)
+		return out_json(reply, e);
+	list = sd_json_variant_by_key(reply, "deployments");
+	if (!sd_json_variant_is_array(list) || !sd_json_variant_elements(list))
+		printf("Nothing of yours runs there. 'zos run IMAGE' changes that.\n");
+	else
+		list_print(list);
+	return 0;
+}
+
+#define NODE_OPTS .opts = node_opts, .n_opts = ARRAY_LEN(node_opts), .args_size = sizeof(struct node_args)
+const struct command deployment_commands[] = {
+	{ .name = "deploy", .words = "FILE", .help = "bring a deployment (JSON) to a node, or update it", .opts = deploy_opts,
+	  .n_opts = ARRAY_LEN(deploy_opts), .args_size = sizeof(struct deploy_args), .min_words = 1, .max_words = 1, .run = cmd_deploy },
+	{ .name = "run", .words = "IMAGE [-- ARGUMENT...]", .help = "deploy one machine from an image", .opts = run_opts,
+	  .n_opts = ARRAY_LEN(run_opts), .args_size = sizeof(struct run_args), .min_words = 1, .max_words = 64, .run = cmd_run },
+	{ .name = "ps", .help = "what of yours runs on a node", NODE_OPTS, .run = cmd_ps },
+	{ .name = "get", .words = "NAME", .help = "how a deployment stands", NODE_OPTS, .min_words = 1, .max_words = 1, .run = cmd_get },
+	{ .name = "delete", .words = "NAME", .help = "delete a deployment", NODE_OPTS, .min_words = 1, .max_words = 1,
+	  .run = cmd_delete },
+};
+const size_t n_deployment_commands = ARRAY_LEN(deployment_commands);

@@ -1,0 +1,225 @@
+#include "cli/command.h"
+
+#include "base/parse.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* "web/db" is machine db of deployment web; "web" alone is the machine of the same name. */
+struct target {
+	char deployment[40], machine[40];
+};
+
+static int target_parse(const char *text, struct target *ret, struct err *e)
+{
+	struct str rest = str_c(text), first = { 0 };
+
+	str_next(&rest, '/', &first);
+	if (!name_ok(first) || (rest.p && !name_ok(rest)))
+		return err_set(e, -EINVAL, "'%s' is no machine: write DEPLOYMENT or DEPLOYMENT/MACHINE", text);
+	snprintf(ret->deployment, sizeof(ret->deployment), STR_FMT, STR_ARG(first));
+	snprintf(ret->machine, sizeof(ret->machine), STR_FMT, STR_ARG(rest.p ? rest : first));
+	return 0;
+}
+
+struct machine_client {
+	struct client client;
+	struct link link;
+	struct target target;
+};
+
+static int machine_open(struct machine_client *m, const char *text, const char *node, struct err *e)
+{
+	const struct record *where;
+	int r;
+
+	m->client = (struct client)CLIENT_NONE;
+	m->link = (struct link){ 0 };
+	if ((r = target_parse(text, &m->target, e)) || (r = client_open(&m->client, KEY_USER, e)) ||
+	    (r = deployment_node(&m->client, node, m->target.deployment, &where, e)))
+		return r;
+	return link_open(&m->client, where, &m->link, e);
+}
+
+static void machine_close(struct machine_client *m)
+{
+	link_close(&m->link);
+	client_close(&m->client);
+}
+
+struct logs_args {
+	const char *node;
+	bool follow;
+};
+static const struct opt logs_opts[] = {
+	OPT(struct logs_args, follow, "follow", NULL, "go on with what comes"),
+	OPT(struct logs_args, node, "node", "N...", "on this node"),
+};
+
+struct copying {
+	int from;
+	bool ended;
+};
+
+static int on_bytes(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct copying *c = userdata;
+	char bytes[16384];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	(void)source;
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n > 0 && fwrite(bytes, 1, (size_t)n, stdout) == (size_t)n && !fflush(stdout))
+		return 0;
+	c->ended = true;
+	return 0;
+}
+
+static int cmd_logs(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct logs_args *a = args;
+	CLEANUP(machine_close) struct machine_client m;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	sd_event_source *source = NULL;
+	struct copying copy = { 0 };
+	int fd[2], r;
+
+	(void)c;
+	if ((r = machine_open(&m, words[0], a->node, e)))
+		return r;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd))
+		return err_set(e, -errno, "make a pipe: %m");
+	AUTO_FD int ours = fd[1];
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
+	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_BOOLEAN("follow", a->follow)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	if ((r = link_stream(&m.link, "zos.Machine.Logs", arguments, fd[0], e)))
+		return r;
+	if ((r = sd_event_add_io(m.client.event, &source, ours, EPOLLIN, on_bytes, &copy)) < 0)
+		return err_set(e, r, "read the log: %s", strerror(-r));
+	r = client_wait(&m.client, &copy.ended, 0);
+	sd_event_source_disable_unref(source);
+	return r == -ECANCELED ? 0 : r;
+}
+
+struct forward_args {
+	const char *node, *listen;
+	bool once;
+};
+static const struct opt forward_opts[] = {
+	OPT(struct forward_args, listen, "listen", "ADDR", "local address (default 127.0.0.1)"),
+	OPT(struct forward_args, once, "once", NULL, "end after the first connection"),
+	OPT(struct forward_args, node, "node", "N...", "on this node"),
+};
+
+/* Connections are taken one at a time for the call that opens each stream, and run side by side after it. */
+struct forward {
+	const struct cli *cli;
+	const struct forward_args *args;
+	struct machine_client *m;
+	sd_json_variant *arguments;
+	int accepted; /* waits for its stream; -1 = none */
+	bool wake;
+	unsigned streams;
+};
+
+static int on_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct forward *f = userdata;
+
+	(void)events;
+	f->accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (f->accepted < 0)
+		return 0;
+	sd_event_source_set_enabled(source, SD_EVENT_OFF); /* one at a time */
+	f->wake = true;
+	return 0;
+}
+
+static int port_parse(const char *text, uint16_t *ret_local, uint16_t *ret_remote, struct err *e)
+{
+	struct str rest = str_c(text), first = { 0 };
+	uint64_t a, b;
+
+	str_next(&rest, ':', &first);
+	if (parse_u64(first, 65535, &a) || (rest.p && parse_u64(rest, 65535, &b)))
+		return err_set(e, -EINVAL, "'%s' is no port: write PORT, or LOCAL:PORT (LOCAL 0 picks a free one)", text);
+	*ret_local = rest.p ? (uint16_t)a : 0;
+	*ret_remote = (uint16_t)(rest.p ? b : a);
+	return *ret_remote ? 0 : err_set(e, -EINVAL, "port 0 of a machine cannot be reached");
+}
+
+static int listen_on(const char *address, uint16_t port, int *ret, uint16_t *ret_port, struct err *e)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+	socklen_t n = sizeof(at);
+	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (inet_pton(AF_INET, address, &at.sin_addr) != 1)
+		return err_set(e, -EINVAL, "--listen: '%s' is no IPv4 address", address);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) || bind(fd, (struct sockaddr *)&at, sizeof(at)) ||
+	    listen(fd, 64) || getsockname(fd, (struct sockaddr *)&at, &n))
+		return err_set(e, -errno, "listen on %s:%u: %m", address, port);
+	*ret_port = ntohs(at.sin_port);
+	*ret = take_fd(fd);
+	return 0;
+}
+
+static int forward_loop(struct forward *f, sd_event_source *listener, struct err *e)
+{
+	for (;;) {
+		int r;
+
+		f->wake = false;
+		if ((r = client_wait(&f->m->client, &f->wake, 0)))
+			return r == -ECANCELED ? 0 : err_set(e, r, "wait for connections: %s", strerror(-r));
+		r = link_stream(&f->m->link, "zos.Machine.Forward", f->arguments, take_fd(f->accepted), e);
+		if (f->m->link.closed || (r && f->args->once))
+			return r ? r : err_set(e, -EIO, "the session with the node broke: %s", f->m->link.why);
+		if (r)
+			fprintf(stderr, "zos: %s\n", e->msg); /* this connection alone */
+		sd_event_source_set_enabled(listener, SD_EVENT_ON);
+	}
+}
+
+static int cmd_forward(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct forward_args *a = args;
+	CLEANUP(machine_close) struct machine_client m;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	struct forward f = { .cli = c, .args = a, .m = &m, .accepted = -1 };
+	sd_event_source *listener = NULL;
+	uint16_t local = 0, remote = 0;
+	AUTO_FD int fd = -1;
+	int r;
+
+	m = (struct machine_client){ .client = CLIENT_NONE };
+	if ((r = port_parse(words[1], &local, &remote, e)) || (r = machine_open(&m, words[0], a->node, e)) ||
+	    (r = listen_on(a->listen ? a->listen : "127.0.0.1", local, &fd, &local, e)))
+		return r;
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
+	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_UNSIGNED("port", remote)) < 0 ||
+	    sd_event_add_io(m.client.event, &listener, fd, EPOLLIN, on_accept, &f) < 0)
+		return err_set(e, -ENOMEM, "forward: out of memory");
+	f.arguments = arguments;
+	if (c->json)
+		printf("{\"listen\":\"%s\",\"port\":%u}\n", a->listen ? a->listen : "127.0.0.1", local);
+	else
+		printf("http://%s:%u/ is port %u of %s, until Ctrl-C\n", a->listen ? a->listen : "127.0.0.1", local, remote, words[0]);
+	fflush(stdout);
+	r = forward_loop(&f, listener, e);
+	sd_event_source_disable_unref(listener);
+	return r;
+}
+
+const struct command machine_commands[] = {
+	{ .name = "logs", .words = "DEPLOYMENT[/MACHINE]", .help = "the output of a machine", .opts = logs_opts,
+	  .n_opts = ARRAY_LEN(logs_opts), .args_size = sizeof(struct logs_args), .min_words = 1, .max_words = 1, .run = cmd_logs },
+	{ .name = "forward", .words = "DEPLOYMENT[/MACHINE] [LOCAL:]PORT", .help = "reach a TCP port of a machine from here",
+	  .opts = forward_opts, .n_opts = ARRAY_LEN(forward_opts), .args_size = sizeof(struct forward_args), .min_words = 2,
+	  .max_words = 2, .run = cmd_forward },
+};
+const size_t n_machine_commands = ARRAY_LEN(machine_commands);

@@ -1,0 +1,136 @@
+/* zos -- the client of owners and farmers. */
+#include "cli/command.h"
+
+#include "base/log.h"
+
+#include <netdb.h>
+#include <nss.h>
+#include <signal.h>
+#include <stdio.h>
+
+static const struct {
+	const char *title;
+	const struct command *commands;
+	const size_t *n;
+} groups[] = {
+	{ "Run things", deployment_commands, &n_deployment_commands },
+	{ "Reach machines", machine_commands, &n_machine_commands },
+	{ "Nodes", node_commands, &n_node_commands },
+	{ "Keys", key_commands, &n_key_commands },
+	{ "For farmers", farm_commands, &n_farm_commands },
+	{ "For hub operators", hub_commands, &n_hub_commands },
+};
+
+static void help_all(FILE *f)
+{
+	fprintf(f, "zos: deploy containers and virtual machines on your Zero-OS nodes\n");
+	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+		fprintf(f, "\n%s\n", groups[g].title);
+		for (size_t i = 0; i < *groups[g].n; i++) {
+			const struct command *c = &groups[g].commands[i];
+			char left[64];
+
+			snprintf(left, sizeof(left), "zos %s %s", c->name, c->words ? c->words : "");
+			fprintf(f, "  %-40s %s\n", left, c->help);
+		}
+	}
+	fprintf(f, "\n'zos COMMAND --help' lists a command's options; --json works with all of them.\n");
+}
+
+static void help_one(const struct command *c)
+{
+	printf("zos %s %s\n\n%s\n\n", c->name, c->words ? c->words : "", c->help);
+	opt_help(stdout, c->opts, c->n_opts);
+	printf("  %-24s %s\n", "--json", "for programs: JSON on standard output");
+}
+
+/* The command whose name the first words spell; *ret_used says how many. */
+static const struct command *command_find(char **argv, int *ret_used)
+{
+	char two[64] = "";
+
+	if (argv[0] && argv[1])
+		snprintf(two, sizeof(two), "%s %s", argv[0], argv[1]);
+	for (size_t g = 0; argv[0] && g < ARRAY_LEN(groups); g++)
+		for (size_t i = 0; i < *groups[g].n; i++) {
+			const struct command *c = &groups[g].commands[i];
+
+			*ret_used = strchr(c->name, ' ') ? 2 : 1;
+			if (!strcmp(c->name, *ret_used == 2 ? two : argv[0]))
+				return c;
+		}
+	return NULL;
+}
+
+/* Takes FLAG out of ARGV, up to "--"; says whether it was there. */
+static bool take_flag(char **argv, const char *flag)
+{
+	bool found = false;
+	char **to = argv;
+
+	for (char **from = argv; *from; from++) {
+		if (!strcmp(*from, "--")) {
+			while (*from)
+				*to++ = *from++;
+			break;
+		}
+		if (!strcmp(*from, flag))
+			found = true;
+		else
+			*to++ = *from;
+	}
+	*to = NULL;
+	return found;
+}
+
+static int command_run(const struct cli *cli, const struct command *c, char **argv, struct err *e)
+{
+	_Alignas(max_align_t) char args[COMMAND_ARGS_MAX] = { 0 };
+	const char *words[COMMAND_WORDS_MAX] = { 0 };
+	struct opt_words w = { words, ARRAY_LEN(words), false };
+	int n = opt_parse(c->opts, c->n_opts, argv, args, &w, e);
+
+	BUG_ON(c->args_size > sizeof(args));
+	if (n < 0)
+		return n;
+	if (n < c->min_words || n > c->max_words)
+		return err_set(e, -EINVAL, "usage: zos %s %s", c->name, c->words ? c->words : "");
+	return c->run(cli, args, words, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .tty = isatty(STDERR_FILENO) };
+	const struct command *c;
+	struct err e = { 0 };
+	bool help;
+	int used;
+
+	(void)argc;
+	/* A static program must not load the modules that this machine's nsswitch.conf names. */
+	__nss_configure_lookup("hosts", "files dns");
+	log_init("zos", getenv("ZOS_DEBUG") != NULL);
+	signal(SIGPIPE, SIG_IGN);
+	cli.json = take_flag(argv + 1, "--json");
+	help = take_flag(argv + 1, "--help");
+	if (take_flag(argv + 1, "--version"))
+		return printf("zos %s\n", ZOS_VERSION) < 0;
+	c = command_find(argv + 1, &used);
+	if (!c) {
+		help_all(argv[1] && !help ? stderr : stdout);
+		if (argv[1] && !help)
+			fprintf(stderr, "\nzos: there is no command '%s'\n", argv[1]);
+		return argv[1] && !help ? 2 : 0;
+	}
+	if (help) {
+		help_one(c);
+		return 0;
+	}
+	if (command_run(&cli, c, argv + 1 + used, &e) >= 0)
+		return 0;
+	if (cli.json)
+		fprintf(stderr, "{\"error\":%d,\"message\":\"%s\"}\n", -e.code, e.msg);
+	else
+		fprintf(stderr, "zos: %s\n", e.msg);
+	return 1;
+}
