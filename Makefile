@@ -19,16 +19,20 @@ image: build   ## make the image in build/image
 	@$(in) os/make-image
 debug-image: build
 	@$(in) os/make-image debug
-node: image debug-image ## the image in QEMU: test/node/*_test.py
-	@for t in test/node/$(or $(T),*)_test.py; do echo "== $$t"; $(in) python3 $$t || exit 1; done
-run: setup     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
-	@tools/demo $(if $(ONCE),--once)
-check: $(debug)/build.ninja ## unit tests, under ASan and UBSan
+run: image     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
+	@$(in) python3 tools/demo $(if $(ONCE),--once)
+test: image debug-image $(debug)/build.ninja ## everything CI runs
+	@$(in) ninja -C $(debug) --quiet && $(in) tools/test
+check: $(debug)/build.ninja ## unit tests, under ASan and UBSan (T=room/noun picks one)
 	@tools/layers && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
-net: $(debug)/build.ninja ## tests with real servers and processes (T=NAME picks one)
-	@$(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite net $(T)
+net: build $(debug)/build.ninja ## tests with real servers and processes (T=NAME picks one)
+	@$(in) ninja -C $(debug) --quiet && $(in) tools/test net $(T)
+node: image debug-image ## the image in QEMU (T=NAME picks one)
+	@$(in) tools/test node $(T)
+format:        ## let clang-format have its way
+	@$(in) sh -c 'clang-format-19 -i $$(find src test fuzz bench -name "*.[ch]")'
 clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image debug-image node run check net clean clean-all
+.PHONY: help setup build image debug-image run test check net node format clean clean-all

@@ -32,6 +32,22 @@ static int meminfo(struct str text, const char *name, uint64_t *ret_bytes)
 	return -EBADMSG;
 }
 
+/* By the processor, not by /dev/kvm: its driver is loaded side by side with the start of this process. */
+static int kvm_detect(bool *ret, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct str rest, line, word;
+	int r = file_read(AT_FDCWD, "/proc/cpuinfo", 4 << 20, &text, e);
+
+	if (r)
+		return r;
+	*ret = false;
+	for (rest = buf_str(&text); str_next(&rest, '\n', &line);)
+		while (str_next(&line, ' ', &word))
+			*ret |= str_eq(word, S("svm")) || str_eq(word, S("vmx"));
+	return 0;
+}
+
 int capacity_measure(struct capacity *ret, struct err *e)
 {
 	AUTO_BUF struct buf text = { 0 };
@@ -45,8 +61,7 @@ int capacity_measure(struct capacity *ret, struct err *e)
 	ret->cpu_milli = (uint64_t)get_nprocs() * 1000;
 	ret->reserve_bytes = total - available + HEADROOM_BYTES;
 	ret->memory_bytes = total > ret->reserve_bytes ? total - ret->reserve_bytes : 0;
-	ret->has_kvm = !access("/dev/kvm", R_OK | W_OK);
-	return 0;
+	return kvm_detect(&ret->has_kvm, e);
 }
 
 static void demand(const struct deployment *d, uint64_t *cpu_milli, uint64_t *memory_bytes)

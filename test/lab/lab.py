@@ -1,0 +1,95 @@
+"""A hub, a farm and nodes on this machine, for tests and the demo: loopback only, free ports, everything below one directory."""
+import json, os, signal, subprocess, tempfile, time
+
+from qemu import Node, Timeout
+
+ZOS = os.environ.get("ZOS", "build/release/zos")
+GUEST_SEES_HOST = "10.0.2.2"  # QEMU's user network
+
+
+class Failed(Exception):
+    """A zos command ended with an error; the text is what it said."""
+
+
+class Lab:
+    def __init__(self, directory=None):
+        self.temporary = None if directory else tempfile.TemporaryDirectory(prefix="zos-lab-")
+        self.dir = directory or self.temporary.name
+        self.config = f"{self.dir}/config"
+        self.hub = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.stop_hub()
+        if self.temporary:
+            self.temporary.cleanup()
+
+    def environment(self, config=None):
+        return dict(os.environ, ZOS_CONFIG=config or self.config)
+
+    def zos(self, *args, config=None, timeout=330, **more):
+        """What the command printed; raises Failed with what it complained about."""
+        done = subprocess.run([ZOS, *args], capture_output=True, text=True, env=self.environment(config), timeout=timeout, **more)
+        if done.returncode:
+            raise Failed(done.stderr.strip())
+        return done.stdout
+
+    def zos_json(self, *args, **more):
+        return json.loads(self.zos(*args, "--json", **more))
+
+    def start_zos(self, *args, config=None, **more):
+        return subprocess.Popen([ZOS, *args], text=True, env=self.environment(config), **more)
+
+    def start_hub(self, port=0):
+        """Runs a hub on PORT (0: a free one) and waits until it serves. The same port again after stop_hub() makes the same hub."""
+        self.port = port or free_port()
+        self.log = open(f"{self.dir}/hub.log", "a")
+        self.hub = self.start_zos("hub", "run", "--port", str(self.port), "--json", stdout=subprocess.PIPE, stderr=self.log)
+        line = self.hub.stdout.readline()
+        if not line:
+            raise Timeout("the hub did not start: " + open(f"{self.dir}/hub.log").read()[-500:])
+        self.hub_key = json.loads(line)["key"]
+
+    def stop_hub(self, sig=signal.SIGTERM):
+        if self.hub and self.hub.poll() is None:
+            self.hub.send_signal(sig)
+            self.hub.wait(20)
+        if self.hub:
+            self.hub.stdout.close()
+            self.log.close()
+        self.hub = None
+
+    def make_farm(self, name="demo", *options):
+        self.zos("farm", "init", name, "--hub", f"nats://{GUEST_SEES_HOST}:{self.port}", "--hub-key", self.hub_key, *options)
+
+    def node(self, flavour="cloud", **more):
+        farm = open(f"{self.config}/farm.json", "rb").read()
+        return Node(flavour, credentials={"farm.cred": farm}, **more)
+
+    def wait_nodes(self, count=1, seconds=60):
+        """The directory's records, once there are COUNT of them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            nodes = self.zos_json("node", "list")
+            if len(nodes) >= count:
+                return nodes
+            if time.monotonic() > deadline:
+                raise Timeout(f"{len(nodes)} of {count} nodes in the directory after {seconds} s")
+            select_pause()
+
+
+def select_pause():
+    """Between two looks at something that sends no event: the directory, seen from outside."""
+    time.sleep(0.2)
+
+
+def free_port():
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
