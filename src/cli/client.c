@@ -291,7 +291,7 @@ static int varlink_open(struct link *l, struct err *e)
 	return 0;
 }
 
-int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e)
+static int dial(struct client *c, const struct record *node, struct link *ret, struct err *e)
 {
 	struct session_callbacks cb = { .ready = on_ready, .closed = on_closed, .userdata = ret };
 	struct link *l = ret;
@@ -305,11 +305,35 @@ int link_open(struct client *c, const struct record *node, struct link *ret, str
 		return err_set(e, -ENOMEM, "make a session key: out of memory");
 	if ((r = session_dial(c->grid, node->inbox, &l->tls, expected, &cb, &l->session, e)))
 		return r;
-	if (client_wait(c, &l->ready, CLIENT_TIMEOUT_MS) || l->closed)
+	if (client_wait(c, &l->ready, DIAL_TIMEOUT_MS) || l->closed)
 		return err_set(e, -EHOSTUNREACH, "open a session with the node: %s", l->closed ? l->why : "no answer");
 	if ((r = varlink_open(l, e)))
 		return r;
 	return login(l, e);
+}
+
+/* A node that has just restarted its line has a new inbox, and the record in hand still names the old one: then the directory is read
+ * again, until the node has been silent for longer than a restart takes. */
+int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e)
+{
+	uint64_t end = log_now_ms() + CLIENT_TIMEOUT_MS;
+	struct key_pub wanted = node->node;
+	int r;
+
+	for (;;) {
+		r = dial(c, node, ret, e);
+		if (r != -EHOSTUNREACH || log_now_ms() >= end)
+			return r;
+		link_close(ret);
+		if ((r = client_refresh(c, e)))
+			return r;
+		node = NULL;
+		for (size_t i = 0; i < c->n_nodes; i++)
+			if (key_pub_eq(&c->nodes[i].node, &wanted))
+				node = &c->nodes[i];
+		if (!node)
+			return err_set(e, -EHOSTUNREACH, "the node has left the directory");
+	}
 }
 
 void link_close(struct link *l)

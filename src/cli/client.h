@@ -7,7 +7,7 @@
 #include <systemd/sd-event.h>
 #include <systemd/sd-varlink.h>
 
-enum { CLIENT_NODES_MAX = 10000, CLIENT_TIMEOUT_MS = 20000 };
+enum { CLIENT_NODES_MAX = 10000, CLIENT_TIMEOUT_MS = 20000, DIAL_TIMEOUT_MS = 3000 };
 
 struct client {
 	struct profile profile;

@@ -15,7 +15,7 @@ enum {
 	LINK_SYNC_MS = 100,       /* a gap is reported at most this often */
 	LINK_IDLE_MS = 10000,     /* sign of life when there is nothing to say */
 	LINK_DEAD_MS = 30000,     /* silence that ends the session */
-	LINK_ABSENT_MS = 5000,    /* opening: the hub says that nobody is there for this long */
+	LINK_ABSENT_MS = 1000,    /* opening: the hub says that nobody is there for this long */
 };
 
 enum link_state { LINK_OPENING, LINK_UP, LINK_CLOSED };

@@ -313,7 +313,7 @@ static void nobody_there(void)
 			link_absent(&l, now);
 	}
 	T_CHECK(l.end == LINK_END_ABSENT, "%s", link_end_text(l.end));
-	T_CHECK(tries >= 5 && tries <= 8, "%u tries", tries);
+	T_CHECK(tries >= 3 && tries <= 5, "%u tries", tries);
 	link_deinit(&l);
 }
 

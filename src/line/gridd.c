@@ -21,6 +21,28 @@ static void on_hub_state(void *userdata, bool is_up, const char *why)
 
 static int watch(struct gridd *g, struct err *e);
 
+/* The engine is being started again by PID 1: looks for it at growing distances. */
+static int again_arm(struct gridd *g)
+{
+	uint64_t pause_ms = g->tries < 5 ? 20ull << g->tries : 1000;
+
+	g->tries++;
+	sd_event_source_set_time_relative(g->again, pause_ms * 1000);
+	return sd_event_source_set_enabled(g->again, SD_EVENT_ONESHOT);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct gridd *g = userdata;
+	struct err e = { 0 };
+
+	(void)source;
+	(void)usec;
+	if (watch(g, &e))
+		return again_arm(g);
+	return 0;
+}
+
 static int grid_start(struct gridd *g, struct err *e)
 {
 	struct hub_options o = { .addr = g->hub };
@@ -84,9 +106,10 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 	if (link != g->engine)
 		return 0; /* the watch before this one */
 	if (error_id || !(flags & SD_VARLINK_REPLY_CONTINUES)) {
-		log_info("the engine went away: starting over when it is back");
-		return sd_event_exit(g->event, EXIT_FAILURE);
+		log_info("the engine went away: sessions stay, calls wait until it is back");
+		return again_arm(g);
 	}
+	g->tries = 0;
 	if (!sd_json_variant_is_string(node) || key_pub_parse(str_c(sd_json_variant_string(node)), &g->node))
 		r = err_set(&e, -EBADMSG, "the engine named no node");
 	if (!r && g->record && sd_json_variant_is_string(record) && *sd_json_variant_string(record))
@@ -133,6 +156,9 @@ int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err
 	ret->noded = noded;
 	if (key_new(KEY_NODE, &ret->tls_key))
 		return err_set(e, -ENOMEM, "make the TLS key of this run: out of memory");
+	if ((r = sd_event_add_time(event, &ret->again, CLOCK_MONOTONIC, UINT64_MAX, 0, on_again, ret)) < 0)
+		return err_set(e, r, "make a timer: %s", strerror(-r));
+	sd_event_source_set_enabled(ret->again, SD_EVENT_OFF);
 	if ((r = caller_serve(ret, e)))
 		return r;
 	return watch(ret, e);
@@ -149,6 +175,7 @@ void gridd_deinit(struct gridd *g)
 	if (g->grid)
 		grid_free(g->grid);
 	link_closep(&g->engine);
+	sd_event_source_disable_unref(g->again);
 	key_wipe(&g->tls_key);
 	sd_event_unref(g->event);
 	*g = (struct gridd)GRIDD_NONE;

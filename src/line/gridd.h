@@ -20,6 +20,8 @@ struct gridd {
 	sd_event *event;
 	const char *noded;            /* socket of the engine, borrowed */
 	sd_varlink *engine;           /* the watch */
+	sd_event_source *again;       /* when the engine went away */
+	unsigned tries;
 	struct key tls_key;           /* of this run */
 	struct key_pub node;
 	struct grid *grid;            /* NULL until the engine named a hub */

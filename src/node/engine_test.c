@@ -1,0 +1,300 @@
+/* The engine over fake providers that record what they are told and fail when asked to: the whole life of a deployment without a node. */
+#include "node/engine.h"
+
+#include "base/file.h"
+#include "test/t.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+struct fake {
+	struct provider provider;
+	struct fixture *f;
+	bool later;         /* answers when told to, not at once */
+	int fail;           /* so many calls fail first */
+	struct work *busy;
+};
+
+struct fixture {
+	char dir[40];
+	const char *dirs[1];
+	sd_event *event;
+	struct fake fakes[STEPS];
+	struct provider *providers[STEPS];
+	struct engine engine;
+	struct key owner, farm;
+	struct buf log;
+};
+
+static int fake_call(struct provider *p, struct work *w, const char *what, struct err *e)
+{
+	struct fake *k = container_of(p, struct fake, provider);
+
+	buf_addf(&k->f->log, "%s %s %s;", what, p->name, w->name);
+	if (k->fail > 0) {
+		k->fail--;
+		return err_set(e, -EIO, "fake: out of order");
+	}
+	if (k->later) {
+		k->busy = w;
+		return PROVIDER_BUSY;
+	}
+	if (!strcmp(p->name, "image"))
+		strcpy(w->image.digest, "sha256:1111111111111111111111111111111111111111111111111111111111111111");
+	if (!strcmp(p->name, "machine"))
+		strcpy(w->machine.state, what[0] == 'a' ? "running" : "");
+	return 0;
+}
+
+static int fake_apply(struct provider *p, struct work *w, struct err *e)
+{
+	return fake_call(p, w, "apply", e);
+}
+
+static int fake_remove(struct provider *p, struct work *w, struct err *e)
+{
+	return fake_call(p, w, "remove", e);
+}
+
+static const struct provider_ops fake_ops = { .apply = fake_apply, .remove = fake_remove };
+
+static void engine_up(struct fixture *f)
+{
+	struct err e = { 0 };
+
+	T_NEED(!engine_init(&f->engine, f->event, f->dirs, 1, true, f->providers, &e), "%s", e.msg);
+	f->engine.capacity = (struct capacity){ .cpu_milli = 4000, .memory_bytes = 1ull << 30 };
+	capacity_sum(&f->engine.capacity, f->engine.held);
+}
+
+static void up(struct fixture *f)
+{
+	static const char *const names[] = { "image", "network", "machine" };
+
+	*f = (struct fixture){ .engine = ENGINE_NONE };
+	strcpy(f->dir, "/tmp/engine_test.XXXXXX");
+	T_NEED(mkdtemp(f->dir) && sd_event_new(&f->event) >= 0, "fixture");
+	T_NEED(!key_new(KEY_USER, &f->owner) && !key_new(KEY_FARM, &f->farm), "keys");
+	f->dirs[0] = f->dir;
+	for (int s = 0; s < STEPS; s++) {
+		f->fakes[s] = (struct fake){ .provider = { .name = names[s], .ops = &fake_ops }, .f = f };
+		f->providers[s] = &f->fakes[s].provider;
+	}
+	engine_up(f);
+}
+
+static void down(struct fixture *f)
+{
+	struct err e = { 0 };
+
+	engine_deinit(&f->engine);
+	sd_event_unref(f->event);
+	buf_deinit(&f->log);
+	T_CHECK(!tree_remove(AT_FDCWD, f->dir, &e), "%s", e.msg);
+}
+
+/* Lets the engine do all it can without waiting for a timer. */
+static void settle(struct fixture *f)
+{
+	while (sd_event_run(f->event, 0) > 0)
+		;
+}
+
+#define WEB "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":%u,\"isolation\":\"container\"}}"
+
+/* Deploys `site` with WORKLOADS; MORE goes before them. */
+static int deploy(struct fixture *f, unsigned sequence, const char *more, const char *workloads, struct err *e)
+{
+	AUTO_BUF struct buf body = { 0 }, text = { 0 };
+	AUTO_JSON sd_json_variant *v = NULL;
+	char owner[KEY_TEXT_SIZE], node[KEY_TEXT_SIZE];
+	uint64_t taken;
+
+	key_pub_format(owner, &f->owner.pub);
+	key_pub_format(node, &f->engine.identity.pub);
+	buf_addf(&body, "{\"name\":\"site\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":%u,%s\"workloads\":[%s]}", owner, node, sequence,
+	         more, workloads);
+	T_NEED(!dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &f->owner, 1, &text) && !json_parse(buf_str(&text), &v, e), "sign");
+	return engine_deploy(&f->engine, &f->owner.pub, v, &taken, e);
+}
+
+static const char *web(unsigned mib)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text), WEB, mib << 20);
+	return text;
+}
+
+static const char *state(struct fixture *f)
+{
+	static char text[32];
+	AUTO_JSON sd_json_variant *v = NULL;
+	struct held *h = engine_held(&f->engine, &f->owner.pub, "site");
+	sd_json_variant *list;
+
+	T_NEED(h && engine_status(&f->engine, h, &v) >= 0, "status");
+	list = sd_json_variant_by_key(v, "workloads");
+	if (!sd_json_variant_elements(list))
+		return "none";
+	snprintf(text, sizeof(text), "%s",
+	         sd_json_variant_string(sd_json_variant_by_key(sd_json_variant_by_index(list, 0), "state")));
+	return text;
+}
+
+static void a_deployment_comes_up_changes_and_goes(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;apply network web;apply machine web;"), "%s", f.log.p);
+	T_CHECK(!strcmp(state(&f), "ok"), "%s", state(&f));
+
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 2, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(f.log.len == 0, "the same again changes nothing: %s", f.log.p);
+	T_CHECK(!deploy(&f, 3, "", web(128), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "remove machine web;apply image web;apply machine web;"), "%s", f.log.p);
+
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 4, "", "", &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "remove machine web;remove network web;remove image web;"), "%s", f.log.p);
+	T_CHECK(!strcmp(state(&f), "none") && !f.engine.capacity.used_memory_bytes, "nothing left");
+	T_CHECK(deploy(&f, 4, "", web(64), &e) == -ESTALE, "an old document resurrects nothing: %s", e.msg);
+	down(&f);
+}
+
+static void a_restart_brings_back_what_was_accepted(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	struct key_pub before;
+
+	up(&f);
+	before = f.engine.identity.pub;
+	T_CHECK(!deploy(&f, 7, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	engine_deinit(&f.engine);
+	f.log.len = 0;
+	engine_up(&f);
+	settle(&f);
+	T_CHECK(key_pub_eq(&before, &f.engine.identity.pub), "the same node");
+	T_CHECK(!strcmp(f.log.p, "apply image web;apply network web;apply machine web;"), "%s", f.log.p);
+	T_CHECK(deploy(&f, 7, "", web(64), &e) == -ESTALE && !deploy(&f, 8, "", web(64), &e), "%s", e.msg);
+	down(&f);
+}
+
+static void a_failure_is_told_and_tried_again(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	time_t patience = time(NULL) + 20;
+
+	up(&f);
+	f.fakes[STEP_IMAGE].fail = 1;
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "retrying") && !strcmp(f.engine.items->error, "fake: out of order"), "%s", state(&f));
+	while (strcmp(state(&f), "ok") && time(NULL) < patience) /* the engine's own timer ends the wait */
+		T_NEED(sd_event_run(f.event, 20000000) >= 0, "loop");
+	T_CHECK(!strcmp(f.log.p, "apply image web;apply image web;apply network web;apply machine web;"), "%s", f.log.p);
+	down(&f);
+}
+
+static void an_update_while_a_step_is_under_way_waits_for_it(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	f.fakes[STEP_IMAGE].later = true;
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!deploy(&f, 2, "", "", &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;"), "%s", f.log.p);
+	f.fakes[STEP_IMAGE].later = false;
+	f.providers[STEP_IMAGE]->done(&f.engine, f.fakes[STEP_IMAGE].busy, 0, NULL);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove image web;") && !f.engine.items, "%s", f.log.p);
+	down(&f);
+}
+
+static void an_expired_deployment_is_paused_not_removed(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 2, "\"expires\":\"2020-01-01T00:00:00Z\",", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "remove machine web;"), "%s", f.log.p);
+	T_CHECK(!strcmp(state(&f), "paused"), "%s", state(&f));
+	T_CHECK(!deploy(&f, 3, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "ok"), "and goes on: %s", state(&f));
+	down(&f);
+}
+
+static void capacity_is_kept(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(deploy(&f, 1, "", web(1025), &e) == -ENOSPC && strstr(e.msg, "1.0 GiB"), "%s", e.msg);
+	T_CHECK(!deploy(&f, 1, "", web(1024), &e), "exactly what there is: %s", e.msg);
+	T_CHECK(!deploy(&f, 2, "", web(1000), &e), "in place of the old: %s", e.msg);
+	T_CHECK(f.engine.capacity.used_memory_bytes == 1000ull << 20, "%llu", (unsigned long long)f.engine.capacity.used_memory_bytes);
+	down(&f);
+}
+
+static void the_farm_document_is_pinned(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	struct key other = KEY_NONE;
+
+	up(&f);
+	T_NEED(!key_new(KEY_FARM, &other), "key");
+	for (int i = 0; i < 5; i++) {
+		const struct {
+			const struct key *key;
+			unsigned sequence;
+			int r;
+		} rows[] = { { &f.farm, 2, 0 }, { &f.farm, 2, ENGINE_SAME }, { &f.farm, 1, -ESTALE }, { &other, 9, -EKEYREJECTED },
+			     { &f.farm, 3, 0 } };
+		AUTO_BUF struct buf body = { 0 }, text = { 0 };
+		char a[KEY_TEXT_SIZE];
+		int r;
+
+		key_pub_format(a, &rows[i].key->pub);
+		buf_addf(&body, "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":%u,\"hubs\":[{\"url\":\"nats://h:1\"}]}", a, rows[i].sequence);
+		T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), rows[i].key, 1, &text), "sign");
+		r = engine_set_farm(&f.engine, buf_str(&text), &e);
+		T_CHECK(r == rows[i].r, "row %d: %d %s", i, r, e.msg);
+	}
+	down(&f);
+}
+
+int main(void)
+{
+	T_RUN(a_deployment_comes_up_changes_and_goes);
+	T_RUN(a_restart_brings_back_what_was_accepted);
+	T_RUN(a_failure_is_told_and_tried_again);
+	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
+	T_RUN(an_expired_deployment_is_paused_not_removed);
+	T_RUN(capacity_is_kept);
+	T_RUN(the_farm_document_is_pinned);
+	return T_END();
+}
