@@ -133,6 +133,7 @@ static int crun_spawn(struct runner *r, const char *const *argv, sd_event_child_
 	if (pid < 0)
 		return err_set(e, -errno, "start crun: %m");
 	if (!pid) {
+		static const char *const env[] = { "PATH=/usr/sbin:/usr/bin", NULL }; /* ours names init's socket: not for a container */
 		int null = open("/dev/null", O_RDONLY);
 
 		sigemptyset(&none);
@@ -142,7 +143,7 @@ static int crun_spawn(struct runner *r, const char *const *argv, sd_event_child_
 		dup2(null, 0);
 		dup2(out, 1);
 		dup2(err, 2);
-		execv("/usr/bin/crun", (char **)all);
+		execve("/usr/bin/crun", (char **)all, (char **)env);
 		_exit(127);
 	}
 	sd_event_source_disable_unref(take_ptr(c->child));

@@ -19,11 +19,11 @@ static const struct oci_mount mounts[] = {
 	{ "/dev/pts", "devpts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5" } },
 	{ "/dev/shm", "tmpfs", "shm", { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k" } },
 	{ "/dev/mqueue", "mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
-	{ "/sys", "sysfs", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
 };
 
 static const char *const masked[] = { "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-	                              "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/kernel", NULL };
+	                              "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/kernel",
+	                              "/sys/devices/virtual/powercap", NULL };
 static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
 
 static int mount_add(sd_json_variant **list, const struct oci_mount *m)
@@ -36,21 +36,31 @@ static int mount_add(sd_json_variant **list, const struct oci_mount *m)
 	return r < 0 ? r : sd_json_variant_append_array(list, one);
 }
 
+/* What the runner made in the machine's own directory. */
+static const struct {
+	const char *at, *name;
+} binds[] = {
+	{ "/sys", "sys" },
+	{ "/etc/resolv.conf", "resolv.conf" },
+	{ "/etc/hosts", "hosts" },
+	{ "/etc/hostname", "hostname" },
+};
+/* After /sys: the machine's own group, so that programs see their limits. */
+static const struct oci_mount group = { "/sys/fs/cgroup", "cgroup", "cgroup", { "nosuid", "noexec", "nodev", "relatime", "ro" } };
+
 static int mounts_build(const struct oci *o, sd_json_variant **ret)
 {
-	static const char *const files[] = { "resolv.conf", "hosts", "hostname" };
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(mounts); i++)
 		r = mount_add(ret, &mounts[i]);
-	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(files); i++) {
-		char at[64], source[192];
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(binds); i++) {
+		char source[192];
 
-		snprintf(at, sizeof(at), "/etc/%s", files[i]);
-		snprintf(source, sizeof(source), "%s/%s", o->dir, files[i]);
-		r = mount_add(ret, &(struct oci_mount){ at, "bind", source, { "bind", "ro", "nosuid", "nodev" } });
+		snprintf(source, sizeof(source), "%s/%s", o->dir, binds[i].name);
+		r = mount_add(ret, &(struct oci_mount){ binds[i].at, "bind", source, { "bind", "ro", "nosuid", "noexec", "nodev" } });
 	}
-	return r;
+	return r < 0 ? r : mount_add(ret, &group);
 }
 
 static int namespaces_build(const struct oci *o, sd_json_variant **ret)

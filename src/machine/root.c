@@ -1,6 +1,8 @@
 #include "machine/root.h"
 
 #include "base/file.h"
+#include "sys/loop.h"
+#include "sys/netns.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -62,18 +64,47 @@ static int userns_open(uint32_t base, int *ret, struct err *e)
 	return r;
 }
 
+/* A mount of the EROFS in SOURCE (a file or a block device) that nobody sees yet. Returns its descriptor, or a negative errno. */
+static int erofs_open(const char *source)
+{
+	AUTO_FD int fs = fsopen("erofs", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -errno;
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
+	return fd < 0 ? -errno : fd;
+}
+
+/* From the file where its file system can do that (btrfs), over a loop device where not (tmpfs). */
+static int layer_open(const char *file, int *ret, struct err *e)
+{
+	char device[LOOP_PATH_MAX];
+	AUTO_FD int loop = -1;
+	int r, fd = erofs_open(file);
+
+	if (fd == -ENOTBLK) {
+		if ((r = loop_open(file, &loop, device, e)))
+			return r;
+		fd = erofs_open(device);
+	}
+	if (fd < 0)
+		return err_set(e, fd, "mount the layer %s: %s", file, strerror(-fd));
+	*ret = fd;
+	return 0;
+}
+
 /* Mounts one EROFS file, read-only, with its owners shifted. */
 static int layer_mount(const char *file, const char *at, int userns, struct err *e)
 {
 	struct mount_attr shift = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
-	AUTO_FD int fs = fsopen("erofs", FSOPEN_CLOEXEC);
-	if (fs < 0)
-		return err_set(e, -errno, "mount the layer %s: %m", file);
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", file, 0) || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		return err_set(e, -errno, "mount the layer %s: %m", file);
-	AUTO_FD int mnt = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
-	if (mnt < 0 || mount_setattr(mnt, "", AT_EMPTY_PATH, &shift, sizeof(shift)))
+	AUTO_FD int mnt = -1;
+	int r = layer_open(file, &mnt, e);
+
+	if (r)
+		return r;
+	if (mount_setattr(mnt, "", AT_EMPTY_PATH, &shift, sizeof(shift)))
 		return err_set(e, -errno, "shift the layer %s: %m", file);
 	if (mkdir(at, 0711) && errno != EEXIST)
 		return err_set(e, -errno, "make %s: %m", at);
@@ -126,6 +157,17 @@ static int overlay_mount(const struct machine_spec *s, const char *dir, const ch
 	return 0;
 }
 
+static int sysfs_mount(void *ctx, struct err *e)
+{
+	const char *at = ctx;
+
+	if (mkdir(at, 0755) && errno != EEXIST)
+		return err_set(e, -errno, "make %s: %m", at);
+	if (mount("sysfs", at, "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		return err_set(e, -errno, "mount the machine's /sys: %m");
+	return 0;
+}
+
 int root_make(const struct machine_spec *s, const char *dir, struct root *ret, struct err *e)
 {
 	char path[160];
@@ -148,6 +190,9 @@ int root_make(const struct machine_spec *s, const char *dir, struct root *ret, s
 		if ((r = layer_mount(sd_json_variant_string(sd_json_variant_by_index(s->layers, i)), path, userns, e)))
 			return r;
 	}
+	snprintf(path, sizeof(path), "%s/sys", dir);
+	if ((r = netns_run(s->netns, sysfs_mount, path, e)))
+		return r;
 	snprintf(path, sizeof(path), "%s/rw", dir);
 	if ((r = writable_make(path, s->rootfs_bytes, base, e)))
 		return r;

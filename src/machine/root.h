@@ -9,6 +9,7 @@ struct root {
 };
 #define ROOT_NONE { .path = "" }
 
-/* DIR is the machine's own directory. */
+/* DIR is the machine's own directory. Beside the root, DIR/sys becomes a read-only sysfs that shows the links of the machine's own
+ * network namespace: what crun would take in a user namespace is the node's. */
 MUST_CHECK int root_make(const struct machine_spec *s, const char *dir, struct root *ret, struct err *e);
 uint32_t root_uid_base(const struct machine_spec *s);
