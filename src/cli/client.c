@@ -260,13 +260,18 @@ static int call(struct link *l, const char *method, const char *parameter, struc
 	return l->result;
 }
 
+int link_send(struct link *l, const char *method, const char *parameter, struct str envelope, struct err *e)
+{
+	return call(l, method, parameter, envelope, false, CLIENT_TIMEOUT_MS, e);
+}
+
 static int login(struct link *l, struct err *e)
 {
 	AUTO_BUF struct buf envelope = { 0 };
 
 	if (login_sign(&l->client->key, &l->node, l->tls.pub.bytes, time(NULL) + 60, &envelope))
 		return err_set(e, -ENOMEM, "sign the login: out of memory");
-	return call(l, CALL_LOGIN, "login", buf_str(&envelope), false, CLIENT_TIMEOUT_MS, e);
+	return link_send(l, CALL_LOGIN, "login", buf_str(&envelope), e);
 }
 
 static int varlink_open(struct link *l, struct err *e)

@@ -51,6 +51,8 @@ struct link {
 MUST_CHECK int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e);
 void link_close(struct link *l);
 
+/* Sends an envelope as it is, as PARAMETER of METHOD; for tests, which send wrong ones. The reply is in l->reply. */
+MUST_CHECK int link_send(struct link *l, const char *method, const char *parameter, struct str envelope, struct err *e);
 /* Signs and sends an order; takes no reference to ARGUMENTS (NULL = none). Returns 0 and an owned reply (RET may be NULL), or the
  * error that the node or gridd answered with. */
 MUST_CHECK int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e);

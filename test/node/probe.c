@@ -1,0 +1,196 @@
+/* probe CASE -- sends one order that is wrong in one way, and the same order right, over a real session. Prints "GOOD / BAD", the results
+ * of the two: "ok" or the name of the refusal and its sentence. test/node/orders_test.py knows what to expect. */
+#include "cli/client.h"
+
+#include "api/call.h"
+#include "api/deployment.h"
+#include "base/file.h"
+
+#include <stdio.h>
+#include <time.h>
+
+struct probe {
+	struct client client;
+	struct link link;
+	struct key other;
+	uint64_t sequence;
+};
+
+static void print(int r, const struct err *e, const char *end)
+{
+	if (r)
+		printf("%s %s%s", call_error_name(r), e->msg, end);
+	else
+		printf("ok%s", end);
+}
+
+static int send_order(struct probe *p, struct str envelope, struct err *e)
+{
+	return link_send(&p->link, "zos.Order.Call", "order", envelope, e);
+}
+
+static int signed_order(struct probe *p, const struct key *by, const struct key_pub *node, const char *method, const char *arguments,
+                        int64_t expires_s, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	AUTO_JSON sd_json_variant *v = NULL;
+
+	if (json_parse(str_c(arguments), &v, e) || order_sign(by, node, method, v, expires_s, &text))
+		return -EINVAL;
+	return send_order(p, buf_str(&text), e);
+}
+
+#define LIST "zos.Deployment.List", "{}"
+
+static int good(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->client.key, &p->link.node, LIST, time(NULL) + 60, e);
+}
+
+static int wrong_key(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->other, &p->link.node, LIST, time(NULL) + 60, e);
+}
+
+static int wrong_node(struct probe *p, struct err *e)
+{
+	struct key node = KEY_NONE;
+	int r = key_new(KEY_NODE, &node);
+
+	return r ? r : signed_order(p, &p->client.key, &node.pub, LIST, time(NULL) + 60, e);
+}
+
+static int expired(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->client.key, &p->link.node, LIST, time(NULL) - 10 * CLOCK_SLACK_S, e);
+}
+
+static int immortal(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->client.key, &p->link.node, LIST, time(NULL) + 86400, e);
+}
+
+static int unknown_field(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->client.key, &p->link.node, "zos.Deployment.List", "{\"colour\":1}", time(NULL) + 60, e);
+}
+
+static int unknown_call(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->client.key, &p->link.node, "zos.Node.Shell", "{}", time(NULL) + 60, e);
+}
+
+static int farm_only(struct probe *p, struct err *e)
+{
+	return signed_order(p, &p->client.key, &p->link.node, "zos.Node.SetFarm", "{\"document\":{}}", time(NULL) + 60, e);
+}
+
+static int used_nonce(struct probe *p, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	int r = order_sign(&p->client.key, &p->link.node, "zos.Deployment.List", NULL, time(NULL) + 60, &text);
+
+	if (!r)
+		r = send_order(p, buf_str(&text), e);
+	return r ? -EINVAL : send_order(p, buf_str(&text), e);
+}
+
+static int changed(struct probe *p, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char *sig;
+	int r = order_sign(&p->client.key, &p->link.node, "zos.Deployment.List", NULL, time(NULL) + 60, &text);
+
+	if (r)
+		return -EINVAL;
+	sig = strstr(text.p, "\"sig\":\"") + 7;
+	*sig = *sig == 'A' ? 'B' : 'A';
+	return send_order(p, buf_str(&text), e);
+}
+
+static int deploy(struct probe *p, const struct key_pub *node, uint64_t sequence, const char *more, struct err *e)
+{
+	AUTO_BUF struct buf body = { 0 }, text = { 0 }, arguments = { 0 };
+	char owner[KEY_TEXT_SIZE], where[KEY_TEXT_SIZE];
+
+	key_pub_format(owner, &p->client.key.pub);
+	key_pub_format(where, node);
+	buf_addf(&body, "{\"name\":\"probe\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":%llu,%s\"workloads\":[]}", owner, where,
+	         (unsigned long long)sequence, more);
+	if (dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &p->client.key, 1, &text))
+		return -EINVAL;
+	buf_addf(&arguments, "{\"document\":%s}", text.p);
+	return signed_order(p, &p->client.key, &p->link.node, "zos.Deployment.Deploy", arguments.p, time(NULL) + 60, e);
+}
+
+static int deploy_good(struct probe *p, struct err *e)
+{
+	return deploy(p, &p->link.node, ++p->sequence, "", e);
+}
+
+static int deploy_old(struct probe *p, struct err *e)
+{
+	return deploy(p, &p->link.node, p->sequence, "", e);
+}
+
+static int deploy_elsewhere(struct probe *p, struct err *e)
+{
+	struct key node = KEY_NONE;
+	int r = key_new(KEY_NODE, &node);
+
+	return r ? r : deploy(p, &node.pub, ++p->sequence, "", e);
+}
+
+static int deploy_field(struct probe *p, struct err *e)
+{
+	return deploy(p, &p->link.node, ++p->sequence, "\"colour\":1,", e);
+}
+
+static const struct {
+	const char *name;
+	int (*good)(struct probe *p, struct err *e);
+	int (*bad)(struct probe *p, struct err *e);
+} cases[] = {
+	{ "wrong-key", good, wrong_key },          { "wrong-node", good, wrong_node },
+	{ "expired", good, expired },              { "immortal", good, immortal },
+	{ "unknown-field", good, unknown_field },  { "unknown-call", good, unknown_call },
+	{ "farm-only", good, farm_only },          { "used-nonce", good, used_nonce },
+	{ "changed", good, changed },              { "old-sequence", deploy_good, deploy_old },
+	{ "other-node", deploy_good, deploy_elsewhere }, { "deployment-field", deploy_good, deploy_field },
+};
+
+static int run(const char *name, struct probe *p, struct err *e)
+{
+	const struct record *node;
+	struct timespec now;
+	int r;
+
+	if ((r = client_open(&p->client, KEY_USER, e)) || (r = client_node(&p->client, NULL, false, &node, e)) ||
+	    (r = link_open(&p->client, node, &p->link, e)))
+		return r;
+	clock_gettime(CLOCK_REALTIME, &now);
+	p->sequence = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000; /* above that of the run before */
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (strcmp(cases[i].name, name))
+			continue;
+		r = cases[i].good(p, e);
+		print(r, e, " / ");
+		r = cases[i].bad(p, e);
+		print(r, e, "\n");
+		return 0;
+	}
+	return err_set(e, -ENOENT, "no such case");
+}
+
+int main(int argc, char **argv)
+{
+	struct probe p = { .client = CLIENT_NONE };
+	struct err e = { 0 };
+	int r = argc == 2 && !key_new(KEY_USER, &p.other) ? run(argv[1], &p, &e) : -EINVAL;
+
+	if (r)
+		fprintf(stderr, "probe: %s\n", e.msg);
+	link_close(&p.link);
+	client_close(&p.client);
+	return r ? 1 : 0;
+}
