@@ -136,9 +136,9 @@ static int take_control(struct mux *m, const struct mux_frame *f, struct err *e)
 	if (!s)
 		return err_set(e, -EPROTO, "the other side used stream %u, which nobody opened", f->stream);
 	if (f->type == MUX_CREDIT) {
-		s->may_send += f->credit;
-		if (s->may_send > MUX_WINDOW)
+		if (f->credit > MUX_WINDOW - s->may_send)
 			return err_set(e, -EPROTO, "the other side gave stream %u too much credit", f->stream);
+		s->may_send += f->credit;
 	} else if (s->eof_got && f->type == MUX_EOF) {
 		return err_set(e, -EPROTO, "the other side ended stream %u twice", f->stream);
 	} else if (f->type == MUX_EOF) {
