@@ -4,7 +4,9 @@
 
 #include <systemd/sd-event.h>
 
-#define IMAGED_SOCKET "/run/zos/image/sock"
+#define IMAGED_SOCKET "/run/zos/imaged/sock" /* init makes its directory, for imaged */
+#define IMAGED_CACHE "/run/zos/imaged/cache"
+#define IMAGED_MKFS "/usr/bin/mkfs.erofs"
 
 struct image_options {
 	const char *socket; /* borrowed */

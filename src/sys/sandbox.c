@@ -121,6 +121,8 @@ static const struct {
 	{ SANDBOX_CALLS_SPAWN,
 	  { "clone", "clone3", "fork", "vfork", "execve", "execveat", "wait4", "waitid", "kill", "pidfd_send_signal", "setsid",
 	    "setpgid", "prlimit64", "access", "chdir" } },
+	{ SANDBOX_CALLS_NEST,
+	  { "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "setrlimit", "prlimit64" } },
 	{ SANDBOX_CALLS_URING, { "io_uring_setup", "io_uring_enter", "io_uring_register" } },
 };
 

@@ -24,6 +24,7 @@ enum sandbox_calls {
 	SANDBOX_CALLS_THREADS = 1 << 2, /* clone for threads */
 	SANDBOX_CALLS_SPAWN = 1 << 3,   /* fork, exec, wait, kill */
 	SANDBOX_CALLS_URING = 1 << 4,
+	SANDBOX_CALLS_NEST = 1 << 5,    /* shut oneself, or a child, in further */
 };
 
 struct sandbox {

@@ -1,0 +1,38 @@
+/* The cache of images: EROFS files of layers and a record for each image. doc/image-cache.md has the format.
+ *
+ * One process, imaged, owns the directory; the processes of its pulls add to it. A file is there whole or not at all. */
+#pragma once
+#include "base/buf.h"
+#include "image/manifest.h"
+
+enum { CACHE_SLOTS = 4, CACHE_PATH_MAX = 256, CACHE_DIR_MAX = 100 };
+
+struct cache {
+	char dir[CACHE_DIR_MAX + 1];
+};
+
+struct cache_record {
+	sd_json_variant *data;   /* owned: what the rest points into */
+	sd_json_variant *config; /* borrowed */
+	sd_json_variant *layers; /* borrowed: 64 hex digits each, lowest first */
+};
+void cache_record_deinit(struct cache_record *r);
+
+/* Makes what is missing, and empties the slots. */
+MUST_CHECK int cache_open(struct cache *ret, const char *dir, struct err *e);
+void cache_slot_path(const struct cache *c, unsigned slot, char ret[static CACHE_PATH_MAX]);
+void cache_slot_clear(const struct cache *c, unsigned slot);
+
+void cache_layer_path(const struct cache *c, const char *hex, char ret[static CACHE_PATH_MAX]);
+bool cache_layer_use(const struct cache *c, const char *hex); /* false = not there; marks it as used now */
+MUST_CHECK int cache_layer_add(const struct cache *c, const char *from, const char *hex, struct err *e);
+
+MUST_CHECK int cache_record_save(const struct cache *c, const char *digest, sd_json_variant *config, sd_json_variant *layers,
+                                 struct err *e);
+/* The record of an image that is whole, all of it marked as used now. -ENOENT when anything is missing. Returns owned. */
+MUST_CHECK int cache_record_use(const struct cache *c, const char *digest, struct cache_record *ret, struct err *e);
+
+/* Removes least recently used images and layers until the layers take at most LIMIT_BYTES. What KEEP says yes to stays (digest of an
+ * image), and so does what was used since SINCE_S (Unix time). Returns how many files went, or -errno. */
+int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, bool (*keep)(void *ctx, const char *digest),
+                void *ctx, struct err *e);

@@ -1,0 +1,496 @@
+#include "image/imaged.h"
+
+#include "api/doc.h"
+#include "base/log.h"
+#include "image/pull.h"
+#include "image/registry.h"
+#include "sys/sandbox.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* A pull that says nothing for so long hangs; one that takes so long in all is a slow registry's hold on us. */
+#define STALL_US (120ull * 1000000)
+#define PULL_US (3600ull * 1000000)
+#define ACCURACY_US 1000000
+
+struct pull {
+	struct imaged *all;
+	struct pull *next;
+	struct reference reference;
+	char digest[DIGEST_LEN + 1];
+	char *ca; /* owned */
+	sd_varlink *links[IMAGED_CLIENTS_MAX];
+	size_t n_links;
+	int slot; /* -1 = waits for one */
+	pid_t pid;
+	int pipe;
+	sd_event_source *child, *lines, *timer;
+	uint64_t end_us; /* when it has taken too long */
+	time_t began_s;
+	struct pull_line last;
+	char line[PULL_LINE_MAX];
+	size_t n_line;
+};
+
+static void pull_free(struct pull *p)
+{
+	for (size_t i = 0; i < p->n_links; i++)
+		sd_varlink_unref(p->links[i]);
+	source_unrefp(&p->child);
+	source_unrefp(&p->lines);
+	source_unrefp(&p->timer);
+	fd_close(&p->pipe);
+	free(p->ca);
+	free(p);
+}
+
+static void pull_remove(struct pull *p)
+{
+	struct imaged *d = p->all;
+	struct pull **at = &d->pulls;
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	if (p->slot >= 0) {
+		cache_slot_clear(&d->cache, (unsigned)p->slot);
+		d->slots &= ~(1u << p->slot);
+	}
+	pull_free(p);
+}
+
+/* The answer from the cache. -ENOENT when the image is not there as a whole. */
+static int answer_build(struct imaged *d, const char *digest, sd_json_variant **ret, struct err *e)
+{
+	CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
+	AUTO_JSON sd_json_variant *layers = NULL;
+	int r = cache_record_use(&d->cache, digest, &it, e);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < sd_json_variant_elements(it.layers) && r >= 0; i++) {
+		char path[CACHE_PATH_MAX];
+
+		cache_layer_path(&d->cache, sd_json_variant_string(sd_json_variant_by_index(it.layers, i)), path);
+		r = sd_json_variant_append_arrayb(&layers, SD_JSON_BUILD_STRING(path));
+	}
+	if (r >= 0)
+		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("digest", digest), SD_JSON_BUILD_PAIR_VARIANT("config", it.config),
+		                   SD_JSON_BUILD_PAIR_VARIANT("layers", layers));
+	return r < 0 ? err_set(e, r, "build the answer: %s", strerror(-r)) : 0;
+}
+
+static void pull_answer(struct pull *p, int r, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+
+	if (!r)
+		r = answer_build(p->all, p->last.digest, &v, e);
+	for (size_t i = 0; i < p->n_links; i++)
+		(void)(r ? daemon_reply_error(p->links[i], r, e) : sd_varlink_reply(p->links[i], v));
+}
+
+static int progress_send(sd_varlink *link, const struct pull_line *l)
+{
+	return sd_varlink_notifybo(link, SD_JSON_BUILD_PAIR_STRING("what", pull_whats[l->what]),
+	                           SD_JSON_BUILD_PAIR_UNSIGNED("done", l->done), SD_JSON_BUILD_PAIR_UNSIGNED("total", l->total));
+}
+
+static void timer_move(struct pull *p)
+{
+	uint64_t now, due;
+
+	sd_event_now(p->all->event, CLOCK_MONOTONIC, &now);
+	due = now + STALL_US < p->end_us ? now + STALL_US : p->end_us;
+	sd_event_source_set_time(p->timer, due);
+}
+
+static void line_take(struct pull *p, struct str line)
+{
+	struct pull_line l;
+
+	if (pull_line_decode(line, &l)) {
+		log_limited("a pull says something that cannot be read");
+		return;
+	}
+	p->last = l;
+	timer_move(p);
+	for (size_t i = 0; l.kind == PULL_PROGRESS && i < p->n_links; i++)
+		(void)progress_send(p->links[i], &l); /* a link that is gone is reported by its own disconnect */
+}
+
+/* Reads what the child has written so far. */
+static void lines_read(struct pull *p)
+{
+	ssize_t n;
+
+	while ((n = read(p->pipe, p->line + p->n_line, sizeof(p->line) - p->n_line)) > 0) {
+		struct str rest, line;
+
+		p->n_line += (size_t)n;
+		rest = (struct str){ p->line, p->n_line };
+		while (rest.n && memchr(rest.p, '\n', rest.n) && str_next(&rest, '\n', &line))
+			line_take(p, line);
+		memmove(p->line, rest.p ? rest.p : p->line, rest.n);
+		p->n_line = rest.n == sizeof(p->line) ? 0 : rest.n; /* a line that long is none of ours */
+	}
+}
+
+static int on_lines(sd_event_source *s, int fd, uint32_t events, void *userdata)
+{
+	struct pull *p = userdata;
+
+	(void)fd;
+	lines_read(p);
+	if (events & (EPOLLHUP | EPOLLERR))
+		sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	return 0;
+}
+
+static bool is_answered(void *ctx, const char *digest)
+{
+	(void)ctx;
+	(void)digest;
+	return false;
+}
+
+static void room_make(struct imaged *d)
+{
+	time_t since_s = time(NULL) - 60;
+	struct err e = { 0 };
+	int n;
+
+	for (struct pull *p = d->pulls; p; p = p->next)
+		if (p->slot >= 0 && p->began_s < since_s)
+			since_s = p->began_s;
+	n = cache_evict(&d->cache, d->o.limit_bytes, since_s, is_answered, d, &e);
+	if (n < 0)
+		log_limited("make room in the cache: %s", e.msg);
+	else if (n)
+		log_info("made room in the cache files=%d", n);
+}
+
+static void pulls_start(struct imaged *d);
+
+/* The child has ended: what it said last is the result. */
+static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	struct pull *p = userdata;
+	struct imaged *d = p->all;
+	struct err e = { 0 };
+	int r;
+
+	(void)s;
+	lines_read(p);
+	if (p->last.kind == PULL_FAILED)
+		e = p->last.err;
+	else if (p->last.kind != PULL_DONE)
+		err_set(&e, -EIO, "pull %s/%s: the process that pulls ended with %s %d: it is tried again", p->reference.host,
+		        p->reference.repository, si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
+	r = e.code;
+	if (r)
+		log_limited("%s", e.msg);
+	else
+		log_info("pulled %s/%s digest=%s", p->reference.host, p->reference.repository, p->last.digest);
+	pull_answer(p, r, &e);
+	pull_remove(p);
+	if (!r)
+		room_make(d);
+	pulls_start(d);
+	return 0;
+}
+
+static void pull_kill(struct pull *p)
+{
+	if (p->pid > 0)
+		kill(-p->pid, SIGKILL); /* mkfs.erofs is in its group */
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct pull *p = userdata;
+	struct err e = { 0 };
+
+	(void)s;
+	p->last = (struct pull_line){ .kind = PULL_FAILED };
+	err_set(&p->last.err, -EIO, "pull %s/%s: %s: it is tried again", p->reference.host, p->reference.repository,
+	        usec >= p->end_us ? "took more than an hour" : "nothing moved for two minutes");
+	(void)e;
+	pull_kill(p);
+	return 0;
+}
+
+[[noreturn]] static void child_run(struct pull *p, int fd)
+{
+	struct pull_job job = { .cache = &p->all->cache, .reference = p->reference, .ca = p->ca, .mkfs = p->all->o.mkfs,
+		                .slot = (unsigned)p->slot };
+	sigset_t none;
+
+	memcpy(job.digest, p->digest, sizeof(job.digest));
+	sigemptyset(&none);
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(fd, 3) != 3)
+		_exit(EXIT_FAILURE);
+	close_range(4, ~0u, 0);
+	_exit(pull_run(&job, 3));
+}
+
+/* Starts P's child in a slot. */
+static int child_start(struct pull *p, struct err *e)
+{
+	int fds[2], r;
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return err_set(e, -errno, "start a pull: %m");
+	fcntl(fds[1], F_SETFL, 0); /* the child's end blocks */
+	p->pipe = fds[0];
+	p->pid = fork();
+	if (!p->pid)
+		child_run(p, fds[1]);
+	close(fds[1]);
+	if (p->pid < 0)
+		return err_set(e, -errno, "start a pull: %m");
+	setpgid(p->pid, p->pid); /* both do it, so that it is done whoever comes first */
+	if ((r = sd_event_add_child(p->all->event, &p->child, p->pid, WEXITED, on_child, p)) < 0 ||
+	    (r = sd_event_add_io(p->all->event, &p->lines, p->pipe, EPOLLIN, on_lines, p)) < 0) {
+		pull_kill(p);
+		return err_set(e, r, "watch a pull: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static int pull_start(struct pull *p, int slot, struct err *e)
+{
+	struct imaged *d = p->all;
+	uint64_t now;
+	int r;
+
+	sd_event_now(d->event, CLOCK_MONOTONIC, &now);
+	p->slot = slot;
+	p->end_us = now + PULL_US;
+	p->began_s = time(NULL);
+	d->slots |= 1u << slot;
+	cache_slot_clear(&d->cache, (unsigned)slot);
+	r = sd_event_add_time(d->event, &p->timer, CLOCK_MONOTONIC, now + STALL_US, ACCURACY_US, on_timer, p);
+	if (r < 0)
+		return err_set(e, r, "watch a pull: %s", strerror(-r));
+	return child_start(p, e);
+}
+
+/* Puts waiting pulls into free slots. */
+static void pulls_start(struct imaged *d)
+{
+	struct pull *p = d->pulls;
+
+	for (int slot = 0; p && slot < CACHE_SLOTS;) {
+		struct pull *next = p->next;
+		struct err e = { 0 };
+		int r;
+
+		if (d->slots & 1u << slot) {
+			slot++;
+			continue;
+		}
+		if (p->slot < 0 && (r = pull_start(p, slot, &e))) {
+			pull_answer(p, r, &e);
+			pull_remove(p);
+		}
+		p = next;
+	}
+}
+
+struct pull_args {
+	const char *reference, *digest;
+	struct farm_registry registries[FARM_REGISTRIES_MAX];
+	size_t n_registries;
+};
+static const struct json_field registry_fields[] = {
+	{ "host", JSON_TEXT, offsetof(struct farm_registry, host), .required = true, .min = 1, .max = REFERENCE_HOST_MAX },
+	{ "ca", JSON_TEXT, offsetof(struct farm_registry, ca), .required = true, .max = 16384 },
+};
+static const struct json_table registry_table = { registry_fields, ARRAY_LEN(registry_fields), sizeof(struct farm_registry), NULL };
+static const struct json_field pull_fields[] = {
+	{ "reference", JSON_TEXT, offsetof(struct pull_args, reference), .required = true, .min = 1, .max = 512 },
+	{ "digest", JSON_TEXT, offsetof(struct pull_args, digest), .max = DIGEST_LEN },
+	{ "registries", JSON_LIST, offsetof(struct pull_args, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
+	  .n_off = offsetof(struct pull_args, n_registries) },
+};
+static const struct json_table pull_table = { pull_fields, ARRAY_LEN(pull_fields), 0, NULL };
+
+static const char *ca_of(const struct pull_args *a, const char *host)
+{
+	for (size_t i = 0; i < a->n_registries; i++)
+		if (!strcmp(a->registries[i].host, host))
+			return a->registries[i].ca;
+	return "";
+}
+
+static struct pull *pull_find(struct imaged *d, const struct reference *reference, const char *digest, const char *ca)
+{
+	for (struct pull *p = d->pulls; p; p = p->next)
+		if (!memcmp(&p->reference, reference, sizeof(*reference)) && !strcmp(p->digest, digest) && !strcmp(p->ca, ca) &&
+		    p->n_links < IMAGED_CLIENTS_MAX)
+			return p;
+	return NULL;
+}
+
+static struct pull *pull_add(struct imaged *d, const struct reference *reference, const char *digest, const char *ca, struct err *e)
+{
+	struct pull *p, **at = &d->pulls;
+	size_t n = 0;
+
+	for (; *at; at = &(*at)->next)
+		n++;
+	if (n >= IMAGED_PULLS_MAX) {
+		err_set(e, -EBUSY, "%zu pulls are under way or waiting: it is tried again later", n);
+		return NULL;
+	}
+	p = calloc(1, sizeof(*p));
+	BUG_ON(!p);
+	*p = (struct pull){ .all = d, .reference = *reference, .slot = -1, .pipe = -1, .ca = strdup(ca) };
+	BUG_ON(!p->ca);
+	snprintf(p->digest, sizeof(p->digest), "%s", digest);
+	*at = p;
+	return p;
+}
+
+static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args *a, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	struct reference reference;
+	const char *digest, *ca;
+	struct pull *p;
+	int r = reference_parse(str_c(a->reference), &reference, e);
+
+	if (!r && a->digest[0] && !digest_ok(str_c(a->digest)))
+		r = err_set(e, -EINVAL, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
+	if (r)
+		return r;
+	digest = a->digest[0] ? a->digest : reference.digest;
+	if (digest[0] && !(r = answer_build(d, digest, &v, e)))
+		return sd_varlink_reply(link, v);
+	ca = ca_of(a, reference.host);
+	p = pull_find(d, &reference, digest, ca) ?: pull_add(d, &reference, digest, ca, e);
+	if (!p)
+		return e->code;
+	p->links[p->n_links++] = sd_varlink_ref(link);
+	if (p->slot >= 0 && p->last.kind == PULL_PROGRESS)
+		(void)progress_send(link, &p->last);
+	pulls_start(d);
+	return 0;
+}
+
+static int on_pull(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct imaged *d = userdata;
+	struct pull_args a = { .digest = "" };
+	struct err e = { 0 };
+	int r = json_decode(parameters, &pull_table, &a, &e);
+
+	if (!r && !(flags & SD_VARLINK_METHOD_MORE))
+		r = err_set(&e, -EINVAL, "this call answers with a stream: ask with 'more'");
+	if (!r)
+		r = pull_serve(d, link, &a, &e);
+	return r < 0 ? daemon_reply_error(link, r, &e) : 0;
+}
+
+/* A pull that nobody waits for any more is ended; what it has stays in the cache. */
+static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	struct imaged *d = userdata;
+
+	(void)server;
+	for (struct pull *p = d->pulls, *next; p; p = next) {
+		next = p->next;
+		for (size_t i = 0; i < p->n_links; i++) {
+			if (p->links[i] != link)
+				continue;
+			p->links[i] = p->links[--p->n_links];
+			sd_varlink_unref(link);
+			if (p->n_links)
+				break;
+			if (p->slot < 0)
+				pull_remove(p);
+			else
+				pull_kill(p); /* on_child() removes it */
+			break;
+		}
+	}
+}
+
+/* Root is the only client, and needs no permission. */
+static int serve(struct imaged *d, struct err *e)
+{
+	int r = daemon_listen(d->event, d->o.socket, 0600, d, &d->server, e);
+
+	if (r)
+		return r;
+	if ((r = sd_varlink_server_bind_method(d->server, "zos.Image.Pull", on_pull)) < 0 ||
+	    (r = sd_varlink_server_bind_disconnect(d->server, on_disconnect)) < 0)
+		return err_set(e, r, "serve calls: %s", strerror(-r));
+	return 0;
+}
+
+/* /etc and /run/zos: name servers and their order may change while we run, by renaming, so files alone will not do. What lies there
+ * for others only is theirs by its mode. */
+static int sandbox(const struct imaged *d, struct err *e)
+{
+	const struct sandbox s = {
+		.paths = { { d->cache.dir, SANDBOX_READ | SANDBOX_WRITE },
+			   { d->o.mkfs, SANDBOX_READ | SANDBOX_EXEC },
+			   { "/lib64/ld-linux-x86-64.so.2", SANDBOX_READ | SANDBOX_EXEC },
+			   { "/usr/lib", SANDBOX_READ },
+			   { "/etc", SANDBOX_READ },
+			   { "/run/zos", SANDBOX_READ },
+			   { "/dev/null", SANDBOX_READ | SANDBOX_WRITE } },
+		.any_connect = true, /* a registry's port is its own choice */
+		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN | SANDBOX_CALLS_NEST,
+	};
+
+	return sandbox_enter(&s, e);
+}
+
+static int limit_default(struct imaged *d, struct err *e)
+{
+	struct statvfs st;
+
+	if (d->o.limit_bytes)
+		return 0;
+	if (statvfs(d->cache.dir, &st))
+		return err_set(e, -errno, "see how large the cache may be: %m");
+	d->o.limit_bytes = st.f_blocks * st.f_frsize / 2;
+	return 0;
+}
+
+int imaged_init(struct imaged *d, sd_event *event, const struct imaged_options *o, struct err *e)
+{
+	sigset_t child;
+	int r;
+
+	*d = (struct imaged){ .event = sd_event_ref(event), .o = *o };
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL); /* sd-event insists, though it uses a pidfd */
+	if ((r = cache_open(&d->cache, o->cache, e)) || (r = limit_default(d, e)) || (r = serve(d, e)) || (r = sandbox(d, e)))
+		return r;
+	return 0;
+}
+
+void imaged_deinit(struct imaged *d)
+{
+	while (d->pulls) {
+		pull_kill(d->pulls);
+		pull_remove(d->pulls);
+	}
+	sd_varlink_server_unref(d->server);
+	sd_event_unref(d->event);
+	*d = (struct imaged)IMAGED_NONE;
+}

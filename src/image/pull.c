@@ -1,0 +1,245 @@
+#include "image/pull.h"
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "image/layer.h"
+#include "image/registry.h"
+
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { TELL_EVERY_MS = 100 };
+
+const char *const pull_whats[PULL_WHATS] = { "resolving", "pulling", "converting" };
+
+struct pulling {
+	const struct pull_job *job;
+	int fd;
+	struct registry registry;
+	struct manifest manifest;
+	struct image_config config;
+	char digest[DIGEST_LEN + 1];
+	char dir[CACHE_PATH_MAX]; /* of the slot */
+	enum pull_what what;
+	uint64_t done[PULL_WHATS], total;
+	uint64_t told_ms;
+};
+
+static void tell(int fd, const char *line)
+{
+	size_t n = strlen(line);
+
+	if (write(fd, line, n) != (ssize_t)n)
+		_exit(EXIT_FAILURE); /* nobody listens any more */
+}
+
+static void progress_tell(struct pulling *p)
+{
+	char line[PULL_LINE_MAX];
+
+	snprintf(line, sizeof(line), "progress %s %" PRIu64 " %" PRIu64 "\n", pull_whats[p->what], p->done[p->what], p->total);
+	tell(p->fd, line);
+	p->told_ms = log_now_ms();
+}
+
+static void progress_begin(struct pulling *p, enum pull_what what)
+{
+	p->what = what;
+	progress_tell(p);
+}
+
+static void on_bytes(void *ctx, uint64_t bytes)
+{
+	struct pulling *p = ctx;
+
+	if (p->what == PULL_RESOLVING)
+		return;
+	p->done[p->what] += bytes;
+	if (log_now_ms() - p->told_ms >= TELL_EVERY_MS)
+		progress_tell(p);
+}
+
+/* The manifest's text and digest, through an index when there is one. */
+static int manifest_get(struct pulling *p, struct buf *ret, struct err *e)
+{
+	const struct pull_job *job = p->job;
+	const char *name = job->digest[0] ? job->digest : job->reference.digest[0] ? job->reference.digest : job->reference.tag;
+	AUTO_BUF struct buf text = { 0 }, chosen = { 0 };
+	struct descriptor d;
+	int r;
+
+	if ((r = registry_manifest(&p->registry, name, &text, p->digest, e)))
+		return r;
+	r = manifest_choose(buf_str(&text), &d, e);
+	if (r == MANIFEST_IS_INDEX) {
+		if ((r = registry_manifest(&p->registry, d.digest, &chosen, p->digest, e)))
+			return r;
+		*ret = take(chosen, (struct buf){ 0 });
+		return 0;
+	}
+	if (!r)
+		*ret = take(text, (struct buf){ 0 });
+	return err_wrap(e, r, "the manifest");
+}
+
+static int resolve(struct pulling *p, struct err *e)
+{
+	AUTO_BUF struct buf manifest = { 0 }, config = { 0 };
+	int r;
+
+	if ((r = manifest_get(p, &manifest, e)))
+		return r;
+	if ((r = manifest_decode(buf_str(&manifest), &p->manifest, e)))
+		return err_wrap(e, r, "the manifest");
+	if ((r = registry_blob(&p->registry, &p->manifest.config, &config, e)))
+		return r;
+	if ((r = image_config_decode(buf_str(&config), &p->config, e)))
+		return err_wrap(e, r, "the image's configuration");
+	if (p->config.n_diff_ids != p->manifest.n_layers)
+		return err_set(e, -EBADMSG, "the image has %zu layers in its manifest and %zu in its configuration", p->manifest.n_layers,
+		               p->config.n_diff_ids);
+	return 0;
+}
+
+static const char *hex_of(const struct pulling *p, size_t i)
+{
+	return p->config.diff_ids[i] + strlen("sha256:");
+}
+
+/* A layer that comes again higher up: putting it on once more covers all that it did below, and overlayfs takes a layer once. */
+static bool comes_again(const struct pulling *p, size_t i)
+{
+	for (size_t k = i + 1; k < p->config.n_diff_ids; k++)
+		if (!strcmp(p->config.diff_ids[i], p->config.diff_ids[k]))
+			return true;
+	return false;
+}
+
+static int layer_get(struct pulling *p, size_t i, struct err *e)
+{
+	const struct layer_work w = { .dir = p->dir, .mkfs = p->job->mkfs, .progress = on_bytes, .ctx = p };
+	const struct descriptor *d = &p->manifest.layers[i];
+	char blob[CACHE_PATH_MAX + 8], out[CACHE_PATH_MAX + 8];
+	int r;
+
+	snprintf(blob, sizeof(blob), "%s/blob", p->dir);
+	snprintf(out, sizeof(out), "%s/out", p->dir);
+	cache_slot_clear(p->job->cache, p->job->slot);
+	AUTO_FD int fd = open(blob, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_set(e, -errno, "make %s: %m", blob);
+	progress_begin(p, PULL_PULLING);
+	if ((r = registry_blob_file(&p->registry, d, fd, e)))
+		return r;
+	progress_begin(p, PULL_CONVERTING);
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_set(e, -errno, "read %s: %m", blob);
+	if ((r = layer_convert(&w, fd, d->media, p->config.diff_ids[i], out, e)))
+		return err_wrap(e, r, "layer %zu", i);
+	return cache_layer_add(p->job->cache, out, hex_of(p, i), e);
+}
+
+static int layers_get(struct pulling *p, sd_json_variant **ret, struct err *e)
+{
+	bool needed[MANIFEST_LAYERS_MAX] = { 0 };
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		needed[i] = !comes_again(p, i) && !cache_layer_use(p->job->cache, hex_of(p, i));
+		p->total += needed[i] ? p->manifest.layers[i].size_bytes : 0;
+	}
+	for (size_t i = 0; i < p->manifest.n_layers && r >= 0; i++) {
+		if (needed[i] && (r = layer_get(p, i, e)))
+			return r;
+		if (!comes_again(p, i))
+			r = sd_json_variant_append_arrayb(ret, SD_JSON_BUILD_STRING(hex_of(p, i)));
+	}
+	return r < 0 ? err_set(e, r, "note the layers: %s", strerror(-r)) : 0;
+}
+
+static int pull(struct pulling *p, struct err *e)
+{
+	AUTO_JSON sd_json_variant *layers = NULL;
+	int r;
+
+	progress_begin(p, PULL_RESOLVING);
+	if ((r = registry_init(&p->registry, &p->job->reference, p->job->ca, e)))
+		return r;
+	p->registry.progress = on_bytes;
+	p->registry.ctx = p;
+	if ((r = resolve(p, e)) || (r = layers_get(p, &layers, e)))
+		return r;
+	return cache_record_save(p->job->cache, p->digest, p->config.run, layers, e);
+}
+
+/* A sentence is one line, whatever a registry put into it. */
+static void line_clean(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = ' ';
+}
+
+int pull_run(const struct pull_job *job, int fd)
+{
+	struct pulling p = { .job = job, .fd = fd };
+	char line[PULL_LINE_MAX];
+	struct err e = { 0 };
+	int r;
+
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	cache_slot_path(job->cache, job->slot, p.dir);
+	r = pull(&p, &e);
+	line_clean(e.msg);
+	if (r)
+		snprintf(line, sizeof(line), "failed %d %s\n", -r, e.msg);
+	else
+		snprintf(line, sizeof(line), "done %s\n", p.digest);
+	tell(fd, line);
+	registry_deinit(&p.registry);
+	image_config_deinit(&p.config);
+	return r ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int progress_decode(struct str rest, struct pull_line *ret)
+{
+	struct str what, done;
+
+	if (!str_next(&rest, ' ', &what) || !str_next(&rest, ' ', &done) || !rest.p || parse_u64(done, UINT64_MAX, &ret->done) ||
+	    parse_u64(rest, UINT64_MAX, &ret->total))
+		return -EBADMSG;
+	for (unsigned i = 0; i < PULL_WHATS; i++)
+		if (str_eq(what, str_c(pull_whats[i]))) {
+			ret->what = i;
+			return 0;
+		}
+	return -EBADMSG;
+}
+
+int pull_line_decode(struct str line, struct pull_line *ret)
+{
+	struct pull_line it = { 0 };
+	struct str rest = line, word, number;
+	uint64_t code;
+	int r = 0;
+
+	if (!str_next(&rest, ' ', &word) || !rest.p)
+		return -EBADMSG;
+	if (str_eq(word, S("progress"))) {
+		it.kind = PULL_PROGRESS;
+		r = progress_decode(rest, &it);
+	} else if (str_eq(word, S("done")) && digest_ok(rest)) {
+		it.kind = PULL_DONE;
+		memcpy(it.digest, rest.p, DIGEST_LEN);
+	} else if (str_eq(word, S("failed")) && str_next(&rest, ' ', &number) && rest.p && !parse_u64(number, 4095, &code) && code) {
+		it.kind = PULL_FAILED;
+		err_set(&it.err, -(int)code, STR_FMT, STR_ARG(rest));
+	} else {
+		return -EBADMSG;
+	}
+	if (!r)
+		*ret = it;
+	return r;
+}

@@ -1,0 +1,34 @@
+/* One pull, in a process of its own that may block, hang and be killed. It tells how far it is by lines on a pipe:
+ *
+ *     progress WHAT DONE TOTAL
+ *     done sha256:...          the image is in the cache under this digest
+ *     failed ERRNO SENTENCE
+ */
+#pragma once
+#include "image/cache.h"
+
+enum { PULL_LINE_MAX = 640 };
+
+enum pull_what { PULL_RESOLVING, PULL_PULLING, PULL_CONVERTING, PULL_WHATS };
+extern const char *const pull_whats[PULL_WHATS];
+
+struct pull_job {
+	const struct cache *cache;
+	struct reference reference;
+	char digest[DIGEST_LEN + 1]; /* the manifest to get, or "" for what the reference says */
+	const char *ca;              /* PEM or "" */
+	const char *mkfs;
+	unsigned slot;
+};
+
+/* Does the job, tells FD, returns the exit status. */
+int pull_run(const struct pull_job *job, int fd);
+
+struct pull_line {
+	enum { PULL_PROGRESS, PULL_DONE, PULL_FAILED } kind;
+	enum pull_what what;
+	uint64_t done, total;
+	char digest[DIGEST_LEN + 1];
+	struct err err;
+};
+MUST_CHECK int pull_line_decode(struct str line, struct pull_line *ret); /* -EBADMSG */

@@ -1,0 +1,269 @@
+#include "image/tar.h"
+
+#include "base/parse.h"
+
+#include <stdio.h>
+
+/* Offsets of POSIX ustar, which GNU shares. */
+enum { AT_NAME = 0, AT_SIZE = 124, AT_SUM = 148, AT_TYPE = 156, AT_LINK = 157, AT_MAGIC = 257, AT_PREFIX = 345 };
+enum { NAME_LEN = 100, SIZE_LEN = 12, SUM_LEN = 8, PREFIX_LEN = 155 };
+#define SIZE_MAX_TAR (1ull << 42)
+
+/* Octal digits between spaces, or GNU's base 256 when the first bit is set. */
+static int number_decode(const uint8_t *p, size_t n, uint64_t *ret)
+{
+	uint64_t v = 0;
+	size_t i = 0;
+
+	if (p[0] & 0x80) {
+		v = p[0] & 0x7f;
+		for (i = 1; i < n; i++) {
+			if (v >> 48)
+				return -EBADMSG;
+			v = v << 8 | p[i];
+		}
+		*ret = v;
+		return v > SIZE_MAX_TAR ? -EBADMSG : 0;
+	}
+	while (i < n && p[i] == ' ')
+		i++;
+	for (; i < n && p[i] >= '0' && p[i] <= '7'; i++)
+		v = v << 3 | (uint64_t)(p[i] - '0');
+	for (; i < n; i++)
+		if (p[i] && p[i] != ' ')
+			return -EBADMSG;
+	*ret = v;
+	return v > SIZE_MAX_TAR ? -EBADMSG : 0;
+}
+
+static bool sum_ok(const uint8_t *b)
+{
+	uint64_t want, sum = 0;
+
+	if (number_decode(b + AT_SUM, SUM_LEN, &want))
+		return false;
+	for (size_t i = 0; i < TAR_BLOCK; i++)
+		sum += i >= AT_SUM && i < AT_SUM + SUM_LEN ? ' ' : b[i];
+	return sum == want;
+}
+
+static bool is_zero(const uint8_t *b)
+{
+	for (size_t i = 0; i < TAR_BLOCK; i++)
+		if (b[i])
+			return false;
+	return true;
+}
+
+static struct str field(const uint8_t *p, size_t max)
+{
+	return (struct str){ (const char *)p, strnlen((const char *)p, max) };
+}
+
+static bool is_root(struct str name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] != '/')
+			return false;
+	return name.n > 0;
+}
+
+/* "/" to "./", which is the same to everybody. */
+static void root_rename(uint8_t *b)
+{
+	uint64_t sum = 0;
+
+	memset(b + AT_NAME, 0, NAME_LEN);
+	memcpy(b + AT_NAME, "./", 2);
+	memset(b + AT_SUM, ' ', SUM_LEN);
+	for (size_t i = 0; i < TAR_BLOCK; i++)
+		sum += b[i];
+	snprintf((char *)b + AT_SUM, SUM_LEN - 1, "%06o", (unsigned)sum); /* the last one stays a space */
+}
+
+static int name_check(struct str name, struct err *e)
+{
+	struct str rest = name, part;
+
+	if (name.n && memchr(name.p, '\0', name.n))
+		return err_set(e, -EBADMSG, "a name in the archive holds a NUL byte");
+	while (str_next(&rest, '/', &part))
+		if (str_eq(part, S("..")))
+			return err_set(e, -EBADMSG, "the archive holds the name '%.*s', which climbs out", (int)(name.n < 100 ? name.n : 100),
+			               name.p);
+	if (str_eq(name, S(".wh..wh..opq")) || str_eq(name, S("./.wh..wh..opq")))
+		return err_set(e, -EBADMSG, "the layer hides all that is below it, which cannot be kept: build the image from nothing instead");
+	return 0;
+}
+
+/* The name of an entry in a header of its own. */
+static int long_name_check(struct str name, struct err *e)
+{
+	if (is_root(name))
+		return err_set(e, -EBADMSG, "the archive names its root in a way that mkfs.erofs does not survive");
+	return name_check(name, e);
+}
+
+/* One "KEY=VALUE" of a pax header. */
+static int pax_one(struct tar *t, struct str key, struct str value, struct err *e)
+{
+	if (str_starts(key, S("GNU.sparse.")))
+		return err_set(e, -EBADMSG, "the archive holds sparse files: pack the layer without --sparse");
+	if (str_eq(key, S("path")))
+		return long_name_check(value, e);
+	if (!str_eq(key, S("size")))
+		return 0;
+	t->has_size = true;
+	return parse_u64(value, SIZE_MAX_TAR, &t->size_override) ? err_set(e, -EBADMSG, "the archive has a bad size in a pax header") : 0;
+}
+
+/* "LENGTH KEY=VALUE\n", again and again. */
+static int pax_decode(struct tar *t, struct err *e)
+{
+	struct str rest = buf_str(&t->extended);
+
+	while (rest.n) {
+		struct str line = rest, number, key;
+		uint64_t n;
+
+		if (!str_next(&line, ' ', &number) || parse_u64(number, rest.n, &n) || n < number.n + 3 || rest.p[n - 1] != '\n')
+			return err_set(e, -EBADMSG, "the archive has a pax header that cannot be read");
+		line = (struct str){ rest.p + number.n + 1, n - number.n - 2 };
+		rest = (struct str){ rest.p + n, rest.n - n };
+		if (!str_next(&line, '=', &key) || !line.p)
+			return err_set(e, -EBADMSG, "the archive has a pax header that cannot be read");
+		int r = pax_one(t, key, line, e);
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int extended_done(struct tar *t, struct err *e)
+{
+	int r = 0;
+
+	if (buf_check(&t->extended))
+		r = err_set(e, -ENOMEM, "read a header of the archive: out of memory");
+	else if (t->extended_kind == 'x')
+		r = pax_decode(t, e);
+	else if (t->extended_kind == 'g') /* for all entries: nobody has a use for it in a layer, and a size there would be a trap */
+		r = pax_decode(t, e) ?: t->has_size ? err_set(e, -EBADMSG, "the archive has a size in a global header") : 0;
+	else if (t->extended_kind == 'L')
+		r = long_name_check(field((const uint8_t *)buf_str(&t->extended).p, t->extended.len), e);
+	t->extended.len = 0;
+	t->extended_kind = 0;
+	return r;
+}
+
+static uint64_t padded(uint64_t n)
+{
+	return (n + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+}
+
+static int extended_begin(struct tar *t, char kind, uint64_t size, struct err *e)
+{
+	if (size > TAR_EXTENDED_MAX)
+		return err_set(e, -EBADMSG, "the archive has a header of %llu bytes: at most %d are taken", (unsigned long long)size,
+		               TAR_EXTENDED_MAX);
+	t->extended_kind = kind;
+	t->extended_left = size;
+	t->skip = padded(size);
+	return size ? 0 : extended_done(t, e);
+}
+
+static int entry_begin(struct tar *t, char kind, uint64_t size, struct err *e)
+{
+	uint8_t *b = t->block;
+	bool ustar = !memcmp(b + AT_MAGIC, "ustar\0", 6);
+	int r = name_check(field(b + AT_NAME, NAME_LEN), e);
+
+	if (!r && ustar)
+		r = name_check(field(b + AT_PREFIX, PREFIX_LEN), e);
+	if (!r && kind == '1')
+		r = name_check(field(b + AT_LINK, NAME_LEN), e);
+	if (r)
+		return r;
+	if (is_root(field(b + AT_NAME, NAME_LEN)))
+		root_rename(b);
+	if (++t->n_entries > TAR_ENTRIES_MAX)
+		return err_set(e, -EBADMSG, "the archive has more than %d entries", TAR_ENTRIES_MAX);
+	if (t->has_size)
+		size = t->size_override;
+	t->has_size = false;
+	t->skip = kind == '0' || kind == '7' || !kind ? padded(size) : 0;
+	t->fill = t->skip ? t->skip - size : 0;
+	if (size && !t->skip)
+		return err_set(e, -EBADMSG, "the archive has content behind an entry that is no file");
+	return 0;
+}
+
+static int header_done(struct tar *t, struct err *e)
+{
+	char kind = (char)t->block[AT_TYPE];
+	uint64_t size;
+
+	if (is_zero(t->block)) {
+		t->at_end = ++t->n_zero >= 2;
+		return 0;
+	}
+	t->n_zero = 0;
+	if (!sum_ok(t->block) || number_decode(t->block + AT_SIZE, SIZE_LEN, &size))
+		return err_set(e, -EBADMSG, "the layer is not a tar archive, or it is damaged");
+	if (kind && !strchr("01234567xgLK", kind))
+		return err_set(e, -EBADMSG, kind == 'S' ? "the archive holds sparse files: pack the layer without --sparse" :
+		                                          "the archive holds an entry of a kind that layers do not have");
+	if (kind && strchr("xgLK", kind))
+		return extended_begin(t, kind, size, e);
+	return entry_begin(t, kind, size, e);
+}
+
+/* Content: kept when it is a header's, dropped when it is a file's. */
+static int content_feed(struct tar *t, const uint8_t *p, size_t use, struct err *e)
+{
+	size_t keep = t->extended_left < use ? t->extended_left : use;
+
+	if (t->extended_kind)
+		buf_add_bytes(&t->extended, p, keep);
+	t->extended_left -= t->extended_kind ? keep : 0;
+	t->skip -= use;
+	return t->sink(t->ctx, p, use, e);
+}
+
+int tar_feed(struct tar *t, const uint8_t *p, size_t n, struct err *e)
+{
+	int r = 0;
+
+	while (n && !t->at_end && !r) {
+		size_t use;
+
+		if (t->skip) {
+			use = t->skip < n ? (size_t)t->skip : n;
+			r = content_feed(t, p, use, e);
+			if (!r && !t->skip && t->extended_kind)
+				r = extended_done(t, e);
+		} else {
+			use = n < TAR_BLOCK - t->have ? n : TAR_BLOCK - t->have;
+			memcpy(t->block + t->have, p, use);
+			t->have = (t->have + use) % TAR_BLOCK;
+			if (!t->have && !(r = header_done(t, e)))
+				r = t->sink(t->ctx, t->block, TAR_BLOCK, e);
+		}
+		p += use;
+		n -= use;
+	}
+	return r;
+}
+
+int tar_finish(const struct tar *t, struct err *e)
+{
+	if (t->have || t->skip > t->fill || t->extended_kind)
+		return err_set(e, -EBADMSG, "the archive ends in the middle of an entry");
+	return 0;
+}
+
+void tar_deinit(struct tar *t)
+{
+	buf_deinit(&t->extended);
+}
