@@ -1,7 +1,7 @@
 /* The OCI runtime configuration of a container (opencontainers/runtime-spec 1.2, config.md), made from a machine's spec. */
 #pragma once
 #include "machine/spec.h"
-#include "machine/user.h"
+#include "sys/user.h"
 
 struct oci {
 	const struct machine_spec *spec;

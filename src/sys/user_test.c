@@ -1,4 +1,4 @@
-#include "machine/user.h"
+#include "sys/user.h"
 
 #include "test/t.h"
 
