@@ -203,14 +203,14 @@ static int deploy(const struct cli *c, const char *node, bool no_wait, sd_json_v
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
 	AUTO_JSON sd_json_variant *arguments = NULL, *reply = NULL, *status = NULL;
-	const char *name = out_text(*doc, "name", NULL);
 	const struct record *where;
-	char key[KEY_TEXT_SIZE];
+	char key[KEY_TEXT_SIZE], name[40]; /* a copy: DOC is replaced as it is filled in */
 	uint64_t sequence = 0;
 	int r;
 
-	if (!name)
-		return err_set(e, -EINVAL, "/name: is missing");
+	snprintf(name, sizeof(name), "%s", out_text(*doc, "name", ""));
+	if (!name_ok(str_c(name)))
+		return err_set(e, -EINVAL, "/name: '%s' is not a name: a-z, 0-9 and -, at most 36 characters", name);
 	if ((r = workloads_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) ||
 	    (r = deployment_node(&client, node, name, &where, e)) || (r = link_open(&client, where, &link, e)) ||
 	    (r = sequence_next(&link, name, &sequence, e)) || (r = deployment_sign(&link, doc, sequence, &arguments, e)) ||

@@ -115,13 +115,16 @@ struct inside {
 	uint32_t address;
 };
 
+/* The namespace belongs to the node, so a container's capabilities do not reach into it: what they would be good for there, low ports and
+ * pings, is open to everybody in it, who are the container's own users alone. */
 static int configure_inside(void *ctx, struct err *e)
 {
 	const struct inside *in = ctx;
 	AUTO_FD int fd = -1;
 	int r;
 
-	if ((r = netlink_open(&fd, e)) || (r = netlink_up(fd, "lo", e)) || (r = netlink_up(fd, "eth0", e)) ||
+	if ((r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", S("0"), e)) ||
+	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", S("0 2147483647"), e)) || (r = netlink_open(&fd, e)) || (r = netlink_up(fd, "lo", e)) || (r = netlink_up(fd, "eth0", e)) ||
 	    (r = netlink_add_address(fd, "eth0", in->address, 31, e)))
 		return r;
 	return netlink_add_default(fd, "eth0", in->address - 1, e);
@@ -265,8 +268,11 @@ static int attempt_end(struct attempt *a, int r)
 {
 	struct err e = { 0 };
 
-	if (r)
-		err_set(&e, r, "connect to %s in the machine: %s", a->where, strerror(-r));
+	if (r == -ECONNREFUSED)
+		err_set(&e, -EHOSTUNREACH, "nothing listens on %s of the machine: has its program started?", a->where);
+	else if (r)
+		err_set(&e, -EHOSTUNREACH, "connect to %s of the machine: %s", a->where, strerror(-r));
+	r = r ? -EHOSTUNREACH : 0;
 	a->s.ready(a->s.ctx, r ? -1 : take_fd(a->fd), r, &e);
 	sd_event_source_disable_unref(a->io);
 	sd_event_source_disable_unref(a->timer);
@@ -285,14 +291,14 @@ static int on_connected(sd_event_source *source, int fd, uint32_t events, void *
 	(void)events;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &r, &n))
 		r = errno;
-	return attempt_end(userdata, r == ECONNREFUSED ? -EHOSTUNREACH : -r);
+	return attempt_end(userdata, -r);
 }
 
 static int on_connect_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
-	return attempt_end(userdata, -EHOSTUNREACH);
+	return attempt_end(userdata, -ETIMEDOUT);
 }
 
 static int network_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)

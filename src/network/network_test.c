@@ -178,6 +178,27 @@ static void applying_again_changes_nothing(void)
 	T_CHECK(strcmp(f.a.network.address, f.b.network.address), "two machines, two addresses");
 }
 
+static int bind_low(void *ctx, struct err *e)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(443) };
+	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)e;
+	T_NEED(!setresuid(-1, 1000, -1), "setresuid: %m");
+	*(int *)ctx = bind(fd, (struct sockaddr *)&any, sizeof(any)) ? errno : 0;
+	T_NEED(!setresuid(-1, 0, -1), "setresuid: %m");
+	return 0;
+}
+
+static void a_machines_users_may_bind_low_ports_and_the_nodes_may_not(void)
+{
+	int inside = -1, outside = -1;
+	struct err e = { 0 };
+
+	T_CHECK(!netns_run(f.a.network.netns, bind_low, &inside, &e) && !inside, "%s %s", e.msg, strerror(inside));
+	T_CHECK(!bind_low(&outside, &e) && outside == EACCES, "%s", strerror(outside));
+}
+
 static bool nobody(void *engine, const char *id)
 {
 	(void)engine;
@@ -206,6 +227,7 @@ int main(void)
 	T_RUN(only_what_is_allowed_gets_through);
 	T_RUN(the_node_reaches_its_machine_for_the_owner);
 	T_RUN(applying_again_changes_nothing);
+	T_RUN(a_machines_users_may_bind_low_ports_and_the_nodes_may_not);
 	T_RUN(nothing_is_left);
 	network_provider_free(f.p);
 	sd_event_unref(f.event);

@@ -16,7 +16,7 @@ static const char *item_state(const struct item *it, const char **ret_message)
 		return "stopping";
 	if (v->want == WANT_PAUSED)
 		return "paused";
-	if (v->steps[STEP_MACHINE] != STEP_DONE) {
+	if (v->steps[STEP_MACHINE] != STEP_DONE && strcmp(it->work.machine.state, "backoff")) {
 		*ret_message = it->work.progress.what ? it->work.progress.what : "";
 		return v->steps[STEP_IMAGE] == STEP_DONE ? "starting" : "pending";
 	}

@@ -52,6 +52,7 @@ int daemon_run(sd_event *event)
 int daemon_failed(const struct err *e)
 {
 	log_err("%s", e->msg);
+	sd_notifyf(0, "STATUS=%s", e->msg); /* what the supervisor tells of a service that cannot start */
 	return EXIT_FAILURE;
 }
 

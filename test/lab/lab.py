@@ -1,5 +1,5 @@
 """A hub, a farm and nodes on this machine, for tests and the demo: loopback only, free ports, everything below one directory."""
-import json, os, signal, subprocess, tempfile, time
+import http.client, json, os, signal, subprocess, tempfile, time, urllib.request
 
 from qemu import Node, Timeout
 
@@ -66,6 +66,27 @@ class Lab:
 
     def make_farm(self, name="demo", *options):
         self.zos("farm", "init", name, "--hub", f"nats://{GUEST_SEES_HOST}:{self.port}", "--hub-key", self.hub_key, *options)
+
+    def fetch(self, name, port=80, seconds=30):
+        """The page that machine NAME serves, through the end-to-end session; waits for its server to start."""
+        forward = self.start_zos("forward", name, f"0:{port}", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + seconds
+        try:
+            line = forward.stdout.readline()
+            if not line:
+                raise Failed(forward.stderr.read().strip())
+            local = json.loads(line)["port"]
+            while True:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{local}/", timeout=20) as page:
+                        return page.read().decode()
+                except (OSError, http.client.HTTPException) as e:
+                    if time.monotonic() > deadline or forward.poll() is not None:
+                        raise Timeout(f"no page from '{name}': {e}")
+                    select_pause()
+        finally:
+            forward.terminate()
+            forward.communicate()
 
     def node(self, flavour="cloud", **more):
         farm = open(f"{self.config}/farm.json", "rb").read()
