@@ -208,6 +208,8 @@ static int on_crun_end(sd_event_source *source, const siginfo_t *si, void *userd
 	if (si->si_code == CLD_EXITED && !si->si_status && !pid_read(r, &c->pid)) {
 		sd_event_source_disable_unref(take_ptr(c->child));
 		if (sd_event_add_child(r->event, &c->child, c->pid, WEXITED, on_container_end, r) >= 0) {
+			/* the end comes last: first all that was said */
+			sd_event_source_set_priority(c->child, SD_EVENT_PRIORITY_IDLE);
 			runner_started(r);
 			return 0;
 		}
@@ -230,31 +232,12 @@ static int container_start(struct runner *r, struct err *e)
 	return crun_spawn(r, argv, on_crun_end, e);
 }
 
-static int signal_of(const char *name)
-{
-	static const struct {
-		const char *name;
-		int number;
-	} rows[] = {
-		{ "SIGTERM", SIGTERM }, { "SIGINT", SIGINT },   { "SIGQUIT", SIGQUIT }, { "SIGHUP", SIGHUP },
-		{ "SIGUSR1", SIGUSR1 }, { "SIGUSR2", SIGUSR2 }, { "SIGWINCH", SIGWINCH }, { "SIGKILL", SIGKILL },
-	};
-	uint64_t number;
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (!strcmp(rows[i].name, name) || !strcmp(rows[i].name + 3, name))
-			return rows[i].number;
-	if (!parse_u64(str_c(name), 64, &number) && number)
-		return (int)number;
-	return !strcmp(name, "SIGRTMIN+3") ? SIGRTMIN + 3 : SIGTERM;
-}
-
 static void container_term(struct runner *r)
 {
 	struct container *c = container_of_runner(r);
 
 	if (c->pid)
-		kill(c->pid, signal_of(r->spec.stop_signal));
+		kill(c->pid, machine_spec_signal(&r->spec));
 }
 
 static void container_kill(struct runner *r)

@@ -152,21 +152,30 @@ static int on_stderr(sd_event_source *source, int fd, uint32_t events, void *use
 	return on_output(userdata, source, fd, 1);
 }
 
-int runner_pipe(struct runner *r, unsigned stream, int *ret_fd, struct err *e)
+int runner_listen(struct runner *r, unsigned stream, int fd, struct err *e)
 {
 	sd_event_source *source = NULL;
+	int ret = sd_event_add_io(r->event, &source, fd, EPOLLIN, stream ? on_stderr : on_stdout, r);
+
+	if (ret < 0) {
+		close(fd);
+		return err_set(e, ret, "read the machine's output: %s", strerror(-ret));
+	}
+	sd_event_source_set_io_fd_own(source, true);
+	return 0;
+}
+
+int runner_pipe(struct runner *r, unsigned stream, int *ret_fd, struct err *e)
+{
 	int fd[2], ret;
 
 	if (pipe2(fd, O_CLOEXEC))
 		return err_set(e, -errno, "make a pipe: %m");
 	fcntl(fd[0], F_SETFL, O_NONBLOCK); /* our end alone: the machine's output must be able to wait */
-	ret = sd_event_add_io(r->event, &source, fd[0], EPOLLIN, stream ? on_stderr : on_stdout, r);
-	if (ret < 0) {
-		close(fd[0]);
+	if ((ret = runner_listen(r, stream, fd[0], e))) {
 		close(fd[1]);
-		return err_set(e, ret, "read the machine's output: %s", strerror(-ret));
+		return ret;
 	}
-	sd_event_source_set_io_fd_own(source, true);
 	*ret_fd = fd[1];
 	return 0;
 }
@@ -297,9 +306,7 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	if ((code = spec_load(r, id, e)))
 		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
-	if (r->spec.isolation != ISOLATION_CONTAINER)
-		return err_set(e, -EOPNOTSUPP, "virtual machines are not done by this version of the node");
-	r->box = &container_box;
+	r->box = r->spec.isolation == ISOLATION_CONTAINER ? &container_box : &vm_box;
 	if ((code = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, r)) < 0 ||
 	    (code = sd_event_add_signal(event, NULL, SIGTERM, on_term, r)) < 0)
 		return err_set(e, code, "make the runner: %s", strerror(-code));

@@ -46,7 +46,9 @@ void runner_ended(struct runner *r, int exit_status, const char *why); /* WHY: a
 
 /* Makes a pipe whose lines go to the log as STREAM; returns the end to write to, for a child. */
 MUST_CHECK int runner_pipe(struct runner *r, unsigned stream, int *ret_fd, struct err *e);
+/* The same from a stream that there is already: takes FD, which must not block. */
+MUST_CHECK int runner_listen(struct runner *r, unsigned stream, int fd, struct err *e);
 /* The exit status that a shell would show. */
 int runner_exit_status(int wait_status);
 
-extern const struct box_ops container_box;
+extern const struct box_ops container_box, vm_box;

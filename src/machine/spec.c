@@ -1,5 +1,8 @@
 #include "machine/spec.h"
 
+#include "base/parse.h"
+
+#include <signal.h>
 #include <stdio.h>
 
 static const struct json_field spec_fields[] = {
@@ -152,4 +155,24 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 		SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
 		SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;
+}
+
+int machine_spec_signal(const struct machine_spec *s)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} rows[] = {
+		{ "SIGTERM", SIGTERM }, { "SIGINT", SIGINT },   { "SIGQUIT", SIGQUIT }, { "SIGHUP", SIGHUP },
+		{ "SIGUSR1", SIGUSR1 }, { "SIGUSR2", SIGUSR2 }, { "SIGWINCH", SIGWINCH }, { "SIGKILL", SIGKILL },
+	};
+	const char *name = s->stop_signal;
+	uint64_t number;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!strcmp(rows[i].name, name) || !strcmp(rows[i].name + 3, name))
+			return rows[i].number;
+	if (!parse_u64(str_c(name), 64, &number) && number)
+		return (int)number;
+	return !strcmp(name, "SIGRTMIN+3") ? SIGRTMIN + 3 : SIGTERM;
 }

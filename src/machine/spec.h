@@ -22,3 +22,5 @@ void machine_spec_deinit(struct machine_spec *s);
 /* Puts the owner's wishes over the image's defaults and appends the JSON. -EBADMSG when there is nothing to run. */
 MUST_CHECK int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e);
 MUST_CHECK int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e);
+/* The number of stop_signal; SIGTERM for a name that means nothing. */
+int machine_spec_signal(const struct machine_spec *s);

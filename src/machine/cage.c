@@ -1,0 +1,98 @@
+#include "machine/cage.h"
+
+#include "base/file.h"
+#include "sys/cgroup.h"
+#include "sys/mnt.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static const struct {
+	const char *path;
+	bool is_dir;
+	unsigned long flags;
+} shown[] = {
+	{ "/usr", true, MS_RDONLY | MS_NOSUID | MS_NODEV },
+	{ "/dev/kvm", false, MS_NOSUID | MS_NOEXEC },
+	{ "/dev/null", false, MS_NOSUID | MS_NOEXEC },
+	{ "/dev/urandom", false, MS_NOSUID | MS_NOEXEC },
+};
+static const char *const links[] = { "lib", "lib64" }; /* to usr/lib..., as on the node: the loader's name is fixed */
+
+static int show(const char *at, size_t i, struct err *e)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s%s", at, shown[i].path);
+	if (shown[i].is_dir && mkdir(path, 0755))
+		return err_set(e, -errno, "make %s: %m", path);
+	if (!shown[i].is_dir) {
+		AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return err_set(e, -errno, "make %s: %m", path);
+	}
+	return mnt_bind(shown[i].path, path, shown[i].flags, e);
+}
+
+static int view_make(const char *at, struct err *e)
+{
+	struct mnt_spec room = { "cage", at, "tmpfs", "mode=0755,size=64k", MS_NOSUID | MS_NODEV | MS_NOEXEC, .make_dir = true };
+	char path[192], to[32];
+	int r;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return err_set(e, -errno, "make namespaces for the virtual machine: %m");
+	if ((r = mnt_make("", &room, e)))
+		return r;
+	snprintf(path, sizeof(path), "%s/dev", at);
+	if (mkdir(path, 0755))
+		return err_set(e, -errno, "make %s: %m", path);
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+		if ((r = show(at, i, e)))
+			return r;
+	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+		snprintf(path, sizeof(path), "%s/%s", at, links[i]);
+		snprintf(to, sizeof(to), "usr/%s", links[i]);
+		if (symlink(to, path))
+			return err_set(e, -errno, "make %s: %m", path);
+	}
+	return 0;
+}
+
+static int view_enter(const char *at, struct err *e)
+{
+	if (chdir(at) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) ||
+	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) || chdir("/"))
+		return err_set(e, -errno, "shut the virtual machine in: %m");
+	return 0;
+}
+
+static int identity_drop(struct err *e)
+{
+	gid_t groups[] = { CAGE_KVM_GID };
+
+	for (int c = 0; c <= CAP_LAST_CAP; c++)
+		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
+			return err_set(e, -errno, "drop capabilities: %m");
+	if (setgroups(ARRAY_LEN(groups), groups) || setresgid(CAGE_GID, CAGE_GID, CAGE_GID) ||
+	    setresuid(CAGE_UID, CAGE_UID, CAGE_UID) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) /* last: a change of user clears it */
+		return err_set(e, -errno, "become user %d: %m", CAGE_UID);
+	return 0;
+}
+
+int cage_enter(const char *at, const char *group, struct err *e)
+{
+	int r;
+
+	if ((r = cgroup_set(group, "cgroup.procs", S("0"), e)) || (r = view_make(at, e)) || (r = view_enter(at, e)))
+		return r < 0 ? r : err_set(e, -ENOENT, "enter the group %s: it is gone", group);
+	return identity_drop(e);
+}

@@ -1,0 +1,27 @@
+/* The command line of QEMU for one virtual machine: a pure function, so that a test can read it. Every file comes as a descriptor that QEMU
+ * inherits; what it opens by itself is its own ROMs, the guest's kernel and archive, and /dev/kvm. */
+#pragma once
+#include "base/buf.h"
+#include "sys/guest_wire.h"
+
+#define QEMU_PROGRAM "/usr/bin/qemu-system-x86_64"
+#define QEMU_GUEST_DIR "/usr/lib/zos/guest"
+enum { QEMU_ARGS_MAX = 192, QEMU_CPUS_MAX = 255 };
+
+struct qemu {
+	uint64_t memory_bytes;
+	unsigned cpus;
+	const char *mac;
+	int tap, console;         /* descriptors */
+	int ports[3];             /* of GUEST_PORT_CONTROL, _OUT, _ERR */
+	const int *layers;        /* opened for reading, lowest first */
+	size_t n_layers;          /* <= GUEST_LAYERS_MAX */
+};
+
+struct qemu_args {
+	const char *argv[QEMU_ARGS_MAX + 1]; /* ends with NULL */
+	char text[16384];                    /* where they point, where they are not constant */
+	size_t n, used;
+};
+
+void qemu_args_make(const struct qemu *q, struct qemu_args *ret);

@@ -1,0 +1,75 @@
+#include "machine/qemu.h"
+#include "test/t.h"
+
+static size_t find(const struct qemu_args *a, const char *option, const char *value)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i + 1 < a->n; i++)
+		n += !strcmp(a->argv[i], option) && !strcmp(a->argv[i + 1], value);
+	return n;
+}
+
+static const int fds[GUEST_LAYERS_MAX] = { 20, 21, 22 };
+static const struct qemu small = { .memory_bytes = 128 << 20, .cpus = 2, .mac = "02:7a:6f:73:00:01", .tap = 7, .console = 8,
+	                           .ports = { 9, 10, 11 }, .layers = fds, .n_layers = 3 };
+
+static void says_what_it_was_told(void)
+{
+	static const struct {
+		const char *option, *value;
+	} rows[] = {
+		{ "-m", "131072k" },
+		{ "-smp", "2" },
+		{ "-netdev", "tap,id=net,fd=7" },
+		{ "-device", "virtio-net-device,netdev=net,mac=02:7a:6f:73:00:01" },
+		{ "-chardev", "socket,id=console,fd=8" },
+		{ "-chardev", "socket,id=port1,fd=9" },
+		{ "-device", "virtserialport,chardev=port1,nr=1" },
+		{ "-chardev", "socket,id=port3,fd=11" },
+		{ "-add-fd", "fd=22,set=2" },
+		{ "-blockdev", "driver=file,node-name=layer2,filename=/dev/fdset/2,read-only=on,locking=off" },
+		{ "-device", "virtio-blk-device,drive=layer2,serial=layer2" },
+	};
+	struct qemu_args a;
+
+	qemu_args_make(&small, &a);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		T_CHECK(find(&a, rows[i].option, rows[i].value) == 1, "%s %s", rows[i].option, rows[i].value);
+	T_CHECK(!a.argv[a.n] && !strcmp(a.argv[0], QEMU_PROGRAM), "%zu arguments", a.n);
+}
+
+/* No monitor, no network and no file of the node's but by descriptor. */
+static void opens_no_door(void)
+{
+	static const char *const never[] = { "-monitor", "-qmp", "-vnc", "-drive", "-virtfs", "-fsdev", "-gdb", "-s", "-incoming", "-spice" };
+	struct qemu_args a;
+
+	qemu_args_make(&small, &a);
+	for (size_t i = 0; i < a.n; i++)
+		for (size_t k = 0; k < ARRAY_LEN(never); k++)
+			T_CHECK(strcmp(a.argv[i], never[k]), "%s", never[k]);
+	for (size_t i = 0; i + 1 < a.n; i++)
+		T_CHECK(strcmp(a.argv[i], "-blockdev") || strstr(a.argv[i + 1], "read-only=on"), "%s", a.argv[i + 1]);
+	T_CHECK(find(&a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny") == 1, "no sandbox");
+}
+
+static void takes_the_most(void)
+{
+	struct qemu most = small;
+	struct qemu_args a;
+
+	most.n_layers = GUEST_LAYERS_MAX;
+	most.memory_bytes = UINT64_MAX;
+	most.cpus = QEMU_CPUS_MAX;
+	qemu_args_make(&most, &a);
+	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=layer21,serial=layer21") == 1, "%zu arguments", a.n);
+}
+
+int main(void)
+{
+	T_RUN(says_what_it_was_told);
+	T_RUN(opens_no_door);
+	T_RUN(takes_the_most);
+	return T_END();
+}

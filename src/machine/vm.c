@@ -1,0 +1,455 @@
+/* A virtual machine: one QEMU, shut into a cage (cage.c), that boots guest-init (src/guest) with the image's layers as read-only disks.
+ *
+ * Four sockets lead to it: the guest's console with QEMU's own complaints, of which the last lines are kept to say why a guest did not
+ * come up; the program's output and errors, which go to the log; and the control port, where the configuration goes in and three kinds of
+ * words come out (doc/guest-channel.md). Nothing that comes out is believed further than that: a guest that talks nonsense is killed. */
+#include "machine/runner.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "machine/cage.h"
+#include "machine/qemu.h"
+#include "sys/cgroup.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+enum {
+	START_TIMEOUT_US = 60 * 1000000, /* from exec to READY */
+	END_TIMEOUT_US = 5 * 1000000,    /* from the guest's last word to QEMU's end */
+	TASKS_MAX = 256,                 /* threads of QEMU: virtual CPUs, block requests */
+	CONSOLE_MAX = 4096,
+	STATUS_FAILED = 125,
+};
+#define OVERHEAD_BYTES (64ull << 20) /* as the engine counts it: src/node/capacity.c */
+
+struct vm {
+	int layers[GUEST_LAYERS_MAX];
+	size_t n_layers;
+	struct buf config; /* the frame that goes to each new guest */
+	sd_event_source *child, *control, *timer;
+	struct guest_ear ear;
+	bool is_up;
+	int exit_status;
+	char why[200]; /* why it ended, when it was not the program's own end */
+	struct buf console;
+};
+
+static struct vm *vm_of(const struct runner *r)
+{
+	return r->box_state;
+}
+
+static int layers_open(struct runner *r, struct err *e)
+{
+	size_t n = sd_json_variant_elements(r->spec.layers);
+	struct vm *v = vm_of(r);
+
+	if (!n || n > GUEST_LAYERS_MAX)
+		return err_set(e, -E2BIG, "the image has %zu layers and a virtual machine takes 1 to %d: build it with fewer, or run it as a container",
+		               n, GUEST_LAYERS_MAX);
+	for (; v->n_layers < n; v->n_layers++) {
+		const char *path = sd_json_variant_string(sd_json_variant_by_index(r->spec.layers, v->n_layers));
+
+		if ((v->layers[v->n_layers] = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+			return err_set(e, -errno, "open the layer %s: %m", path);
+	}
+	return 0;
+}
+
+static void texts_of(sd_json_variant *list, const char **ret, size_t max)
+{
+	for (size_t i = 0; i < max && i < sd_json_variant_elements(list); i++)
+		ret[i] = sd_json_variant_string(sd_json_variant_by_index(list, i));
+}
+
+static int config_make(struct runner *r, struct err *e)
+{
+	const struct machine_spec *s = &r->spec;
+	struct guest_config c = { .rootfs_bytes = s->rootfs_bytes, .n_layers = (uint32_t)vm_of(r)->n_layers, .hostname = s->hostname,
+		                  .workdir = s->workdir, .user = s->user };
+	struct in_addr address, gateway;
+
+	if (inet_pton(AF_INET, s->address, &address) != 1 || inet_pton(AF_INET, s->gateway, &gateway) != 1)
+		return err_set(e, -EBADMSG, "machine spec: '%s' and '%s' are no addresses", s->address, s->gateway);
+	c.address = ntohl(address.s_addr);
+	c.gateway = ntohl(gateway.s_addr);
+	texts_of(s->resolvers, c.resolvers, GUEST_RESOLVERS_MAX);
+	texts_of(s->argv, c.argv, GUEST_ARGS_MAX);
+	texts_of(s->env, c.env, GUEST_ENV_MAX);
+	return guest_config_encode(&c, &vm_of(r)->config, e);
+}
+
+static int vm_prepare(struct runner *r, struct err *e)
+{
+	struct vm *v = calloc(1, sizeof(*v));
+	int ret;
+
+	BUG_ON(!v);
+	r->box_state = v;
+	if (access("/dev/kvm", R_OK | W_OK))
+		return err_set(e, -ENODEV, "this node has no /dev/kvm: switch virtualisation on in its firmware, or run a container");
+	if ((ret = layers_open(r, e)))
+		return ret;
+	return config_make(r, e);
+}
+
+/* The first reason is the reason. */
+static void why_set(struct vm *v, const char *sentence, const char *more)
+{
+	if (!v->why[0])
+		snprintf(v->why, sizeof(v->why), "%s%s", sentence, more);
+}
+
+static void end_in(struct runner *r, uint64_t usec)
+{
+	struct vm *v = vm_of(r);
+
+	sd_event_source_set_time_relative(v->timer, usec);
+	sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
+}
+
+static void vm_kill(struct runner *r)
+{
+	char path[160];
+	struct err e = { 0 };
+
+	snprintf(path, sizeof(path), "%s/box", r->cgroup);
+	if (cgroup_kill(path, &e))
+		log_warn("%s", e.msg);
+}
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct runner *r = userdata;
+	struct vm *v = vm_of(r);
+
+	(void)source;
+	(void)usec;
+	if (!v->is_up)
+		why_set(v, "the virtual machine did not come up in a minute", "");
+	vm_kill(r);
+	return 0;
+}
+
+static void on_word(struct runner *r, const struct guest_word *w)
+{
+	struct vm *v = vm_of(r);
+
+	switch (w->type) {
+	case GUEST_READY:
+		v->is_up = true;
+		sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+		runner_started(r);
+		break;
+	case GUEST_FAILED:
+		why_set(v, w->text, "");
+		end_in(r, END_TIMEOUT_US);
+		break;
+	case GUEST_EXIT:
+		v->exit_status = (int)w->status;
+		end_in(r, END_TIMEOUT_US);
+		break;
+	default:
+		bug(__FILE__, __LINE__, "a word that the ear does not know");
+	}
+}
+
+static int on_control(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct runner *r = userdata;
+	struct vm *v = vm_of(r);
+	struct guest_word w;
+	char bytes[512];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+	struct str p = { bytes, n > 0 ? (size_t)n : 0 };
+	int ret;
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		return 0;
+	}
+	while ((ret = guest_ear_take(&v->ear, &p, &w)) == GUEST_EAR_WORD)
+		on_word(r, &w);
+	if (ret < 0) {
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		why_set(v, "the guest said what no guest-init says, and was killed", "");
+		vm_kill(r);
+	}
+	return 0;
+}
+
+static int on_console(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct vm *v = vm_of(userdata);
+	char bytes[1024];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		sd_event_source_disable_unref(source);
+		return 0;
+	}
+	buf_add_bytes(&v->console, bytes, (size_t)n);
+	if (v->console.len > CONSOLE_MAX)
+		buf_drop(&v->console, v->console.len - CONSOLE_MAX);
+	return 0;
+}
+
+/* The last line on the console that says something, printable. */
+static void console_last(const struct vm *v, char *ret, size_t size)
+{
+	struct str rest = buf_str(&v->console), line, last = { "", 0 };
+	size_t n = 0;
+
+	while (str_next(&rest, '\n', &line))
+		if (line.n > 1)
+			last = line;
+	for (size_t i = 0; i < last.n && n + 1 < size; i++)
+		if (last.p[i] >= ' ' && last.p[i] <= '~')
+			ret[n++] = last.p[i];
+	ret[n] = '\0';
+}
+
+static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct runner *r = userdata;
+	struct vm *v = vm_of(r);
+	char last[160];
+
+	(void)source;
+	(void)si;
+	sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+	v->control = sd_event_source_disable_unref(v->control);
+	if (v->exit_status >= 0) {
+		runner_ended(r, v->exit_status, NULL);
+		return 0;
+	}
+	console_last(v, last, sizeof(last));
+	if (v->is_up)
+		why_set(v, "the virtual machine went down by itself", "");
+	else
+		why_set(v, "the virtual machine did not come up: ", last[0] ? last : "it said nothing");
+	runner_ended(r, STATUS_FAILED, v->why);
+	return 0;
+}
+
+static int tap_open(const struct runner *r, int *ret, struct err *e)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", r->spec.device);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &req))
+		return err_set(e, -errno, "attach to the network device %s: %m", r->spec.device);
+	*ret = take_fd(fd);
+	return 0;
+}
+
+static int group_make(const struct runner *r, char ret[static 160], struct err *e)
+{
+	char memory[32], cpu[48], tasks[16];
+	const struct {
+		const char *file, *value;
+	} limits[] = { { "memory.max", memory }, { "memory.swap.max", "0" }, { "cpu.max", cpu }, { "pids.max", tasks },
+		       { "memory.oom.group", "1" } };
+	int code;
+
+	snprintf(ret, 160, "%s/box", r->cgroup);
+	snprintf(memory, sizeof(memory), "%llu", r->spec.memory_bytes + OVERHEAD_BYTES);
+	snprintf(cpu, sizeof(cpu), "%" PRIu64 " 100000", r->spec.cpu_milli * 100);
+	snprintf(tasks, sizeof(tasks), "%d", TASKS_MAX);
+	/* anew for each start: after cgroup.kill some kernels go on killing what is born in a group */
+	if ((code = cgroup_remove(ret, e)) || (code = cgroup_make(ret, e)))
+		return code;
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if ((code = cgroup_set(ret, limits[i].file, str_c(limits[i].value), e)) < 0)
+			return code;
+	return 0;
+}
+
+/* Sockets to QEMU: in each pair [0] stays here. */
+struct links {
+	int console[2], ports[3][2];
+	int tap;
+};
+#define LINKS_NONE { .console = { -1, -1 }, .ports = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, .tap = -1 }
+
+static void links_close(struct links *l)
+{
+	for (int i = 0; i < 2; i++) {
+		fd_close(&l->console[i]);
+		for (size_t k = 0; k < ARRAY_LEN(l->ports); k++)
+			fd_close(&l->ports[k][i]);
+	}
+	fd_close(&l->tap);
+}
+
+static int links_open(const struct runner *r, struct links *l, struct err *e)
+{
+	int failed = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l->console);
+
+	for (size_t i = 0; i < ARRAY_LEN(l->ports) && !failed; i++)
+		failed = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l->ports[i]);
+	if (failed)
+		return err_set(e, -errno, "make sockets for the virtual machine: %m");
+	return tap_open(r, &l->tap, e);
+}
+
+/* The child between fork and exec: it says why it failed where the guest's console would speak. */
+[[noreturn]] static void become_qemu(const struct runner *r, const struct links *l, const char *group)
+{
+	static const char *const env[] = { "PATH=/usr/bin", NULL };
+	const struct vm *v = vm_of(r);
+	const struct machine_spec *s = &r->spec;
+	struct qemu q = { .memory_bytes = s->memory_bytes, .cpus = (unsigned)((s->cpu_milli + 999) / 1000), .mac = s->mac, .tap = l->tap,
+		          .console = l->console[1], .layers = v->layers, .n_layers = v->n_layers };
+	int null = open("/dev/null", O_RDWR);
+	static struct qemu_args args;
+	struct err e = { 0 };
+	char cage[128];
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setsid();
+	for (size_t i = 0; i < ARRAY_LEN(q.ports); i++)
+		q.ports[i] = l->ports[i][1];
+	qemu_args_make(&q, &args);
+	snprintf(cage, sizeof(cage), "%s/cage", r->dir);
+	dup2(null, 0);
+	dup2(null, 1);
+	dup2(l->console[1], 2);
+	if (cage_enter(cage, group, &e)) {
+		dprintf(2, "%s\n", e.msg);
+		_exit(STATUS_FAILED);
+	}
+	fcntl(l->tap, F_SETFD, 0);
+	fcntl(l->console[1], F_SETFD, 0);
+	for (size_t i = 0; i < ARRAY_LEN(l->ports); i++)
+		fcntl(l->ports[i][1], F_SETFD, 0);
+	for (size_t i = 0; i < v->n_layers; i++)
+		fcntl(v->layers[i], F_SETFD, 0);
+	execve(QEMU_PROGRAM, (char **)args.argv, (char **)env);
+	dprintf(2, "run " QEMU_PROGRAM ": %m\n");
+	_exit(STATUS_FAILED);
+}
+
+/* The configuration goes into the socket at once: it is smaller than what a socket holds, and QEMU fetches it when the guest is there. */
+static int config_send(struct runner *r, int fd, struct err *e)
+{
+	const struct buf *b = &vm_of(r)->config;
+	int room = GUEST_CONFIG_MAX * 2;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	if (send(fd, b->p, b->len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)b->len)
+		return err_set(e, -EIO, "hand the configuration to the virtual machine: %m");
+	return 0;
+}
+
+static int sources_add(struct runner *r, struct links *l, pid_t pid, struct err *e)
+{
+	struct vm *v = vm_of(r);
+	sd_event_source *console = NULL;
+	int ret;
+
+	v->child = sd_event_source_disable_unref(v->child);
+	for (size_t i = 0; i < ARRAY_LEN(l->ports); i++)
+		fcntl(l->ports[i][0], F_SETFL, O_NONBLOCK);
+	fcntl(l->console[0], F_SETFL, O_NONBLOCK);
+	if ((ret = sd_event_add_child(r->event, &v->child, pid, WEXITED, on_end, r)) < 0 ||
+	    /* the end comes last: first all that was said */
+	    (ret = sd_event_source_set_priority(v->child, SD_EVENT_PRIORITY_IDLE)) < 0 ||
+	    (ret = sd_event_add_io(r->event, &v->control, l->ports[0][0], EPOLLIN, on_control, r)) < 0)
+		return err_set(e, ret, "watch the virtual machine: %s", strerror(-ret));
+	sd_event_source_set_io_fd_own(v->control, true);
+	take_fd(l->ports[0][0]);
+	if ((ret = sd_event_add_io(r->event, &console, l->console[0], EPOLLIN, on_console, r)) < 0)
+		return err_set(e, ret, "watch the virtual machine: %s", strerror(-ret));
+	sd_event_source_set_io_fd_own(console, true);
+	take_fd(l->console[0]);
+	if ((ret = runner_listen(r, 0, take_fd(l->ports[1][0]), e)))
+		return ret;
+	return runner_listen(r, 1, take_fd(l->ports[2][0]), e);
+}
+
+static int vm_start(struct runner *r, struct err *e)
+{
+	CLEANUP(links_close) struct links l = LINKS_NONE;
+	struct vm *v = vm_of(r);
+	char group[160];
+	pid_t pid;
+	int ret;
+
+	v->ear = (struct guest_ear){ 0 };
+	v->is_up = false;
+	v->exit_status = -1;
+	v->why[0] = '\0';
+	v->console.len = 0;
+	if ((ret = group_make(r, group, e)) || (ret = links_open(r, &l, e)) || (ret = config_send(r, l.ports[0][0], e)))
+		return ret;
+	if (!v->timer && (ret = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timeout, r)) < 0)
+		return err_set(e, ret, "time the virtual machine's start: %s", strerror(-ret));
+	pid = fork();
+	if (pid < 0)
+		return err_set(e, -errno, "fork: %m");
+	if (!pid)
+		become_qemu(r, &l, group);
+	end_in(r, START_TIMEOUT_US);
+	if ((ret = sources_add(r, &l, pid, e)))
+		vm_kill(r);
+	return ret;
+}
+
+static void vm_term(struct runner *r)
+{
+	AUTO_BUF struct buf b = { 0 };
+	struct vm *v = vm_of(r);
+
+	if (!v->is_up || !v->control) { /* nobody there to be asked */
+		vm_kill(r);
+		return;
+	}
+	guest_head_encode(&b, GUEST_SIGNAL, 4);
+	buf_add_le(&b, (uint64_t)machine_spec_signal(&r->spec), 4);
+	if (send(sd_event_source_get_io_fd(v->control), b.p, b.len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)b.len)
+		vm_kill(r);
+}
+
+static void vm_deinit(struct runner *r)
+{
+	struct vm *v = vm_of(r);
+
+	if (!v)
+		return;
+	sd_event_source_disable_unref(v->child);
+	sd_event_source_disable_unref(v->control);
+	sd_event_source_disable_unref(v->timer);
+	for (size_t i = 0; i < v->n_layers; i++)
+		fd_close(&v->layers[i]);
+	buf_deinit(&v->config);
+	buf_deinit(&v->console);
+	free(v);
+}
+
+const struct box_ops vm_box = {
+	.prepare = vm_prepare,
+	.start = vm_start,
+	.term = vm_term,
+	.kill = vm_kill,
+	.deinit = vm_deinit,
+};
