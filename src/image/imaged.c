@@ -194,9 +194,9 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		err_set(&e, -EIO, "pull %s/%s: the process that pulls ended with %s %d: it is tried again", p->reference.host,
 		        p->reference.repository, si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
 	r = e.code;
-	if (r)
+	if (r && p->n_links)
 		log_limited("%s", e.msg);
-	else
+	else if (!r)
 		log_info("pulled %s/%s digest=%s", p->reference.host, p->reference.repository, p->last.digest);
 	pull_answer(p, r, &e);
 	pull_remove(p);
@@ -371,7 +371,7 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 	int r = reference_parse(str_c(a->reference), &reference, e);
 
 	if (!r && a->digest[0] && !digest_ok(str_c(a->digest)))
-		r = err_set(e, -EINVAL, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
+		r = err_set(e, -EBADMSG, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
 	if (r)
 		return r;
 	digest = a->digest[0] ? a->digest : reference.digest;
@@ -396,7 +396,7 @@ static int on_pull(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	int r = json_decode(parameters, &pull_table, &a, &e);
 
 	if (!r && !(flags & SD_VARLINK_METHOD_MORE))
-		r = err_set(&e, -EINVAL, "this call answers with a stream: ask with 'more'");
+		r = err_set(&e, -EBADMSG, "this call answers with a stream: ask with 'more'");
 	if (!r)
 		r = pull_serve(d, link, &a, &e);
 	return r < 0 ? daemon_reply_error(link, r, &e) : 0;

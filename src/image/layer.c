@@ -10,10 +10,10 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <signal.h>
 
 /* The same archive gives the same bytes, wherever and whenever: fixed UUID, the archive's own times. */
 #define EROFS_UUID "7a6f7300-0000-4000-8000-000000000002"
@@ -168,7 +168,8 @@ static int mkfs_wait(pid_t pid, struct err *e)
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
 	if (WIFSIGNALED(status))
-		return err_set(e, -EIO, "mkfs.erofs was ended by signal %d: is there enough memory?", WTERMSIG(status));
+		return err_set(e, -EIO, "mkfs.erofs was ended by signal %d: %s", WTERMSIG(status),
+		               WTERMSIG(status) == SIGKILL ? "is there enough memory?" : "there is something in this layer that it does not survive");
 	return err_set(e, -EIO, "mkfs.erofs failed with status %d: is there enough room for the image?", WEXITSTATUS(status));
 }
 
