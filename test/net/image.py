@@ -77,9 +77,9 @@ class Imaged:
                 if not reply.get("continues"):
                     return
 
-    def pull(self, reference, registries, digest=""):
+    def pull(self, reference, registries, digest="", **more):
         """The last reply, and those before it."""
-        replies = list(self.call("zos.Image.Pull", reference=reference, digest=digest, registries=registries))
+        replies = list(self.call("zos.Image.Pull", reference=reference, digest=digest, registries=registries, **more))
         return replies[-1], replies[:-1]
 
     def refused(self, kind, words, *pull):
@@ -450,10 +450,10 @@ def case_sandbox():
 def case_room():
     """Past the limit the least recently used layers go, with the records that need them."""
     images = [Image({f"f{i}": os.urandom(4 << 20)}) for i in range(4)]
-    with Imaged("--limit", "10MiB") as imaged:
-        def pull(image):
+    with Imaged("--limit", "14MiB") as imaged:
+        def pull(image, **more):
             with Liar(image) as liar:
-                return imaged.pull(liar.host() + "/x", trust(liar))[0]
+                return imaged.pull(liar.host() + "/x", trust(liar), **more)[0]
 
         def age():
             for folder, _, files in os.walk(f"{imaged.at}/cache"):
@@ -461,14 +461,23 @@ def case_room():
                     at = os.stat(f"{folder}/{name}").st_mtime - 1000
                     os.utime(f"{folder}/{name}", (at, at))
 
-        held = pull(images[0])
+        def kept():
+            return {f"sha256:{n}" for n in os.listdir(f"{imaged.at}/cache/images")}
+
+        first = pull(images[0], holder="w1")
         for image in images[1:]:
             age()
             pull(image)
-        left = {name.removesuffix(".erofs") for name in os.listdir(f"{imaged.at}/cache/layers")}
-        assert len(left) == 2, left
-        assert {f"sha256:{n}" for n in os.listdir(f"{imaged.at}/cache/images")} == {images[2].digest, images[3].digest}
-        assert pull(images[0]) == held, "what went can come back"
+        assert len(os.listdir(f"{imaged.at}/cache/layers")) == 3
+        assert kept() == {images[0].digest, images[2].digest, images[3].digest}, "the oldest is held, the second oldest went"
+        imaged.stop()
+        imaged.start()
+        assert list(imaged.call("zos.Image.Holders")) == [{"holders": ["w1"]}], "holders outlive the daemon"
+        list(imaged.call("zos.Image.Release", holder="w1"))
+        age()
+        assert pull(images[1])["layers"]
+        assert kept() == {images[1].digest, images[2].digest, images[3].digest}, kept()
+        assert pull(images[0]) == first, "what went can come back"
 
 
 CASES = {name.removeprefix("case_"): f for name, f in list(globals().items()) if name.startswith("case_")}
