@@ -249,7 +249,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(fd, 3) != 3)
+	if (dup3(fd, 3, O_CLOEXEC) != 3)
 		_exit(EXIT_FAILURE);
 	close_range(4, ~0u, 0);
 	_exit(pull_run(&job, 3));

@@ -356,6 +356,8 @@ def case_layers():
                              (Image({}, tar=b"not a tar" * 100), "not a tar")):
             with Liar(image) as liar:
                 imaged.refused("zos.Invalid", words, liar.host() + "/x", trust(liar))
+        with Liar(Image({f"f{i}": bytes(os.urandom(4096)) * 1024 for i in range(12)})) as liar: # large enough for workers
+            imaged.pull(liar.host() + "/x", trust(liar))
         with Liar(Image({".wh..": b""})) as liar: # mkfs.erofs dies of this name
             imaged.refused("zos.Failed", "mkfs.erofs", liar.host() + "/x", trust(liar))
 
