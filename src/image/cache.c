@@ -1,6 +1,7 @@
 #include "image/cache.h"
 
 #include "base/file.h"
+#include "base/parse.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -52,7 +53,7 @@ static int slots_make(const struct cache *c, struct err *e)
 
 int cache_open(struct cache *ret, const char *dir, struct err *e)
 {
-	static const char *const parts[] = { "layers", "images" };
+	static const char *const parts[] = { "layers", "images", "held" };
 	char path[CACHE_PATH_MAX];
 	struct cache c;
 	int r = 0;
@@ -250,18 +251,25 @@ static void layers_keep(struct entries *layers, sd_json_variant *names)
 				layers->list[k].kept = true;
 }
 
-/* Marks the layers of the images that stay. */
-static void images_keep(const struct cache *c, struct entries *layers, const struct entries *images,
-                        bool (*keep)(void *ctx, const char *digest), void *ctx)
+/* Marks the layers of the images that somebody holds. */
+static int held_keep(const struct cache *c, struct entries *layers, struct err *e)
 {
-	for (size_t i = 0; i < images->n; i++) {
-		CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
-		char digest[DIGEST_LEN + 1];
+	char path[CACHE_PATH_MAX];
+	CLEANUP(dir_closep) DIR *d = NULL;
 
-		snprintf(digest, sizeof(digest), "sha256:%s", images->list[i].hex);
-		if (keep(ctx, digest) && !record_load(c, digest, &it, NULL))
+	snprintf(path, sizeof(path), "%s/held", c->dir);
+	d = opendir(path);
+	if (!d)
+		return err_set(e, -errno, "list %s: %m", path);
+	for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+		CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
+		AUTO_BUF struct buf digest = { 0 };
+
+		if (name_ok(str_c(f->d_name)) && !file_read(dirfd(d), f->d_name, DIGEST_LEN, &digest, NULL) &&
+		    digest_ok(buf_str(&digest)) && !record_load(c, digest.p, &it, NULL))
 			layers_keep(layers, it.layers);
 	}
+	return 0;
 }
 
 /* Records of images that lack a layer say nothing any more. */
@@ -286,8 +294,48 @@ static int records_drop(const struct cache *c, const struct entries *images)
 	return n;
 }
 
-int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, bool (*keep)(void *ctx, const char *digest),
-                void *ctx, struct err *e)
+static void held_path(const struct cache *c, const char *holder, char ret[static CACHE_PATH_MAX])
+{
+	snprintf(ret, CACHE_PATH_MAX, "%s/held/%s", c->dir, holder);
+}
+
+int cache_hold(const struct cache *c, const char *holder, const char *digest, struct err *e)
+{
+	char path[CACHE_PATH_MAX];
+
+	held_path(c, holder, path);
+	return file_save(AT_FDCWD, path, str_c(digest), 0644, e);
+}
+
+void cache_release(const struct cache *c, const char *holder)
+{
+	char path[CACHE_PATH_MAX];
+
+	held_path(c, holder, path);
+	unlink(path);
+}
+
+int cache_holders(const struct cache *c, sd_json_variant **ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *all = NULL;
+	CLEANUP(dir_closep) DIR *d = NULL;
+	char path[CACHE_PATH_MAX];
+	int r = sd_json_variant_new_array(&all, NULL, 0);
+
+	snprintf(path, sizeof(path), "%s/held", c->dir);
+	d = opendir(path);
+	if (!d)
+		return err_set(e, -errno, "list %s: %m", path);
+	for (struct dirent *f = readdir(d); f && r >= 0; f = readdir(d))
+		if (name_ok(str_c(f->d_name)))
+			r = sd_json_variant_append_arrayb(&all, SD_JSON_BUILD_STRING(f->d_name));
+	if (r < 0)
+		return err_set(e, r, "list %s: %s", path, strerror(-r));
+	*ret = take_ptr(all);
+	return 0;
+}
+
+int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, struct err *e)
 {
 	CLEANUP(entries_deinit) struct entries layers = { 0 }, images = { 0 };
 	uint64_t total = 0;
@@ -299,7 +347,8 @@ int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, bo
 		total += layers.list[i].size_bytes;
 	if (total <= limit_bytes)
 		return 0;
-	images_keep(c, &layers, &images, keep, ctx);
+	if ((r = held_keep(c, &layers, e)))
+		return r;
 	for (size_t i = 0; i < layers.n && total > limit_bytes; i++) {
 		char path[CACHE_PATH_MAX];
 

@@ -32,7 +32,11 @@ MUST_CHECK int cache_record_save(const struct cache *c, const char *digest, sd_j
 /* The record of an image that is whole, all of it marked as used now. -ENOENT when anything is missing. Returns owned. */
 MUST_CHECK int cache_record_use(const struct cache *c, const char *digest, struct cache_record *ret, struct err *e);
 
-/* Removes least recently used images and layers until the layers take at most LIMIT_BYTES. What KEEP says yes to stays (digest of an
- * image), and so does what was used since SINCE_S (Unix time). Returns how many files went, or -errno. */
-int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, bool (*keep)(void *ctx, const char *digest),
-                void *ctx, struct err *e);
+/* Notes that HOLDER, a name of the engine's, needs the image; one image each, the last one counts. Outlives the daemon. */
+MUST_CHECK int cache_hold(const struct cache *c, const char *holder, const char *digest, struct err *e);
+void cache_release(const struct cache *c, const char *holder);
+MUST_CHECK int cache_holders(const struct cache *c, sd_json_variant **ret, struct err *e); /* an array of their names. Returns owned */
+
+/* Removes least recently used layers until they take at most LIMIT_BYTES, and the records that lack one then. What a holder needs
+ * stays, and so does what was used since SINCE_S (Unix time). Returns how many files went, or -errno. */
+int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "api/doc.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "image/pull.h"
 #include "image/registry.h"
 #include "sys/sandbox.h"
@@ -19,14 +20,21 @@
 #define PULL_US (3600ull * 1000000)
 #define ACCURACY_US 1000000
 
+enum { HOLDER_MAX = 36 };
+
+struct client {
+	sd_varlink *link;
+	char holder[HOLDER_MAX + 1]; /* for whom the image is kept; "" = nobody */
+};
+
 struct pull {
 	struct imaged *all;
 	struct pull *next;
 	struct reference reference;
 	char digest[DIGEST_LEN + 1];
 	char *ca; /* owned */
-	sd_varlink *links[IMAGED_CLIENTS_MAX];
-	size_t n_links;
+	struct client clients[IMAGED_CLIENTS_MAX];
+	size_t n_clients;
 	int slot; /* -1 = waits for one */
 	pid_t pid;
 	int pipe;
@@ -40,8 +48,8 @@ struct pull {
 
 static void pull_free(struct pull *p)
 {
-	for (size_t i = 0; i < p->n_links; i++)
-		sd_varlink_unref(p->links[i]);
+	for (size_t i = 0; i < p->n_clients; i++)
+		sd_varlink_unref(p->clients[i].link);
 	source_unrefp(&p->child);
 	source_unrefp(&p->lines);
 	source_unrefp(&p->timer);
@@ -86,14 +94,27 @@ static int answer_build(struct imaged *d, const char *digest, sd_json_variant **
 	return r < 0 ? err_set(e, r, "build the answer: %s", strerror(-r)) : 0;
 }
 
+/* Notes who keeps the image, before anybody is told that it is there. */
+static int hold(struct imaged *d, const char *holder, const char *digest, struct err *e)
+{
+	return holder[0] ? cache_hold(&d->cache, holder, digest, e) : 0;
+}
+
+static void client_answer(struct pull *p, const struct client *c, int r, struct err *e, sd_json_variant *v)
+{
+	if (!r)
+		r = hold(p->all, c->holder, p->last.digest, e);
+	(void)(r ? daemon_reply_error(c->link, r, e) : sd_varlink_reply(c->link, v));
+}
+
 static void pull_answer(struct pull *p, int r, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
 
 	if (!r)
 		r = answer_build(p->all, p->last.digest, &v, e);
-	for (size_t i = 0; i < p->n_links; i++)
-		(void)(r ? daemon_reply_error(p->links[i], r, e) : sd_varlink_reply(p->links[i], v));
+	for (size_t i = 0; i < p->n_clients; i++)
+		client_answer(p, &p->clients[i], r, e, v);
 }
 
 static int progress_send(sd_varlink *link, const struct pull_line *l)
@@ -121,8 +142,8 @@ static void line_take(struct pull *p, struct str line)
 	}
 	p->last = l;
 	timer_move(p);
-	for (size_t i = 0; l.kind == PULL_PROGRESS && i < p->n_links; i++)
-		(void)progress_send(p->links[i], &l); /* a link that is gone is reported by its own disconnect */
+	for (size_t i = 0; l.kind == PULL_PROGRESS && i < p->n_clients; i++)
+		(void)progress_send(p->clients[i].link, &l); /* a link that is gone is reported by its own disconnect */
 }
 
 /* Reads what the child has written so far. */
@@ -153,13 +174,6 @@ static int on_lines(sd_event_source *s, int fd, uint32_t events, void *userdata)
 	return 0;
 }
 
-static bool is_answered(void *ctx, const char *digest)
-{
-	(void)ctx;
-	(void)digest;
-	return false;
-}
-
 static void room_make(struct imaged *d)
 {
 	time_t since_s = time(NULL) - 60;
@@ -169,7 +183,7 @@ static void room_make(struct imaged *d)
 	for (struct pull *p = d->pulls; p; p = p->next)
 		if (p->slot >= 0 && p->began_s < since_s)
 			since_s = p->began_s;
-	n = cache_evict(&d->cache, d->o.limit_bytes, since_s, is_answered, d, &e);
+	n = cache_evict(&d->cache, d->o.limit_bytes, since_s, &e);
 	if (n < 0)
 		log_limited("make room in the cache: %s", e.msg);
 	else if (n)
@@ -194,9 +208,9 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		err_set(&e, -EIO, "pull %s/%s: the process that pulls ended with %s %d: it is tried again", p->reference.host,
 		        p->reference.repository, si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
 	r = e.code;
-	if (r)
+	if (r && p->n_clients)
 		log_limited("%s", e.msg);
-	else
+	else if (!r)
 		log_info("pulled %s/%s digest=%s", p->reference.host, p->reference.repository, p->last.digest);
 	pull_answer(p, r, &e);
 	pull_remove(p);
@@ -215,13 +229,11 @@ static void pull_kill(struct pull *p)
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct pull *p = userdata;
-	struct err e = { 0 };
 
 	(void)s;
 	p->last = (struct pull_line){ .kind = PULL_FAILED };
 	err_set(&p->last.err, -EIO, "pull %s/%s: %s: it is tried again", p->reference.host, p->reference.repository,
 	        usec >= p->end_us ? "took more than an hour" : "nothing moved for two minutes");
-	(void)e;
 	pull_kill(p);
 	return 0;
 }
@@ -237,7 +249,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(fd, 3) != 3)
+	if (dup3(fd, 3, O_CLOEXEC) != 3)
 		_exit(EXIT_FAILURE);
 	close_range(4, ~0u, 0);
 	_exit(pull_run(&job, 3));
@@ -308,7 +320,7 @@ static void pulls_start(struct imaged *d)
 }
 
 struct pull_args {
-	const char *reference, *digest;
+	const char *reference, *digest, *holder;
 	struct farm_registry registries[FARM_REGISTRIES_MAX];
 	size_t n_registries;
 };
@@ -320,6 +332,7 @@ static const struct json_table registry_table = { registry_fields, ARRAY_LEN(reg
 static const struct json_field pull_fields[] = {
 	{ "reference", JSON_TEXT, offsetof(struct pull_args, reference), .required = true, .min = 1, .max = 512 },
 	{ "digest", JSON_TEXT, offsetof(struct pull_args, digest), .max = DIGEST_LEN },
+	{ "holder", JSON_TEXT, offsetof(struct pull_args, holder), .max = HOLDER_MAX, .ok = name_ok, .want = "a name" },
 	{ "registries", JSON_LIST, offsetof(struct pull_args, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
 	  .n_off = offsetof(struct pull_args, n_registries) },
 };
@@ -337,7 +350,7 @@ static struct pull *pull_find(struct imaged *d, const struct reference *referenc
 {
 	for (struct pull *p = d->pulls; p; p = p->next)
 		if (!memcmp(&p->reference, reference, sizeof(*reference)) && !strcmp(p->digest, digest) && !strcmp(p->ca, ca) &&
-		    p->n_links < IMAGED_CLIENTS_MAX)
+		    p->n_clients < IMAGED_CLIENTS_MAX)
 			return p;
 	return NULL;
 }
@@ -367,21 +380,26 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 	AUTO_JSON sd_json_variant *v = NULL;
 	struct reference reference;
 	const char *digest, *ca;
+	struct client *c;
 	struct pull *p;
 	int r = reference_parse(str_c(a->reference), &reference, e);
 
 	if (!r && a->digest[0] && !digest_ok(str_c(a->digest)))
-		r = err_set(e, -EINVAL, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
+		r = err_set(e, -EBADMSG, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
 	if (r)
 		return r;
 	digest = a->digest[0] ? a->digest : reference.digest;
-	if (digest[0] && !(r = answer_build(d, digest, &v, e)))
-		return sd_varlink_reply(link, v);
+	if (digest[0] && !answer_build(d, digest, &v, e)) {
+		r = hold(d, a->holder, digest, e);
+		return r ? r : sd_varlink_reply(link, v);
+	}
 	ca = ca_of(a, reference.host);
 	p = pull_find(d, &reference, digest, ca) ?: pull_add(d, &reference, digest, ca, e);
 	if (!p)
 		return e->code;
-	p->links[p->n_links++] = sd_varlink_ref(link);
+	c = &p->clients[p->n_clients++];
+	c->link = sd_varlink_ref(link);
+	snprintf(c->holder, sizeof(c->holder), "%s", a->holder);
 	if (p->slot >= 0 && p->last.kind == PULL_PROGRESS)
 		(void)progress_send(link, &p->last);
 	pulls_start(d);
@@ -391,15 +409,52 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 static int on_pull(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct imaged *d = userdata;
-	struct pull_args a = { .digest = "" };
+	struct pull_args a = { .digest = "", .holder = "" };
 	struct err e = { 0 };
 	int r = json_decode(parameters, &pull_table, &a, &e);
 
 	if (!r && !(flags & SD_VARLINK_METHOD_MORE))
-		r = err_set(&e, -EINVAL, "this call answers with a stream: ask with 'more'");
+		r = err_set(&e, -EBADMSG, "this call answers with a stream: ask with 'more'");
 	if (!r)
 		r = pull_serve(d, link, &a, &e);
 	return r < 0 ? daemon_reply_error(link, r, &e) : 0;
+}
+
+struct release_args {
+	const char *holder;
+};
+static const struct json_field release_fields[] = {
+	{ "holder", JSON_TEXT, offsetof(struct release_args, holder), .required = true, .max = HOLDER_MAX, .ok = name_ok,
+	  .want = "a name" },
+};
+static const struct json_table release_table = { release_fields, ARRAY_LEN(release_fields), 0, NULL };
+
+static int on_release(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct imaged *d = userdata;
+	struct release_args a = { 0 };
+	struct err e = { 0 };
+	int r = json_decode(parameters, &release_table, &a, &e);
+
+	(void)flags;
+	if (r)
+		return daemon_reply_error(link, r, &e);
+	cache_release(&d->cache, a.holder);
+	return sd_varlink_reply(link, NULL);
+}
+
+static int on_holders(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	static const struct json_table none = { 0 };
+	AUTO_JSON sd_json_variant *all = NULL;
+	struct imaged *d = userdata;
+	struct err e = { 0 };
+	int r = json_decode(parameters, &none, NULL, &e);
+
+	(void)flags;
+	if (!r)
+		r = cache_holders(&d->cache, &all, &e);
+	return r ? daemon_reply_error(link, r, &e) : sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("holders", all));
 }
 
 /* A pull that nobody waits for any more is ended; what it has stays in the cache. */
@@ -410,12 +465,12 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 	(void)server;
 	for (struct pull *p = d->pulls, *next; p; p = next) {
 		next = p->next;
-		for (size_t i = 0; i < p->n_links; i++) {
-			if (p->links[i] != link)
+		for (size_t i = 0; i < p->n_clients; i++) {
+			if (p->clients[i].link != link)
 				continue;
-			p->links[i] = p->links[--p->n_links];
+			p->clients[i] = p->clients[--p->n_clients];
 			sd_varlink_unref(link);
-			if (p->n_links)
+			if (p->n_clients)
 				break;
 			if (p->slot < 0)
 				pull_remove(p);
@@ -434,6 +489,8 @@ static int serve(struct imaged *d, struct err *e)
 	if (r)
 		return r;
 	if ((r = sd_varlink_server_bind_method(d->server, "zos.Image.Pull", on_pull)) < 0 ||
+	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Release", on_release)) < 0 ||
+	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Holders", on_holders)) < 0 ||
 	    (r = sd_varlink_server_bind_disconnect(d->server, on_disconnect)) < 0)
 		return err_set(e, r, "serve calls: %s", strerror(-r));
 	return 0;

@@ -10,6 +10,7 @@ struct images {
 	sd_event *event;
 	struct image_options o;
 	sd_json_variant *registries; /* [{host, ca}] of the farm */
+	bool (*is_wanted)(void *engine, const char *id);
 };
 
 struct pull { /* one under way */
@@ -102,6 +103,7 @@ static int image_apply(struct provider *p, struct work *w, struct err *e)
 	r = daemon_connect(i->event, i->o.socket, q, on_reply, &q->link, e);
 	if (!r && (r = sd_varlink_observebo(q->link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
 	                                    SD_JSON_BUILD_PAIR_STRING("digest", w->image.digest),
+	                                    SD_JSON_BUILD_PAIR_STRING("holder", w->id),
 	                                    SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries))) < 0)
 		err_set(e, r, "ask imaged: %s", strerror(-r));
 	if (r >= 0)
@@ -111,12 +113,72 @@ static int image_apply(struct provider *p, struct work *w, struct err *e)
 	return r;
 }
 
+static int on_released(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct err e = { 0 };
+
+	(void)flags;
+	(void)userdata;
+	if (error_id && daemon_error_of(error_id, v, &e))
+		log_limited("give an image back: %s", e.msg);
+	link_closep(&link);
+	return 0;
+}
+
+/* Lets imaged drop what ID needed when it wants the room. Nothing depends on the answer; the next sweep repairs what got lost. */
+static void release(struct images *i, const char *id)
+{
+	sd_varlink *link = NULL;
+	struct err e = { 0 };
+	int r = daemon_connect(i->event, i->o.socket, NULL, on_released, &link, &e);
+
+	if (!r && (r = sd_varlink_invokebo(link, "zos.Image.Release", SD_JSON_BUILD_PAIR_STRING("holder", id))) < 0)
+		err_set(&e, r, "ask imaged: %s", strerror(-r));
+	if (r >= 0)
+		return;
+	log_limited("give an image back: %s", e.msg);
+	link_closep(&link);
+}
+
 static int image_remove(struct provider *p, struct work *w, struct err *e)
 {
-	(void)p;
 	(void)e;
+	release(images_of(p), w->id);
 	work_image_clear(w); /* the files stay in the cache until their room is needed */
 	return 0;
+}
+
+static int on_holders(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct images *i = userdata;
+	sd_json_variant *all = error_id ? NULL : sd_json_variant_by_key(v, "holders");
+
+	(void)flags;
+	for (size_t k = 0; sd_json_variant_is_array(all) && k < sd_json_variant_elements(all); k++) {
+		sd_json_variant *one = sd_json_variant_by_index(all, k);
+
+		if (sd_json_variant_is_string(one) && !i->is_wanted(i->provider.engine, sd_json_variant_string(one)))
+			release(i, sd_json_variant_string(one));
+	}
+	link_closep(&link);
+	return 0;
+}
+
+static void image_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))
+{
+	struct images *i = images_of(p);
+	sd_varlink *link = NULL;
+	struct err e = { 0 };
+	int r;
+
+	i->is_wanted = is_wanted;
+	r = daemon_connect(i->event, i->o.socket, i, on_holders, &link, &e);
+	if (!r && (r = sd_varlink_invoke(link, "zos.Image.Holders", NULL)) < 0)
+		err_set(&e, r, "ask imaged: %s", strerror(-r));
+	if (r >= 0)
+		return;
+	log_warn("see which images are kept for nobody: %s", e.msg);
+	link_closep(&link);
 }
 
 static void image_configure(struct provider *p, const struct farm *farm)
@@ -141,6 +203,7 @@ static const struct provider_ops image_ops = {
 	.apply = image_apply,
 	.remove = image_remove,
 	.configure = image_configure,
+	.sweep = image_sweep,
 };
 
 int image_provider_new(sd_event *event, const struct image_options *o, struct provider **ret, struct err *e)

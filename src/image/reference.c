@@ -119,7 +119,7 @@ static int names_fill(struct str host, struct str repository, struct reference *
 
 	if ((host.n && !host_ok(host)) || host.n > REFERENCE_HOST_MAX || !repository_ok(repository) ||
 	    repository.n + sizeof("library/") > REFERENCE_REPOSITORY_MAX)
-		return -EINVAL;
+		return -EBADMSG;
 	fill(ret->host, sizeof(ret->host), hub ? S(HUB_HOST) : host);
 	snprintf(ret->repository, sizeof(ret->repository), "%s" STR_FMT,
 	         hub && !memchr(repository.p, '/', repository.n) ? "library/" : "", STR_ARG(repository));
@@ -132,7 +132,7 @@ int reference_parse(struct str text, struct reference *ret, struct err *e)
 	struct str rest = text, digest = S(""), tag = S(""), host;
 
 	if (cut_last(&rest, '@', &digest) && !digest_ok(digest))
-		return err_set(e, -EINVAL, "image '%.*s': what stands behind @ must be sha256: and 64 hex digits",
+		return err_set(e, -EBADMSG, "image '%.*s': what stands behind @ must be sha256: and 64 hex digits",
 		               (int)(text.n < 200 ? text.n : 200), text.p);
 	host = host_cut(&rest);
 	if (rest.n && memchr(rest.p, ':', rest.n) && (!cut_last(&rest, ':', &tag) || !tag_ok(tag) || tag.n > REFERENCE_TAG_MAX))
@@ -144,6 +144,6 @@ int reference_parse(struct str text, struct reference *ret, struct err *e)
 	*ret = it;
 	return 0;
 bad:
-	return err_set(e, -EINVAL, "image '%.*s' is not [host[:port]/]name[:tag][@sha256:digest], in lower case",
+	return err_set(e, -EBADMSG, "image '%.*s' is not [host[:port]/]name[:tag][@sha256:digest], in lower case",
 	               (int)(text.n < 200 ? text.n : 200), text.p);
 }

@@ -15,7 +15,7 @@ struct reference {
 	char digest[DIGEST_LEN + 1];       /* "sha256:<64 hex>" or "" */
 };
 
-/* -EINVAL with a sentence. */
+/* -EBADMSG with a sentence. */
 MUST_CHECK int reference_parse(struct str text, struct reference *ret, struct err *e);
 
 /* "sha256:" and 64 lower-case hex digits: the only kind taken. */

@@ -77,9 +77,9 @@ class Imaged:
                 if not reply.get("continues"):
                     return
 
-    def pull(self, reference, registries, digest=""):
+    def pull(self, reference, registries, digest="", **more):
         """The last reply, and those before it."""
-        replies = list(self.call("zos.Image.Pull", reference=reference, digest=digest, registries=registries))
+        replies = list(self.call("zos.Image.Pull", reference=reference, digest=digest, registries=registries, **more))
         return replies[-1], replies[:-1]
 
     def refused(self, kind, words, *pull):
@@ -114,6 +114,7 @@ class Mounted:
             lower.insert(0, at)
         at = f"{self.dir.name}/root"
         os.mkdir(at)
+        lower += [at] if len(lower) == 1 else [] # overlayfs wants two
         subprocess.run(["mount", "-t", "overlay", "-o", "ro,lowerdir=" + ":".join(lower), "overlay", at], check=True)
         self.done.append(at)
         return at
@@ -154,6 +155,331 @@ def case_pull():
         imaged.stop()
         imaged.start()
         assert imaged.pull(name, trust(registry), image["digest"]) == (image, []), "the cache outlives the daemon"
+
+
+def case_trust():
+    """The right CA is taken, and nothing else beside it."""
+    with Registry() as registry, Registry() as other, Imaged() as imaged, tempfile.TemporaryDirectory() as tmp:
+        registry.push(workload.build("x", tmp), "nginx")
+        name = registry.host() + "/nginx"
+        imaged.refused("zos.Failed", "cannot prove who it is", name, trust(registry, other.ca_pem))
+        imaged.refused("zos.Failed", "cannot prove who it is", name, [])
+        imaged.refused("zos.Failed", "cannot prove who it is", name, [{"host": registry.host(), "ca": ""}])
+        imaged.refused("zos.NotFound", "no tag 'nope'", name + ":nope", trust(registry))
+        imaged.refused("zos.NotFound", "no image", name + "@sha256:" + "0" * 64, trust(registry))
+        imaged.refused("zos.Invalid", "is not [host[:port]/]name", "Not/An/../Image", trust(registry))
+        imaged.pull(name, trust(registry))
+
+
+def case_damage():
+    """A flipped byte in the registry's storage is found; nothing of it stays."""
+    with Registry() as registry, Imaged() as imaged, tempfile.TemporaryDirectory() as tmp:
+        oci = workload.build("x", tmp)
+        registry.push(oci, "nginx")
+        index = json.load(open(f"{oci}/index.json"))
+        manifest = json.load(open(f"{oci}/blobs/sha256/{index['manifests'][0]['digest'][7:]}"))
+        path = registry.blob_path(manifest["layers"][0]["digest"])
+        with open(path, "r+b") as f:
+            f.seek(1000)
+            byte = f.read(1)[0]
+            f.seek(1000)
+            f.write(bytes([byte ^ 1]))
+        imaged.refused("zos.Invalid", "damaged or forged part", registry.host() + "/nginx", trust(registry))
+        assert os.listdir(f"{imaged.at}/cache/layers") == []
+        with open(path, "r+b") as f:
+            f.seek(1000)
+            f.write(bytes([byte]))
+        imaged.pull(registry.host() + "/nginx", trust(registry))
+        for slot in os.listdir(f"{imaged.at}/cache/work"):
+            assert os.listdir(f"{imaged.at}/cache/work/{slot}") == ["fifo"]
+
+
+def sha256(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class Image:
+    """An image in memory: blobs by digest, its manifest, what a registry answers. FILES: name -> content of one layer."""
+
+    def __init__(self, files, pack=gzip.compress, media="application/vnd.oci.image.layer.v1.tar+gzip", diff_id=None, tar=None):
+        if tar is None:
+            out = io.BytesIO()
+            with tarfile.open(fileobj=out, mode="w") as t:
+                for name, content in files.items():
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    t.addfile(info, io.BytesIO(content))
+            tar = out.getvalue()
+        self.blobs = {}
+        layer = pack(tar)
+        config = self.blob(json.dumps({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/a"]},
+                                       "rootfs": {"type": "layers", "diff_ids": [diff_id or sha256(tar)]}}).encode())
+        self.manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                                    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config},
+                                    "layers": [{"mediaType": media, **self.blob(layer)}]}).encode()
+        self.digest = sha256(self.manifest)
+
+    def blob(self, data):
+        self.blobs[sha256(data)] = data
+        return {"digest": sha256(data), "size": len(data)}
+
+    def index(self, architecture="amd64"):
+        return json.dumps({"schemaVersion": 2, "manifests": [
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": self.digest, "size": len(self.manifest),
+             "platform": {"os": "linux", "architecture": architecture}}]}).encode()
+
+
+class Liar(Registry):
+    """A registry that does what ANSWER(handler, path) says; without an answer of its own (False) it serves IMAGE."""
+
+    def __init__(self, image, answer=lambda handler, path: False):
+        super().__init__()
+        self.image, self.answer, self.asked = image, answer, []
+
+    def start(self):
+        liar = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def send(self, status, body=b"", **headers):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                for name, value in headers.items():
+                    self.send_header(name.replace("_", "-"), value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                liar.asked.append(self.path)
+                kind, _, name = self.path.partition("/v2/x/")[2].partition("/")
+                if liar.answer(self, self.path):
+                    return
+                body = liar.image.manifest if kind == "manifests" else liar.image.blobs.get(name)
+                self.send(200, body) if body is not None else self.send(404)
+
+        self.server = http.server.ThreadingHTTPServer((self.address, 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{self.at}/cert.pem", f"{self.at}/key.pem")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def first_layer(image):
+    return json.loads(image.manifest)["layers"][0]["digest"]
+
+
+def case_liars():
+    """Registries that break off, send other bytes, send us elsewhere."""
+    image = Image({"a": os.urandom(4 << 20)})
+    layer = first_layer(image)
+
+    def cut(h, path):
+        if layer in path:
+            h.send_response(200)
+            h.send_header("Content-Length", str(len(image.blobs[layer])))
+            h.end_headers()
+            h.wfile.write(image.blobs[layer][:1 << 20])
+            return True
+
+    def longer(h, path):
+        return layer in path and (h.send(200, image.blobs[layer] + b"x") or True)
+
+    def to_http(h, path):
+        return "blobs" in path and (h.send(307, Location="http://127.0.0.1/x") or True)
+
+    def to_file(h, path):
+        return "blobs" in path and (h.send(307, Location="file:///etc/passwd") or True)
+
+    def round_and_round(h, path):
+        return h.send(307, Location=path) or True
+
+    def endless(h, path):
+        if "manifests" not in path:
+            return False
+        h.send_response(200)
+        h.end_headers()
+        try:
+            while True:
+                h.wfile.write(b" " * 65536)
+        except OSError:
+            return True
+
+    def other(h, path):
+        return "manifests" in path and (h.send(200, image.manifest + b" ") or True)
+
+    rows = [(cut, "zos.Failed", "talk to the registry"), (longer, "zos.Invalid", "more than the"), (to_http, "zos.Failed", "not HTTPS"),
+            (to_file, "zos.Failed", "not HTTPS"), (round_and_round, "zos.Failed", "redirects"), (endless, "zos.Invalid", "more than the"),
+            (lambda h, p: h.send(500) or True, "zos.Failed", "HTTP 500"), (lambda h, p: h.send(403) or True, "zos.Denied", "everybody"),
+            (lambda h, p: h.send(429) or True, "zos.Busy", "too much"),
+            (lambda h, p: h.send(401, WWW_Authenticate='Basic realm="x"') or True, "zos.Denied", "password"),
+            (lambda h, p: h.send(200, b"{}") or True, "zos.Invalid", "the manifest")]
+    with Imaged() as imaged:
+        for answer, kind, words in rows:
+            with Liar(image, answer) as liar:
+                imaged.refused(kind, words, liar.host() + "/x", trust(liar))
+        with Liar(image, other) as liar:
+            imaged.refused("zos.Invalid", "other bytes", liar.host() + "/x", trust(liar), image.digest)
+        assert os.listdir(f"{imaged.at}/cache/layers") == []
+
+
+def case_layers():
+    """Kinds of layers that are taken, and those that are refused."""
+    def zstd(data):
+        return subprocess.run(["zstd", "-q"], input=data, capture_output=True, check=True).stdout
+
+    kind = "application/vnd.oci.image.layer.v1.tar"
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as t:
+        t.addfile(tarfile.TarInfo("a"))
+        sparse = tarfile.TarInfo("b")
+        sparse.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        t.addfile(sparse)
+    with Imaged() as imaged:
+        layers = []
+        for image in (Image({"a": b"hello"}), Image({"a": b"hello"}, zstd, kind + "+zstd"), Image({"a": b"hello"}, bytes, kind)):
+            with Liar(image) as liar:
+                got, _ = imaged.pull(liar.host() + "/x", trust(liar))
+                layers.append(got["layers"])
+        assert layers[0] == layers[1] == layers[2], "the same content is one file, however it was packed"
+        with Mounted(layers[0]) as root:
+            assert open(f"{root}/a").read() == "hello"
+        for image, words in ((Image({}, tar=out.getvalue()), "sparse"), (Image({"../a": b"x"}), "climbs out"),
+                             (Image({"a": b"x"}, diff_id=sha256(b"")), "is not the one"), (Image({"a": b"x"}, bytes), "not what gzip"),
+                             (Image({"a": b"x" * 4096}, lambda d: gzip.compress(d)[:-20]), "ends too early"),
+                             (Image({}, tar=b"not a tar" * 100), "not a tar")):
+            with Liar(image) as liar:
+                imaged.refused("zos.Invalid", words, liar.host() + "/x", trust(liar))
+        with Liar(Image({f"f{i}": bytes(os.urandom(4096)) * 1024 for i in range(12)})) as liar: # large enough for workers
+            imaged.pull(liar.host() + "/x", trust(liar))
+        with Liar(Image({".wh..": b""})) as liar: # mkfs.erofs dies of this name
+            imaged.refused("zos.Failed", "mkfs.erofs", liar.host() + "/x", trust(liar))
+
+
+def case_protocol():
+    """An anonymous token, an index, one child for two who ask, an end when nobody asks any more."""
+    image = Image({"a": b"hello"})
+    with Imaged() as imaged:
+        def token(h, path):
+            if path.startswith("/token"):
+                assert path == "/token?scope=repository%3Ax%3Apull&service=lab", path
+                return h.send(200, b'{"token":"open"}') or True
+            if h.headers.get("Authorization") != "Bearer open":
+                return h.send(401, WWW_Authenticate=f'Bearer realm="https://{liar.host()}/token",service="lab"') or True
+
+        with Liar(image, token) as liar:
+            imaged.pull(liar.host() + "/x", trust(liar))
+        with Liar(image, lambda h, p: p.endswith("/latest") and (h.send(200, image.index()) or True)) as liar:
+            assert imaged.pull(liar.host() + "/x", trust(liar))[0]["digest"] == image.digest
+        with Liar(image, lambda h, p: p.endswith("/latest") and (h.send(200, image.index("arm64")) or True)) as liar:
+            imaged.refused("zos.NotFound", "it has: linux/arm64", liar.host() + "/x", trust(liar))
+        other = Image({"b": b"slow"})
+        go = threading.Event()
+        with Liar(other, lambda h, p: first_layer(other) in p and not go.wait(DEADLINE_S)) as liar:
+            calls = [imaged.call("zos.Image.Pull", reference=liar.host() + "/x", registries=trust(liar)) for _ in range(3)]
+            for call in calls:
+                while next(call)["what"] != "pulling":
+                    pass
+            calls[0].close() # one goes, the others stay
+            go.set()
+            assert [list(call)[-1]["digest"] for call in calls[1:]] == [other.digest] * 2
+            assert len([p for p in liar.asked if "manifests" in p]) == 1, liar.asked
+        gone = Image({"c": b"never"})
+        never = threading.Event()
+        with Liar(gone, lambda h, p: first_layer(gone) in p and not never.wait(DEADLINE_S)) as liar:
+            call = imaged.call("zos.Image.Pull", reference=liar.host() + "/x", registries=trust(liar))
+            while next(call)["what"] != "pulling":
+                pass
+            children = f"/proc/{imaged.process.pid}/task/{imaged.process.pid}/children"
+            assert open(children).read().split()
+            call.close()
+            deadline = time.monotonic() + DEADLINE_S
+            while open(children).read().split():
+                assert time.monotonic() < deadline, "the child lives on"
+                os.sched_yield()
+            never.set()
+
+
+PROBE = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	char other[300], line[300], byte;
+	snprintf(other, sizeof(other), "%.*s/../../images", (int)(strrchr(argv[argc - 2], '/') - argv[argc - 2]), argv[argc - 2]);
+	int n = snprintf(line, sizeof(line), "passwd=%d host=%d records=%d socket=%d ptrace=%d exec=%d root=%d\n",
+		open("/etc/passwd", O_RDONLY) >= 0, open("/zos/meson.build", O_RDONLY) >= 0, open(other, O_RDONLY) >= 0,
+		socket(AF_INET, SOCK_STREAM, 0) >= 0, ptrace(PTRACE_TRACEME, 0, 0, 0) == 0,
+		execl("/usr/bin/env", "env", (char *)0) == 0, setuid(0) == 0);
+	int in = open(argv[argc - 1], O_RDONLY), out = open(argv[argc - 2], O_WRONLY | O_CREAT, 0600);
+	while (n > 0 && read(in, &byte, 1) == 1 && byte != 'E')
+		;
+	return out < 0 || write(out, line, n) != n;
+}
+"""
+
+
+def case_sandbox():
+    """What converts a layer can do that and nothing else; the daemon holds no rights."""
+    image = Image({"a": b"hello E"})
+    with tempfile.TemporaryDirectory(dir="/run") as tmp:
+        os.chmod(tmp, 0o755)
+        with open(f"{tmp}/probe.c", "w") as f:
+            f.write(PROBE)
+        subprocess.run(["cc", "-o", f"{tmp}/probe", f"{tmp}/probe.c"], check=True)
+        with Imaged("--mkfs", f"{tmp}/probe") as imaged, Liar(image) as liar:
+            got, _ = imaged.pull(liar.host() + "/x", trust(liar))
+            said = open(got["layers"][0]).read()
+            assert said == "passwd=0 host=0 records=0 socket=0 ptrace=0 exec=0 root=0\n", said
+            status = dict(line.split(":\t", 1) for line in open(f"/proc/{imaged.process.pid}/status").read().splitlines())
+            assert status["Uid"].split() == [str(UID)] * 4 and status["Groups"].split() == [], status
+            for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                assert int(status[name], 16) == 0, name
+            assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", status
+
+
+def case_room():
+    """Past the limit the least recently used layers go, with the records that need them."""
+    images = [Image({f"f{i}": os.urandom(4 << 20)}) for i in range(4)]
+    with Imaged("--limit", "14MiB") as imaged:
+        def pull(image, **more):
+            with Liar(image) as liar:
+                return imaged.pull(liar.host() + "/x", trust(liar), **more)[0]
+
+        def age():
+            for folder, _, files in os.walk(f"{imaged.at}/cache"):
+                for name in files:
+                    at = os.stat(f"{folder}/{name}").st_mtime - 1000
+                    os.utime(f"{folder}/{name}", (at, at))
+
+        def kept():
+            return {f"sha256:{n}" for n in os.listdir(f"{imaged.at}/cache/images")}
+
+        first = pull(images[0], holder="w1")
+        for image in images[1:]:
+            age()
+            pull(image)
+        assert len(os.listdir(f"{imaged.at}/cache/layers")) == 3
+        assert kept() == {images[0].digest, images[2].digest, images[3].digest}, "the oldest is held, the second oldest went"
+        imaged.stop()
+        imaged.start()
+        assert list(imaged.call("zos.Image.Holders")) == [{"holders": ["w1"]}], "holders outlive the daemon"
+        list(imaged.call("zos.Image.Release", holder="w1"))
+        age()
+        assert pull(images[1])["layers"]
+        assert kept() == {images[1].digest, images[2].digest, images[3].digest}, kept()
+        assert pull(images[0]) == first, "what went can come back"
 
 
 CASES = {name.removeprefix("case_"): f for name, f in list(globals().items()) if name.startswith("case_")}
