@@ -93,6 +93,7 @@ void runner_ended(struct runner *r, int exit_status, const char *why)
 {
 	char last[120];
 
+	tail_end(&r->tail, time(NULL));
 	tail_last(&r->tail, last, sizeof(last));
 	if (why)
 		snprintf(r->message, sizeof(r->message), "%s", why);

@@ -77,6 +77,14 @@ void tail_add(struct tail *t, unsigned stream, struct str bytes, int64_t now_s)
 	wake(t);
 }
 
+void tail_end(struct tail *t, int64_t now_s)
+{
+	for (unsigned stream = 0; stream < ARRAY_LEN(t->part); stream++)
+		if (t->part[stream].len)
+			line_end(t, stream, now_s);
+	wake(t);
+}
+
 void tail_last(const struct tail *t, char *ret, size_t size)
 {
 	uint64_t from = t->end, to = t->end;

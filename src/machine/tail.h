@@ -31,6 +31,8 @@ void tail_deinit(struct tail *t);
 
 /* Output of STREAM (0 stdout, 1 stderr) at NOW_S. */
 void tail_add(struct tail *t, unsigned stream, struct str bytes, int64_t now_s);
+/* The program is over: what it left without a newline is a line too. */
+void tail_end(struct tail *t, int64_t now_s);
 /* The last whole line without its time, for a state's message; "" when there is none. */
 void tail_last(const struct tail *t, char *ret, size_t size);
 /* Sends what is there, and with FOLLOW what comes, to FD (takes). -EBUSY when too many follow. */

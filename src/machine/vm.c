@@ -29,6 +29,7 @@ enum {
 	CONSOLE_MAX = 4096,
 	STATUS_FAILED = 125,
 };
+#define MEMORY_MIN_BYTES (96ull << 20) /* below it Debian's kernel cannot unpack itself (tried: 64, 80) */
 #define OVERHEAD_BYTES (64ull << 20) /* as the engine counts it: src/node/capacity.c */
 
 struct vm {
@@ -97,6 +98,8 @@ static int vm_prepare(struct runner *r, struct err *e)
 	r->box_state = v;
 	if (access("/dev/kvm", R_OK | W_OK))
 		return err_set(e, -ENODEV, "this node has no /dev/kvm: switch virtualisation on in its firmware, or run a container");
+	if (r->spec.memory_bytes < MEMORY_MIN_BYTES)
+		return err_set(e, -EINVAL, "a virtual machine needs %llu MiB of memory or more: its kernel unpacks itself there", MEMORY_MIN_BYTES >> 20);
 	if ((ret = layers_open(r, e)))
 		return ret;
 	return config_make(r, e);
@@ -410,8 +413,10 @@ static int vm_start(struct runner *r, struct err *e)
 	if (!pid)
 		become_qemu(r, &l, group);
 	end_in(r, START_TIMEOUT_US);
-	if ((ret = sources_add(r, &l, pid, e)))
+	if ((ret = sources_add(r, &l, pid, e))) {
+		v->child = sd_event_source_disable_unref(v->child); /* this end has been told already */
 		vm_kill(r);
+	}
 	return ret;
 }
 

@@ -70,8 +70,8 @@ class Machine:
         at = f"/run/zos/machines/{self.id}"
         self.node.shell(f"mkdir -p {at}")
         text = json.dumps(self.spec)
-        for i in range(0, len(text), 2000): # a terminal takes no longer lines
-            part = text[i:i + 2000].replace("'", "'\\''")
+        for i in range(0, len(text), 600): # the shell takes no longer lines
+            part = text[i:i + 600].replace("'", "'\\''")
             self.node.shell(f"printf %s '{part}' {'>>' if i else '>'} {at}/spec.json")
         return self.node.shell(f"lab start {self.id}", seconds)
 
