@@ -115,6 +115,10 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 	w->zmachine = (struct zmachine){ .rootfs_bytes = ZMACHINE_ROOTFS_DEFAULT };
 	if ((r = json_decode(w->data, &zmachine_table, &w->zmachine, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
+	if (w->zmachine.isolation != ISOLATION_CONTAINER && w->zmachine.memory_bytes < ZMACHINE_VM_MEMORY_MIN)
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "
+		               "set 'isolation' to 'container'", at, (unsigned long long)w->zmachine.memory_bytes,
+		               (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
 	return 0;
 }
 

@@ -11,6 +11,7 @@ enum {
 	ZMACHINE_CPU_MILLI_MIN = 10,
 };
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
+#define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
 #define ZMACHINE_ROOTFS_DEFAULT (256ull << 20)
 
 enum isolation { ISOLATION_AUTO, ISOLATION_VM, ISOLATION_CONTAINER };

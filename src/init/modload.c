@@ -132,7 +132,8 @@ static void devices_read(struct loader *l, int parent_fd, const char *name, unsi
 	}
 }
 
-static void list_read(struct loader *l)
+/* The list of os/modules: with SOON the names marked for the first round, else the others. */
+static void list_read(struct loader *l, bool soon)
 {
 	AUTO_BUF struct buf b = { 0 };
 	struct str rest, line;
@@ -146,9 +147,9 @@ static void list_read(struct loader *l)
 	while (str_next(&rest, '\n', &line)) {
 		char name[NAME_MAX_BYTES];
 
-		if (!line.n || line.n >= sizeof(name))
+		if (!line.n || line.n >= sizeof(name) || soon != (line.p[0] == '+'))
 			continue;
-		snprintf(name, sizeof(name), STR_FMT, STR_ARG(line));
+		snprintf(name, sizeof(name), STR_FMT, (int)line.n - soon, line.p + soon);
 		name_add(l, name);
 	}
 }
@@ -267,11 +268,12 @@ int main(void)
 
 	log_init("modules", getenv("ZOS_DEBUG") != NULL);
 	urgent_read(&l);
+	list_read(&l, true);
 	load_all(&l);
 	init_tell("READY=1");
 	(void)!nice(NICE_LATER); /* the services that wait for the network come before the rest of the drivers */
 	devices_read(&l, AT_FDCWD, "/sys/devices", 0);
-	list_read(&l);
+	list_read(&l, false);
 	load_all(&l);
 	nodes_open();
 	init_tell("STATUS=all drivers are loaded");

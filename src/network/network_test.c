@@ -199,6 +199,28 @@ static void a_machines_users_may_bind_low_ports_and_the_nodes_may_not(void)
 	T_CHECK(!bind_low(&outside, &e) && outside == EACCES, "%s", strerror(outside));
 }
 
+/* The process that pulls images reaches what machines reach, and the others of the node what they like. */
+static void imaged_reaches_no_more_than_machines(void)
+{
+	static const struct {
+		uid_t uid;
+		const char *to;
+		bool reaches;
+	} rows[] = {
+		{ 902, "192.0.2.1", true }, { 902, "10.9.9.9", true }, { 902, "10.8.8.8", false }, { 901, "10.8.8.8", true }, { 0, "10.8.8.8", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct probe p = { .to = rows[i].to, .port = 80 };
+		struct err e = { 0 };
+
+		T_NEED(!setresuid(-1, rows[i].uid, -1), "setresuid: %m");
+		probe_run(&p, &e);
+		T_NEED(!setresuid(-1, 0, -1), "setresuid: %m");
+		T_CHECK(rows[i].reaches ? !p.r : p.r == ETIMEDOUT, "row %zu: %s", i, strerror(p.r));
+	}
+}
+
 static bool nobody(void *engine, const char *id)
 {
 	(void)engine;
@@ -228,6 +250,7 @@ int main(void)
 	T_RUN(the_node_reaches_its_machine_for_the_owner);
 	T_RUN(applying_again_changes_nothing);
 	T_RUN(a_machines_users_may_bind_low_ports_and_the_nodes_may_not);
+	T_RUN(imaged_reaches_no_more_than_machines);
 	T_RUN(nothing_is_left);
 	network_provider_free(f.p);
 	sd_event_unref(f.event);

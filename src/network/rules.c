@@ -60,15 +60,19 @@ void rules_format(const struct rules *r, struct buf *ret)
 	set(ret, "open4", r->open, r->n_open);
 	set(ret, "resolvers4", resolvers, r->n_resolvers);
 	buf_add(ret, str_c(chains));
+	/* By who it is, never by who it is not: what the kernel itself sends, neighbour advertisements among it, has no owner, and a rule that
+	 * asks for one does not match. */
 	buf_addf(ret,
-	         "	chain output {\n"
-	         "		type filter hook output priority filter; policy accept;\n"
-	         "		meta skuid != %u accept\n"
+	         "	chain from_imaged {\n"
 	         "		ct state established accept\n"
 	         "		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
 	         "		ip daddr @open4 accept\n"
 	         "		ip daddr @private4 drop\n"
 	         "		ip6 daddr { ::1, fc00::/7, fe80::/10, ff00::/8 } drop\n"
+	         "	}\n"
+	         "	chain output {\n"
+	         "		type filter hook output priority filter; policy accept;\n"
+	         "		meta skuid %u jump from_imaged\n"
 	         "	}\n}\n",
 	         r->imaged_uid);
 }

@@ -167,6 +167,7 @@ static void item_forget(struct engine *n, struct item *it)
 	while (*at != it)
 		at = &(*at)->next;
 	*at = it->next;
+	engine_notify(n, it); /* whoever watches sees the deployment without it */
 	item_free(it);
 }
 

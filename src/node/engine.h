@@ -83,7 +83,7 @@ MUST_CHECK int engine_watch(struct engine *n, sd_varlink *link, const struct key
 void engine_unwatch(struct engine *n, sd_varlink *link);
 
 /* status.c */
-void engine_notify(struct engine *n, const struct item *it);
+void engine_notify(struct engine *n, const struct item *it); /* IT's deployment changed, or has lost IT */
 
 /* capacity.c */
 MUST_CHECK int capacity_measure(struct capacity *ret, struct err *e);

@@ -11,6 +11,7 @@ UP = r"Zero-OS \S+ is up, (\d+) services, ([0-9.]+) s after"
 def cloud(report):
     with report.case("cloud: boots, gets a lease, power button"), Node("cloud") as node:
         up = node.wait_line(UP, 120)
+        node.console.at = 0 # the lease may have come before
         node.wait_line(r"dhcp: eth0 has 10\.0\.2\.\d+", 60)
         node.wait_line(r"dhcp: up", 60)
         print(f"     up after {up[2]} s of kernel time")
@@ -26,6 +27,7 @@ def looks(node, report):
     with report.case("debug: says so, and has a shell only there"):
         node.wait_line("debug flavour", 120)
         node.wait_line(UP, 120)
+        node.console.at = 0
         node.wait_line(r"dhcp: up", 60)
         assert node.shell("echo $((6 * 7))") == ("42", 0)
     with report.case("name servers come from the lease"):
