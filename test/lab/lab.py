@@ -92,6 +92,13 @@ class Lab:
         farm = open(f"{self.config}/farm.json", "rb").read()
         return Node(flavour, credentials={"farm.cred": farm}, **more)
 
+    def make_farm_with(self, registry):
+        """A farm whose nodes trust REGISTRY and may reach it, and whose user is this lab's."""
+        with open(f"{self.dir}/registry-ca.pem", "w") as f:
+            f.write(registry.ca_pem)
+        self.make_farm("demo", "--registry", registry.host(GUEST_SEES_HOST), "--registry-ca", f.name, "--open", f"{GUEST_SEES_HOST}/32")
+        self.zos("farm", "allow", self.zos("key").strip())
+
     def wait_nodes(self, count=1, seconds=60):
         """The directory's records, once there are COUNT of them."""
         deadline = time.monotonic() + seconds

@@ -22,6 +22,18 @@ EXPECT = {
 }
 
 
+def probe(lab, program, case):
+    return subprocess.run([f"build/release/{program}", case], capture_output=True, text=True, timeout=90, env=lab.environment())
+
+
+def classical(lab, report):
+    with report.case("a client that offers X25519 alone gets no session, the same client with the hybrid group does"):
+        done = probe(lab, "probe", "unknown-call")
+        assert done.stdout.startswith("ok / "), done.stdout + done.stderr
+        done = probe(lab, "probe-x25519", "unknown-call")
+        assert done.returncode == 1 and not done.stdout and "handshake" in done.stderr, done.stdout + done.stderr
+
+
 def main():
     report = Report("make node T=orders")
     with Lab() as lab:
@@ -33,10 +45,10 @@ def main():
             lab.zos("farm", "allow", lab.zos("key").strip())
             for case, (error, words) in EXPECT.items():
                 with report.case(f"{case}: right taken, wrong refused with {error}"):
-                    done = subprocess.run(["build/release/probe", case], capture_output=True, text=True, timeout=60,
-                                          env=lab.environment())
+                    done = probe(lab, "probe", case)
                     good, _, bad = done.stdout.strip().partition(" / ")
                     assert good == "ok" and bad.startswith(error + " ") and words in bad, done.stdout + done.stderr
+            classical(lab, report)
     return report.end()
 
 

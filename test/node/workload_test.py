@@ -97,10 +97,7 @@ def main():
     report = Report("make node T=workload")
     with Lab() as lab, Registry() as registry:
         lab.start_hub()
-        with open(f"{lab.dir}/ca.pem", "w") as f:
-            f.write(registry.ca_pem)
-        lab.make_farm("demo", "--registry", registry.host(GUEST_SEES_HOST), "--registry-ca", f.name, "--open", f"{GUEST_SEES_HOST}/32")
-        lab.zos("farm", "allow", lab.zos("key").strip())
+        lab.make_farm_with(registry)
         with lab.node("debug", memory_mib=2048) as node:
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
