@@ -29,6 +29,8 @@ net: build $(debug)/build.ninja ## tests with real servers and processes (T=NAME
 	@$(in) ninja -C $(debug) --quiet && $(in) tools/test net $(T)
 node: image debug-image ## the image in QEMU (T=NAME picks one)
 	@$(in) tools/test node $(T)
+soak: image debug-image ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
+	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
 format:        ## let clang-format have its way
@@ -37,4 +39,4 @@ clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image debug-image run test check net node fuzz format clean clean-all
+.PHONY: help setup build image debug-image run test check net node soak fuzz format clean clean-all
