@@ -105,6 +105,13 @@ static void resolved_save(struct engine *n, const struct work *w)
 		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
 }
 
+static unsigned isolation_of(const struct engine *n, const struct zmachine *z)
+{
+	if (z->isolation != ISOLATION_AUTO)
+		return z->isolation;
+	return n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
+}
+
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
 static void item_sync(struct engine *n, struct item *it, const struct workload *w)
 {
@@ -124,8 +131,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	json_unrefp(&k->data);
 	k->data = sd_json_variant_ref(w->data);
 	k->spec = w->zmachine;
-	if (k->spec.isolation == ISOLATION_AUTO)
-		k->spec.isolation = n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
+	k->spec.isolation = isolation_of(n, &k->spec);
 	memcpy(k->revision, revision, sizeof(revision));
 	resolved_load(n, k);
 }
@@ -332,6 +338,22 @@ static int order_of_sequences(struct engine *n, const struct deployment *d, cons
 	return 0;
 }
 
+/* A machine's link to the node is of another kind for each isolation, so this one change cannot be made in place. */
+static int isolation_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
+{
+	for (size_t i = 0; i < d->n_workloads; i++)
+		for (size_t k = 0; old && k < old->deployment->n_workloads; k++) {
+			const struct workload *now = &d->workloads[i], *before = &old->deployment->workloads[k];
+
+			if (!strcmp(now->name, before->name) &&
+			    isolation_of(n, &now->zmachine) != isolation_of(n, &before->zmachine))
+				return err_set(e, -EBADMSG,
+				               "/workloads/%zu/data/isolation: cannot change while '%s' is there: delete it first, or give the new "
+				               "one another name", i, now->name);
+		}
+	return 0;
+}
+
 static int limits_check(struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
 {
 	const struct farm_allow *allow = n->farm ? farm_allow_find(n->farm, &d->owner) : NULL;
@@ -396,7 +418,7 @@ int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_varian
 	if (!key_pub_eq(caller, &d->owner))
 		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = limits_check(n, d, old, e)))
+	    (r = isolation_check(n, d, old, e)) || (r = limits_check(n, d, old, e)))
 		return r;
 	if (json_format(envelope, &text))
 		return err_set(e, -EIO, "write the deployment: out of memory");

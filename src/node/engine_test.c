@@ -160,7 +160,7 @@ static void a_deployment_comes_up_changes_and_goes(void)
 	T_CHECK(f.log.len == 0, "the same again changes nothing: %s", f.log.p);
 	T_CHECK(!deploy(&f, 3, "", web(128), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(!strcmp(f.log.p, "remove machine web;apply image web;apply machine web;"), "%s", f.log.p);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;"), "%s", f.log.p);
 
 	f.log.len = 0;
 	T_CHECK(!deploy(&f, 4, "", "", &e), "%s", e.msg);
@@ -168,6 +168,20 @@ static void a_deployment_comes_up_changes_and_goes(void)
 	T_CHECK(!strcmp(f.log.p, "remove machine web;remove network web;remove image web;"), "%s", f.log.p);
 	T_CHECK(!strcmp(state(&f), "none") && !f.engine.capacity.used_memory_bytes, "nothing left");
 	T_CHECK(deploy(&f, 4, "", web(64), &e) == -ESTALE, "an old document resurrects nothing: %s", e.msg);
+	down(&f);
+}
+
+static void isolation_does_not_change_in_place(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	f.engine.capacity.has_kvm = true;
+	T_CHECK(!deploy(&f, 1, "", web(128), &e), "%s", e.msg);
+	T_CHECK(deploy(&f, 2, "", "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728}}",
+	               &e) == -EBADMSG && strstr(e.msg, "/workloads/0/data/isolation"), "%s", e.msg);
+	T_CHECK(!deploy(&f, 2, "", web(96), &e), "the refused one changed nothing: %s", e.msg);
 	down(&f);
 }
 
@@ -290,6 +304,7 @@ static void the_farm_document_is_pinned(void)
 int main(void)
 {
 	T_RUN(a_deployment_comes_up_changes_and_goes);
+	T_RUN(isolation_does_not_change_in_place);
 	T_RUN(a_restart_brings_back_what_was_accepted);
 	T_RUN(a_failure_is_told_and_tried_again);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);

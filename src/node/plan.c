@@ -39,7 +39,8 @@ struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
 			return act(PLAN_NOTHING, 0);
 	switch (v->want) {
 	case WANT_UP:
-		if (v->changed && v->steps[STEP_MACHINE] != STEP_ABSENT)
+		/* the new image first: as long as it cannot be had, the old machine goes on */
+		if (v->changed && v->steps[STEP_IMAGE] == STEP_DONE && v->steps[STEP_MACHINE] != STEP_ABSENT)
 			return again(v, PLAN_REMOVE, STEP_MACHINE, now_ms);
 		return bring_up(v, now_ms);
 	case WANT_PAUSED:

@@ -95,6 +95,12 @@ static void a_change_restarts_only_the_machine(void)
 	struct plan_order o = plan_next(&v, 0);
 
 	T_CHECK(o.act == PLAN_REMOVE && o.step == STEP_MACHINE, "stop the old one");
+	v.steps[STEP_IMAGE] = STEP_ABSENT;
+	o = plan_next(&v, 0);
+	T_CHECK(o.act == PLAN_APPLY && o.step == STEP_IMAGE, "but not before the new image is here");
+	v.steps[STEP_IMAGE] = STEP_FAILED;
+	v.retry_at_ms = 9;
+	T_CHECK(plan_next(&v, 0).act == PLAN_WAIT, "and for as long as it is not, the old one runs");
 }
 
 static void pauses_grow_and_end(void)
