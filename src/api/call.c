@@ -22,6 +22,9 @@ static const struct json_field list_fields[] = {
 	{                                                                          \
 		"owner", JSON_KEY, offsetof(T, owner)                              \
 	}
+static const struct json_field service_fields[] = {
+	{ "service", JSON_TEXT, offsetof(struct call_service, service), .required = true, .min = 1, .max = 63 },
+};
 static const struct json_field logs_fields[] = {
 	MACHINE_FIELDS(struct call_logs),
 	{ "follow", JSON_BOOL, offsetof(struct call_logs, follow) },
@@ -35,6 +38,7 @@ static const struct json_field forward_fields[] = {
 TABLE(envelope);
 TABLE(deployment);
 TABLE(list);
+TABLE(service);
 TABLE(logs);
 TABLE(forward);
 static const struct json_table none_table = { NULL, 0, 0, NULL };
@@ -43,6 +47,9 @@ const struct call calls[] = {
 	{ "zos.Node.Info", CALL_ANYONE, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Node.Approve", CALL_FARM, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Node.SetFarm", CALL_FARM, false, false, &envelope_table, sizeof(struct call_envelope) },
+	{ "zos.Node.Health", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
+	{ "zos.Node.Logs", CALL_FARM, false, false, &service_table, sizeof(struct call_service) },
+	{ "zos.Node.Reboot", CALL_FARM, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Deployment.Deploy", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Get", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.List", CALL_ALLOWED, false, false, &list_table, sizeof(struct call_deployment) },

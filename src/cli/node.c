@@ -128,8 +128,88 @@ static int node_info(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
+static void health_print(sd_json_variant *v)
+{
+	enum { COLUMNS = 5 };
+	struct out_column columns[COLUMNS] = { { "SERVICE", 0 }, { "STATE", 0 }, { "SINCE", 0 }, { "RESTARTS", 0 }, { "SAYS", 0 } };
+	sd_json_variant *list = sd_json_variant_by_key(v, "services");
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
+	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
+	AUTO_FREE char(*numbers)[2][24] = calloc(n + 1, sizeof(*numbers));
+
+	BUG_ON(!cells || !numbers);
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+		const char **cell = &cells[COLUMNS * i];
+
+		format_duration(numbers[i][0], out_u64(one, "since_s"));
+		snprintf(numbers[i][1], sizeof(numbers[i][1]), "%u", (unsigned)out_u64(one, "restarts"));
+		cell[0] = out_text(one, "name", "?");
+		cell[1] = out_text(one, "state", "?");
+		cell[2] = numbers[i][0];
+		cell[3] = numbers[i][1];
+		cell[4] = out_text(one, "text", "");
+	}
+	out_table(columns, COLUMNS, cells, n);
+}
+
+/* One call without arguments but ARGUMENTS, signed by the key of ROLE. */
+static int node_call(char role, const char *which, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	const struct record *node;
+	int r;
+
+	if ((r = client_open(&client, role, e)) || (r = client_node(&client, which, false, &node, e)) ||
+	    (r = link_open(&client, node, &link, e)))
+		return r;
+	return link_call(&link, method, arguments, ret, e);
+}
+
+static int node_health(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	int r = node_call(KEY_USER, words[0], "zos.Node.Health", NULL, &v, e);
+
+	(void)args;
+	if (r || c->json)
+		return r ? r : out_json(v, e);
+	health_print(v);
+	return 0;
+}
+
+static int node_logs(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_JSON sd_json_variant *arguments = NULL, *v = NULL;
+	int r = sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("service", words[0]));
+
+	(void)args;
+	if (r < 0)
+		return err_set(e, r, "ask the node: %s", strerror(-r));
+	r = node_call(KEY_FARM, words[1], "zos.Node.Logs", arguments, &v, e);
+	if (r || c->json)
+		return r ? r : out_json(v, e);
+	fputs(out_text(v, "lines", ""), stdout);
+	return 0;
+}
+
+static int node_reboot(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	int r = node_call(KEY_FARM, words[0], "zos.Node.Reboot", NULL, NULL, e);
+
+	(void)args;
+	if (!r && !c->json)
+		printf("It is going down and comes back.\n");
+	return r;
+}
+
 const struct command node_commands[] = {
 	{ .name = "node list", .help = "the nodes on your hub", .run = node_list },
 	{ .name = "node info", .words = "[N...]", .help = "ask a node about itself", .max_words = 1, .run = node_info },
+	{ .name = "node health", .words = "[N...]", .help = "a node's services", .max_words = 1, .run = node_health },
+	{ .name = "node logs", .words = "SERVICE [N...]", .help = "the last lines of a service (with the farm's key)", .min_words = 1,
+	  .max_words = 2, .run = node_logs },
+	{ .name = "node reboot", .words = "[N...]", .help = "reboot a node (with the farm's key)", .max_words = 1, .run = node_reboot },
 };
 const size_t n_node_commands = ARRAY_LEN(node_commands);

@@ -4,11 +4,14 @@
 
 #include "api/call.h"
 #include "base/log.h"
+#include "node/health.h"
 #include "node/info.h"
 #include "node/policy.h"
 #include "svc/daemon.h"
 
 #include <time.h>
+
+enum { REBOOT_DELAY_US = 500000 };
 
 struct request {
 	struct serve *s;
@@ -17,6 +20,7 @@ struct request {
 	union {
 		struct call_envelope envelope;
 		struct call_deployment deployment;
+		struct call_service service;
 		struct call_logs logs;
 		struct call_forward forward;
 	} args;
@@ -53,6 +57,42 @@ static int node_set_farm(struct request *q, struct err *e)
 		return err_set(e, -ENOMEM, "take the farm document: out of memory");
 	r = engine_set_farm(q->s->engine, buf_str(&text), e);
 	return r < 0 ? r : sd_varlink_reply(q->link, NULL);
+}
+
+static int node_health(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	int r = health_build(&v, e);
+
+	return r ? r : sd_varlink_reply(q->link, v);
+}
+
+static int node_logs(struct request *q, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	int r = health_log(q->args.service.service, &text, e);
+
+	return r ? r : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_STRING("lines", text.p ? text.p : ""));
+}
+
+static int on_reboot(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct err e = { 0 };
+
+	(void)source;
+	(void)usec;
+	(void)userdata;
+	if (health_reboot(&e))
+		log_err("%s", e.msg);
+	return 0;
+}
+
+/* The answer has to leave through gridd, which goes down too: so the way down begins a moment later. */
+static int node_reboot(struct request *q, struct err *e)
+{
+	int r = sd_event_add_time_relative(q->s->engine->event, NULL, CLOCK_MONOTONIC, REBOOT_DELAY_US, 0, on_reboot, NULL);
+
+	return r < 0 ? err_set(e, r, "reboot: %s", strerror(-r)) : sd_varlink_reply(q->link, NULL);
 }
 
 static int deployment_deploy(struct request *q, struct err *e)
@@ -179,6 +219,9 @@ static const struct {
 	{ "zos.Node.Info", node_info },
 	{ "zos.Node.Approve", node_approve },
 	{ "zos.Node.SetFarm", node_set_farm },
+	{ "zos.Node.Health", node_health },
+	{ "zos.Node.Logs", node_logs },
+	{ "zos.Node.Reboot", node_reboot },
 	{ "zos.Deployment.Deploy", deployment_deploy },
 	{ "zos.Deployment.Get", deployment_get },
 	{ "zos.Deployment.List", deployment_list },

@@ -31,6 +31,21 @@ def approval(lab, key, report):
         assert info["node"] == key and info["approved"] is True and info["flavour"] == "debug" and info["durable"] is False, info
 
 
+def looks_inside(lab, report):
+    with report.case("its services are told to who may deploy, their lines to the farm alone"):
+        health = lab.zos_json("node", "health")
+        states = {s["name"]: s["state"] for s in health["services"]}
+        assert health["ok"] is True and states["noded"] == "up" and states["gridd"] == "up", states
+        assert "noded: approved by farm 'demo'" in lab.zos("node", "logs", "noded")
+        refused("there is no service 'nothing'", lab, "node", "logs", "nothing")
+
+
+def reboots(lab, node, report):
+    with report.case("a reboot is carried out by order of the farm"):
+        assert "comes back" in lab.zos("node", "reboot")
+        assert node.wait_end() == 0 # -no-reboot: QEMU ends where the machine would start again
+
+
 def strangers(lab, key, report):
     stranger = f"{lab.dir}/stranger"
     lab.zos("hub", "use", f"nats://127.0.0.1:{lab.port}", lab.hub_key, config=stranger)
@@ -79,10 +94,12 @@ def main():
                 key = lab.wait_nodes()[0]["node"]
             if key:
                 approval(lab, key, report)
+                looks_inside(lab, report)
                 strangers(lab, key, report)
                 for daemon in ("noded", "gridd"):
                     comes_back(lab, node, report, f"kill -9 of {daemon}", lambda: node.shell(f"kill -9 $(pidof {daemon})"), 15)
                 comes_back(lab, node, report, "the hub restarts", lambda: hub_restarts(lab), 10)
+                reboots(lab, node, report)
     return report.end()
 
 

@@ -1,0 +1,86 @@
+#include "node/health.h"
+
+#include "base/log.h"
+#include "sys/supervisor.h"
+
+static const struct supervisor supervisor = SUPERVISOR_DEFAULT;
+
+/* A state in which nobody needs to do anything. */
+static bool is_well(enum supervisor_state s)
+{
+	return s == SUPERVISOR_UP || s == SUPERVISOR_DONE || s == SUPERVISOR_SKIPPED || s == SUPERVISOR_DOWN;
+}
+
+static int unit_json(const struct supervisor_unit *u, sd_json_variant **ret)
+{
+	uint64_t now_ms = log_now_ms();
+
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", u->name),
+	                      SD_JSON_BUILD_PAIR_STRING("state", supervisor_state_name(u->state)),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", u->restarts),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("since_s", now_ms > u->since_ms ? (now_ms - u->since_ms) / 1000 : 0),
+	                      SD_JSON_BUILD_PAIR_CONDITION(u->text[0] != '\0', "text", SD_JSON_BUILD_STRING(u->text)));
+}
+
+int health_build(sd_json_variant **ret, struct err *e)
+{
+	AUTO_FREE struct supervisor_unit *units = calloc(HEALTH_UNITS_MAX, sizeof(*units));
+	AUTO_JSON sd_json_variant *list = NULL;
+	bool ok = true;
+	int n, r;
+
+	BUG_ON(!units);
+	n = supervisor_list(&supervisor, units, HEALTH_UNITS_MAX, e);
+	if (n < 0)
+		return n;
+	r = sd_json_variant_new_array(&list, NULL, 0);
+	for (int i = 0; r >= 0 && i < n; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		if (strchr(units[i].name, '@'))
+			continue;
+		ok &= is_well(units[i].state);
+		r = unit_json(&units[i], &one);
+		if (r >= 0)
+			r = sd_json_variant_append_array(&list, one);
+	}
+	if (r >= 0)
+		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list));
+	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
+}
+
+/* What a program wrote need not be UTF-8, and JSON must be. */
+static void make_ascii(struct buf *b)
+{
+	for (size_t i = 0; i < b->len; i++)
+		if ((unsigned char)b->p[i] >= 0x80 || !b->p[i])
+			b->p[i] = '?';
+}
+
+int health_log(const char *service, struct buf *ret, struct err *e)
+{
+	struct supervisor_unit unit;
+	uint64_t from = 0;
+	size_t before;
+	int r = supervisor_find(&supervisor, service, &unit, e);
+
+	if (r == SUPERVISOR_UNKNOWN && strcmp(service, "init"))
+		return err_set(e, -ENOENT, "there is no service '%s': 'zos node health' lists them", service);
+	if (r < 0)
+		return r;
+	do {
+		before = ret->len;
+		if ((r = supervisor_log(&supervisor, service, &from, ret, e)) < 0)
+			return r;
+	} while (ret->len != before);
+	if (ret->len > HEALTH_LOG_MAX)
+		buf_drop(ret, ret->len - HEALTH_LOG_MAX);
+	make_ascii(ret);
+	return 0;
+}
+
+int health_reboot(struct err *e)
+{
+	log_info("rebooting: an order of the farm");
+	return supervisor_power(&supervisor, true, e);
+}
