@@ -29,6 +29,8 @@ void init_show(struct init *in, const char *who, const char *text, size_t n)
 	int len = snprintf(line, sizeof(line), "[%5llu.%03u] %s: %.*s\r\n", (unsigned long long)now_ms / 1000,
 	                   (unsigned)(now_ms % 1000), who, (int)n, text);
 
+	if (in->setup.console_is_screen && in->is_screen_taken)
+		return;
 	if (in->setup.console_fd >= 0 && len > 0)
 		(void)!write(in->setup.console_fd, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
 }

@@ -19,6 +19,7 @@ struct init_setup { /* borrowed for ever */
 	const char *cgroup_mount; /* where cgroup2 is mounted */
 	const char *cgroup_base;  /* below that: "/zos" */
 	int console_fd;           /* lines for people; -1 = none */
+	bool console_is_screen;   /* they go to the screen, not to a serial line */
 	bool is_debug;
 	void (*finish)(enum init_power how); /* everything is down; does not return */
 };
@@ -37,6 +38,7 @@ struct init {
 	size_t keys_n;
 	char notify_path[128];
 	bool is_dirty;  /* a state changed: others may go on */
+	bool is_screen_taken; /* a service draws on it */
 	bool is_up;     /* "the system is up" has been said */
 	enum init_power power;
 	uint64_t power_due_ms;

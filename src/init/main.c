@@ -5,9 +5,12 @@
 #include "init/setup.h"
 
 #include <fcntl.h>
+#include <linux/major.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 enum { ALT_STACK_SIZE = 65536 };
 
@@ -51,6 +54,14 @@ static void faults_catch(void)
 		pause();
 }
 
+/* /dev/console stands for another terminal: the last one of the command line that this machine has. */
+static bool is_screen(int fd)
+{
+	unsigned dev = 0;
+
+	return !ioctl(fd, TIOCGDEV, &dev) && dev == makedev(TTY_MAJOR, 1);
+}
+
 [[noreturn]] static void stage_two(void)
 {
 	struct cmdline cmdline;
@@ -66,6 +77,7 @@ static void faults_catch(void)
 		.cgroup_mount = "/sys/fs/cgroup",
 		.cgroup_base = "/zos",
 		.console_fd = console_fd,
+		.console_is_screen = is_screen(console_fd),
 		.is_debug = cmdline.is_debug,
 		.finish = power_finish,
 	};

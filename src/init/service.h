@@ -23,6 +23,8 @@ struct service {
 	const char *after[SERVICE_AFTER_MAX]; /* up, done or skipped before it starts; stopped after it */
 	const char *warning;                  /* said on the console when it comes up */
 	const char *condition;                /* skipped when this file is missing, or its program */
+	const char *opens[2];                 /* standard input and output, to write to, instead of /dev/null and its log: /dev/null
+	                                       * where it cannot be opened. While it is up, the screen is its own */
 	const char *tty;                      /* standard input and output, instead of /dev/null and its log */
 	uint64_t caps;                        /* bits of CAP_...: what it keeps */
 	uint64_t memory_max_bytes;            /* 0 = no limit; so the rest */

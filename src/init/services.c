@@ -9,7 +9,7 @@
 #define MIB (1ull << 20)
 #define ALL_CAPS UINT64_MAX
 
-enum { UID_ROOT = 0, UID_GRIDD = 901, UID_IMAGED = 902 };
+enum { UID_ROOT = 0, UID_GRIDD = 901, UID_IMAGED = 902, UID_CONSOLE = 905 };
 
 const struct service services[] = {
 	{
@@ -77,6 +77,22 @@ const struct service services[] = {
 		.oom_score_adj = -500,
 		.start_ms = 30000,
 		.stop_ms = 5000,
+	},
+	{
+		.name = "console",
+		.argv = { "/usr/lib/zos/console" },
+		.after = { "modules" }, /* before noded: a node whose engine does not start must say so */
+		.opens = { "/dev/tty1", "/dev/console" },
+		.ready = SERVICE_READY_NOTIFY,
+		.is_background = true,
+		.uid = UID_CONSOLE,
+		.gid = UID_CONSOLE,
+		.nofile = 64,
+		.pids_max = 4,
+		.memory_max_bytes = 32 * MIB,
+		.oom_score_adj = 100,
+		.start_ms = 10000,
+		.stop_ms = 1000,
 	},
 	{
 		.name = "machine",

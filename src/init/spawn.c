@@ -37,6 +37,21 @@ static int stdio_set(const struct spawn *s)
 	return dup2(s->log_fd, 1) < 0 || dup2(s->log_fd, 2) < 0 ? -1 : 0;
 }
 
+/* Devices are opened here, as root, for a program that will not be. */
+static int devices_set(const struct spawn *s)
+{
+	for (int i = 0; i < (int)ARRAY_LEN(s->service->opens); i++) {
+		const char *path = s->service->opens[i];
+		AUTO_FD int fd = path ? open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+
+		if (path && fd < 0)
+			fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		if (path && (fd < 0 || dup2(fd, i) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int limit_set(int what, rlim_t value)
 {
 	struct rlimit l = { value, value };
@@ -116,6 +131,7 @@ static const struct {
 } steps[] = {
 	{ "start a session", session_set },
 	{ "open its standard input and output", stdio_set },
+	{ "open its devices", devices_set },
 	{ "set its limits", limits_set },
 	{ "drop its privileges", identity_set },
 };

@@ -242,6 +242,8 @@ void unit_event(struct init *in, struct unit *u, enum unit_event ev, uint64_t no
 		u->since_ms = now_ms;
 		u->due_ms = 0;
 		in->is_dirty = true;
+		if (u->service->opens[0])
+			in->is_screen_taken = u->state == SUPERVISOR_UP;
 		control_tell(in, u);
 	}
 	acts[step.act](in, u, now_ms);

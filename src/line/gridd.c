@@ -7,6 +7,54 @@
 
 #include <stdio.h>
 
+static int on_told(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct gridd *g = userdata;
+
+	(void)v;
+	(void)error_id; /* an engine that is gone is told again when it is back */
+	(void)flags;
+	if (link == g->teller)
+		link_closep(&g->teller);
+	return 0;
+}
+
+/* A link of its own each time: the watch's is taken by the watch. */
+static void tell(struct gridd *g)
+{
+	struct err e = { 0 };
+
+	link_closep(&g->teller);
+	if (!g->grid || daemon_connect(g->event, g->noded, g, on_told, &g->teller, &e))
+		return;
+	if (sd_varlink_invokebo(g->teller, "zos.Line.State", SD_JSON_BUILD_PAIR_BOOLEAN("up", g->state.is_up),
+	                        SD_JSON_BUILD_PAIR_UNSIGNED("since", g->state.since_ms),
+	                        SD_JSON_BUILD_PAIR_STRING("why", g->state.why)) < 0)
+		link_closep(&g->teller);
+}
+
+static void state_set(struct gridd *g, bool is_up, const char *why)
+{
+	struct gridd_state *s = &g->state;
+
+	if (s->since_ms && s->is_up == is_up && !strcmp(s->why, why))
+		return;
+	if (!s->since_ms || s->is_up != is_up)
+		s->since_ms = log_now_ms();
+	s->is_up = is_up;
+	snprintf(s->why, sizeof(s->why), "%s", why);
+	tell(g);
+}
+
+/* Where the port takes connections, the hub's own reason stands. */
+static void on_reach(void *userdata, const char *why)
+{
+	struct gridd *g = userdata;
+
+	if (!g->state.is_up && why[0])
+		state_set(g, false, why);
+}
+
 static void on_hub_state(void *userdata, bool is_up, const char *why)
 {
 	struct gridd *g = userdata;
@@ -15,6 +63,11 @@ static void on_hub_state(void *userdata, bool is_up, const char *why)
 		log_info("hub %s: connected", g->hub.url);
 	else
 		log_warn("hub %s: %s", g->hub.url, why);
+	if (is_up)
+		reach_stop(&g->reach);
+	else
+		reach_start(&g->reach);
+	state_set(g, is_up, is_up ? "" : why);
 	if (is_up && g->record)
 		directory_own_kick(g->record);
 }
@@ -51,8 +104,11 @@ static int grid_start(struct gridd *g, struct err *e)
 
 	if ((r = grid_new(g->event, &o, &cb, &g->grid, e)) ||
 	    (r = grid_listen(g->grid, &g->tls_key, caller_accept, g, e)) ||
-	    (r = directory_own_new(grid_hub(g->grid), g->event, &g->record, e)))
+	    (r = directory_own_new(grid_hub(g->grid), g->event, &g->record, e)) ||
+	    (r = reach_init(&g->reach, g->event, g->hub.url, on_reach, g, e)))
 		return r;
+	g->state.since_ms = log_now_ms();
+	reach_start(&g->reach);
 	return watch(g, e); /* anew: the engine signs a record with this inbox in it */
 }
 
@@ -109,6 +165,8 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 		log_info("the engine went away: sessions stay, calls wait until it is back");
 		return again_arm(g);
 	}
+	if (g->tries || !g->ready)
+		tell(g); /* an engine that has just started knows nothing yet */
 	g->tries = 0;
 	if (!sd_json_variant_is_string(node) || key_pub_parse(str_c(sd_json_variant_string(node)), &g->node))
 		r = err_set(&e, -EBADMSG, "the engine named no node");
@@ -175,6 +233,8 @@ void gridd_deinit(struct gridd *g)
 	if (g->grid)
 		grid_free(g->grid);
 	link_closep(&g->engine);
+	link_closep(&g->teller);
+	reach_deinit(&g->reach);
 	sd_event_source_disable_unref(g->again);
 	key_wipe(&g->tls_key);
 	sd_event_unref(g->event);

@@ -5,6 +5,7 @@
 #pragma once
 #include "grid/directory.h"
 #include "grid/session.h"
+#include "line/reach.h"
 
 #include <systemd/sd-varlink.h>
 
@@ -15,17 +16,27 @@ enum {
 	CALLER_ORDERS_PER_S = 20,
 };
 
+/* How things stand with the hub, for the engine and so for people. */
+struct gridd_state {
+	bool is_up;
+	uint64_t since_ms; /* monotonic */
+	char why[REACH_WHY_MAX]; /* it is down */
+};
+
 struct caller;
 struct gridd {
 	sd_event *event;
 	const char *noded;            /* socket of the engine, borrowed */
 	sd_varlink *engine;           /* the watch */
+	sd_varlink *teller;           /* the state of the hub on its way to the engine */
 	sd_event_source *again;       /* when the engine went away */
 	unsigned tries;
 	struct key tls_key;           /* of this run */
 	struct key_pub node;
 	struct grid *grid;            /* NULL until the engine named a hub */
 	struct hub_addr hub;
+	struct gridd_state state;
+	struct reach reach;
 	struct directory_own *record;
 	sd_varlink_server *server;
 	struct caller *callers;

@@ -25,6 +25,15 @@ static void pass_arm(struct engine *n)
 		sd_event_source_set_enabled(n->pass, SD_EVENT_ONESHOT);
 }
 
+/* Something changed that the directory and the screen show. */
+static void tell(struct engine *n)
+{
+	if (n->record_changed)
+		n->record_changed(n->record_ctx);
+	if (n->status_changed)
+		n->status_changed(n->status_ctx);
+}
+
 struct held *engine_held(struct engine *n, const struct key_pub *owner, const char *name)
 {
 	for (struct held *h = n->held; h; h = h->next)
@@ -429,8 +438,7 @@ int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_varian
 	log_info("deployment %s sequence %" PRIu64 " with %zu workloads accepted", d->name, d->sequence, d->n_workloads);
 	hold(n, take_ptr(d));
 	pass_arm(n);
-	if (n->record_changed)
-		n->record_changed(n->record_ctx);
+	tell(n);
 	return 0;
 }
 
@@ -479,8 +487,7 @@ static void configure(struct engine *n)
 	for (int s = 0; s < STEPS; s++)
 		if (n->providers[s]->ops->configure)
 			n->providers[s]->ops->configure(n->providers[s], n->farm);
-	if (n->record_changed)
-		n->record_changed(n->record_ctx);
+	tell(n);
 }
 
 static void farm_free(struct farm *f)
@@ -551,8 +558,7 @@ int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e)
 	json_unrefp(&n->approval);
 	n->approval = sd_json_variant_ref(envelope);
 	log_info("approved by farm '%s'", n->farm->name);
-	if (n->record_changed)
-		n->record_changed(n->record_ctx);
+	tell(n);
 	return 0;
 }
 

@@ -52,6 +52,8 @@ struct engine {
 	size_t n_watchers;
 	void (*record_changed)(void *ctx); /* what the directory says about this node is out of date */
 	void *record_ctx;
+	void (*status_changed)(void *ctx); /* what people see of it, too */
+	void *status_ctx;
 };
 #define ENGINE_NONE { .store = STORE_NONE, .identity = KEY_NONE }
 
@@ -77,6 +79,9 @@ struct item *engine_item(struct engine *n, const struct key_pub *owner, const ch
 /* How one deployment, or one owner's (role 0: everybody's) deployments stand. Return owned. */
 MUST_CHECK int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret);
 MUST_CHECK int engine_list(struct engine *n, const struct key_pub *owner, sd_json_variant **ret);
+
+/* How many workloads are in which state: [{state, count}]. Returns owned. */
+MUST_CHECK int engine_tally(const struct engine *n, sd_json_variant **ret);
 
 /* Sends LINK the status of a deployment now and at every change, until it closes. -ENOENT, -EBUSY (too many watchers). */
 MUST_CHECK int engine_watch(struct engine *n, sd_varlink *link, const struct key_pub *owner, const char *name, struct err *e);

@@ -8,7 +8,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-static const char *flavour(void)
+const char *info_flavour(void)
 {
 	return access("/usr/bin/busybox", F_OK) ? "cloud" : "debug"; /* the one image that holds a shell says so wherever it is named */
 }
@@ -45,7 +45,7 @@ int info_build(const struct engine *n, uint64_t boot_s, sd_json_variant **ret)
 	                                                   SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("farm_sequence", n->farm ? n->farm->sequence : 0),
 	                      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL),
-	                      SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION), SD_JSON_BUILD_PAIR_STRING("flavour", flavour()),
+	                      SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION), SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()),
 	                      SD_JSON_BUILD_PAIR_STRING("kernel", uts.release), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)),
@@ -77,7 +77,7 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 		                   SD_JSON_BUILD_PAIR_CONDITION(n->approval != NULL, "approval",
 		                                                SD_JSON_BUILD_VARIANT(n->approval)),
 		                   SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
-		                   SD_JSON_BUILD_PAIR_STRING("flavour", flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
+		                   SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
 		                   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s));
 	if (r < 0 || json_format(body, &text) || dsse_sign(API_TYPE_RECORD, buf_str(&text), &n->identity, 1, ret))
 		return err_set(e, -ENOMEM, "sign the node's record: out of memory");

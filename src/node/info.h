@@ -2,6 +2,8 @@
 #pragma once
 #include "node/engine.h"
 
+const char *info_flavour(void); /* "cloud", "debug" */
+
 /* Returns owned. */
 MUST_CHECK int info_build(const struct engine *n, uint64_t boot_s, sd_json_variant **ret);
 

@@ -17,6 +17,18 @@ static const struct json_field watch_fields[] = {
 };
 static const struct json_table watch_table = { watch_fields, ARRAY_LEN(watch_fields), 0, NULL };
 
+struct hub_args {
+	bool up;
+	uint64_t since;
+	const char *why;
+};
+static const struct json_field hub_fields[] = {
+	{ "up", JSON_BOOL, offsetof(struct hub_args, up), .required = true },
+	{ "since", JSON_U64, offsetof(struct hub_args, since), .required = true },
+	{ "why", JSON_TEXT, offsetof(struct hub_args, why), .required = true },
+};
+static const struct json_table hub_table = { hub_fields, ARRAY_LEN(hub_fields), 0, NULL };
+
 static int hubs_json(const struct farm *f, sd_json_variant **ret)
 {
 	int r = sd_json_variant_new_array(ret, NULL, 0);
@@ -114,8 +126,32 @@ int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters)
 	return line_send(l);
 }
 
+static void hub_set(struct line *l, const struct line_hub *h)
+{
+	l->hub = *h;
+	if (l->engine->status_changed)
+		l->engine->status_changed(l->engine->status_ctx);
+}
+
+int line_hub(struct line *l, sd_varlink *link, sd_json_variant *parameters)
+{
+	struct hub_args a = { 0 };
+	struct line_hub h;
+	struct err e = { 0 };
+	int r = json_decode(parameters, &hub_table, &a, &e);
+
+	if (r)
+		return daemon_reply_error(link, r, &e);
+	h = (struct line_hub){ .is_up = a.up, .since_ms = a.since };
+	snprintf(h.why, sizeof(h.why), "%s", a.why);
+	hub_set(l, &h);
+	return sd_varlink_reply(link, NULL);
+}
+
 void line_gone(struct line *l, sd_varlink *link)
 {
-	if (l->link == link)
-		l->link = sd_varlink_unref(l->link);
+	if (l->link != link)
+		return;
+	l->link = sd_varlink_unref(l->link);
+	hub_set(l, &(struct line_hub){ .since_ms = log_now_ms(), .why = "gridd, which speaks to the hub, is being started again" });
 }

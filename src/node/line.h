@@ -5,12 +5,20 @@
 
 enum { RECORD_LIFE_S = 300, RECORD_RENEW_S = 100 };
 
+/* How gridd stands with its hub, as it told last. */
+struct line_hub {
+	bool is_up;
+	uint64_t since_ms; /* monotonic; 0 = it told nothing yet */
+	char why[160];     /* it is down; "" = not known */
+};
+
 struct line {
 	struct engine *engine;
 	uint64_t boot_s;
 	sd_varlink *link; /* NULL = no gridd */
 	char inbox[65], tls_key[65];
 	uint64_t sequence;
+	struct line_hub hub;
 	sd_event_source *renew;
 };
 
@@ -19,4 +27,6 @@ void line_deinit(struct line *l);
 /* The method zos.Line.Watch {inbox, tls_key} -> {record, node, hubs: [{url, key}]} ...; inbox and then record are "" for a gridd that does
  * not know its hub yet. */
 int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters);
+/* The method zos.Line.State {up, since, why}: how gridd stands with its hub. */
+int line_hub(struct line *l, sd_varlink *link, sd_json_variant *parameters);
 void line_gone(struct line *l, sd_varlink *link);

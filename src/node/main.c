@@ -3,6 +3,7 @@
 #include "machine/machine.h"
 #include "network/network.h"
 #include "node/serve.h"
+#include "node/view.h"
 #include "svc/daemon.h"
 
 #include "base/file.h"
@@ -13,10 +14,11 @@
 
 #define STATE_DIR "/run/zos/state" /* a node without a data disk remembers until it is switched off, and says so */
 #define SOCKET_DIR "/run/zos/noded"
+#define CONSOLE_DIR "/run/zos/console"
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define FARM_AT_BOOT "/run/boot/credentials/farm.cred"
 
-enum { UID_GRIDD = 901, UID_IMAGED = 902, UID_QEMU = 904 };
+enum { UID_GRIDD = 901, UID_IMAGED = 902, UID_QEMU = 904, UID_CONSOLE = 905 };
 
 /* The farm document that came with the boot medium. A node that cannot use it says so and goes on with what it knows. */
 static void farm_at_boot(struct engine *n)
@@ -47,12 +49,13 @@ static int providers_make(sd_event *event, struct provider *ret[static STEPS], s
 	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
 }
 
-static int socket_dir(struct err *e)
+/* One process each may reach what is in there. */
+static int socket_dir(const char *path, gid_t who, struct err *e)
 {
-	int r = dir_make(SOCKET_DIR, 0750, e);
+	int r = dir_make(path, 0750, e);
 
-	if (!r && (chown(SOCKET_DIR, 0, UID_GRIDD) || chmod(SOCKET_DIR, 0750)))
-		return err_set(e, -errno, "open %s to gridd: %m", SOCKET_DIR);
+	if (!r && (chown(path, 0, who) || chmod(path, 0750)))
+		return err_set(e, -errno, "open %s to uid %u: %m", path, who);
 	return r;
 }
 
@@ -62,17 +65,21 @@ int main(void)
 	struct provider *providers[STEPS] = { 0 };
 	struct engine n = ENGINE_NONE;
 	struct serve s = SERVE_NONE;
+	struct view v = { 0 };
 	struct err e = { 0 };
 	int r = daemon_loop("noded", &event, &e);
 
 	if (r || (r = providers_make(event, providers, &e)) ||
-	    (r = engine_init(&n, event, (const char *const[]){ STATE_DIR }, 1, false, providers, &e)) || (r = socket_dir(&e)))
+	    (r = engine_init(&n, event, (const char *const[]){ STATE_DIR }, 1, false, providers, &e)) ||
+	    (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) || (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
-	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", STATE_DIR "/nonces", &e)))
+	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", STATE_DIR "/nonces", &e)) ||
+	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);
 	daemon_ready(n.farm ? n.farm->name : "without a farm");
 	r = daemon_run(event);
+	view_deinit(&v);
 	serve_deinit(&s);
 	engine_deinit(&n);
 	machine_provider_free(providers[STEP_MACHINE]);

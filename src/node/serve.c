@@ -292,6 +292,14 @@ static int on_line_watch(sd_varlink *link, sd_json_variant *parameters, sd_varli
 	return line_watch(&s->line, link, parameters);
 }
 
+static int on_line_state(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct serve *s = userdata;
+
+	(void)flags;
+	return line_hub(&s->line, link, parameters);
+}
+
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
 {
 	struct serve *s = userdata;
@@ -330,6 +338,7 @@ int serve_init(struct serve *ret, struct engine *engine, const char *socket, con
 		return r;
 	if ((r = sd_varlink_server_bind_method(s->server, "zos.Order.Call", on_order)) < 0 ||
 	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.Watch", on_line_watch)) < 0 ||
+	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.State", on_line_state)) < 0 ||
 	    (r = sd_varlink_server_bind_disconnect(s->server, on_disconnect)) < 0)
 		return err_set(e, r, "serve calls: %s", strerror(-r));
 	return 0;

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+enum { TALLY_MAX = 8 }; /* item_state() knows seven */
+
 static const char *item_state(const struct item *it, const char **ret_message)
 {
 	const struct plan_view *v = &it->view;
@@ -25,6 +27,34 @@ static const char *item_state(const struct item *it, const char **ret_message)
 	if (!strcmp(it->work.machine.state, "backoff"))
 		return "retrying";
 	return !strcmp(it->work.machine.state, "exited") ? "gone" : "starting";
+}
+
+int engine_tally(const struct engine *n, sd_json_variant **ret)
+{
+	struct {
+		const char *state;
+		uint64_t count;
+	} tally[TALLY_MAX] = { 0 };
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (const struct item *it = n->items; it; it = it->next) {
+		const char *message, *state = item_state(it, &message);
+		size_t i = 0;
+
+		while (i < TALLY_MAX - 1 && tally[i].state && strcmp(tally[i].state, state))
+			i++;
+		tally[i].state = state;
+		tally[i].count++;
+	}
+	for (size_t i = 0; r >= 0 && i < TALLY_MAX && tally[i].state; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("state", tally[i].state),
+		                   SD_JSON_BUILD_PAIR_UNSIGNED("count", tally[i].count));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
 }
 
 static int item_json(const struct item *it, sd_json_variant **ret)
@@ -142,6 +172,8 @@ void engine_notify(struct engine *n, const struct item *it)
 	struct held *h = engine_held(n, &it->work.owner, it->work.deployment);
 	AUTO_JSON sd_json_variant *status = NULL;
 
+	if (n->status_changed)
+		n->status_changed(n->status_ctx);
 	for (size_t i = 0; h && i < n->n_watchers; i++) {
 		struct watcher *w = &n->watchers[i];
 

@@ -4,7 +4,7 @@
         node.wait_line("is up", 60)
         print(node.shell("cat /proc/uptime"))
 """
-import os, re, select, signal, socket, subprocess, tempfile, time
+import json, os, re, select, signal, socket, subprocess, tempfile, time
 
 CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
 
@@ -135,11 +135,11 @@ class Node:
         end = self.hvc.read_until(f"{mark}-end-(\\d+)$", deadline)
         return self.hvc.text[begin:end.start()].rstrip("\n"), int(end[1])
 
-    def qmp(self, command):
+    def qmp(self, command, **arguments):
         """Sends one QMP command, such as system_powerdown."""
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(f"{self.dir.name}/qmp")
-            s.sendall(b'{"execute":"qmp_capabilities"}{"execute":"%s"}' % command.encode())
+            s.sendall(b'{"execute":"qmp_capabilities"}' + json.dumps({"execute": command, "arguments": arguments}).encode())
             answers = b""
             while answers.count(b'"return"') < 2: # greeting and events aside, one for each command
                 data = s.recv(4096)

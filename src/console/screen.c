@@ -1,0 +1,487 @@
+/* Each part of the screen is a row of the table `parts`, with the function that writes it. A part writes lines into a
+ * draft, which has more room than any screen; then the lines with the least to tell are left out until the rest fits.
+ */
+#include "console/screen.h"
+
+#include "base/parse.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LABEL_WIDTH = 11, KEY_GROUP = 8, BAR_WIDTH = 20, BLOCK_WIDTH = 100, SERVICE_WIDTH = 17, MARGIN = 1 };
+/* A clock outside of this was never set: before this system was written, or past what it may ever see. */
+#define CLOCK_MIN_S 1735689600ll /* 2025 */
+#define CLOCK_MAX_S 3155760000ll /* 2070 */
+
+/* How soon a line goes when there is no room: the highest first. */
+enum rank {
+	RANK_TITLE,
+	RANK_NODE,
+	RANK_HUB,
+	RANK_UPLINK,
+	RANK_FARM,
+	RANK_WORK,
+	RANK_NOTE,
+	RANK_SERVICE,
+	RANK_DETAIL,
+	RANK_SPACE,
+	RANKS
+};
+
+struct draft {
+	unsigned width;
+	struct screen_row rows[SCREEN_ROWS_MAX];
+	enum rank ranks[SCREEN_ROWS_MAX];
+	size_t n;       /* lines begun */
+	unsigned at;    /* where the last one goes on */
+	enum rank rank; /* of lines to come */
+};
+
+static void line_begin(struct draft *d, enum rank rank)
+{
+	if (d->n == SCREEN_ROWS_MAX)
+		d->n--; /* more than any screen has: the last line is written over */
+	memset(d->rows[d->n].text, ' ', d->width);
+	d->rows[d->n].text[d->width] = '\0';
+	memset(d->rows[d->n].style, SCREEN_PLAIN, d->width);
+	d->ranks[d->n++] = rank;
+	d->at = MARGIN;
+}
+
+/* Text on the last line; what is too long ends in "~". */
+__attribute__((format(printf, 3, 4))) static void put(struct draft *d, enum screen_style style, const char *fmt, ...)
+{
+	struct screen_row *row = &d->rows[d->n - 1];
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (const char *p = text; *p; p++, d->at++) {
+		if (d->at >= d->width) {
+			row->text[d->width - 1] = '~';
+			return;
+		}
+		row->text[d->at] = *p;
+		if (*p < ' ' || *p > '~') /* somebody else's words may be meant for the terminal */
+			row->text[d->at] = '?';
+		row->style[d->at] = (uint8_t)style;
+	}
+}
+
+static void label(struct draft *d, enum rank rank, const char *text)
+{
+	line_begin(d, rank);
+	put(d, SCREEN_LABEL, "%s", text);
+	d->at = MARGIN + LABEL_WIDTH;
+}
+
+/* "3m", "" when time is left out. In minutes, so that a screen does not change every second. */
+static void age(const struct snapshot *s, uint64_t since_ms, char ret[static 16])
+{
+	uint64_t seconds = s->now_ms > since_ms ? (s->now_ms - since_ms) / 1000 : 0;
+
+	ret[0] = '\0';
+	if (!s->now_ms || !since_ms)
+		return;
+	format_duration(ret, seconds < 60 ? 60 : seconds);
+	if (seconds < 3600)
+		ret[strcspn(ret, " ")] = '\0';
+	if (seconds < 60)
+		memcpy(ret, "<1m", 4);
+}
+
+static void title(struct draft *d, const struct snapshot *s)
+{
+	bool is_debug = !strcmp(s->flavour, "debug");
+	char up[16], right[32] = "";
+
+	line_begin(d, RANK_TITLE);
+	memset(d->rows[0].style, is_debug ? SCREEN_ALARM : SCREEN_TITLE, d->width);
+	put(d, is_debug ? SCREEN_ALARM : SCREEN_TITLE, "Zero-OS %s  %s%s", s->version, s->flavour,
+	    is_debug ? ": its first virtual console is a root shell" : "");
+	age(s, 1, up); /* the monotonic clock began with the kernel */
+	if (up[0])
+		snprintf(right, sizeof(right), "up %s", up);
+	if (d->at + strlen(right) + 3 > d->width)
+		return;
+	d->at = d->width - MARGIN - (unsigned)strlen(right);
+	put(d, is_debug ? SCREEN_ALARM : SCREEN_TITLE, "%s", right);
+}
+
+static void space(struct draft *d, const struct snapshot *s)
+{
+	(void)s;
+	line_begin(d, RANK_SPACE);
+}
+
+static void node(struct draft *d, const struct snapshot *s)
+{
+	size_t n = strlen(s->node);
+
+	label(d, RANK_NODE, "Node");
+	if (!n)
+		return put(d, SCREEN_WARN, "the engine is starting");
+	for (size_t i = 0; i < n; i += KEY_GROUP) {
+		size_t len = n - i < KEY_GROUP ? n - i : KEY_GROUP;
+
+		if (d->at + len > d->width)
+			label(d, RANK_NODE, "");
+		put(d, SCREEN_STRONG, "%.*s", (int)len, s->node + i);
+		d->at++;
+	}
+	if (s->is_silent) {
+		label(d, RANK_HUB, "");
+		put(d, SCREEN_BAD, "the engine does not answer: this is what it said last");
+	}
+}
+
+static void farm(struct draft *d, const struct snapshot *s)
+{
+	if (!s->node[0])
+		return;
+	label(d, RANK_FARM, "Farm");
+	if (!s->farm[0])
+		return put(d, SCREEN_WARN, "none: the boot medium brought no farm document");
+	put(d, SCREEN_PLAIN, "%s, ", s->farm);
+	if (s->is_approved)
+		return put(d, SCREEN_GOOD, "approved");
+	put(d, SCREEN_WARN, "not approved");
+	label(d, RANK_FARM, "");
+	put(d, SCREEN_PLAIN, "compare the key above, then: zos farm approve N...");
+}
+
+static bool has_address(const struct snapshot *s, size_t i)
+{
+	return s->uplinks[i].has_carrier && s->uplinks[i].addresses[0];
+}
+
+static bool no_card(const struct snapshot *s)
+{
+	return !s->n_uplinks;
+}
+
+static bool no_cable(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_uplinks; i++)
+		if (s->uplinks[i].has_carrier)
+			return false;
+	return true;
+}
+
+static bool no_address(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_uplinks; i++)
+		if (has_address(s, i))
+			return false;
+	return true;
+}
+
+static bool clock_off(const struct snapshot *s)
+{
+	return s->time_s < CLOCK_MIN_S || s->time_s > CLOCK_MAX_S;
+}
+
+static bool no_hub(const struct snapshot *s)
+{
+	return !s->hub.url[0];
+}
+
+static const struct {
+	bool (*is_so)(const struct snapshot *s);
+	const char *why;
+} causes[] = {
+	{ no_card, "no network card was found" },
+	{ no_cable, "no cable is plugged in, or its other end is off" },
+	{ no_address, "no address: no DHCP server has answered" },
+	{ clock_off, "the clock is far off: set it in the firmware" },
+	{ no_hub, "the farm document names no hub" },
+};
+
+const char *screen_why(const struct snapshot *s)
+{
+	for (size_t i = 0; i < ARRAY_LEN(causes); i++)
+		if (causes[i].is_so(s))
+			return causes[i].why;
+	return s->hub.why[0] ? s->hub.why : "connecting";
+}
+
+static void hub_state(struct draft *d, const struct snapshot *s, bool is_up)
+{
+	char since[16];
+
+	age(s, s->hub.since_ms, since);
+	label(d, RANK_HUB, "Hub");
+	put(d, is_up ? SCREEN_GOOD : SCREEN_BAD, is_up ? "connected" : "not connected");
+	if (since[0])
+		put(d, SCREEN_PLAIN, " for %s", since);
+}
+
+static void hub(struct draft *d, const struct snapshot *s)
+{
+	bool is_up = s->hub.is_up && !s->is_silent;
+
+	if (!s->node[0])
+		return;
+	hub_state(d, s, is_up);
+	if (!is_up) {
+		label(d, RANK_HUB, "");
+		put(d, SCREEN_WARN, "%s", screen_why(s));
+	}
+	if (s->hub.url[0]) {
+		label(d, RANK_DETAIL, "");
+		put(d, SCREEN_PLAIN, "%s", s->hub.url);
+	}
+}
+
+static void uplinks(struct draft *d, const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_uplinks; i++) {
+		const struct snapshot_uplink *u = &s->uplinks[i];
+
+		label(d, RANK_UPLINK, i ? "" : "Network");
+		put(d, SCREEN_PLAIN, "%s  ", u->name);
+		if (!u->has_carrier)
+			put(d, SCREEN_WARN, "no cable");
+		else if (!u->addresses[0])
+			put(d, SCREEN_WARN, "no address");
+		else
+			put(d, SCREEN_PLAIN, "%s", u->addresses);
+	}
+	if (!s->n_uplinks) {
+		label(d, RANK_UPLINK, "Network");
+		put(d, SCREEN_BAD, "no network card");
+	}
+}
+
+static void bar(struct draft *d, uint64_t used, uint64_t total)
+{
+	unsigned full = total ? (unsigned)((used > total ? total : used) * BAR_WIDTH / total) : 0;
+	char text[BAR_WIDTH + 1];
+
+	if (used && !full)
+		full = 1;
+	memset(text, '.', BAR_WIDTH);
+	memset(text, '#', full);
+	text[BAR_WIDTH] = '\0';
+	if (d->width < 60)
+		return;
+	put(d, SCREEN_PLAIN, "[");
+	put(d, used > total ? SCREEN_WARN : SCREEN_GOOD, "%.*s", (int)full, text);
+	put(d, SCREEN_PLAIN, "%s]  ", text + full);
+}
+
+static void capacity(struct draft *d, const struct snapshot *s)
+{
+	char used[16], total[16];
+
+	if (!s->node[0])
+		return;
+	label(d, RANK_WORK, "CPU");
+	bar(d, s->cpu_milli_used, s->cpu_milli);
+	put(d, SCREEN_PLAIN, "%" PRIu64 ".%" PRIu64 " of %" PRIu64 " promised", s->cpu_milli_used / 1000,
+	    s->cpu_milli_used % 1000 / 100, s->cpu_milli / 1000);
+	format_size(used, s->memory_used_bytes);
+	format_size(total, s->memory_bytes);
+	label(d, RANK_WORK, "Memory");
+	bar(d, s->memory_used_bytes, s->memory_bytes);
+	put(d, SCREEN_PLAIN, "%s of %s promised", used, total);
+}
+
+static const struct {
+	const char *name;
+	enum screen_style style;
+} styles[] = {
+	{ "ok", SCREEN_GOOD },      { "up", SCREEN_GOOD },       { "done", SCREEN_GOOD },
+	{ "retrying", SCREEN_BAD }, { "backoff", SCREEN_BAD },   { "draining", SCREEN_BAD },
+	{ "down", SCREEN_BAD },     { "pending", SCREEN_WARN },  { "starting", SCREEN_WARN },
+	{ "waiting", SCREEN_WARN }, { "stopping", SCREEN_WARN }, { "paused", SCREEN_WARN },
+};
+
+static enum screen_style style_of(const char *state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(styles); i++)
+		if (!strcmp(styles[i].name, state))
+			return styles[i].style;
+	return SCREEN_PLAIN;
+}
+
+static void workloads(struct draft *d, const struct snapshot *s)
+{
+	if (!s->node[0])
+		return;
+	label(d, RANK_WORK, "Workloads");
+	if (!s->n_workloads)
+		put(d, SCREEN_PLAIN, "none");
+	for (size_t i = 0; i < s->n_workloads; i++) {
+		put(d, SCREEN_PLAIN, "%s%" PRIu64 " ", i ? ", " : "", s->workloads[i].count);
+		put(d, style_of(s->workloads[i].name), "%s", s->workloads[i].name);
+	}
+	if (!s->is_durable) {
+		label(d, RANK_DETAIL, "");
+		put(d, SCREEN_WARN, "no data disk: all of this is forgotten when the power goes");
+	}
+}
+
+/* In columns; what is not in the image is left out. */
+static void services(struct draft *d, const struct snapshot *s)
+{
+	unsigned left = MARGIN + LABEL_WIDTH, column = 0, columns = (d->width - left) / SERVICE_WIDTH;
+
+	for (size_t i = 0; i < s->n_services; i++) {
+		const struct snapshot_service *v = &s->services[i];
+
+		if (!strcmp(v->state, "skipped"))
+			continue;
+		if (column % columns == 0)
+			label(d, RANK_SERVICE, column ? "" : "Services");
+		d->at = left + column++ % columns * SERVICE_WIDTH;
+		put(d, SCREEN_PLAIN, "%.8s ", v->name);
+		put(d, style_of(v->state), "%.8s", v->state);
+	}
+}
+
+/* How much of TEXT to put on a line of ROOM: whole words, unless there is but one. */
+static size_t words_within(const char *text, size_t room)
+{
+	size_t n = strlen(text), at = room;
+
+	if (n <= room)
+		return n;
+	while (at > room / 2 && text[at] != ' ')
+		at--;
+	return text[at] == ' ' ? at : room;
+}
+
+static void notes(struct draft *d, const struct snapshot *s)
+{
+	size_t room = d->width - MARGIN - LABEL_WIDTH, cut;
+	char text[300], ago[16];
+
+	for (size_t i = 0; i < s->n_notes; i++) {
+		const struct snapshot_note *n = &s->notes[i];
+
+		age(s, n->at_ms, ago);
+		snprintf(text, sizeof(text), "%-4s %s: %s", ago, n->service, n->text);
+		label(d, RANK_NOTE, i ? "" : "Warnings");
+		put(d, SCREEN_PLAIN, "%.*s", (int)(cut = words_within(text, room)), text);
+		if (!text[cut])
+			continue;
+		label(d, RANK_DETAIL, "");
+		put(d, SCREEN_PLAIN, "     %s", text + cut + (text[cut] == ' '));
+	}
+}
+
+static const struct {
+	void (*write)(struct draft *d, const struct snapshot *s);
+	bool in_block;
+} parts[] = {
+	{ title, true },  { space, false },   { node, true },   { farm, true },     { space, false },
+	{ hub, true },    { uplinks, true },  { space, false }, { capacity, true }, { workloads, true },
+	{ space, false }, { services, true }, { space, false }, { notes, false },
+};
+
+static void draft(struct draft *ret, const struct snapshot *s, unsigned width, bool is_block)
+{
+	ret->width = width;
+	ret->n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (parts[i].in_block || !is_block)
+			parts[i].write(ret, s);
+}
+
+/* Takes out the last line of the highest rank. */
+static void shorten(struct draft *d)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (d->ranks[i] >= d->ranks[out])
+			out = i;
+	d->n--;
+	memmove(&d->rows[out], &d->rows[out + 1], (d->n - out) * sizeof(d->rows[0]));
+	memmove(&d->ranks[out], &d->ranks[out + 1], (d->n - out) * sizeof(d->ranks[0]));
+}
+
+static unsigned clamp(unsigned v, unsigned min, unsigned max)
+{
+	return v < min ? min : v > max ? max : v;
+}
+
+static unsigned rows_of_kernel(unsigned height)
+{
+	return height >= SCREEN_KERNEL_FROM ? SCREEN_KERNEL_ROWS : 0;
+}
+
+void screen_draw(struct screen *ret, const struct snapshot *s, unsigned width, unsigned height)
+{
+	struct draft d;
+
+	ret->width = clamp(width, SCREEN_COLS_MIN, SCREEN_COLS_MAX);
+	ret->height = clamp(height, SCREEN_ROWS_MIN, SCREEN_ROWS_MAX);
+	draft(&d, s, ret->width, false);
+	while (d.n > ret->height - rows_of_kernel(ret->height))
+		shorten(&d);
+	while (d.n < ret->height)
+		line_begin(&d, RANK_SPACE);
+	memcpy(ret->rows, d.rows, ret->height * sizeof(d.rows[0]));
+}
+
+static const char *const codes[SCREEN_STYLES] = {
+	[SCREEN_PLAIN] = "0",     [SCREEN_LABEL] = "0;36", [SCREEN_STRONG] = "0;1", [SCREEN_GOOD] = "0;32",
+	[SCREEN_WARN] = "0;1;33", [SCREEN_BAD] = "0;1;31", [SCREEN_TITLE] = "0;7",  [SCREEN_ALARM] = "0;1;37;41",
+};
+
+static void row_write(const struct screen *s, unsigned y, struct buf *ret)
+{
+	const struct screen_row *row = &s->rows[y];
+	unsigned style = SCREEN_STYLES;
+
+	buf_addf(ret, "\033[%u;1H", y + 1);
+	for (unsigned x = 0; x < s->width; x++) {
+		if (row->style[x] != style)
+			buf_addf(ret, "\033[%sm", codes[style = row->style[x]]);
+		buf_add_bytes(ret, &row->text[x], 1);
+	}
+}
+
+static bool row_same(const struct screen *a, const struct screen *b, unsigned y)
+{
+	return !memcmp(a->rows[y].text, b->rows[y].text, b->width) &&
+	       !memcmp(a->rows[y].style, b->rows[y].style, b->width);
+}
+
+void screen_diff(const struct screen *before, const struct screen *after, struct buf *ret)
+{
+	bool all = before->width != after->width || before->height != after->height;
+	unsigned kernel = rows_of_kernel(after->height), ours = after->height - kernel;
+	size_t begin;
+
+	if (all) /* no cursor, nothing on it; the lowest rows scroll for the kernel, whose cursor waits in the last */
+		buf_addf(ret, "\033[?25l\033[0m\033[r\033[2J\033[%u;%ur\033[%u;1H", kernel ? ours + 1 : 1,
+			 after->height, after->height);
+	buf_add(ret, S("\0337"));
+	begin = ret->len;
+	for (unsigned y = 0; y < ours; y++)
+		if (all || !row_same(before, after, y))
+			row_write(after, y, ret);
+	if (ret->len == begin)
+		ret->len = begin - 2;
+	else
+		buf_add(ret, S("\033[0m\0338"));
+}
+
+void screen_block(const struct snapshot *s, const char *prefix, struct buf *ret)
+{
+	struct draft d;
+
+	draft(&d, s, BLOCK_WIDTH, true);
+	for (size_t i = 0; i < d.n; i++) {
+		unsigned n = d.width;
+
+		while (n && d.rows[i].text[n - 1] == ' ')
+			n--;
+		buf_addf(ret, "%s%.*s\r\n", prefix, (int)n, d.rows[i].text);
+	}
+}

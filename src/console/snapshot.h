@@ -1,0 +1,61 @@
+/* What the screen shows, as one struct: the engine's answer decoded, and what this process sees by itself.
+ *
+ * Texts are borrowed from the JSON that they were decoded from. They may hold anything: screen.c lets only printable
+ * ASCII through. */
+#pragma once
+#include "api/json.h"
+
+enum { SNAPSHOT_SERVICES_MAX = 32, SNAPSHOT_STATES_MAX = 8, SNAPSHOT_NOTES_MAX = 3, SNAPSHOT_UPLINKS_MAX = 8 };
+
+struct snapshot_hub {
+	const char *url; /* "" = the farm names none, or there is no farm */
+	const char *why; /* why it is down; "" = not known */
+	bool is_up;
+	uint64_t since_ms; /* monotonic; 0 = not known */
+};
+struct snapshot_service {
+	const char *name, *state;
+};
+struct snapshot_state { /* of workloads */
+	const char *name;
+	uint64_t count;
+};
+struct snapshot_note { /* a warning or an error */
+	const char *service, *text;
+	uint64_t at_ms; /* monotonic */
+};
+struct snapshot_uplink {
+	char name[16];
+	bool has_carrier;
+	char addresses[160]; /* separated by spaces; "" = none */
+};
+
+struct snapshot {
+	/* the engine's */
+	const char *node, *version, *flavour;
+	const char *farm; /* its name; "" = none */
+	bool is_approved, is_durable;
+	struct snapshot_hub hub;
+	uint64_t cpu_milli, cpu_milli_used, memory_bytes, memory_used_bytes;
+	struct snapshot_service services[SNAPSHOT_SERVICES_MAX];
+	struct snapshot_state workloads[SNAPSHOT_STATES_MAX];
+	struct snapshot_note notes[SNAPSHOT_NOTES_MAX]; /* newest first */
+	size_t n_services, n_workloads, n_notes;
+	/* this process's */
+	struct snapshot_uplink uplinks[SNAPSHOT_UPLINKS_MAX];
+	size_t n_uplinks;
+	uint64_t now_ms; /* monotonic; 0 = say nothing that changes with time alone */
+	int64_t time_s;  /* Unix */
+	bool is_silent;  /* the engine does not answer: what it said last is shown */
+};
+/* Before the engine's first answer. */
+#define SNAPSHOT_NONE                      \
+	{ .node = "",                      \
+	  .version = ZOS_VERSION,          \
+	  .flavour = "",                   \
+	  .farm = "",                      \
+	  .hub = { .url = "", .why = "" }, \
+	  .is_silent = true }
+
+/* Fills the engine's part of RET from what zos.Console.Watch says; it points into V. -EBADMSG. */
+MUST_CHECK int snapshot_decode(sd_json_variant *v, struct snapshot *ret, struct err *e);

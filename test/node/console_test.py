@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+"""What the machine shows: who it is, on the serial line and on the screen, and that its hub is gone when it is."""
+import os, re, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from lab import Lab
+from qemu import Report
+import screen
+
+PICTURES = "build/screens"
+
+
+def lines_of_block(node):
+    """The last block on the serial line."""
+    node.console.drain()
+    blocks = re.findall(r"(?:^\|.*\n)+", node.console.text, re.M)
+    return blocks[-1] if blocks else ""
+
+
+def serial(lab, node, report):
+    with report.case("the serial line names the node as the directory does"):
+        record = lab.wait_nodes()[0]
+        groups = " ".join(record["node"][i:i + 8] for i in range(0, 56, 8))
+        node.console.at = 0
+        node.wait_line(r"^\| Node +" + groups + "$", 30)
+        node.wait_line(r"^\| Farm +demo, not approved$", 30)
+        node.wait_line(r"^\| Hub +connected", 30)
+        node.wait_line(r"^\| Network +eth0  10\.0\.2\.15/24", 30)
+    with report.case("an approval is shown"):
+        lab.zos("farm", "approve", record["node"])
+        node.wait_line(r"^\| Farm +demo, approved$", 30)
+
+
+def seconds_of_console(node):
+    """CPU time of the process, in hundredths."""
+    text, _ = node.shell("cut -d' ' -f14,15 /proc/$(pidof console)/stat")
+    return sum(map(int, text.split()))
+
+
+def quiet(node, report):
+    with report.case("nothing new, no block; and the process sleeps"):
+        node.console.drain()
+        before, spent = node.console.text.count("\n| Node"), seconds_of_console(node)
+        node.shell("sleep 25")  # two ticks of its clock, inside the guest
+        node.console.drain()
+        assert node.console.text.count("\n| Node") == before, lines_of_block(node)
+        assert seconds_of_console(node) - spent < 50, seconds_of_console(node) - spent
+
+
+def pictures(node, report, name):
+    with report.case(f"a picture of the screen: {name}"):
+        time.sleep(1)  # a drawing is at most that late; a picture sends no event
+        width, height, colours = screen.shot(node, f"{PICTURES}/{name}.png")
+        assert width >= 640 and height >= 350 and 3 <= colours <= 32, (width, height, colours)
+
+
+def hub_goes(lab, node, report):
+    with report.case("a hub that is gone is told within 30 s, and why"):
+        port, began = lab.port, time.monotonic()
+        lab.stop_hub()
+        node.wait_line(r"^\| Hub +not connected", 30)
+        print(f"     told after {time.monotonic() - began:.1f} s")
+        node.wait_line(r"no hub runs at 10\.0\.2\.2, port", 60)
+    pictures(node, report, "hub-gone")
+    with report.case("and its return"):
+        lab.start_hub(port)
+        node.wait_line(r"^\| Hub +connected", 60)
+
+
+def daemons_go(node, report):
+    with report.case("an engine and a line that were killed are back on the screen; the console, too"):
+        for daemon in ("noded", "gridd", "console"):
+            node.shell(f"kill -9 $(pidof {daemon})")
+            node.wait_line(f"{daemon}: up", 60)
+        node.wait_line(r"^\| Hub +connected", 60)
+    pictures(node, report, "after-kills")
+
+
+def cable(node, report):
+    with report.case("a cable that is pulled is the reason that is given"):
+        node.qmp("set_link", name="net", up=False)
+        node.wait_line(r"eth0  no cable", 60)
+        node.wait_line(r"^\| Hub +not connected", 60)
+        node.console.at = 0
+        node.wait_line(r"no cable is plugged in", 60)
+        node.qmp("set_link", name="net", up=True)
+
+
+def main():
+    report = Report("make node T=console")
+    with Lab() as lab:
+        lab.start_hub()
+        lab.make_farm()
+        with lab.node("debug", extra=screen.VGA) as node:
+            with report.case("boots"):
+                node.wait_line(r"is up, (\d+) services", 120)
+            serial(lab, node, report)
+            pictures(node, report, "approved")
+            quiet(node, report)
+            hub_goes(lab, node, report)
+            daemons_go(node, report)
+            cable(node, report)
+            print("     its last block:\n" + lines_of_block(node))
+    return report.end()
+
+
+sys.exit(main())
