@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { DEADLINE_US = 60 * 1000000, LOOK_NS = 50000 };
+enum { DEADLINE_US = 60 * 1000000, LOOK_NS = 50000, ALONE_S = 1 };
 
 static uint64_t now_us(void)
 {
@@ -184,6 +184,7 @@ static int cmd_start(char **argv)
 
 	if (machine_start(argv[0], &us))
 		return 1;
+	sleep(ALONE_S); /* who reads the result must not compete with what is measured */
 	printf("%llu\n", (unsigned long long)us);
 	return 0;
 }
