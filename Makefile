@@ -33,10 +33,12 @@ soak: image debug-image ## what is long: ROUNDS=100 of bad luck (SEED=N repeats 
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
+bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
+	@tools/setup bench && $(in) bench/run $(T)
 format:        ## let clang-format have its way
 	@$(in) sh -c 'clang-format-19 -i $$(find src test fuzz bench -name "*.[ch]")'
 clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image debug-image run test check net node soak fuzz format clean clean-all
+.PHONY: help setup build image debug-image run test check net node soak fuzz bench format clean clean-all

@@ -55,12 +55,14 @@ class Line:
 
 class Node:
     def __init__(self, flavour="cloud", memory_mib=1024, cpus=2, append="", drives=(), net="user,ipv4=on,ipv6=on", extra=(),
-                 credentials=None, image_dir=None):
+                 credentials=None, image_dir=None, cmdline=None):
         """DRIVES: paths of raw images, as virtio disks. NET: a -netdev without its id. EXTRA: more arguments of QEMU.
-        CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials."""
+        CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials.
+        IMAGE_DIR, CMDLINE: another system than ours."""
         self.image = image_dir or f"build/image/{flavour}"
         self.memory_mib, self.cpus, self.append = memory_mib, cpus, append
         self.drives, self.net, self.extra, self.credentials = drives, net, extra, credentials or {}
+        self.cmdline = cmdline or open("os/cmdline").read().strip()
         self.process = None
 
     def __enter__(self):
@@ -95,7 +97,7 @@ class Node:
     def start(self):
         self.dir = tempfile.TemporaryDirectory(prefix="zos-node-")
         at = self.dir.name
-        cmdline = open("os/cmdline").read().strip() + " " + self.append
+        cmdline = self.cmdline + " " + self.append
         args = ["qemu-system-x86_64", *CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib), "-nodefaults", "-no-reboot",
                 "-display", "none", "-kernel", f"{self.image}/vmlinuz", "-initrd", self.initrd(), "-append", cmdline,
                 "-chardev", f"socket,id=console,path={at}/console,server=on,wait=on", "-serial", "chardev:console",

@@ -48,6 +48,18 @@ def elf(path):
     return re.findall(r"\(NEEDED\).*\[(.*)\]", text), re.findall(r"program interpreter: (.*)\]", text)
 
 
+def orders_runners(root):
+    """Paths of what runs orders in ROOT, by name, and of what does under another name, or is a script."""
+    files = list(walk(root))
+    named = [p for p, _, _ in files if os.path.basename(p) in SHELLS | PACKAGERS]
+    hidden = []
+    for p, st, full in files:
+        data = open(full, "rb").read() if stat.S_ISREG(st.st_mode) else b""
+        hidden += [p] if data.startswith(b"#!") else []
+        hidden += [p for trace in TRACES if data.startswith(b"\x7fELF") and trace in data]
+    return named, hidden
+
+
 def check(report, flavour, root):
     files = list(walk(root))
     regular = [(p, st, full) for p, st, full in files if stat.S_ISREG(st.st_mode)]
@@ -67,15 +79,10 @@ def check(report, flavour, root):
         missing += [(p, i) for p, e in elves.items() for i in e[1] if not os.path.exists(f"{root}/usr{i}")]
         assert not missing, missing
     with report.case(f"{flavour}: no shell, interpreter or package manager by name"):
-        found = [p for p, _, _ in files if os.path.basename(p) in SHELLS | PACKAGERS]
-        assert found == (["/usr/bin/busybox"] if flavour == "debug" else []), found
+        named, hidden = orders_runners(root)
+        assert named == (["/usr/bin/busybox"] if flavour == "debug" else []), named
     with report.case(f"{flavour}: none under another name, no script"):
-        found = []
-        for p, _, full in regular:
-            data = open(full, "rb").read()
-            found += [p] if data.startswith(b"#!") else []
-            found += [p for trace in TRACES if data.startswith(b"\x7fELF") and trace in data]
-        assert found == (["/usr/bin/busybox"] if flavour == "debug" else []), found
+        assert hidden == (["/usr/bin/busybox"] if flavour == "debug" else []), hidden
     with report.case(f"{flavour}: no set-uid, set-gid, capability, device; nothing but root may write"):
         bad = [p for p, st, _ in files if st.st_mode & 0o6000 or st.st_uid or st.st_gid]
         bad += [p for p, st, _ in files if st.st_mode & 0o022 and not stat.S_ISLNK(st.st_mode)]
@@ -106,4 +113,5 @@ def main():
     return report.end()
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
