@@ -20,7 +20,7 @@ image: build   ## make the image in build/image
 debug-image: build
 	@$(in) os/make-image debug
 run: image     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
-	@trap : INT; $(in) python3 tools/demo $(if $(ONCE),--once); exit $$?
+	@trap '' INT; $(in) python3 tools/demo $(if $(ONCE),--once); exit $$?
 test: image debug-image $(debug)/build.ninja ## everything CI runs
 	@$(in) ninja -C $(debug) --quiet && $(in) tools/test
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan (T=room/noun picks one)
