@@ -22,22 +22,6 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
-		.name = "dhcp",
-		/* the kernel's own names of real network cards; what noded makes is none of its business */
-		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*",
-		          "--nodelay",
-		          "-o", "domain_name_servers,classless_static_routes,interface_mtu" },
-		.after = { "modules" }, /* it waits a second for the carrier of a card that appears later */
-		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
-		.is_background = true,         /* a node without a cable is up all the same */
-		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) |
-		        CAP(KILL),
-		.nofile = 256,
-		.pids_max = 64,
-		.memory_max_bytes = 64 * MIB,
-		.stop_ms = 3000,
-	},
-	{
 		.name = "imaged",
 		.argv = { "/usr/lib/zos/imaged" },
 		.after = { "modules" },
@@ -63,6 +47,22 @@ const struct service services[] = {
 		.oom_score_adj = -800,
 		.start_ms = 60000,
 		.stop_ms = 20000,
+	},
+	{
+		.name = "dhcp",
+		/* the kernel's own names of real network cards; what noded makes is none of its business */
+		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*",
+		          "--nodelay",
+		          "-o", "domain_name_servers,classless_static_routes,interface_mtu" },
+		.after = { "modules", "noded" }, /* whose packet filter stands before the first card is up: until then nothing can ask */
+		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
+		.is_background = true,         /* a node without a cable is up all the same */
+		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) |
+		        CAP(KILL),
+		.nofile = 256,
+		.pids_max = 64,
+		.memory_max_bytes = 64 * MIB,
+		.stop_ms = 3000,
 	},
 	{
 		.name = "gridd",

@@ -46,6 +46,20 @@ def processes(node, report):
             assert said["Seccomp"] == ("2" if seccomp == "yes" else "0"), said["Seccomp"]
 
 
+def from_the_first_moment(wire, node, report):
+    with report.case("nothing answers while it boots either, before and after its lease"):
+        answers, rounds = [], 0
+        while not (wire.leased and re.search(r"is up, \d+ services", node.console.text)):
+            answers += wire.scan((4, "tcp"), (22, 80, 443, 4222), 0.05) + wire.scan((4, "udp"), (53, 68, 546), 0.05)
+            if wire.node_ip6:
+                answers += wire.scan((6, "tcp"), (22, 80, 443, 4222), 0.05)
+            node.console.drain()
+            rounds += 1
+            assert rounds < 2000, "it does not come up"
+        assert not answers, answers[:3]
+        node.console.at = 0
+
+
 def scans(wire, node, report):
     with report.case("the cable works: a lease, ARP and neighbour discovery, and what the node sends is seen"):
         assert wire.run(lambda: wire.leased, 60), "no DHCP request came"
@@ -72,6 +86,7 @@ def main():
         lab.make_farm_with(registry)
         with lab.node("debug", extra=wire.args, memory_mib=2048) as node:
             wire.connect()
+            from_the_first_moment(wire, node, report)
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
             with report.case("workloads run while it is looked at: a container and a virtual machine that listen on port 80"):
