@@ -27,7 +27,7 @@ bool directory_own_is_there(const struct directory_own *o);
 /* R: 0, -ENOENT, -ETIMEDOUT, -ENOTCONN. RECORD is borrowed for the call. */
 typedef void directory_get_fn(void *userdata, int r, const char *key, struct str record);
 
-/* FN is called once, later. KEY is a hub key. hub_cancel(hub, userdata) takes it back. -EAGAIN, -ENOTCONN, -EINVAL. */
+/* FN is called once, later. KEY is a hub key. directory_cancel() takes it back. -EAGAIN, -ENOTCONN, -EINVAL. */
 struct directory_query;
 MUST_CHECK int directory_get(struct hub *hub, const char *key, directory_get_fn *fn, void *userdata,
                              struct directory_query **ret);

@@ -374,9 +374,12 @@ static int limits_check(struct engine *n, const struct deployment *d, const stru
 		count++;
 	if (!r && !old && count >= ENGINE_DEPLOYMENTS_MAX)
 		return err_set(e, -ENOSPC, "this node holds %d deployments already", ENGINE_DEPLOYMENTS_MAX);
-	if (r || !allow || !allow->memory_bytes)
+	if (r || !allow || (!allow->memory_bytes && !allow->cpu_milli))
 		return r;
-	share.memory_bytes = allow->memory_bytes;
+	if (allow->cpu_milli)
+		share.cpu_milli = allow->cpu_milli;
+	if (allow->memory_bytes)
+		share.memory_bytes = allow->memory_bytes;
 	share.used_memory_bytes = 0;
 	for (struct held *h = n->held; h; h = h->next)
 		if (key_pub_eq(&h->deployment->owner, &d->owner)) {

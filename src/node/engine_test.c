@@ -273,6 +273,33 @@ static void capacity_is_kept(void)
 	down(&f);
 }
 
+static void a_farms_limits_for_a_key_are_kept(void)
+{
+	static const struct {
+		const char *limit;
+		int r;
+	} rows[] = { { "\"cpu\":1", 0 }, { "\"cpu\":0.5", -ENOSPC }, { "\"memory\":67108864", 0 }, { "\"memory\":67108863", -ENOSPC } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_BUF struct buf body = { 0 }, text = { 0 };
+		char a[KEY_TEXT_SIZE], u[KEY_TEXT_SIZE];
+		struct fixture f;
+		struct err e = { 0 };
+		int r;
+
+		up(&f);
+		key_pub_format(a, &f.farm.pub);
+		key_pub_format(u, &f.owner.pub);
+		buf_addf(&body, "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],\"allow\":[{\"key\":\"%s\",%s}]}",
+		         a, u, rows[i].limit);
+		T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), &f.farm, 1, &text) && !engine_set_farm(&f.engine, buf_str(&text), &e), "%s",
+		       e.msg);
+		r = deploy(&f, 1, "", web(64), &e);
+		T_CHECK(r == rows[i].r, "%s: %d %s", rows[i].limit, r, e.msg);
+		down(&f);
+	}
+}
+
 static void the_farm_document_is_pinned(void)
 {
 	struct fixture f;
@@ -310,6 +337,7 @@ int main(void)
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(capacity_is_kept);
+	T_RUN(a_farms_limits_for_a_key_are_kept);
 	T_RUN(the_farm_document_is_pinned);
 	return T_END();
 }
