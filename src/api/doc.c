@@ -219,6 +219,7 @@ static const struct json_field hub_fields[] = {
 	{ "url", JSON_TEXT, offsetof(struct farm_hub, url), .required = true, .max = 256, .ok = hub_url_ok,
 	  .want = "a URL that starts with nats:// or tls://" },
 	{ "key", JSON_TEXT, offsetof(struct farm_hub, key), .max = 2048 },
+	{ "ca", JSON_TEXT, offsetof(struct farm_hub, ca), .max = 4095 },
 };
 static const struct json_table hub_table = { hub_fields, ARRAY_LEN(hub_fields), sizeof(struct farm_hub), NULL };
 

@@ -63,8 +63,8 @@ void login_deinit(struct login *l);
 MUST_CHECK int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32],
                           int64_t expires_s, struct buf *ret);
 
-struct farm_hub {
-	const char *url, *key;
+struct farm_hub { /* rows with one key are servers of one hub */
+	const char *url, *key, *ca; /* who signed its certificate; NULL = one of the image's authorities */
 };
 struct farm_allow {
 	struct key_pub key;

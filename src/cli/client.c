@@ -30,93 +30,226 @@ int client_wait(struct client *c, const bool *flag, uint64_t timeout_ms)
 
 static void on_hub_state(void *userdata, bool is_up, const char *why)
 {
-	struct client *c = userdata;
+	struct client_hub *h = userdata;
 
-	c->hub_up = is_up;
+	h->is_up = is_up;
 	if (!is_up)
-		snprintf(c->hub_why, sizeof(c->hub_why), "%s", why);
+		snprintf(h->why, sizeof(h->why), "%s", why);
 }
 
+static void on_reach(void *userdata, const char *why)
+{
+	struct client_hub *h = userdata;
+
+	if (why[0])
+		snprintf(h->why, sizeof(h->why), "%s", why);
+}
+
+/* The records of one hub on their way. */
 struct listing {
-	struct client *client;
-	bool ended;
+	struct client_hub *hub;
+	struct directory_query *query; /* NULL = ended, or never begun */
 	int r;
 };
 
-/* Keeps the newest record of each node; what does not verify was never there. */
-static void record_take(struct client *c, struct str text)
+static void place_add(struct client *c, const struct client_place *p)
 {
-	struct record r;
+	if (c->n_places == c->max_places) {
+		size_t more = c->max_places ? 2 * c->max_places : 64;
+		void *at = reallocarray(c->places, more, sizeof(*c->places));
 
-	if (record_open(text, time(NULL), &r, NULL)) {
-		record_deinit(&r);
-		return;
+		BUG_ON(!at); /* bounded by DIRECTORY_KEYS_MAX a hub */
+		c->places = at;
+		c->max_places = more;
 	}
+	c->places[c->n_places++] = *p;
+}
+
+/* Keeps the newest record of each node. */
+static void record_keep(struct client *c, struct record *r)
+{
 	for (size_t i = 0; i < c->n_nodes; i++) {
-		if (!key_pub_eq(&c->nodes[i].node, &r.node))
+		if (!key_pub_eq(&c->nodes[i].node, &r->node))
 			continue;
-		if (c->nodes[i].sequence >= r.sequence) {
-			record_deinit(&r);
+		if (c->nodes[i].sequence >= r->sequence) {
+			record_deinit(r);
 			return;
 		}
 		record_deinit(&c->nodes[i]);
-		c->nodes[i] = r;
+		c->nodes[i] = *r;
 		return;
 	}
-	if (c->n_nodes == CLIENT_NODES_MAX) {
+	if (c->n_nodes == CLIENT_NODES_MAX)
+		record_deinit(r);
+	else
+		c->nodes[c->n_nodes++] = *r;
+}
+
+/* What does not verify was never there, nor what somebody put where it does not belong: a record lies under its own inbox, and a copy of
+ * it, from another hub or under another key, would lead nowhere. */
+static void record_take(struct client *c, size_t hub, const char *key, struct str text)
+{
+	struct client_place p = { .hub = hub };
+	struct record r;
+
+	if (record_open(text, time(NULL), &r, NULL) || strcmp(r.inbox, key)) {
 		record_deinit(&r);
 		return;
 	}
-	c->nodes[c->n_nodes++] = r;
+	p.node = r.node;
+	p.sequence = r.sequence;
+	snprintf(p.inbox, sizeof(p.inbox), "%s", r.inbox);
+	snprintf(p.tls_key, sizeof(p.tls_key), "%s", r.tls_key);
+	place_add(c, &p);
+	record_keep(c, &r);
 }
 
 static void on_record(void *userdata, int r, const char *key, struct str record)
 {
 	struct listing *l = userdata;
+	struct client *c = l->hub->client;
 
 	if (key && !r)
-		record_take(l->client, record);
+		record_take(c, (size_t)(l->hub - c->hubs), key, record);
 	if (key)
 		return;
 	l->r = r;
-	l->ended = true;
+	l->query = NULL;
 }
 
 static void nodes_forget(struct client *c)
 {
 	while (c->n_nodes)
 		record_deinit(&c->nodes[--c->n_nodes]);
+	c->n_places = 0;
+}
+
+/* Newest first, so that what an earlier run of the node left on some hub is tried last. */
+static int place_cmp(const void *a, const void *b)
+{
+	const struct client_place *p = a, *q = b;
+
+	if (p->sequence != q->sequence)
+		return p->sequence < q->sequence ? 1 : -1;
+	return (p->hub > q->hub) - (p->hub < q->hub);
+}
+
+static bool any_listing(const struct listing *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (l[i].query)
+			return true;
+	return false;
+}
+
+static const struct client_hub *hub_any_up(const struct client *c)
+{
+	for (size_t i = 0; i < c->n_hubs; i++)
+		if (c->hubs[i].is_up)
+			return &c->hubs[i];
+	return NULL;
+}
+
+static int step(struct client *c, uint64_t end_ms)
+{
+	uint64_t now = log_now_ms();
+
+	if (now >= end_ms)
+		return -ETIMEDOUT;
+	return sd_event_run(c->event, (end_ms - now) * 1000);
+}
+
+/* One that answers is enough. */
+static int listings_wait(struct client *c, struct listing *l, uint64_t end_ms)
+{
+	int best = -ENOTCONN, r = 0;
+
+	while (r >= 0 && any_listing(l, c->n_hubs))
+		r = step(c, end_ms);
+	for (size_t i = 0; i < c->n_hubs; i++) {
+		if (l[i].query) {
+			directory_cancel(l[i].query);
+			l[i].r = -ETIMEDOUT;
+		}
+		if (!l[i].r)
+			best = 0;
+		else if (best)
+			best = l[i].r;
+	}
+	return best;
 }
 
 int client_refresh(struct client *c, struct err *e)
 {
-	struct listing l = { .client = c };
-	struct directory_query *q;
+	struct listing l[HUBS_MAX] = { 0 };
 	int r;
 
 	nodes_forget(c);
-	r = directory_list(grid_hub(c->grid), on_record, &l, &q);
-	if (!r && (r = client_wait(c, &l.ended, CLIENT_TIMEOUT_MS)))
-		directory_cancel(q);
-	if (!r)
-		r = l.r;
+	for (size_t i = 0; i < c->n_hubs; i++) {
+		l[i] = (struct listing){ .hub = &c->hubs[i], .r = -ENOTCONN };
+		if (c->hubs[i].is_up)
+			l[i].r = directory_list(grid_hub(c->hubs[i].grid), on_record, &l[i], &l[i].query);
+	}
+	r = listings_wait(c, l, log_now_ms() + DIRECTORY_TIMEOUT_MS + 1000);
+	if (c->n_places)
+		qsort(c->places, c->n_places, sizeof(*c->places), place_cmp);
 	return r ? err_set(e, r, "read the hub's directory: %s", strerror(-r)) : 0;
 }
 
-static int hub_open(struct client *c, struct err *e)
+static int hub_start(struct client *c, const struct hub_addr *addr, struct err *e)
 {
-	struct hub_options o = { .addr = c->profile.hub };
-	struct hub_callbacks cb = { .state = on_hub_state, .userdata = c };
+	struct client_hub *h = &c->hubs[c->n_hubs++];
+	struct hub_options o = { .addr = *addr };
+	struct hub_callbacks cb = { .state = on_hub_state, .userdata = h };
 	int r;
 
-	if (!c->profile.hub.url[0])
-		return err_set(e, -ENOENT, "no hub is known: 'zos hub run' starts one, 'zos hub use URL KEY' names one");
-	if ((r = grid_new(c->event, &o, &cb, &c->grid, e)))
+	*h = (struct client_hub){ .client = c, .addr = *addr };
+	if ((r = reach_init(&h->reach, c->event, &h->addr, on_reach, h, e)) || (r = grid_new(c->event, &o, &cb, &h->grid, e)))
 		return r;
-	if (client_wait(c, &c->hub_up, CLIENT_TIMEOUT_MS))
-		return err_set(e, -ETIMEDOUT, "the hub %s does not answer: %s", c->profile.hub.url,
-		               c->hub_why[0] ? c->hub_why : "is it running?");
+	reach_start(&h->reach);
 	return 0;
+}
+
+static bool all_up(const struct client *c)
+{
+	for (size_t i = 0; i < c->n_hubs; i++)
+		if (!c->hubs[i].is_up)
+			return false;
+	return true;
+}
+
+static void hubs_why(const struct client *c, struct err *e)
+{
+	struct err all = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_hubs && n < sizeof(all.msg); i++)
+		n += (size_t)snprintf(all.msg + n, sizeof(all.msg) - n, "%sthe hub %.80s does not answer: %s", i ? "; " : "",
+		                      c->hubs[i].addr.url, c->hubs[i].why[0] ? c->hubs[i].why : "is it running?");
+	err_set(e, -ETIMEDOUT, "%s", all.msg);
+}
+
+/* Until all are there, or one is and the others had their time, or none is coming. */
+static int hubs_open(struct client *c, struct err *e)
+{
+	uint64_t end = log_now_ms() + CLIENT_TIMEOUT_MS, grace = UINT64_MAX;
+	int r = 0;
+
+	if (!c->profile.n_hubs)
+		return err_set(e, -ENOENT, "no hub is known: 'zos hub run' starts one, 'zos hub use URL KEY' names one");
+	for (size_t i = 0; !r && i < c->profile.n_hubs; i++)
+		r = hub_start(c, &c->profile.hubs[i], e);
+	if (r)
+		return r;
+	while (r >= 0 && !all_up(c)) {
+		if (grace == UINT64_MAX && hub_any_up(c))
+			grace = log_now_ms() + CLIENT_GRACE_MS;
+		r = step(c, grace < end ? grace : end);
+	}
+	if (hub_any_up(c))
+		return 0;
+	hubs_why(c, e);
+	return -ETIMEDOUT;
 }
 
 int client_open(struct client *ret, char role, struct err *e)
@@ -135,7 +268,7 @@ int client_open(struct client *ret, char role, struct err *e)
 		               r;
 	if ((r = sd_event_new(&c->event)) < 0)
 		return err_set(e, r, "make the event loop: %s", strerror(-r));
-	if ((r = hub_open(c, e)))
+	if ((r = hubs_open(c, e)))
 		return r;
 	return client_refresh(c, e);
 }
@@ -144,10 +277,13 @@ void client_close(struct client *c)
 {
 	nodes_forget(c);
 	free(c->nodes);
-	if (c->grid) {
-		grid_free(c->grid);
-		nats_CloseAndWait(1000);
+	free(c->places);
+	for (size_t i = 0; i < c->n_hubs; i++) {
+		reach_deinit(&c->hubs[i].reach);
+		grid_free(c->hubs[i].grid);
 	}
+	if (c->n_hubs)
+		nats_CloseAndWait(1000);
 	sd_event_unref(c->event);
 	key_wipe(&c->key);
 	profile_close(&c->profile);
@@ -188,7 +324,7 @@ int client_node(struct client *c, const char *which, bool unapproved, const stru
 		return err_set(e, -EACCES, "%s not approved by your farm: compare the key with the node's screen, then 'zos farm approve N...'",
 		               strangers == 1 ? "the node is" : "the nodes are");
 	return err_set(e, -ENOENT, which ? "no node's key starts with '%s': 'zos node list' shows who is there" :
-	                                   "no node is on this hub%s", which ? which : ": is one running?");
+	                                   "no node is on your hubs%s", which ? which : ": is one running?");
 }
 
 static void on_ready(void *userdata, struct session *s)
@@ -296,19 +432,19 @@ static int varlink_open(struct link *l, struct err *e)
 	return 0;
 }
 
-static int dial(struct client *c, const struct record *node, struct link *ret, struct err *e)
+static int dial(struct client *c, const struct client_place *at, struct link *ret, struct err *e)
 {
 	struct session_callbacks cb = { .ready = on_ready, .closed = on_closed, .userdata = ret };
 	struct link *l = ret;
 	uint8_t expected[32];
 	int r;
 
-	*l = (struct link){ .client = c, .node = node->node };
-	if (parse_hex(str_c(node->tls_key), expected, sizeof(expected)))
+	*l = (struct link){ .client = c, .hub = at->hub, .node = at->node };
+	if (parse_hex(str_c(at->tls_key), expected, sizeof(expected)))
 		return err_set(e, -EBADMSG, "the node's record names no TLS key");
 	if (key_new(KEY_USER, &l->tls))
 		return err_set(e, -ENOMEM, "make a session key: out of memory");
-	if ((r = session_dial(c->grid, node->inbox, &l->tls, expected, &cb, &l->session, e)))
+	if ((r = session_dial(c->hubs[at->hub].grid, at->inbox, &l->tls, expected, &cb, &l->session, e)))
 		return r;
 	if (client_wait(c, &l->ready, DIAL_TIMEOUT_MS) || l->closed)
 		return err_set(e, -EHOSTUNREACH, "open a session with the node: %s", l->closed ? l->why : "no answer");
@@ -317,7 +453,22 @@ static int dial(struct client *c, const struct record *node, struct link *ret, s
 	return login(l, e);
 }
 
-/* A node that has just restarted its line has a new inbox, and the record in hand still names the old one: then the directory is read
+/* On each hub where the node is, until one leads to it. -EHOSTUNREACH: none did. */
+static int dial_anywhere(struct client *c, const struct key_pub *node, struct link *ret, struct err *e)
+{
+	int r = err_set(e, -EHOSTUNREACH, "the node has left the directory");
+
+	for (size_t i = 0; i < c->n_places; i++) {
+		if (!key_pub_eq(&c->places[i].node, node) || !c->hubs[c->places[i].hub].is_up)
+			continue;
+		if ((r = dial(c, &c->places[i], ret, e)) != -EHOSTUNREACH)
+			return r;
+		link_close(ret);
+	}
+	return r;
+}
+
+/* A node that has just restarted its line has a new inbox, and the record in hand still names the old one: then the directories are read
  * again, until the node has been silent for longer than a restart takes. */
 int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e)
 {
@@ -326,18 +477,11 @@ int link_open(struct client *c, const struct record *node, struct link *ret, str
 	int r;
 
 	for (;;) {
-		r = dial(c, node, ret, e);
+		r = dial_anywhere(c, &wanted, ret, e);
 		if (r != -EHOSTUNREACH || log_now_ms() >= end)
 			return r;
-		link_close(ret);
-		if ((r = client_refresh(c, e)))
-			return r;
-		node = NULL;
-		for (size_t i = 0; i < c->n_nodes; i++)
-			if (key_pub_eq(&c->nodes[i].node, &wanted))
-				node = &c->nodes[i];
-		if (!node)
-			return err_set(e, -EHOSTUNREACH, "the node has left the directory");
+		if (client_refresh(c, e))
+			(void)step(c, log_now_ms() + CLIENT_GRACE_MS); /* no hub at all: it may come back */
 	}
 }
 

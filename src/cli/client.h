@@ -2,30 +2,55 @@
 #pragma once
 #include "cli/profile.h"
 #include "grid/directory.h"
+#include "grid/reach.h"
 #include "grid/session.h"
 
 #include <systemd/sd-event.h>
 #include <systemd/sd-varlink.h>
 
-enum { CLIENT_NODES_MAX = 10000, CLIENT_TIMEOUT_MS = 20000, DIAL_TIMEOUT_MS = 3000 };
+enum {
+	CLIENT_NODES_MAX = 10000,
+	CLIENT_TIMEOUT_MS = 20000,
+	CLIENT_GRACE_MS = 700, /* for the other hubs once one is there */
+	DIAL_TIMEOUT_MS = 3000,
+};
+
+/* All hubs of the profile are tried at once; one that is down is done without. */
+struct client_hub {
+	struct client *client;
+	struct hub_addr addr;
+	struct grid *grid;
+	struct reach reach;
+	bool is_up;
+	char why[REACH_WHY_MAX];
+};
+
+/* A node on one hub: there it has an inbox of its own. */
+struct client_place {
+	struct key_pub node;
+	size_t hub;
+	uint64_t sequence;
+	char inbox[KEY_TEXT_SIZE], tls_key[65];
+};
 
 struct client {
 	struct profile profile;
 	struct key key;              /* who orders: the user, or the farm */
 	sd_event *event;
-	struct grid *grid;
-	bool hub_up;
-	char hub_why[200];
+	struct client_hub hubs[HUBS_MAX];
+	size_t n_hubs;
 	struct record *nodes;        /* the newest valid record of each */
 	size_t n_nodes;
+	struct client_place *places;
+	size_t n_places, max_places;
 };
 #define CLIENT_NONE { .profile = PROFILE_NONE, .key = KEY_NONE }
 #define AUTO_CLIENT CLEANUP(client_close)
 
-/* Opens the profile, the key of ROLE and the hub, and reads the directory. */
+/* Opens the profile, the key of ROLE and the hubs, and reads their directories. */
 MUST_CHECK int client_open(struct client *ret, char role, struct err *e);
 void client_close(struct client *c);
-MUST_CHECK int client_refresh(struct client *c, struct err *e); /* reads the directory again */
+MUST_CHECK int client_refresh(struct client *c, struct err *e); /* reads the directories again */
 
 /* The node that WHICH means: its key or the start of it; NULL = the only one. UNAPPROVED: also nodes that the farm has not approved. Borrowed. */
 MUST_CHECK int client_node(struct client *c, const char *which, bool unapproved, const struct record **ret, struct err *e);
@@ -33,6 +58,7 @@ MUST_CHECK int client_node(struct client *c, const char *which, bool unapproved,
 /* A session with one node, logged in. */
 struct link {
 	struct client *client;
+	size_t hub;
 	struct session *session;
 	sd_varlink *varlink;
 	struct key tls;

@@ -42,3 +42,6 @@ bool out_true(sd_json_variant *v, const char *key);
 
 /* deployment.c */
 int deployment_node(struct client *c, const char *node, const char *name, const struct record **ret, struct err *e);
+
+/* hub.c: CA is a file of PEM, or the line that 'zos hub run' prints; appends the one or the other. */
+MUST_CHECK int hub_ca_read(const char *ca, struct buf *ret, struct err *e);

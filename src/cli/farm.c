@@ -37,28 +37,51 @@ static int farm_read(const struct profile *p, struct farm *ret, struct buf *enve
 }
 
 struct init_args {
-	const char *registry, *registry_ca, *open, *hub, *hub_key;
+	const char *registry, *registry_ca, *open, *hub, *hub_key, *hub_ca;
 };
 static const struct opt init_opts[] = {
 	OPT(struct init_args, registry, "registry", "HOST", "a registry with a certificate of its own"),
 	OPT(struct init_args, registry_ca, "registry-ca", "FILE", "that registry's certificate authority (PEM)"),
 	OPT(struct init_args, open, "open", "RANGE", "a private IPv4 range that machines may reach"),
-	OPT(struct init_args, hub, "hub", "URL", "how nodes reach the hub, when it is not the URL you use"),
-	OPT(struct init_args, hub_key, "hub-key", "KEY", "that hub's key, when it is not the one you use"),
+	OPT(struct init_args, hub, "hub", "URL", "how nodes reach their hub, when it is not the ones you use"),
+	OPT(struct init_args, hub_key, "hub-key", "KEY", "that hub's key, when you use another hub first"),
+	OPT(struct init_args, hub_ca, "hub-ca", "CA", "who signed that hub's certificate: a PEM file or one line of base64"),
 };
 
-static int init_body(const struct init_args *a, const struct profile *p, const struct key *farm, const char *name, const char *ca,
+/* The hubs that the farm's nodes are to use: those of the profile, or the one that the options name. */
+static int init_hubs(const struct init_args *a, struct profile *p, struct err *e)
+{
+	AUTO_BUF struct buf ca = { 0 };
+	struct hub_addr one;
+	int r;
+
+	if (!a->hub && (a->hub_key || a->hub_ca))
+		return err_set(e, -EINVAL, "--hub-key and --hub-ca go with --hub");
+	if (!a->hub)
+		return p->n_hubs ? 0 : err_set(e, -ENOENT, "a farm needs a hub: start one with 'zos hub run', or name one with --hub and --hub-key");
+	if (!a->hub_key && !p->n_hubs)
+		return err_set(e, -EINVAL, "--hub needs --hub-key: no other hub is known");
+	if ((a->hub_ca && (r = hub_ca_read(a->hub_ca, &ca, e))) ||
+	    (r = hub_addr_make(&one, a->hub, a->hub_key ? a->hub_key : p->hubs[0].key, ca.p, e)))
+		return r;
+	p->hubs[0] = one;
+	p->n_hubs = 1;
+	return 0;
+}
+
+static int init_body(const struct init_args *a, const struct profile *hubs_of, const struct key *farm, const char *name, const char *ca,
                      sd_json_variant **ret)
 {
+	AUTO_JSON sd_json_variant *hubs = NULL;
 	char key[KEY_TEXT_SIZE];
+	int r = profile_hubs_json(hubs_of, &hubs);
 
+	if (r < 0)
+		return r;
 	key_pub_format(key, &farm->pub);
 	return sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("farm", key),
-		SD_JSON_BUILD_PAIR_UNSIGNED("sequence", 1),
-		SD_JSON_BUILD_PAIR_ARRAY("hubs", SD_JSON_BUILD_OBJECT(
-							 SD_JSON_BUILD_PAIR_STRING("url", a->hub ? a->hub : p->hub.url),
-							 SD_JSON_BUILD_PAIR_STRING("key", a->hub_key ? a->hub_key : p->hub.key))),
+		SD_JSON_BUILD_PAIR_UNSIGNED("sequence", 1), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
 		SD_JSON_BUILD_PAIR_CONDITION(
 			a->registry != NULL, "registries",
 			SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("host", a->registry ? a->registry : ""),
@@ -72,6 +95,7 @@ static int farm_init(const struct cli *c, const void *args, const char **words, 
 {
 	const struct init_args *a = args;
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	AUTO_FREE struct profile *hubs_of = malloc(sizeof(*hubs_of));
 	AUTO_KEY struct key farm = KEY_NONE;
 	AUTO_JSON sd_json_variant *body = NULL;
 	AUTO_BUF struct buf ca = { 0 };
@@ -79,17 +103,19 @@ static int farm_init(const struct cli *c, const void *args, const char **words, 
 	int r;
 
 	(void)c;
+	BUG_ON(!hubs_of);
 	if ((r = profile_open(&p, e)))
 		return r;
 	if (!faccessat(p.dir_fd, "farm.json", F_OK, 0))
 		return err_set(e, -EEXIST, "there is a farm in %s already: use another ZOS_CONFIG for a second one", p.dir);
-	if (!a->hub && !p.hub.url[0])
-		return err_set(e, -ENOENT, "a farm needs a hub: start one with 'zos hub run', or name one with --hub and --hub-key");
+	*hubs_of = p;
+	if ((r = init_hubs(a, hubs_of, e)))
+		return r;
 	if (a->registry_ca && (r = file_read(AT_FDCWD, a->registry_ca, 16384, &ca, e)))
 		return r;
 	if ((r = profile_key(&p, "farm.seed", KEY_FARM, true, &farm, e)))
 		return r;
-	if (init_body(a, &p, &farm, words[0], ca.p ? ca.p : "", &body) < 0)
+	if (init_body(a, hubs_of, &farm, words[0], ca.p ? ca.p : "", &body) < 0)
 		return err_set(e, -ENOMEM, "make the farm document: out of memory");
 	p.farm = farm.pub;
 	if ((r = farm_write(&p, &farm, body, e)) || (r = profile_save(&p, e)))
@@ -172,12 +198,25 @@ static const struct opt allow_opts[] = {
 	OPT(struct allow_args, cpu, "cpu", "N", "at most so many CPUs for one machine"),
 };
 
-/* The document with one more row in `allow` (or a changed one) and the next sequence. */
+/* BODY with VALUE as FIELD, and the next sequence. */
+static int body_change(const struct farm *f, const char *field, sd_json_variant *value, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *sequence = NULL, *body = sd_json_variant_ref(f->doc.body);
+	int r;
+
+	if ((r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 ||
+	    (r = sd_json_variant_set_field(&body, field, value)) < 0 ||
+	    (r = sd_json_variant_set_field(&body, "sequence", sequence)) < 0)
+		return r;
+	*ret = take_ptr(body);
+	return 0;
+}
+
+/* The document with one more row in `allow` (or a changed one). */
 static int allow_body(const struct farm *f, const struct allow_args *a, const char *key, sd_json_variant **ret)
 {
-	AUTO_JSON sd_json_variant *list = NULL, *row = NULL, *body = sd_json_variant_ref(f->doc.body);
-	sd_json_variant *old = sd_json_variant_by_key(body, "allow");
-	AUTO_JSON sd_json_variant *sequence = NULL;
+	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
+	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, "allow");
 	int r = sd_json_variant_new_array(&list, NULL, 0);
 
 	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
@@ -188,13 +227,9 @@ static int allow_body(const struct farm *f, const struct allow_args *a, const ch
 	                        SD_JSON_BUILD_PAIR_CONDITION(a->memory_bytes != 0, "memory",
 	                                                     SD_JSON_BUILD_UNSIGNED(a->memory_bytes)),
 	                        SD_JSON_BUILD_PAIR_CONDITION(a->cpu != 0, "cpu", SD_JSON_BUILD_UNSIGNED(a->cpu)))) < 0 ||
-	    (r = sd_json_variant_append_array(&list, row)) < 0 ||
-	    (r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 ||
-	    (r = sd_json_variant_set_field(&body, "allow", list)) < 0 ||
-	    (r = sd_json_variant_set_field(&body, "sequence", sequence)) < 0)
+	    (r = sd_json_variant_append_array(&list, row)) < 0)
 		return r;
-	*ret = take_ptr(body);
-	return 0;
+	return body_change(f, "allow", list, ret);
 }
 
 /* Brings the document to every node of the farm that is there; the others get it from the next one who does. */
@@ -251,6 +286,35 @@ static int farm_allow(const struct cli *c, const void *args, const char **words,
 	return 0;
 }
 
+/* The nodes are told through the hubs that they are on now, before those of the document change. */
+static int farm_hubs(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_BUF struct buf envelope = { 0 };
+	AUTO_JSON sd_json_variant *body = NULL, *hubs = NULL;
+	struct farm *f;
+	int r;
+
+	(void)args;
+	(void)words;
+	if ((r = client_open(&client, KEY_FARM, e)))
+		return r;
+	f = calloc(1, sizeof(*f));
+	BUG_ON(!f);
+	r = farm_read(&client.profile, f, &envelope, e);
+	if (!r && (profile_hubs_json(&client.profile, &hubs) < 0 || body_change(f, "hubs", hubs, &body) < 0))
+		r = err_set(e, -ENOMEM, "change the farm document: out of memory");
+	if (!r)
+		r = farm_write(&client.profile, &client.key, body, e);
+	farm_deinit(f);
+	free(f);
+	if (r || (r = publish(&client, e)))
+		return r;
+	if (!c->json)
+		printf("the farm's nodes use %zu hub%s\n", client.profile.n_hubs, client.profile.n_hubs == 1 ? "" : "s");
+	return 0;
+}
+
 static int farm_trust(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
@@ -274,6 +338,7 @@ const struct command farm_commands[] = {
 	  .max_words = 1, .run = farm_approve },
 	{ .name = "farm allow", .words = "U...", .help = "let a user deploy on the farm's nodes", .opts = allow_opts,
 	  .n_opts = ARRAY_LEN(allow_opts), .args_size = sizeof(struct allow_args), .min_words = 1, .max_words = 1, .run = farm_allow },
+	{ .name = "farm hubs", .help = "let the farm's nodes use the hubs that you use ('zos hub list')", .run = farm_hubs },
 	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1,
 	  .run = farm_trust },
 };

@@ -7,6 +7,7 @@
 #include <nats/nats.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -36,6 +37,7 @@ static int server_start(const char *program, const char *dir, pid_t *ret, struct
 	if (pid < 0)
 		return err_set(e, -errno, "start %s: %m", program);
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* a hub whose keeper was killed would hold the port for ever */
 		execlp(program, program, "-c", conf, NULL);
 		fprintf(stderr, "zos: start %s: %s\n", program, strerror(errno));
 		_exit(127);
@@ -80,6 +82,7 @@ static int hub_run(const struct cli *c, const void *args, const char **words, st
 	const struct run_args *a = args;
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
 	char dir[600];
+	struct hub_addr hub = { 0 };
 	struct hubd_options o = { .listen = a->listen, .advertise = a->advertise, .port = (uint16_t)a->port, .tls_cert = a->tls_cert,
 		                  .tls_key = a->tls_key, .dir = dir };
 	pid_t pid = 0;
@@ -91,7 +94,7 @@ static int hub_run(const struct cli *c, const void *args, const char **words, st
 	if ((r = profile_open(&p, e)))
 		return r;
 	snprintf(dir, sizeof(dir), "%s%s", a->dir ? a->dir : p.dir, a->dir ? "" : "/hub");
-	if ((r = dir_make(dir, 0700, e)) || (r = hubd_prepare(&o, &p.hub, e)))
+	if ((r = dir_make(dir, 0700, e)) || (r = hubd_prepare(&o, &hub, e)) || (r = profile_hub_set(&p, &hub, e)))
 		return r;
 	signals_block();
 	if ((r = server_start(a->server ? a->server : "nats-server", dir, &pid, e)))
@@ -106,33 +109,96 @@ static int hub_run(const struct cli *c, const void *args, const char **words, st
 	}
 	nats_CloseAndWait(1000);
 	if (!c->json)
-		printf("The hub runs at %s\nIts key, for 'zos hub use' and 'zos farm init': %s\n", p.hub.url, p.hub.key);
+		printf("The hub runs at %s\nIts key, for 'zos hub use' and 'zos farm init': %s\n", hub.url, hub.key);
 	else
-		printf("{\"url\":\"%s\",\"key\":\"%s\"}\n", p.hub.url, p.hub.key);
+		printf("{\"url\":\"%s\",\"key\":\"%s\"}\n", hub.url, hub.key);
 	fflush(stdout);
 	return server_wait(pid, e);
+}
+
+/* CA: a file of PEM, or the line that 'zos hub run --public' prints. Appends PEM or the line. */
+int hub_ca_read(const char *ca, struct buf *ret, struct err *e)
+{
+	if (access(ca, F_OK)) {
+		buf_addf(ret, "%s", ca);
+		return buf_check(ret);
+	}
+	return file_read(AT_FDCWD, ca, HUB_CA_MAX - 1, ret, e);
 }
 
 static int hub_use(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	AUTO_BUF struct buf ca = { 0 };
+	struct hub_addr hub;
+	int r = profile_open(&p, e);
+
+	(void)c;
+	(void)args;
+	if (r || (words[2] && (r = hub_ca_read(words[2], &ca, e))) || (r = hub_addr_make(&hub, words[0], words[1], ca.p, e)) ||
+	    (r = profile_hub_set(&p, &hub, e)))
+		return r;
+	return profile_save(&p, e);
+}
+
+static int hub_list_json(const struct profile *p, struct err *e)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+
+	return profile_hubs_json(p, &list) < 0 ? err_set(e, -ENOMEM, "print: out of memory") : out_json(list, e);
+}
+
+static int hub_list(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	enum { COLUMNS = 3 };
+	struct out_column columns[COLUMNS] = { { "URL", 0 }, { "CERTIFICATE", 0 }, { "KEY", 0 } };
+	const char *cells[COLUMNS * HUBS_MAX];
+	int r = profile_open(&p, e);
+
+	(void)args;
+	(void)words;
+	if (r || c->json)
+		return r ? r : hub_list_json(&p, e);
+	for (size_t i = 0; i < p.n_hubs; i++) {
+		bool is_tls = !strncmp(p.hubs[i].url, "tls://", 6);
+
+		cells[COLUMNS * i] = p.hubs[i].url;
+		cells[COLUMNS * i + 1] = !is_tls ? "none" : p.hubs[i].ca[0] ? "of its own authority" : "of a public authority";
+		cells[COLUMNS * i + 2] = p.hubs[i].key;
+	}
+	if (p.n_hubs)
+		out_table(columns, COLUMNS, cells, p.n_hubs);
+	else
+		printf("No hub is known: 'zos hub run' starts one, 'zos hub use URL KEY' names one.\n");
+	return 0;
+}
+
+static int hub_forget(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	size_t n = 0;
 	int r = profile_open(&p, e);
 
 	(void)c;
 	(void)args;
 	if (r)
 		return r;
-	snprintf(p.hub.url, sizeof(p.hub.url), "%s", words[0]);
-	snprintf(p.hub.key, sizeof(p.hub.key), "%s", words[1]);
-	if ((r = hub_addr_check(&p.hub, e)))
-		return r;
+	for (size_t i = 0; i < p.n_hubs; i++)
+		if (strcmp(p.hubs[i].url, words[0]) && strcmp(p.hubs[i].key, words[0]))
+			p.hubs[n++] = p.hubs[i];
+	if (n == p.n_hubs)
+		return err_set(e, -ENOENT, "no hub has the address or the key '%.100s': 'zos hub list' shows them", words[0]);
+	p.n_hubs = n;
 	return profile_save(&p, e);
 }
 
 const struct command hub_commands[] = {
 	{ .name = "hub run", .help = "run a hub on this machine, in the foreground", .opts = run_opts, .n_opts = ARRAY_LEN(run_opts),
 	  .args_size = sizeof(struct run_args), .run = hub_run },
-	{ .name = "hub use", .words = "URL KEY", .help = "use a hub that somebody else runs", .min_words = 2, .max_words = 2,
-	  .run = hub_use },
+	{ .name = "hub use", .words = "URL KEY [CA]", .help = "add a hub that somebody else runs, or change its address", .min_words = 2,
+	  .max_words = 3, .run = hub_use },
+	{ .name = "hub list", .help = "the hubs that you use, all at once", .run = hub_list },
+	{ .name = "hub forget", .words = "URL|KEY", .help = "use a hub no more", .min_words = 1, .max_words = 1, .run = hub_forget },
 };
 const size_t n_hub_commands = ARRAY_LEN(hub_commands);

@@ -87,6 +87,17 @@ static int node_list(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
+static void hubs_print(sd_json_variant *list)
+{
+	for (size_t i = 0; sd_json_variant_is_array(list) && i < sd_json_variant_elements(list); i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+		bool is_up = out_true(one, "up");
+
+		printf("hub        %s, %s%s%s\n", out_text(one, "url", "?"), is_up ? "connected" : "not connected",
+		       !is_up && *out_text(one, "why", "") ? ": " : "", is_up ? "" : out_text(one, "why", ""));
+	}
+}
+
 static void info_print(sd_json_variant *v)
 {
 	sd_json_variant *capacity = sd_json_variant_by_key(v, "capacity");
@@ -106,6 +117,7 @@ static void info_print(sd_json_variant *v)
 	printf("memory     %s free of %s for workloads, %s kept for the node\n", free, all, reserve);
 	printf("isolation  %s\n", out_true(capacity, "kvm") ? "vm, container" : "container (no KVM)");
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
+	hubs_print(sd_json_variant_by_key(v, "hubs"));
 	if (!out_true(v, "durable"))
 		printf("state      kept until it is switched off: the node has no data disk\n");
 }
@@ -151,6 +163,8 @@ static void health_print(sd_json_variant *v)
 		cell[4] = out_text(one, "text", "");
 	}
 	out_table(columns, COLUMNS, cells, n);
+	printf("\n");
+	hubs_print(sd_json_variant_by_key(v, "hubs"));
 }
 
 /* One call without arguments but ARGUMENTS, signed by the key of ROLE. */
@@ -205,9 +219,9 @@ static int node_reboot(const struct cli *c, const void *args, const char **words
 }
 
 const struct command node_commands[] = {
-	{ .name = "node list", .help = "the nodes on your hub", .run = node_list },
+	{ .name = "node list", .help = "the nodes on your hubs", .run = node_list },
 	{ .name = "node info", .words = "[N...]", .help = "ask a node about itself", .max_words = 1, .run = node_info },
-	{ .name = "node health", .words = "[N...]", .help = "a node's services", .max_words = 1, .run = node_health },
+	{ .name = "node health", .words = "[N...]", .help = "a node's services and hubs", .max_words = 1, .run = node_health },
 	{ .name = "node logs", .words = "SERVICE [N...]", .help = "the last lines of a service (with the farm's key)", .min_words = 1,
 	  .max_words = 2, .run = node_logs },
 	{ .name = "node reboot", .words = "[N...]", .help = "reboot a node (with the farm's key)", .max_words = 1, .run = node_reboot },

@@ -26,16 +26,20 @@ static int dir_find(char *ret, size_t size, struct err *e)
 }
 
 struct profile_doc {
-	struct farm_hub hub;
+	struct farm_hub hub /* as it was written when there was one only */, hubs[HUBS_MAX];
+	size_t n_hubs;
 	struct key_pub farm;
 };
 static const struct json_field hub_fields[] = {
 	{ "url", JSON_TEXT, offsetof(struct farm_hub, url), .required = true, .max = HUB_URL_MAX - 1 },
 	{ "key", JSON_TEXT, offsetof(struct farm_hub, key), .required = true, .max = HUB_KEY_SIZE - 1 },
+	{ "ca", JSON_TEXT, offsetof(struct farm_hub, ca), .max = HUB_CA_MAX - 1 },
 };
-static const struct json_table hub_table = { hub_fields, ARRAY_LEN(hub_fields), 0, NULL };
+static const struct json_table hub_table = { hub_fields, ARRAY_LEN(hub_fields), sizeof(struct farm_hub), NULL };
 static const struct json_field profile_fields[] = {
 	{ "hub", JSON_OBJECT, offsetof(struct profile_doc, hub), .table = &hub_table },
+	{ "hubs", JSON_LIST, offsetof(struct profile_doc, hubs), .max = HUBS_MAX, .table = &hub_table,
+	  .n_off = offsetof(struct profile_doc, n_hubs) },
 	{ "farm", JSON_KEY, offsetof(struct profile_doc, farm) },
 };
 static const struct json_table profile_table = { profile_fields, ARRAY_LEN(profile_fields), 0, NULL };
@@ -51,12 +55,42 @@ static int profile_read(struct profile *p, struct err *e)
 		return r == -ENOENT ? 0 : r;
 	if ((r = json_parse(buf_str(&text), &v, e)) || (r = json_decode(v, &profile_table, &d, e)))
 		return err_wrap(e, r, "%s/profile.json", p->dir);
-	if (d.hub.url) {
-		snprintf(p->hub.url, sizeof(p->hub.url), "%s", d.hub.url);
-		snprintf(p->hub.key, sizeof(p->hub.key), "%s", d.hub.key);
-	}
+	if (d.hub.url && !d.n_hubs)
+		d.hubs[d.n_hubs++] = d.hub;
+	for (size_t i = 0; i < d.n_hubs; i++)
+		if ((r = hub_addr_make(&p->hubs[p->n_hubs++], d.hubs[i].url, d.hubs[i].key, d.hubs[i].ca, e)))
+			return err_wrap(e, r, "%s/profile.json", p->dir);
 	p->farm = d.farm;
 	return 0;
+}
+
+int profile_hub_set(struct profile *p, const struct hub_addr *a, struct err *e)
+{
+	for (size_t i = 0; i < p->n_hubs; i++)
+		if (!strcmp(p->hubs[i].key, a->key)) {
+			p->hubs[i] = *a;
+			return 0;
+		}
+	if (p->n_hubs == HUBS_MAX)
+		return err_set(e, -ENOSPC, "there are %d hubs already, which is the most: 'zos hub forget' one first", HUBS_MAX);
+	p->hubs[p->n_hubs++] = *a;
+	return 0;
+}
+
+int profile_hubs_json(const struct profile *p, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < p->n_hubs; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", p->hubs[i].url),
+		                   SD_JSON_BUILD_PAIR_STRING("key", p->hubs[i].key),
+		                   SD_JSON_BUILD_PAIR_CONDITION(p->hubs[i].ca[0] != '\0', "ca", SD_JSON_BUILD_STRING(p->hubs[i].ca)));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
 }
 
 int profile_open(struct profile *ret, struct err *e)
@@ -81,16 +115,14 @@ void profile_close(struct profile *p)
 
 int profile_save(const struct profile *p, struct err *e)
 {
-	AUTO_JSON sd_json_variant *v = NULL;
+	AUTO_JSON sd_json_variant *v = NULL, *hubs = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	char farm[KEY_TEXT_SIZE] = "";
 
 	if (p->farm.role)
 		key_pub_format(farm, &p->farm);
-	if (sd_json_buildo(&v,
-	                   SD_JSON_BUILD_PAIR_CONDITION(p->hub.url[0] != '\0', "hub",
-	                                                SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("url", p->hub.url),
-	                                                                     SD_JSON_BUILD_PAIR_STRING("key", p->hub.key))),
+	if (profile_hubs_json(p, &hubs) < 0 ||
+	    sd_json_buildo(&v, SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
 	                   SD_JSON_BUILD_PAIR_CONDITION(p->farm.role != 0, "farm", SD_JSON_BUILD_STRING(farm))) < 0 ||
 	    json_format(v, &text))
 		return err_set(e, -ENOMEM, "write the profile: out of memory");

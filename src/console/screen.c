@@ -185,7 +185,7 @@ static bool clock_off(const struct snapshot *s)
 
 static bool no_hub(const struct snapshot *s)
 {
-	return !s->hub.url[0];
+	return !s->n_hubs;
 }
 
 static const struct {
@@ -199,40 +199,44 @@ static const struct {
 	{ no_hub, "the farm document names no hub" },
 };
 
-const char *screen_why(const struct snapshot *s)
+const char *screen_why(const struct snapshot *s, size_t i)
 {
-	for (size_t i = 0; i < ARRAY_LEN(causes); i++)
-		if (causes[i].is_so(s))
-			return causes[i].why;
-	return s->hub.why[0] ? s->hub.why : "connecting";
+	for (size_t k = 0; k < ARRAY_LEN(causes); k++)
+		if (causes[k].is_so(s))
+			return causes[k].why;
+	return s->hubs[i].why[0] ? s->hubs[i].why : "connecting";
 }
 
-static void hub_state(struct draft *d, const struct snapshot *s, bool is_up)
+/* Hub number I; with several, each names its address on its line. */
+static void hub(struct draft *d, const struct snapshot *s, size_t i)
 {
+	const struct snapshot_hub *h = &s->hubs[i];
+	bool is_up = i < s->n_hubs && h->is_up && !s->is_silent;
 	char since[16];
 
-	age(s, s->hub.since_ms, since);
-	label(d, RANK_HUB, "Hub");
+	label(d, RANK_HUB, i ? "" : "Hub");
 	put(d, is_up ? SCREEN_GOOD : SCREEN_BAD, is_up ? "connected" : "not connected");
+	age(s, h->since_ms, since);
 	if (since[0])
 		put(d, SCREEN_PLAIN, " for %s", since);
-}
-
-static void hub(struct draft *d, const struct snapshot *s)
-{
-	bool is_up = s->hub.is_up && !s->is_silent;
-
-	if (!s->node[0])
-		return;
-	hub_state(d, s, is_up);
+	if (s->n_hubs > 1)
+		put(d, SCREEN_PLAIN, "  %s", h->url);
 	if (!is_up) {
 		label(d, RANK_HUB, "");
-		put(d, SCREEN_WARN, "%s", screen_why(s));
+		put(d, SCREEN_WARN, "%s", screen_why(s, i));
 	}
-	if (s->hub.url[0]) {
+	if (s->n_hubs == 1) {
 		label(d, RANK_DETAIL, "");
-		put(d, SCREEN_PLAIN, "%s", s->hub.url);
+		put(d, SCREEN_PLAIN, "%s", h->url);
 	}
+}
+
+static void hubs(struct draft *d, const struct snapshot *s)
+{
+	if (!s->node[0])
+		return;
+	for (size_t i = 0; !i || i < s->n_hubs; i++)
+		hub(d, s, i);
 }
 
 static void uplinks(struct draft *d, const struct snapshot *s)
@@ -378,7 +382,7 @@ static const struct {
 	bool in_block;
 } parts[] = {
 	{ title, true },  { space, false },   { node, true },   { farm, true },     { space, false },
-	{ hub, true },    { uplinks, true },  { space, false }, { capacity, true }, { workloads, true },
+	{ hubs, true },   { uplinks, true },  { space, false }, { capacity, true }, { workloads, true },
 	{ space, false }, { services, true }, { space, false }, { notes, false },
 };
 

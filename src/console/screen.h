@@ -41,5 +41,5 @@ void screen_diff(const struct screen *before, const struct screen *after, struct
 /* Appends the same as plain lines for a log, each with PREFIX and "\r\n". */
 void screen_block(const struct snapshot *s, const char *prefix, struct buf *ret);
 
-/* Why the node is not on its hub, in words for whoever stands in front of it; the nearest cause first. */
-const char *screen_why(const struct snapshot *s);
+/* Why the node is not on its hub number I, in words for whoever stands in front of it; the nearest cause first. */
+const char *screen_why(const struct snapshot *s, size_t i);

@@ -15,7 +15,8 @@ static struct snapshot sound(void)
 		.farm = "demo",
 		.is_approved = true,
 		.is_durable = true,
-		.hub = { .url = "nats://10.0.2.2:4222", .why = "", .is_up = true, .since_ms = 60000 },
+		.hubs = { { .url = "nats://10.0.2.2:4222", .why = "", .is_up = true, .since_ms = 60000 } },
+		.n_hubs = 1,
 		.cpu_milli = 4000,
 		.cpu_milli_used = 1500,
 		.memory_bytes = 4ull << 30,
@@ -68,9 +69,10 @@ static void change_empty(struct snapshot *s)
 }
 static void change_farmless(struct snapshot *s)
 {
-	s->farm = s->hub.url = "";
-	s->is_approved = s->hub.is_up = false;
-	s->hub.since_ms = 0;
+	s->farm = "";
+	s->is_approved = false;
+	s->n_hubs = 0;
+	s->hubs[0] = (struct snapshot_hub){ 0 };
 }
 static void change_new(struct snapshot *s)
 {
@@ -78,27 +80,32 @@ static void change_new(struct snapshot *s)
 }
 static void change_all_down(struct snapshot *s)
 {
-	s->hub.is_up = false;
+	s->hubs[0].is_up = false;
 	s->is_silent = true;
 	s->n_uplinks = s->n_workloads = 0;
-	s->hub.why = "nobody there";
+	s->hubs[0].why = "nobody there";
 }
 static void change_hub_down(struct snapshot *s)
 {
-	s->hub.is_up = false;
-	s->hub.why = "the hub does not answer";
+	s->hubs[0].is_up = false;
+	s->hubs[0].why = "the hub does not answer";
+}
+static void change_two_hubs(struct snapshot *s)
+{
+	s->hubs[1] = (struct snapshot_hub){ .url = "tls://hub.example:443", .why = "the hub's certificate has expired", .since_ms = 121000 };
+	s->n_hubs = 2;
 }
 static void change_long(struct snapshot *s)
 {
 	static char text[300];
 
 	memset(text, 'x', sizeof(text) - 1);
-	s->farm = s->hub.url = s->notes[0].text = s->version = text;
+	s->farm = s->hubs[0].url = s->notes[0].text = s->version = text;
 	s->services[0].name = text;
 }
 static void change_hostile(struct snapshot *s)
 {
-	s->farm = s->hub.url = s->notes[0].text = "\033[2J\x9b"
+	s->farm = s->hubs[0].url = s->notes[0].text = "\033[2J\x9b"
 						  "5m\r\n\tend";
 	s->services[0].name = s->workloads[0].name = "\033c";
 }
@@ -160,6 +167,13 @@ static void shows_what_matters(void)
 		  25,
 		  { "not connected for 3m", "the hub does not answer", "nats://10.0.2.2:4222" },
 		  {} },
+		{ "one of two hubs",
+		  change_two_hubs,
+		  80,
+		  25,
+		  { "  connected for 3m  nats://10.0.2.2:4222", "not connected for 2m  tls://hub.example:443",
+		    "the hub's certificate has expired" },
+		  {} },
 		{ "long", change_long, 80, 25, { "xxx~" }, {} },
 		{ "hostile", change_hostile, 80, 25, { "?[2J?5m???end" }, {} },
 	};
@@ -218,9 +232,9 @@ static void names_the_nearest_cause(void)
 		s.uplinks[0].has_carrier = rows[i].has_carrier;
 		snprintf(s.uplinks[0].addresses, sizeof(s.uplinks[0].addresses), "%s", rows[i].addresses);
 		s.time_s = rows[i].time_s;
-		s.hub.url = rows[i].url;
-		s.hub.why = rows[i].why;
-		T_CHECK(strstr(screen_why(&s), rows[i].want), "%s: '%s'", rows[i].what, screen_why(&s));
+		s.n_hubs = rows[i].url[0] ? 1 : 0;
+		s.hubs[0].why = rows[i].why;
+		T_CHECK(strstr(screen_why(&s, 0), rows[i].want), "%s: '%s'", rows[i].what, screen_why(&s, 0));
 	}
 }
 
@@ -257,7 +271,7 @@ static void only_changed_rows_are_sent(void)
 		"the first one clears and leaves rows to the kernel");
 	screen_diff(&a, &a, &same);
 	T_CHECK(!same.len, "%zu bytes for nothing", same.len);
-	s.hub.is_up = false;
+	s.hubs[0].is_up = false;
 	screen_draw(&b, &s, 80, 25);
 	screen_diff(&a, &b, &second);
 	T_CHECK(!strstr(second.p, "\033[2J") && second.len < first.len, "%zu of %zu bytes", second.len, first.len);
@@ -277,7 +291,7 @@ static void the_block_is_plain_lines(void)
 	T_CHECK(!strchr(with.p, '\033') && !strstr(with.p, " \r\n"), "%s", with.p);
 	s.now_ms = 0;
 	screen_block(&s, "", &early);
-	s.hub.since_ms = 0;
+	s.hubs[0].since_ms = 0;
 	screen_block(&s, "", &late);
 	T_CHECK(str_eq(buf_str(&early), buf_str(&late)), "time alone changes it: %s", early.p);
 }

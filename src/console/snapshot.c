@@ -22,7 +22,7 @@ static const struct json_field note_fields[] = {
 	FIELD(struct snapshot_note, "text", JSON_TEXT, text),
 	FIELD(struct snapshot_note, "at", JSON_U64, at_ms),
 };
-static const struct json_table hub_table = TABLE(struct snapshot_hub, hub_fields);
+static const struct json_table hubs_table = TABLE(struct snapshot_hub, hub_fields);
 static const struct json_table services_table = TABLE(struct snapshot_service, service_fields);
 static const struct json_table workloads_table = TABLE(struct snapshot_state, state_fields);
 static const struct json_table notes_table = TABLE(struct snapshot_note, note_fields);
@@ -43,7 +43,7 @@ static const struct json_field fields[] = {
 	FIELD(struct snapshot, "farm", JSON_TEXT, farm),
 	FIELD(struct snapshot, "approved", JSON_BOOL, is_approved),
 	FIELD(struct snapshot, "durable", JSON_BOOL, is_durable),
-	{ "hub", JSON_OBJECT, offsetof(struct snapshot, hub), .required = true, .table = &hub_table },
+	LIST("hubs", hubs, SNAPSHOT_HUBS_MAX),
 	FIELD(struct snapshot, "cpu_milli", JSON_U64, cpu_milli),
 	FIELD(struct snapshot, "cpu_milli_used", JSON_U64, cpu_milli_used),
 	FIELD(struct snapshot, "memory", JSON_U64, memory_bytes),

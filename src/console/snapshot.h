@@ -5,10 +5,10 @@
 #pragma once
 #include "api/json.h"
 
-enum { SNAPSHOT_SERVICES_MAX = 32, SNAPSHOT_STATES_MAX = 8, SNAPSHOT_NOTES_MAX = 3, SNAPSHOT_UPLINKS_MAX = 8 };
+enum { SNAPSHOT_SERVICES_MAX = 32, SNAPSHOT_HUBS_MAX = 4, SNAPSHOT_STATES_MAX = 8, SNAPSHOT_NOTES_MAX = 3, SNAPSHOT_UPLINKS_MAX = 8 };
 
 struct snapshot_hub {
-	const char *url; /* "" = the farm names none, or there is no farm */
+	const char *url;
 	const char *why; /* why it is down; "" = not known */
 	bool is_up;
 	uint64_t since_ms; /* monotonic; 0 = not known */
@@ -35,12 +35,12 @@ struct snapshot {
 	const char *node, *version, *flavour;
 	const char *farm; /* its name; "" = none */
 	bool is_approved, is_durable;
-	struct snapshot_hub hub;
+	struct snapshot_hub hubs[SNAPSHOT_HUBS_MAX];
 	uint64_t cpu_milli, cpu_milli_used, memory_bytes, memory_used_bytes;
 	struct snapshot_service services[SNAPSHOT_SERVICES_MAX];
 	struct snapshot_state workloads[SNAPSHOT_STATES_MAX];
 	struct snapshot_note notes[SNAPSHOT_NOTES_MAX]; /* newest first */
-	size_t n_services, n_workloads, n_notes;
+	size_t n_hubs, n_services, n_workloads, n_notes;
 	/* this process's */
 	struct snapshot_uplink uplinks[SNAPSHOT_UPLINKS_MAX];
 	size_t n_uplinks;
@@ -54,7 +54,6 @@ struct snapshot {
 	  .version = ZOS_VERSION,          \
 	  .flavour = "",                   \
 	  .farm = "",                      \
-	  .hub = { .url = "", .why = "" }, \
 	  .is_silent = true }
 
 /* Fills the engine's part of RET from what zos.Console.Watch says; it points into V. -EBADMSG. */

@@ -19,7 +19,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-enum { URLS_MAX = 8, CLOSE_WAIT_S = 2, CONNECT_MS = 500, AGAIN_MS = 2000 };
+enum { CLOSE_WAIT_S = 2, CONNECT_MS = 500, AGAIN_MS = 2000 };
 
 struct hub_sub {
 	bool used;
@@ -409,50 +409,25 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int split_urls(char *urls, const char **ret)
+static int options_tls(natsOptions *n, const struct hub_addr *a)
 {
-	int n = 0;
-
-	for (char *save, *at = strtok_r(urls, ",", &save); at; at = strtok_r(NULL, ",", &save)) {
-		if (n == URLS_MAX || (strncmp(at, "nats://", 7) && strncmp(at, "tls://", 6)))
-			return -EINVAL;
-		ret[n++] = at;
-	}
-	return n ? n : -EINVAL;
-}
-
-static int addr_parse(const struct hub_addr *a, struct key_pub *ret_account, struct key *ret_signer, struct err *e)
-{
-	char urls[HUB_URL_MAX];
-	const char *url[URLS_MAX];
-
-	snprintf(urls, sizeof(urls), "%s", a->url);
-	if (split_urls(urls, url) < 0)
-		return err_set(e, -EINVAL, "hub '%.100s': an address looks like nats://host:4222 or tls://host:4222", a->url);
-	if (strlen(a->key) != HUB_KEY_SIZE - 1 || key_pub_parse((struct str){ a->key, KEY_TEXT_LEN }, ret_account) ||
-	    key_seed_parse(str_c(a->key + KEY_TEXT_LEN), ret_signer) || ret_account->role != KEY_FARM)
-		return err_set(e, -EINVAL, "hub %.100s: its key is damaged: take it from 'zos hub' again", a->url);
-	return 0;
-}
-
-int hub_addr_check(const struct hub_addr *a, struct err *e)
-{
-	struct key_pub account;
-	AUTO_KEY struct key signer = KEY_NONE;
-
-	return addr_parse(a, &account, &signer, e);
+	if (natsOptions_SetSecure(n, true) != NATS_OK)
+		return -EINVAL;
+	if (a->ca[0])
+		return natsOptions_SetCATrustedCertificates(n, a->ca) == NATS_OK ? 0 : -EINVAL;
+	return hub_ca_file() && natsOptions_LoadCATrustedCertificates(n, hub_ca_file()) != NATS_OK ? -EINVAL : 0;
 }
 
 static int options_fill(struct hub *h, const struct hub_options *o)
 {
 	unsigned wait_ms = o->reconnect_ms ? o->reconnect_ms : 500;
 	char urls[HUB_URL_MAX], prefix[HUB_SUBJECT_MAX];
-	const char *url[URLS_MAX];
+	const char *url[HUB_URLS_MAX];
 	natsOptions *n = h->options;
 	int n_urls;
 
 	snprintf(urls, sizeof(urls), "%s", o->addr.url);
-	n_urls = split_urls(urls, url);
+	n_urls = hub_urls_split(urls, url);
 	snprintf(prefix, sizeof(prefix), "n.%s.r", h->key_text);
 	natsStatus s[] = {
 		natsOptions_SetServers(n, url, n_urls),
@@ -460,6 +435,7 @@ static int options_fill(struct hub *h, const struct hub_options *o)
 		natsOptions_SetCustomInboxPrefix(n, prefix),
 		natsOptions_SetTimeout(n, CONNECT_MS),
 		natsOptions_SetMaxReconnect(n, -1),
+		natsOptions_SetIgnoreDiscoveredServers(n, true), /* where to go is the farm's to say, not the hub's */
 		natsOptions_SetReconnectWait(n, wait_ms / 2),
 		natsOptions_SetReconnectJitter(n, wait_ms, wait_ms),
 		natsOptions_SetReconnectBufSize(n, 0), /* old frames after a gap would only be noise */
@@ -474,14 +450,12 @@ static int options_fill(struct hub *h, const struct hub_options *o)
 		natsOptions_SetErrorHandler(n, on_error, h),
 		natsOptions_SetEventLoop(n, h, on_attach, on_read, on_write, on_detach),
 		natsOptions_SetUserCredentialsCallbacks(n, on_want_jwt, h, on_want_signature, h),
-		strstr(o->addr.url, "tls://") ? natsOptions_SetSecure(n, true) : NATS_OK,
-		o->ca_path ? natsOptions_LoadCATrustedCertificates(n, o->ca_path) : NATS_OK,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(s); i++)
 		if (s[i] != NATS_OK)
 			return -EINVAL;
-	return 0;
+	return strncmp(o->addr.url, "tls://", 6) ? 0 : options_tls(n, &o->addr);
 }
 
 static int hub_wire(struct hub *h, const struct hub_options *o, struct err *e)
@@ -519,7 +493,7 @@ int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callb
 	AUTO_KEY struct key signer = KEY_NONE;
 	char account_text[KEY_TEXT_SIZE];
 	CLEANUP(hub_freep) struct hub *h = NULL;
-	int r = addr_parse(&o->addr, &account, &signer, e);
+	int r = hub_addr_parse(&o->addr, &account, &signer, e);
 
 	if (r)
 		return r;

@@ -5,15 +5,11 @@
  * libnats has threads; they only touch a private epoll and counters, every callback here runs in the loop's thread.
  * Subjects: n.<key>.i (who listens), n.<key>.d.<session> (who dials), n.<key>.r.<token> (answers). */
 #pragma once
-#include "base/err.h"
-#include "base/str.h"
-#include "ident/key.h"
+#include "grid/addr.h"
 
 #include <systemd/sd-event.h>
 
 enum {
-	HUB_URL_MAX = 512,
-	HUB_KEY_SIZE = KEY_TEXT_LEN + KEY_SEED_LEN + 1,
 	HUB_SUBJECT_MAX = 160,
 	HUB_SUBS_MAX = 80,
 	HUB_REQUESTS_MAX = 256,
@@ -23,16 +19,9 @@ enum {
 
 struct hub;
 
-/* What a client has to know, as it stands in the farm document. */
-struct hub_addr {
-	char url[HUB_URL_MAX];  /* nats://host:port or tls://host:port; several, separated by commas, for a cluster */
-	char key[HUB_KEY_SIZE]; /* the account, then the seed that signs participants: public on purpose */
-};
-
 /* Half of the wait before a reconnect is random; a large grid asks for more. */
 struct hub_options {
 	struct hub_addr addr;
-	const char *ca_path;      /* PEM, for tls://; NULL = the system's */
 	unsigned reconnect_ms;    /* 0 = 500 */
 };
 
@@ -47,8 +36,6 @@ typedef void hub_message_fn(void *userdata, const char *reply, const void *data,
 
 /* R: 0, -ETIMEDOUT, -ENOTCONN (the hub went away). STATUS: 0, or what the hub says instead of an answer (404 ...). */
 typedef void hub_reply_fn(void *userdata, int r, unsigned status, struct str body);
-
-MUST_CHECK int hub_addr_check(const struct hub_addr *a, struct err *e);
 
 /* Never blocks; the first attempt to connect is under way when it returns. Returns owned. Not to be freed from a callback. */
 MUST_CHECK int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callbacks *cb, struct hub **ret,

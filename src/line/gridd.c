@@ -19,57 +19,73 @@ static int on_told(sd_varlink *link, sd_json_variant *v, const char *error_id, s
 	return 0;
 }
 
+static int states_json(const struct gridd *g, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < g->n_hubs; i++) {
+		const struct gridd_hub *h = &g->hubs[i];
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", h->addr.url), SD_JSON_BUILD_PAIR_BOOLEAN("up", h->is_up),
+		                   SD_JSON_BUILD_PAIR_UNSIGNED("since", h->since_ms), SD_JSON_BUILD_PAIR_STRING("why", h->why));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
 /* A link of its own each time: the watch's is taken by the watch. */
 static void tell(struct gridd *g)
 {
+	AUTO_JSON sd_json_variant *hubs = NULL;
 	struct err e = { 0 };
 
 	link_closep(&g->teller);
-	if (!g->grid || daemon_connect(g->event, g->noded, g, on_told, &g->teller, &e))
+	if (!g->n_hubs || states_json(g, &hubs) < 0 || daemon_connect(g->event, g->noded, g, on_told, &g->teller, &e))
 		return;
-	if (sd_varlink_invokebo(g->teller, "zos.Line.State", SD_JSON_BUILD_PAIR_BOOLEAN("up", g->state.is_up),
-	                        SD_JSON_BUILD_PAIR_UNSIGNED("since", g->state.since_ms),
-	                        SD_JSON_BUILD_PAIR_STRING("why", g->state.why)) < 0)
+	if (sd_varlink_invokebo(g->teller, "zos.Line.State", SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs)) < 0)
 		link_closep(&g->teller);
 }
 
-static void state_set(struct gridd *g, bool is_up, const char *why)
+static void state_set(struct gridd_hub *h, bool is_up, const char *why)
 {
-	struct gridd_state *s = &g->state;
-
-	if (s->since_ms && s->is_up == is_up && !strcmp(s->why, why))
+	if (h->is_up == is_up && !strcmp(h->why, why))
 		return;
-	if (!s->since_ms || s->is_up != is_up)
-		s->since_ms = log_now_ms();
-	s->is_up = is_up;
-	snprintf(s->why, sizeof(s->why), "%s", why);
-	tell(g);
+	if (h->is_up != is_up)
+		h->since_ms = log_now_ms();
+	h->is_up = is_up;
+	snprintf(h->why, sizeof(h->why), "%s", why);
+	tell(h->gridd);
 }
 
-/* Where the port takes connections, the hub's own reason stands. */
+/* Where the hub would take us, its own reason stands. */
 static void on_reach(void *userdata, const char *why)
 {
-	struct gridd *g = userdata;
+	struct gridd_hub *h = userdata;
 
-	if (!g->state.is_up && why[0])
-		state_set(g, false, why);
+	if (h->is_up || !why[0])
+		return;
+	if (strcmp(h->why, why))
+		log_warn("hub %s: %s", h->addr.url, why);
+	state_set(h, false, why);
 }
 
 static void on_hub_state(void *userdata, bool is_up, const char *why)
 {
-	struct gridd *g = userdata;
+	struct gridd_hub *h = userdata;
 
 	if (is_up)
-		log_info("hub %s: connected", g->hub.url);
+		log_info("hub %s: connected", h->addr.url);
 	else
-		log_warn("hub %s: %s", g->hub.url, why);
+		log_warn("hub %s: %s", h->addr.url, why);
 	if (is_up)
-		reach_stop(&g->reach);
+		reach_stop(&h->reach);
 	else
-		reach_start(&g->reach);
-	state_set(g, is_up, is_up ? "" : why);
-	if (is_up && g->record)
-		directory_own_kick(g->record);
+		reach_start(&h->reach);
+	state_set(h, is_up, is_up ? "" : why);
+	if (is_up && h->record)
+		directory_own_kick(h->record);
 }
 
 static int watch(struct gridd *g, struct err *e);
@@ -96,66 +112,114 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int grid_start(struct gridd *g, struct err *e)
+static int hub_start(struct gridd *g, const struct hub_addr *addr, struct err *e)
 {
-	struct hub_options o = { .addr = g->hub };
-	struct hub_callbacks cb = { .state = on_hub_state, .userdata = g };
+	struct gridd_hub *h = &g->hubs[g->n_hubs++];
+	struct hub_options o = { .addr = *addr };
+	struct hub_callbacks cb = { .state = on_hub_state, .userdata = h };
 	int r;
 
-	if ((r = grid_new(g->event, &o, &cb, &g->grid, e)) ||
-	    (r = grid_listen(g->grid, &g->tls_key, caller_accept, g, e)) ||
-	    (r = directory_own_new(grid_hub(g->grid), g->event, &g->record, e)) ||
-	    (r = reach_init(&g->reach, g->event, g->hub.url, on_reach, g, e)))
+	*h = (struct gridd_hub){ .gridd = g, .addr = *addr, .since_ms = log_now_ms() };
+	if ((r = reach_init(&h->reach, g->event, &h->addr, on_reach, h, e)) ||
+	    (r = grid_new(g->event, &o, &cb, &h->grid, e)) ||
+	    (r = grid_listen(h->grid, &g->tls_key, caller_accept, g, e)) ||
+	    (r = directory_own_new(grid_hub(h->grid), g->event, &h->record, e)))
 		return r;
-	g->state.since_ms = log_now_ms();
-	reach_start(&g->reach);
-	return watch(g, e); /* anew: the engine signs a record with this inbox in it */
+	reach_start(&h->reach);
+	return 0;
 }
 
-/* One hub address for libnats: the URLs of all rows that share the first row's key. */
-static int hubs_decode(sd_json_variant *hubs, struct hub_addr *ret)
+static const char *text_of(sd_json_variant *object, const char *key)
 {
-	sd_json_variant *first = sd_json_variant_is_array(hubs) ? sd_json_variant_by_index(hubs, 0) : NULL;
-	sd_json_variant *key = sd_json_variant_by_key(first, "key");
-	size_t n = 0;
+	sd_json_variant *v = sd_json_variant_by_key(object, key);
 
-	*ret = (struct hub_addr){ 0 };
-	if (!sd_json_variant_is_string(key))
-		return -ENOENT;
-	snprintf(ret->key, sizeof(ret->key), "%s", sd_json_variant_string(key));
-	for (size_t i = 0; i < sd_json_variant_elements(hubs); i++) {
-		sd_json_variant *row = sd_json_variant_by_index(hubs, i), *url = sd_json_variant_by_key(row, "url");
-
-		if (!sd_json_variant_is_string(url) || !sd_json_variant_equal(sd_json_variant_by_key(row, "key"), key))
-			continue;
-		n += (size_t)snprintf(ret->url + n, sizeof(ret->url) - n, "%s%s", n ? "," : "", sd_json_variant_string(url));
-		if (n >= sizeof(ret->url))
-			return -EMSGSIZE;
-	}
-	return n ? 0 : -ENOENT;
+	return sd_json_variant_is_string(v) ? sd_json_variant_string(v) : "";
 }
 
-static int hubs_take(struct gridd *g, sd_json_variant *hubs, struct err *e)
+/* Rows with one key are one hub. A row that cannot be used takes no other with it. */
+static size_t hubs_decode(sd_json_variant *rows, struct hub_addr ret[static HUBS_MAX])
 {
-	struct hub_addr addr;
+	size_t n = 0, n_rows = sd_json_variant_is_array(rows) ? sd_json_variant_elements(rows) : 0;
 
-	if (hubs_decode(hubs, &addr)) {
-		if (!g->grid)
-			log_info("no hub yet: the node waits for a farm document");
-		return 0;
+	for (size_t i = 0; i < n_rows; i++) {
+		sd_json_variant *row = sd_json_variant_by_index(rows, i);
+		struct hub_addr one;
+		struct err e = { 0 };
+
+		if (hub_addr_make(&one, text_of(row, "url"), text_of(row, "key"), text_of(row, "ca"), &e) ||
+		    hub_addrs_add(ret, &n, &one, &e))
+			log_err("the farm document's hub %zu is of no use: %s", i + 1, e.msg);
 	}
-	if (g->grid && (strcmp(addr.url, g->hub.url) || strcmp(addr.key, g->hub.key)))
-		return err_set(e, -ECANCELED, "the farm named other hubs: starting over with them");
-	if (g->grid)
+	return n;
+}
+
+static bool hubs_same(const struct gridd *g, const struct hub_addr *list, size_t n)
+{
+	for (size_t i = 0; i < n && i < g->n_hubs; i++)
+		if (strcmp(g->hubs[i].addr.url, list[i].url) || strcmp(g->hubs[i].addr.key, list[i].key) ||
+		    strcmp(g->hubs[i].addr.ca, list[i].ca))
+			return false;
+	return n == g->n_hubs;
+}
+
+static int on_leave(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct gridd *g = userdata;
+
+	(void)source;
+	(void)usec;
+	return sd_event_exit(g->event, EXIT_FAILURE);
+}
+
+/* PID 1 starts the next run at once. The order that brought the document is answered before. */
+static int hubs_leave(struct gridd *g, struct err *e)
+{
+	int r = g->leave ? 0 : sd_event_add_time_relative(g->event, &g->leave, CLOCK_MONOTONIC, GRIDD_LEAVE_MS * 1000, 0, on_leave, g);
+
+	if (r < 0)
+		return err_set(e, r, "the farm named other hubs: %s", strerror(-r));
+	log_warn("the farm named other hubs: starting over with them");
+	return 0;
+}
+
+static int hubs_take(struct gridd *g, sd_json_variant *rows, struct err *e)
+{
+	AUTO_FREE struct hub_addr *list = calloc(HUBS_MAX, sizeof(*list));
+	size_t n;
+	int r = 0;
+
+	BUG_ON(!list);
+	n = hubs_decode(rows, list);
+	if (!n && !g->n_hubs)
+		log_info("no hub yet: the node waits for a farm document");
+	if (!n || hubs_same(g, list, n))
 		return 0;
-	g->hub = addr;
-	return grid_start(g, e);
+	if (g->n_hubs)
+		return hubs_leave(g, e);
+	for (size_t i = 0; !r && i < n; i++)
+		r = hub_start(g, &list[i], e);
+	return r ? r : watch(g, e); /* anew: the engine signs a record for each inbox */
+}
+
+static int records_take(struct gridd *g, sd_json_variant *records)
+{
+	size_t n = sd_json_variant_is_array(records) ? sd_json_variant_elements(records) : 0;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++) {
+		sd_json_variant *row = sd_json_variant_by_index(records, i);
+
+		for (size_t k = 0; !r && k < g->n_hubs; k++)
+			if (!strcmp(text_of(row, "inbox"), hub_key(grid_hub(g->hubs[k].grid))))
+				r = directory_own_set(g->hubs[k].record, str_c(text_of(row, "record")));
+	}
+	return r;
 }
 
 static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct gridd *g = userdata;
-	sd_json_variant *record = sd_json_variant_by_key(v, "record"), *node = sd_json_variant_by_key(v, "node");
+	sd_json_variant *node = sd_json_variant_by_key(v, "node");
 	struct err e = { 0 };
 	int r = 0;
 
@@ -170,8 +234,8 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 	g->tries = 0;
 	if (!sd_json_variant_is_string(node) || key_pub_parse(str_c(sd_json_variant_string(node)), &g->node))
 		r = err_set(&e, -EBADMSG, "the engine named no node");
-	if (!r && g->record && sd_json_variant_is_string(record) && *sd_json_variant_string(record))
-		r = directory_own_set(g->record, str_c(sd_json_variant_string(record)));
+	if (!r)
+		r = records_take(g, sd_json_variant_by_key(v, "records"));
 	if (!r)
 		r = hubs_take(g, sd_json_variant_by_key(v, "hubs"), &e);
 	if (r) {
@@ -184,8 +248,23 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 	return 0;
 }
 
+static int inboxes_json(const struct gridd *g, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < g->n_hubs; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = sd_json_variant_new_string(&one, hub_key(grid_hub(g->hubs[i].grid)));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
 static int watch(struct gridd *g, struct err *e)
 {
+	AUTO_JSON sd_json_variant *inboxes = NULL;
 	AUTO_BUF struct buf tls = { 0 };
 	sd_varlink *link = NULL;
 	int r = daemon_connect(g->event, g->noded, g, on_engine, &link, e);
@@ -193,9 +272,9 @@ static int watch(struct gridd *g, struct err *e)
 	if (r)
 		return r;
 	format_hex(&tls, g->tls_key.pub.bytes, sizeof(g->tls_key.pub.bytes));
-	r = sd_varlink_observebo(link, "zos.Line.Watch",
-	                         SD_JSON_BUILD_PAIR_STRING("inbox", g->grid ? hub_key(grid_hub(g->grid)) : ""),
-	                         SD_JSON_BUILD_PAIR_STRING("tls_key", tls.p));
+	if ((r = inboxes_json(g, &inboxes)) >= 0)
+		r = sd_varlink_observebo(link, "zos.Line.Watch", SD_JSON_BUILD_PAIR_VARIANT("inboxes", inboxes),
+		                         SD_JSON_BUILD_PAIR_STRING("tls_key", tls.p));
 	if (r < 0) {
 		sd_varlink_close_unref(link);
 		return err_set(e, r, "ask the engine: %s", strerror(-r));
@@ -228,14 +307,15 @@ void gridd_deinit(struct gridd *g)
 		sd_varlink_server_bind_disconnect(g->server, NULL);
 	sd_varlink_server_unref(g->server);
 	caller_free_all(g);
-	if (g->record)
-		directory_own_free(g->record);
-	if (g->grid)
-		grid_free(g->grid);
+	for (size_t i = 0; i < g->n_hubs; i++) {
+		directory_own_free(g->hubs[i].record);
+		grid_free(g->hubs[i].grid);
+		reach_deinit(&g->hubs[i].reach);
+	}
 	link_closep(&g->engine);
 	link_closep(&g->teller);
-	reach_deinit(&g->reach);
 	sd_event_source_disable_unref(g->again);
+	sd_event_source_disable_unref(g->leave);
 	key_wipe(&g->tls_key);
 	sd_event_unref(g->event);
 	*g = (struct gridd)GRIDD_NONE;

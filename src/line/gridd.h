@@ -1,11 +1,11 @@
-/* gridd: the node's only line out. It keeps the hub, the directory record and the sessions, and carries signed orders to the engine.
+/* gridd: the node's only line out. It keeps the hubs, the directory records and the sessions, and carries signed orders to the engine.
  *
  * It holds no identity and decides nothing that matters: the engine verifies every order again. What it adds is that strangers, floods
  * and malformed calls end here, in a process that may do nothing. */
 #pragma once
 #include "grid/directory.h"
+#include "grid/reach.h"
 #include "grid/session.h"
-#include "line/reach.h"
 
 #include <systemd/sd-varlink.h>
 
@@ -16,8 +16,17 @@ enum {
 	CALLER_ORDERS_PER_S = 20,
 };
 
-/* How things stand with the hub, for the engine and so for people. */
-struct gridd_state {
+enum { GRIDD_LEAVE_MS = 1000 }; /* between a farm document with other hubs and a new start with them */
+
+/* One hub of the farm's. Each has its own connection, its own key and inbox there, and its own copy of the node's record; none of them
+ * waits for another. */
+struct gridd_hub {
+	struct gridd *gridd;
+	struct hub_addr addr;
+	struct grid *grid;
+	struct directory_own *record;
+	struct reach reach;
+	/* how things stand, for the engine and so for people */
 	bool is_up;
 	uint64_t since_ms; /* monotonic */
 	char why[REACH_WHY_MAX]; /* it is down */
@@ -28,16 +37,14 @@ struct gridd {
 	sd_event *event;
 	const char *noded;            /* socket of the engine, borrowed */
 	sd_varlink *engine;           /* the watch */
-	sd_varlink *teller;           /* the state of the hub on its way to the engine */
+	sd_varlink *teller;           /* the state of the hubs on its way to the engine */
 	sd_event_source *again;       /* when the engine went away */
 	unsigned tries;
 	struct key tls_key;           /* of this run */
 	struct key_pub node;
-	struct grid *grid;            /* NULL until the engine named a hub */
-	struct hub_addr hub;
-	struct gridd_state state;
-	struct reach reach;
-	struct directory_own *record;
+	struct gridd_hub hubs[HUBS_MAX];
+	size_t n_hubs;                /* 0 until the engine named one */
+	sd_event_source *leave;       /* the farm has named others */
 	sd_varlink_server *server;
 	struct caller *callers;
 	bool ready;

@@ -22,10 +22,10 @@ static int unit_json(const struct supervisor_unit *u, sd_json_variant **ret)
 	                      SD_JSON_BUILD_PAIR_CONDITION(u->text[0] != '\0', "text", SD_JSON_BUILD_STRING(u->text)));
 }
 
-int health_build(sd_json_variant **ret, struct err *e)
+int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
 {
 	AUTO_FREE struct supervisor_unit *units = calloc(HEALTH_UNITS_MAX, sizeof(*units));
-	AUTO_JSON sd_json_variant *list = NULL;
+	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL;
 	bool ok = true;
 	int n, r;
 
@@ -44,8 +44,13 @@ int health_build(sd_json_variant **ret, struct err *e)
 		if (r >= 0)
 			r = sd_json_variant_append_array(&list, one);
 	}
+	for (size_t i = 0; i < l->n_hubs; i++)
+		ok &= l->hubs[i].is_up;
 	if (r >= 0)
-		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list));
+		r = line_hubs_json(l, &hubs);
+	if (r >= 0)
+		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
+		                   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs));
 	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
 }
 

@@ -9,25 +9,36 @@
 #include <time.h>
 
 struct watch_args {
-	const char *inbox, *tls_key;
+	sd_json_variant *inboxes;
+	const char *tls_key;
 };
 static const struct json_field watch_fields[] = {
-	{ "inbox", JSON_TEXT, offsetof(struct watch_args, inbox), .required = true, .max = 64 },
+	{ "inboxes", JSON_TEXTS, offsetof(struct watch_args, inboxes), .required = true, .max = HUBS_MAX },
 	{ "tls_key", JSON_TEXT, offsetof(struct watch_args, tls_key), .required = true, .min = 64, .max = 64 },
 };
 static const struct json_table watch_table = { watch_fields, ARRAY_LEN(watch_fields), 0, NULL };
 
-struct hub_args {
+struct hub_row {
+	const char *url, *why;
 	bool up;
 	uint64_t since;
-	const char *why;
 };
-static const struct json_field hub_fields[] = {
-	{ "up", JSON_BOOL, offsetof(struct hub_args, up), .required = true },
-	{ "since", JSON_U64, offsetof(struct hub_args, since), .required = true },
-	{ "why", JSON_TEXT, offsetof(struct hub_args, why), .required = true },
+static const struct json_field row_fields[] = {
+	{ "url", JSON_TEXT, offsetof(struct hub_row, url), .required = true, .max = HUB_URL_MAX - 1 },
+	{ "up", JSON_BOOL, offsetof(struct hub_row, up), .required = true },
+	{ "since", JSON_U64, offsetof(struct hub_row, since), .required = true },
+	{ "why", JSON_TEXT, offsetof(struct hub_row, why), .required = true },
 };
-static const struct json_table hub_table = { hub_fields, ARRAY_LEN(hub_fields), 0, NULL };
+static const struct json_table row_table = { row_fields, ARRAY_LEN(row_fields), sizeof(struct hub_row), NULL };
+struct state_args {
+	struct hub_row hubs[HUBS_MAX];
+	size_t n_hubs;
+};
+static const struct json_field state_fields[] = {
+	{ "hubs", JSON_LIST, offsetof(struct state_args, hubs), .required = true, .max = HUBS_MAX, .table = &row_table,
+	  .n_off = offsetof(struct state_args, n_hubs) },
+};
+static const struct json_table state_table = { state_fields, ARRAY_LEN(state_fields), 0, NULL };
 
 static int hubs_json(const struct farm *f, sd_json_variant **ret)
 {
@@ -37,7 +48,25 @@ static int hubs_json(const struct farm *f, sd_json_variant **ret)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", f->hubs[i].url),
-		                   SD_JSON_BUILD_PAIR_STRING("key", f->hubs[i].key ? f->hubs[i].key : ""));
+		                   SD_JSON_BUILD_PAIR_STRING("key", f->hubs[i].key ? f->hubs[i].key : ""),
+		                   SD_JSON_BUILD_PAIR_STRING("ca", f->hubs[i].ca ? f->hubs[i].ca : ""));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
+static int records_json(const struct line *l, sd_json_variant **ret, struct err *e)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < l->n_inboxes; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+		AUTO_BUF struct buf record = { 0 };
+
+		if ((r = info_record(l->engine, l->boot_s, l->inboxes[i], l->tls_key, l->sequence, &record, e)))
+			return r;
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("inbox", l->inboxes[i]), SD_JSON_BUILD_PAIR_STRING("record", record.p));
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
@@ -46,8 +75,7 @@ static int hubs_json(const struct farm *f, sd_json_variant **ret)
 
 static int line_send(struct line *l)
 {
-	AUTO_JSON sd_json_variant *hubs = NULL;
-	AUTO_BUF struct buf record = { 0 };
+	AUTO_JSON sd_json_variant *hubs = NULL, *records = NULL;
 	char node[KEY_TEXT_SIZE];
 	struct err e = { 0 };
 	/* Above every record this node ever signed, as long as its clock does not go back: readers keep the highest. */
@@ -55,13 +83,12 @@ static int line_send(struct line *l)
 	int r;
 
 	l->sequence = sequence > l->sequence ? sequence : l->sequence + 1;
-	if ((l->inbox[0] && (r = info_record(l->engine, l->boot_s, l->inbox, l->tls_key, l->sequence, &record, &e))) ||
-	    (r = hubs_json(l->engine->farm, &hubs)) < 0) {
+	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0) {
 		log_err("sign the node's record: %s", e.msg[0] ? e.msg : strerror(-r));
 		return r;
 	}
 	key_pub_format(node, &l->engine->identity.pub);
-	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_STRING("record", record.p ? record.p : ""), SD_JSON_BUILD_PAIR_STRING("node", node),
+	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_VARIANT("records", records), SD_JSON_BUILD_PAIR_STRING("node", node),
 	                           SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs));
 }
 
@@ -121,30 +148,34 @@ int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters)
 		return daemon_reply_error(link, -EBADMSG, &e);
 	sd_varlink_unref(l->link);
 	l->link = sd_varlink_ref(link);
-	snprintf(l->inbox, sizeof(l->inbox), "%s", a.inbox);
+	l->n_inboxes = sd_json_variant_elements(a.inboxes);
+	for (size_t i = 0; i < l->n_inboxes; i++)
+		snprintf(l->inboxes[i], sizeof(l->inboxes[i]), "%s", sd_json_variant_string(sd_json_variant_by_index(a.inboxes, i)));
 	snprintf(l->tls_key, sizeof(l->tls_key), "%s", a.tls_key);
 	return line_send(l);
 }
 
-static void hub_set(struct line *l, const struct line_hub *h)
+static void state_changed(struct line *l)
 {
-	l->hub = *h;
 	if (l->engine->status_changed)
 		l->engine->status_changed(l->engine->status_ctx);
 }
 
-int line_hub(struct line *l, sd_varlink *link, sd_json_variant *parameters)
+int line_state(struct line *l, sd_varlink *link, sd_json_variant *parameters)
 {
-	struct hub_args a = { 0 };
-	struct line_hub h;
+	struct state_args a = { 0 };
 	struct err e = { 0 };
-	int r = json_decode(parameters, &hub_table, &a, &e);
+	int r = json_decode(parameters, &state_table, &a, &e);
 
 	if (r)
 		return daemon_reply_error(link, r, &e);
-	h = (struct line_hub){ .is_up = a.up, .since_ms = a.since };
-	snprintf(h.why, sizeof(h.why), "%s", a.why);
-	hub_set(l, &h);
+	l->n_hubs = a.n_hubs;
+	for (size_t i = 0; i < a.n_hubs; i++) {
+		l->hubs[i] = (struct line_hub){ .is_up = a.hubs[i].up, .since_ms = a.hubs[i].since };
+		snprintf(l->hubs[i].url, sizeof(l->hubs[i].url), "%s", a.hubs[i].url);
+		snprintf(l->hubs[i].why, sizeof(l->hubs[i].why), "%s", a.hubs[i].why);
+	}
+	state_changed(l);
 	return sd_varlink_reply(link, NULL);
 }
 
@@ -153,5 +184,30 @@ void line_gone(struct line *l, sd_varlink *link)
 	if (l->link != link)
 		return;
 	l->link = sd_varlink_unref(l->link);
-	hub_set(l, &(struct line_hub){ .since_ms = log_now_ms(), .why = "gridd, which speaks to the hub, is being started again" });
+	for (size_t i = 0; i < l->n_hubs; i++) {
+		l->hubs[i].is_up = false;
+		l->hubs[i].since_ms = log_now_ms();
+		snprintf(l->hubs[i].why, sizeof(l->hubs[i].why), "gridd, which speaks to the hub, is being started again");
+	}
+	state_changed(l);
+}
+
+int line_hubs_json(const struct line *l, sd_json_variant **ret)
+{
+	const struct farm *f = l->engine->farm;
+	size_t n = l->n_hubs ? l->n_hubs : f && f->n_hubs ? 1 : 0;
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+		const struct line_hub *h = &l->hubs[i];
+
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", l->n_hubs ? h->url : f->hubs[0].url),
+		                   SD_JSON_BUILD_PAIR_BOOLEAN("up", l->n_hubs && h->is_up),
+		                   SD_JSON_BUILD_PAIR_STRING("why", l->n_hubs ? h->why : ""),
+		                   SD_JSON_BUILD_PAIR_UNSIGNED("since", l->n_hubs ? h->since_ms : 0));
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
 }

@@ -1,12 +1,14 @@
-/* gridd's own line to the engine: it names the inbox and the TLS key of its run and gets, again at every change, the signed record to
- * publish and the hubs to connect to. At most one gridd is served: the newest. */
+/* gridd's own line to the engine: it names its inboxes, one on each hub, and the TLS key of its run and gets, again at every change, a
+ * signed record to publish for each and the hubs to connect to. At most one gridd is served: the newest. */
 #pragma once
+#include "grid/addr.h"
 #include "node/engine.h"
 
 enum { RECORD_LIFE_S = 300, RECORD_RENEW_S = 100 };
 
-/* How gridd stands with its hub, as it told last. */
+/* How gridd stands with a hub, as it told last. */
 struct line_hub {
+	char url[HUB_URL_MAX];
 	bool is_up;
 	uint64_t since_ms; /* monotonic; 0 = it told nothing yet */
 	char why[160];     /* it is down; "" = not known */
@@ -16,17 +18,22 @@ struct line {
 	struct engine *engine;
 	uint64_t boot_s;
 	sd_varlink *link; /* NULL = no gridd */
-	char inbox[65], tls_key[65];
+	char inboxes[HUBS_MAX][65], tls_key[65];
+	size_t n_inboxes;
 	uint64_t sequence;
-	struct line_hub hub;
+	struct line_hub hubs[HUBS_MAX];
+	size_t n_hubs; /* 0 = it told nothing yet */
 	sd_event_source *renew;
 };
 
 MUST_CHECK int line_init(struct line *ret, struct engine *engine, uint64_t boot_s, struct err *e);
 void line_deinit(struct line *l);
-/* The method zos.Line.Watch {inbox, tls_key} -> {record, node, hubs: [{url, key}]} ...; inbox and then record are "" for a gridd that does
- * not know its hub yet. */
+/* The method zos.Line.Watch {inboxes, tls_key} -> {records: [{inbox, record}], node, hubs: [{url, key, ca}]} ...; no inboxes and then no
+ * records for a gridd that does not know its hubs yet. */
 int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters);
-/* The method zos.Line.State {up, since, why}: how gridd stands with its hub. */
-int line_hub(struct line *l, sd_varlink *link, sd_json_variant *parameters);
+/* The method zos.Line.State {hubs: [{url, up, since, why}]}: how gridd stands with its hubs. */
+int line_state(struct line *l, sd_varlink *link, sd_json_variant *parameters);
 void line_gone(struct line *l, sd_varlink *link);
+
+/* [{url, up, since, why}], what the farm document says as long as gridd told nothing. Returns owned. */
+MUST_CHECK int line_hubs_json(const struct line *l, sd_json_variant **ret);

@@ -36,7 +36,7 @@ static int owner_of(const struct request *q, const struct key_pub *named, struct
 static int node_info(struct request *q, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
-	int r = info_build(q->s->engine, q->s->line.boot_s, &v);
+	int r = info_build(q->s->engine, &q->s->line, &v);
 
 	return r < 0 ? err_set(e, r, "describe the node: %s", strerror(-r)) : sd_varlink_reply(q->link, v);
 }
@@ -62,7 +62,7 @@ static int node_set_farm(struct request *q, struct err *e)
 static int node_health(struct request *q, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
-	int r = health_build(&v, e);
+	int r = health_build(&q->s->line, &v, e);
 
 	return r ? r : sd_varlink_reply(q->link, v);
 }
@@ -297,7 +297,7 @@ static int on_line_state(sd_varlink *link, sd_json_variant *parameters, sd_varli
 	struct serve *s = userdata;
 
 	(void)flags;
-	return line_hub(&s->line, link, parameters);
+	return line_state(&s->line, link, parameters);
 }
 
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)

@@ -184,25 +184,15 @@ static int notes_json(const struct view *v, sd_json_variant **ret)
 	return r;
 }
 
-static int hub_json(const struct view *v, sd_json_variant **ret)
-{
-	const struct farm *f = v->engine->farm;
-	const struct line_hub *h = &v->line->hub;
-
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("url", f && f->n_hubs ? f->hubs[0].url : ""),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("up", h->is_up), SD_JSON_BUILD_PAIR_STRING("why", h->why),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("since", h->since_ms));
-}
-
 static int view_json(const struct view *v, sd_json_variant **ret)
 {
-	AUTO_JSON sd_json_variant *hub = NULL, *services = NULL, *workloads = NULL, *notes = NULL;
+	AUTO_JSON sd_json_variant *hubs = NULL, *services = NULL, *workloads = NULL, *notes = NULL;
 	const struct engine *n = v->engine;
 	char node[KEY_TEXT_SIZE];
 	int r;
 
 	key_pub_format(node, &n->identity.pub);
-	if ((r = hub_json(v, &hub)) < 0 || (r = services_json(v, &services)) < 0 ||
+	if ((r = line_hubs_json(v->line, &hubs)) < 0 || (r = services_json(v, &services)) < 0 ||
 	    (r = engine_tally(n, &workloads)) < 0 || (r = notes_json(v, &notes)) < 0)
 		return r;
 	return sd_json_buildo(
@@ -210,7 +200,7 @@ static int view_json(const struct view *v, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()),
 		SD_JSON_BUILD_PAIR_STRING("farm", n->farm ? n->farm->name : ""),
 		SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL),
-		SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_VARIANT("hub", hub),
+		SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
 		SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", n->capacity.cpu_milli),
 		SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", n->capacity.used_cpu_milli),
 		SD_JSON_BUILD_PAIR_UNSIGNED("memory", n->capacity.memory_bytes),

@@ -64,6 +64,18 @@ class Lab:
             self.log.close()
         self.hub = None
 
+    def add_hub(self, other):
+        """Uses OTHER's hub, too."""
+        self.zos("hub", "use", f"nats://127.0.0.1:{other.port}", other.hub_key)
+
+    def make_farm_on(self, *labs, name="demo"):
+        """A farm whose nodes, in QEMU, are on the hubs of LABS; this lab's commands reach the same hubs on loopback."""
+        for lab in labs:
+            self.zos("hub", "use", f"nats://{GUEST_SEES_HOST}:{lab.port}", lab.hub_key)
+        self.zos("farm", "init", name)
+        for lab in labs:
+            self.add_hub(lab)
+
     def make_farm(self, name="demo", *options):
         self.zos("farm", "init", name, "--hub", f"nats://{GUEST_SEES_HOST}:{self.port}", "--hub-key", self.hub_key, *options)
 

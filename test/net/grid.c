@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "grid/directory.h"
+#include "grid/hubca.h"
 #include "grid/hubd.h"
 #include "grid/session.h"
 #include "test/t.h"
@@ -414,6 +415,73 @@ static void a_killed_hub_loses_no_byte(void)
 	hub_remove();
 }
 
+/* A certificate for NAMES, by a private authority; its files lie in the hub's directory. RET_CA is its authority, as the farm names it. */
+static void hub_certify(const struct key *ca, const char *const *names, char ret_ca[static HUB_CA_MAX])
+{
+	static char cert_path[96], key_path[96];
+	AUTO_BUF struct buf cert = { 0 }, key = { 0 }, line = { 0 };
+	struct err e = { 0 };
+
+	snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", hub.dir);
+	snprintf(key_path, sizeof(key_path), "%s/key.pem", hub.dir);
+	T_NEED(!hubca_leaf(ca, names, time(NULL), &cert, &key, &e) && !hubca_line(ca, &line, &e), "%s", e.msg);
+	T_NEED(!file_save(AT_FDCWD, cert_path, buf_str(&cert), 0600, &e) && !file_save(AT_FDCWD, key_path, buf_str(&key), 0600, &e), "%s",
+	       e.msg);
+	hub.options.tls_cert = cert_path;
+	hub.options.tls_key = key_path;
+	snprintf(ret_ca, HUB_CA_MAX, "%s", line.p);
+}
+
+static void hub_make_tls(const struct key *ca, const char *const *names, const char *named)
+{
+	char line[HUB_CA_MAX];
+	struct hub_addr a;
+	struct err e = { 0 };
+
+	snprintf(hub.dir, sizeof(hub.dir), "/tmp/grid-net-XXXXXX");
+	T_NEED(mkdtemp(hub.dir), "mkdtemp");
+	hub.options = (struct hubd_options){ .dir = hub.dir, .port = free_port() };
+	hub_certify(ca, names, line);
+	T_NEED(!hubd_prepare(&hub.options, &a, &e), "%s", e.msg);
+	T_NEED(!hub_addr_make(&hub.addr, a.url, a.key, named ? named : line, &e), "%s", e.msg);
+	hub_start();
+}
+
+/* Whether a participant gets on the hub within two seconds. */
+static bool gets_on(void)
+{
+	struct side s;
+	bool up;
+
+	side_init(&s);
+	for (uint64_t end = log_now_ms() + 2000; !s.up && log_now_ms() < end;)
+		sd_event_run(s.event, 100000);
+	up = s.up;
+	side_deinit(&s);
+	return up;
+}
+
+static void only_the_right_certificate_is_taken(void)
+{
+	static const char *const here[] = { "127.0.0.1", NULL }, *const elsewhere[] = { "hub.example", "127.0.0.2", NULL };
+	struct key ca = KEY_NONE, other = KEY_NONE;
+	AUTO_BUF struct buf other_line = { 0 };
+
+	T_NEED(!key_new(KEY_OPERATOR, &ca) && !key_new(KEY_OPERATOR, &other) && !hubca_line(&other, &other_line, NULL), "keys");
+	hub_make_tls(&ca, here, NULL);
+	carry(false, 1 << 20);
+	T_CHECK(gets_on(), "the right certificate");
+	hub.addr.ca[0] = '\0';
+	T_CHECK(!gets_on(), "no authority of the system's signed it");
+	hub_remove();
+	hub_make_tls(&ca, here, other_line.p);
+	T_CHECK(!gets_on(), "another authority's certificate was taken");
+	hub_remove();
+	hub_make_tls(&ca, elsewhere, NULL);
+	T_CHECK(!gets_on(), "a certificate for another name was taken");
+	hub_remove();
+}
+
 static void who_is_not_expected_is_refused(void)
 {
 	struct side s;
@@ -757,6 +825,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{ "carry", streams_carry_64_mib_both_ways },
+	{ "tls", only_the_right_certificate_is_taken },
 	{ "killed-hub", a_killed_hub_loses_no_byte },
 	{ "refusals", who_is_not_expected_is_refused },
 	{ "handshakes", handshakes_are_quick },

@@ -1,6 +1,5 @@
-#include "line/reach.h"
+#include "grid/reach.h"
 
-#include "base/str.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -14,28 +13,6 @@ struct look {
 	char host[256], port[8];
 	int fd; /* the answer goes here */
 };
-
-int reach_parse(const char *url, char ret_host[static 256], char ret_port[static 8])
-{
-	const char *at = strstr(url, "://");
-	struct str rest = str_c(at ? at + 3 : url), one, host, port;
-	size_t colon;
-
-	str_next(&rest, ',', &one);
-	for (colon = one.n; colon && one.p[colon - 1] != ':'; colon--)
-		;
-	if (!colon)
-		return -EINVAL;
-	host = (struct str){ one.p, colon - 1 };
-	port = (struct str){ one.p + colon, one.n - colon };
-	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-		host = (struct str){ host.p + 1, host.n - 2 };
-	if (!host.n || host.n > 255 || !port.n || port.n > 7)
-		return -EINVAL;
-	snprintf(ret_host, 256, STR_FMT, STR_ARG(host));
-	snprintf(ret_port, 8, STR_FMT, STR_ARG(port));
-	return 0;
-}
 
 /* 0, or the errno of the attempt. */
 static int try_address(const struct addrinfo *a)
@@ -121,7 +98,7 @@ static int look_start(struct reach *r, struct look *l)
 	int fds[2];
 	pthread_t thread;
 
-	if (reach_parse(r->url, l->host, l->port) || pipe2(fds, O_CLOEXEC))
+	if (hub_url_parse(r->hub->url, l->host, l->port) || pipe2(fds, O_CLOEXEC))
 		return -EINVAL;
 	read_fd = fds[0];
 	l->fd = fds[1];
@@ -152,11 +129,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int reach_init(struct reach *ret, sd_event *event, const char *url, reach_fn *fn, void *userdata, struct err *e)
+int reach_init(struct reach *ret, sd_event *event, const struct hub_addr *hub, reach_fn *fn, void *userdata, struct err *e)
 {
 	int r;
 
-	*ret = (struct reach){ .event = event, .url = url, .fn = fn, .userdata = userdata };
+	*ret = (struct reach){ .event = event, .hub = hub, .fn = fn, .userdata = userdata };
 	if ((r = sd_event_add_time(event, &ret->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, ret)) < 0)
 		return err_set(e, r, "make a timer: %s", strerror(-r));
 	sd_event_source_set_enabled(ret->timer, SD_EVENT_OFF);

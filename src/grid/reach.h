@@ -3,7 +3,7 @@
  * libnats tries by itself and keeps its reasons to itself. Resolving blocks, so each look is a thread of its own that
  * owns all it uses and writes one sentence into a pipe. */
 #pragma once
-#include "base/err.h"
+#include "grid/addr.h"
 
 #include <systemd/sd-event.h>
 
@@ -14,18 +14,15 @@ typedef void reach_fn(void *userdata, const char *why);
 struct reach {
 	sd_event *event;
 	sd_event_source *timer, *answer; /* answer: while a look is under way */
-	const char *url;                 /* borrowed */
+	const struct hub_addr *hub;      /* borrowed */
 	reach_fn *fn;
 	void *userdata;
 };
 
-/* FN is told after every look; "" = the port takes connections. URL: the first of a list separated by commas. */
-MUST_CHECK int reach_init(struct reach *ret, sd_event *event, const char *url, reach_fn *fn, void *userdata,
+/* FN is told after every look; "" = the port takes connections. The first server of HUB is looked at. */
+MUST_CHECK int reach_init(struct reach *ret, sd_event *event, const struct hub_addr *hub, reach_fn *fn, void *userdata,
 			  struct err *e);
 void reach_deinit(struct reach *r);
 
 void reach_start(struct reach *r); /* does nothing when it looks already */
 void reach_stop(struct reach *r);
-
-/* Takes host and port out of nats://host:port, also [v6]:port. -EINVAL. */
-MUST_CHECK int reach_parse(const char *url, char ret_host[static 256], char ret_port[static 8]);

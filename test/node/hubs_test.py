@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+"""A node and a client on several hubs at once: each may go away without the others noticing."""
+import os, signal, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from lab import Lab, select_pause
+from qemu import Report, Timeout
+
+
+def hubs(lab):
+    """How the node says it stands with each hub, by port."""
+    return {int(h["url"].rsplit(":", 1)[1]): h for h in lab.zos_json("node", "info")["hubs"]}
+
+
+def wait_hubs(lab, want, seconds=30):
+    deadline = time.monotonic() + seconds
+    while True:
+        got = hubs(lab)
+        if {port: h["up"] for port, h in got.items()} == want:
+            return got
+        if time.monotonic() > deadline:
+            raise Timeout(f"{got}, not {want}, after {seconds} s")
+        select_pause()
+
+
+def one_goes(lab, gone, stays, report):
+    with report.case("one of two hubs is killed: the client finds the node through the other, without being told"):
+        gone.stop_hub(signal.SIGKILL)
+        began = time.monotonic()
+        lab.zos("node", "info")
+        took = time.monotonic() - began
+        print(f"     answered after {took:.1f} s")
+        assert took < 6, f"{took:.1f} s"
+    with report.case("the node says which hub is gone, and why"):
+        got = wait_hubs(lab, {gone.port: False, stays.port: True})
+        deadline = time.monotonic() + 20
+        while "no hub runs at" not in got[gone.port]["why"]:
+            assert time.monotonic() < deadline, got
+            select_pause()
+            got = hubs(lab)
+        health = lab.zos_json("node", "health")
+        assert health["ok"] is False and len(health["hubs"]) == 2, health
+    with report.case("it is on it again when it is back"):
+        gone.start_hub(gone.port)
+        wait_hubs(lab, {gone.port: True, stays.port: True})
+        assert lab.zos_json("node", "health")["ok"] is True
+
+
+def main():
+    report = Report("make node T=hubs")
+    with Lab() as lab, Lab() as other:
+        lab.start_hub()
+        other.start_hub()
+        lab.make_farm_on(lab, other)
+        with lab.node() as node:
+            with report.case("boots and is on both hubs"):
+                node.wait_line(r"is up, (\d+) services", 120)
+                lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
+                lab.zos("farm", "allow", lab.zos("key").strip())
+                wait_hubs(lab, {lab.port: True, other.port: True})
+                assert len(lab.zos_json("node", "list")) == 1
+            one_goes(lab, lab, other, report)
+            one_goes(lab, other, lab, report)
+            with report.case("a hub that is forgotten is used no more"):
+                lab.zos("hub", "forget", f"nats://127.0.0.1:{other.port}")
+                assert [h["url"] for h in lab.zos_json("hub", "list")] == [f"nats://127.0.0.1:{lab.port}"]
+                lab.zos("node", "info")
+            with report.case("the farm takes it from its nodes, too"):
+                lab.zos("hub", "use", f"nats://127.0.0.1:{lab.port},nats://10.0.2.2:{lab.port}", lab.hub_key)
+                assert "use 1 hub" in lab.zos("farm", "hubs")
+                wait_hubs(lab, {lab.port: True})
+    return report.end()
+
+
+sys.exit(main())
