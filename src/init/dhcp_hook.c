@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,7 +19,7 @@
 #define LEASES "/run/zos/dhcp"
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define NOTIFY_SOCKET "/run/init.notify" /* dhcpcd hands its own environment on to nobody */
-enum { SERVERS_MAX = 3, LEASE_MAX_BYTES = 4096 }; /* resolv.conf(5): more than three are not asked */
+enum { SERVERS_MAX = 3, LEASE_MAX_BYTES = 4096, TOLD_MS = 5000 }; /* resolv.conf(5): more than three are not asked */
 
 static const struct {
 	const char *protocol, *variable, *address;
@@ -108,13 +109,35 @@ static int resolv_save(struct err *e)
 	return file_save(AT_FDCWD, RESOLV_CONF, buf_str(&b), 0644, e);
 }
 
-static void lease_tell(const char *interface, const char *protocol)
+/* Sends TEXT and one end of a pipe, and waits until init has closed it: init asks /proc whose process the sender is. */
+static int init_tell(int fd, const char *text, size_t n)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = NOTIFY_SOCKET };
+	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { (char *)text, n };
+	struct msghdr m = { .msg_name = &at, .msg_namelen = sizeof(at), .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+		            .msg_controllen = sizeof(room) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	AUTO_FD int ours = ends[0];
+	AUTO_FD int theirs = ends[1];
+	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+	memcpy(CMSG_DATA(c), &theirs, sizeof(theirs));
+	if (sendmsg(fd, &m, MSG_NOSIGNAL) < 0)
+		return -errno;
+	close(take_fd(theirs));
+	return poll(&(struct pollfd){ .fd = ours }, 1, TOLD_MS) == 1 ? 0 : -ETIMEDOUT;
+}
+
+static void lease_tell(const char *interface, const char *protocol)
+{
 	AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	const char *address = NULL;
 	char text[128];
-	int n;
+	int n, r;
 
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
 		if (!strcmp(sources[i].protocol, protocol))
@@ -122,8 +145,8 @@ static void lease_tell(const char *interface, const char *protocol)
 	if (fd < 0 || !address)
 		return;
 	n = snprintf(text, sizeof(text), "READY=1\nSTATUS=%s has %.60s", interface, address);
-	if (sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
-		log_warn("cannot tell of a lease: %m");
+	if ((r = init_tell(fd, text, (size_t)n)))
+		log_warn("cannot tell of a lease: %s", strerror(-r));
 }
 
 int main(void)

@@ -155,6 +155,8 @@ static bool notify_take(struct init *in)
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room) };
 	ssize_t n = recvmsg(in->notify_fd, &m, MSG_CMSG_CLOEXEC);
 	struct notify parsed;
+	int fds[4];
+	size_t n_fds = 0;
 	pid_t sender = 0;
 
 	if (n < 0)
@@ -163,11 +165,13 @@ static bool notify_take(struct init *in)
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
 			sender = ((struct ucred *)CMSG_DATA(c))->pid;
 		for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++)
-			close(((int *)CMSG_DATA(c))[i]); /* nobody asked for descriptors */
+			fds[n_fds++] = ((int *)CMSG_DATA(c))[i];
 	}
 	struct unit *u = sender > 0 ? unit_of_process(in, sender) : NULL;
 	if (u && !(m.msg_flags & MSG_TRUNC) && !notify_parse(&parsed, (struct str){ text, (size_t)n }))
 		notify_apply(in, u, &parsed);
+	while (n_fds) /* sd_notify_barrier(3): the sender waits for this, so that it is still there when we look who it is */
+		close(fds[--n_fds]);
 	return true;
 }
 

@@ -24,7 +24,6 @@ const struct service services[] = {
 	{
 		.name = "imaged",
 		.argv = { "/usr/lib/zos/imaged" },
-		.after = { "modules" },
 		.ready = SERVICE_READY_NOTIFY,
 		.uid = UID_IMAGED,
 		.gid = UID_IMAGED,
@@ -37,7 +36,7 @@ const struct service services[] = {
 	{
 		.name = "noded",
 		.argv = { "/usr/lib/zos/noded" },
-		.after = { "modules", "imaged", "machine" },
+		.after = { "modules", "machine" },
 		.ready = SERVICE_READY_NOTIFY,
 		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
 		        CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(SETFCAP) | CAP(LINUX_IMMUTABLE) | CAP(NET_ADMIN) |
@@ -67,7 +66,7 @@ const struct service services[] = {
 	{
 		.name = "gridd",
 		.argv = { "/usr/lib/zos/gridd" },
-		.after = { "noded" },
+		.after = { "modules" }, /* it looks for noded until it is there: the two load side by side */
 		.ready = SERVICE_READY_NOTIFY,
 		.uid = UID_GRIDD,
 		.gid = UID_GRIDD,

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 
 #define QUIET (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -26,7 +27,7 @@ static const struct mnt_spec mounts[] = {
 	/* images and the roots of machines are mounted below: programs run from there, devices never */
 	{ "zos", "/run/zos", "tmpfs", "mode=0755,size=50%", MS_NOSUID | MS_NODEV, .make_dir = true },
 	{ "disks", "/zos", "tmpfs", "mode=0755,size=1m", QUIET }, /* only mount points */
-	{ "cgroup2", "/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot", QUIET },
+	{ "cgroup2", "/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot,favordynmods", QUIET },
 	{ "securityfs", "/sys/kernel/security", "securityfs", NULL, QUIET, .optional = true },
 	{ "pstore", "/sys/fs/pstore", "pstore", NULL, QUIET, .optional = true },
 	{ "bpf", "/sys/fs/bpf", "bpf", "mode=0700", QUIET, .optional = true },
@@ -102,6 +103,31 @@ static void settings_apply(setup_warn_fn *warn)
 	}
 }
 
+/* What the kernel itself would keep free if transparent huge pages had not asked for ten times as much on small machines:
+ * 4 * sqrt(memory in kB), between 8 and 64 MiB (mm/page_alloc.c). */
+unsigned long setup_min_free_kb(unsigned long memory_kb)
+{
+	unsigned long kb = 8192;
+
+	while (kb < 65536 && kb / 4 * (kb / 4) < memory_kb)
+		kb += 64;
+	return kb;
+}
+
+static void reserve_set(setup_warn_fn *warn)
+{
+	struct sysinfo info;
+	char text[24];
+	struct err e;
+	int n;
+
+	if (sysinfo(&info))
+		return;
+	n = snprintf(text, sizeof(text), "%lu", setup_min_free_kb(info.totalram / 1024 * info.mem_unit));
+	if (file_poke(AT_FDCWD, "/proc/sys/vm/min_free_kbytes", (struct str){ text, (size_t)n }, &e))
+		warn(e.msg);
+}
+
 static void groups_make(setup_warn_fn *warn)
 {
 	static const char *const parents[] = { "", "/zos", "/zos/machines", "/zos/services" };
@@ -159,6 +185,7 @@ void setup_system(struct cmdline *ret, setup_warn_fn *warn)
 	if (sethostname(ret->hostname, strlen(ret->hostname)))
 		warn("cannot set the host name");
 	settings_apply(warn);
+	reserve_set(warn);
 	groups_make(warn);
 	loopback_up(warn);
 	setrlimit(RLIMIT_NOFILE, &files);

@@ -126,13 +126,15 @@ static int number_set(const struct unit *u, const char *file, uint64_t value, st
 }
 
 /* The group with its limits. An instance's own process sits one below, so that it may make groups beside itself.
- * The group is made anew for every run: since Linux 6.14 (and 6.12.14) a group that saw cgroup.kill also kills what is
- * born into it later by CLONE_INTO_CGROUP, because the kernel compares with the parent's count of kills. */
-static int unit_group(const struct unit *u, char ret[static CGROUP_PATH_MAX + 8], struct err *e)
+ * A group that saw cgroup.kill is made anew: since Linux 6.14 (and 6.12.14) it also kills what is born into it later by
+ * CLONE_INTO_CGROUP, because the kernel compares with the parent's count of kills. So is an instance's, for what it put in. */
+static int unit_group(struct unit *u, char ret[static CGROUP_PATH_MAX + 8], struct err *e)
 {
 	int r;
 
 	snprintf(ret, CGROUP_PATH_MAX + 8, "%s%s", u->group, u->instance ? "/runner" : "");
+	if (u->is_group_good)
+		return 0;
 	r = cgroup_remove(u->group, e);
 	if (!r)
 		r = cgroup_make(ret, e);
@@ -146,6 +148,7 @@ static int unit_group(const struct unit *u, char ret[static CGROUP_PATH_MAX + 8]
 		for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
 			(void)!cgroup_set(u->group, "cgroup.subtree_control", controllers[i], NULL);
 	}
+	u->is_group_good = r >= 0 && !u->instance;
 	return r < 0 ? r : 0;
 }
 
@@ -193,8 +196,11 @@ static void act_kill(struct init *in, struct unit *u, uint64_t now_ms)
 {
 	struct err e;
 
-	if (cgroup_kill(u->group, &e))
-		init_warn(in, "%s: %s", u->name, e.msg);
+	if (cgroup_is_populated(u->group, &e)) { /* or who can tell */
+		u->is_group_good = false;
+		if (cgroup_kill(u->group, &e))
+			init_warn(in, "%s: %s", u->name, e.msg);
+	}
 	if (u->pid)
 		kill(u->pid, SIGKILL);
 	if (u->state == SUPERVISOR_STARTING)

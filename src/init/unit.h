@@ -24,6 +24,7 @@ struct unit {
 	struct backoff backoff;
 	char text[SUPERVISOR_TEXT_MAX];
 	char group[CGROUP_PATH_MAX]; /* all it ever starts is in there or below */
+	bool is_group_good;          /* there, with its limits, and never killed as a whole */
 	int log_fds[2];              /* read here, written by its processes */
 	struct ring_line line;
 	struct ring ring;

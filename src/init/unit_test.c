@@ -6,6 +6,7 @@
 #include "init/notify.h"
 #include "init/ring.h"
 #include "init/service.h"
+#include "init/setup.h"
 #include "test/t.h"
 
 static void every_cell_is_written(void)
@@ -187,6 +188,21 @@ static void the_service_table_holds_together(void)
 	}
 }
 
+static void reserve_follows_memory(void)
+{
+	static const struct {
+		unsigned long memory_kb, low, high;
+	} rows[] = {
+		{ 1 << 18, 8192, 8192 }, { 1 << 20, 8192, 8192 }, { 1 << 24, 16384, 16448 }, { 1 << 26, 32768, 32832 }, { 1ul << 30, 65536, 65536 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		unsigned long kb = setup_min_free_kb(rows[i].memory_kb);
+
+		T_CHECK(kb >= rows[i].low && kb <= rows[i].high, "%lu kB: %lu", rows[i].memory_kb, kb);
+	}
+}
+
 int main(void)
 {
 	T_RUN(every_cell_is_written);
@@ -198,5 +214,6 @@ int main(void)
 	T_RUN(notifications);
 	T_RUN(command_lines);
 	T_RUN(the_service_table_holds_together);
+	T_RUN(reserve_follows_memory);
 	return T_END();
 }

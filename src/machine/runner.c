@@ -255,13 +255,16 @@ static int serve(struct runner *r, struct err *e)
 	return 0;
 }
 
-/* A group with children of its own may hold no process, so the runner moves one down and the machine goes beside it. */
+/* A group with children of its own may hold no process: the runner sits one down, the machine goes beside it. PID 1 has done this
+ * for a runner of its own. */
 static int cgroup_split(struct runner *r, struct err *e)
 {
 	char path[160];
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/runner", r->cgroup);
+	if (cgroup_has(path + strlen("/sys/fs/cgroup"), getpid()))
+		return 0;
 	if ((ret = cgroup_make(path, e)))
 		return ret;
 	snprintf(path, sizeof(path), "%s/runner/cgroup.procs", r->cgroup);
