@@ -51,6 +51,8 @@ const struct call calls[] = {
 	{ "zos.Node.Logs", CALL_FARM, false, false, &service_table, sizeof(struct call_service) },
 	{ "zos.Node.Reboot", CALL_FARM, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Deployment.Deploy", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
+	{ "zos.Deployment.Check", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
+	{ "zos.Deployment.Document", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.Get", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.List", CALL_ALLOWED, false, false, &list_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.Watch", CALL_ALLOWED, true, false, &deployment_table, sizeof(struct call_deployment) },

@@ -327,6 +327,37 @@ int client_node(struct client *c, const char *which, bool unapproved, const stru
 	                                   "no node is on your hubs%s", which ? which : ": is one running?");
 }
 
+static uint64_t record_free(const struct record *r)
+{
+	sd_json_variant *total = sd_json_variant_by_key(r->capacity, "memory"), *used = sd_json_variant_by_key(r->capacity, "memory_used");
+	uint64_t all = total ? sd_json_variant_unsigned(total) : 0, taken = used ? sd_json_variant_unsigned(used) : 0;
+
+	return all > taken ? all - taken : 0;
+}
+
+int client_roomiest(struct client *c, uint64_t memory_bytes, const struct record **ret, struct err *e)
+{
+	const struct record *best = NULL;
+	char asked[16], there[16];
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_nodes; i++)
+		if (is_ours(c, &c->nodes[i])) {
+			n++;
+			if (!best || record_free(&c->nodes[i]) > record_free(best))
+				best = &c->nodes[i];
+		}
+	if (n < 2) /* nothing to choose from: its sentences say why */
+		return client_node(c, NULL, false, ret, e);
+	if (record_free(best) < memory_bytes) {
+		format_size(asked, memory_bytes);
+		format_size(there, record_free(best));
+		return err_set(e, -ENOSPC, "no node has %s of memory free: of your %zu nodes the roomiest has %s", asked, n, there);
+	}
+	*ret = best;
+	return 0;
+}
+
 static void on_ready(void *userdata, struct session *s)
 {
 	struct link *l = userdata;

@@ -21,6 +21,15 @@ struct command {
 enum { COMMAND_ARGS_MAX = 256, COMMAND_WORDS_MAX = 68 };
 
 /* Each file of commands has its table; main.c knows them all. */
+struct command_group {
+	const char *title;
+	const struct command *commands;
+	const size_t *n;
+};
+extern const struct command_group command_groups[];
+extern const size_t n_command_groups;
+extern const struct command manual_commands[]; /* what is printed from these tables */
+extern const size_t n_manual_commands;
 extern const struct command key_commands[], farm_commands[], hub_commands[], node_commands[], deployment_commands[], machine_commands[];
 extern const size_t n_key_commands, n_farm_commands, n_hub_commands, n_node_commands, n_deployment_commands, n_machine_commands;
 

@@ -1,12 +1,13 @@
 #include "cli/command.h"
 
-#include "api/deployment.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "cli/document.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 enum { DEPLOYMENT_FILE_MAX = 1 << 20, READY_TIMEOUT_MS = 300000 };
 
@@ -22,58 +23,6 @@ int deployment_node(struct client *c, const char *node, const char *name, const 
 		return client_node(c, NULL, false, ret, e);
 	key_pub_format(key, &place);
 	return err_wrap(e, client_node(c, key, false, ret, e), "'%s' was last sent to %.8s...", name, key);
-}
-
-/* Fields that people may write as sizes. */
-static const char *const size_fields[] = { "memory", "rootfs_size", "size" };
-
-static int sizes_resolve(sd_json_variant **data, size_t at, struct err *e)
-{
-	for (size_t i = 0; i < ARRAY_LEN(size_fields); i++) {
-		sd_json_variant *field = sd_json_variant_by_key(*data, size_fields[i]);
-		AUTO_JSON sd_json_variant *number = NULL;
-		uint64_t bytes;
-
-		if (!sd_json_variant_is_string(field))
-			continue;
-		if (parse_bytes(str_c(sd_json_variant_string(field)), &bytes))
-			return err_set(e, -EINVAL, "/workloads/%zu/data/%s: '%s' is no size: write 256MiB or 1GiB", at, size_fields[i],
-			               sd_json_variant_string(field));
-		if (sd_json_variant_new_unsigned(&number, bytes) < 0 || sd_json_variant_set_field(data, size_fields[i], number) < 0)
-			return err_set(e, -ENOMEM, "read the deployment: out of memory");
-	}
-	return 0;
-}
-
-static int workloads_resolve(sd_json_variant **doc, struct err *e)
-{
-	AUTO_JSON sd_json_variant *list = NULL;
-	sd_json_variant *old = sd_json_variant_by_key(*doc, "workloads");
-	int r = sd_json_variant_new_array(&list, NULL, 0);
-
-	for (size_t i = 0; r >= 0 && sd_json_variant_is_array(old) && i < sd_json_variant_elements(old); i++) {
-		AUTO_JSON sd_json_variant *w = sd_json_variant_ref(sd_json_variant_by_index(old, i));
-		AUTO_JSON sd_json_variant *data = sd_json_variant_ref(sd_json_variant_by_key(w, "data"));
-
-		if (sd_json_variant_is_object(data)) {
-			if ((r = sizes_resolve(&data, i, e)) < 0)
-				return r;
-			r = sd_json_variant_set_field(&w, "data", data);
-		}
-		if (r >= 0)
-			r = sd_json_variant_append_array(&list, w);
-	}
-	if (r >= 0 && old)
-		r = sd_json_variant_set_field(doc, "workloads", list);
-	return r < 0 ? err_set(e, r, "read the deployment: %s", strerror(-r)) : 0;
-}
-
-static int set_text(sd_json_variant **doc, const char *key, const char *value)
-{
-	AUTO_JSON sd_json_variant *v = NULL;
-	int r = sd_json_variant_new_string(&v, value);
-
-	return r < 0 ? r : sd_json_variant_set_field(doc, key, v);
 }
 
 /* The next sequence: one above what the node holds, 1 when it holds none. */
@@ -92,26 +41,6 @@ static int sequence_next(struct link *l, const char *name, uint64_t *ret, struct
 	if (!r)
 		*ret = out_u64(status, "sequence") + 1;
 	return r;
-}
-
-/* Fills in who, where and which, and signs. */
-static int deployment_sign(struct link *l, sd_json_variant **doc, uint64_t sequence, sd_json_variant **ret_arguments, struct err *e)
-{
-	AUTO_JSON sd_json_variant *number = NULL, *envelope = NULL;
-	AUTO_BUF struct buf text = { 0 }, signed_text = { 0 };
-	char owner[KEY_TEXT_SIZE], node[KEY_TEXT_SIZE];
-	int r;
-
-	key_pub_format(owner, &l->client->key.pub);
-	key_pub_format(node, &l->node);
-	if (set_text(doc, "owner", owner) < 0 || set_text(doc, "node", node) < 0 || sd_json_variant_new_unsigned(&number, sequence) < 0 ||
-	    sd_json_variant_set_field(doc, "sequence", number) < 0 || json_format(*doc, &text) ||
-	    dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&text), &l->client->key, 1, &signed_text))
-		return err_set(e, -ENOMEM, "sign the deployment: out of memory");
-	if ((r = json_parse(buf_str(&signed_text), &envelope, e)))
-		return r;
-	r = sd_json_buildo(ret_arguments, SD_JSON_BUILD_PAIR_VARIANT("document", envelope));
-	return r < 0 ? err_set(e, r, "sign the deployment: %s", strerror(-r)) : 0;
 }
 
 struct waiting {
@@ -197,8 +126,65 @@ static void status_print(sd_json_variant *status)
 	}
 }
 
+/* Where a document goes: where it is told to, where it went last, or where there is most room. */
+static int deploy_node(struct client *c, const char *node, const char *name, sd_json_variant *doc, const struct record **ret, struct err *e)
+{
+	struct key_pub place;
+
+	profile_place_get(&c->profile, name, &place);
+	if (node || place.role)
+		return deployment_node(c, node, name, ret, e);
+	return client_roomiest(c, document_memory(doc), ret, e);
+}
+
+static void changes_print(sd_json_variant *list)
+{
+	enum { COLUMNS = 3 };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "WOULD", 0 }, { "BECAUSE OF", 0 } };
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
+	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
+	AUTO_FREE char(*because)[160] = calloc(n + 1, sizeof(*because));
+
+	BUG_ON(!cells || !because);
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i), *fields = sd_json_variant_by_key(one, "fields");
+		struct buf text = { .limit = sizeof(because[i]) - 1 };
+
+		for (size_t k = 0; sd_json_variant_is_array(fields) && k < sd_json_variant_elements(fields); k++)
+			buf_addf(&text, "%s%s", k ? ", " : "", sd_json_variant_string(sd_json_variant_by_index(fields, k)));
+		snprintf(because[i], sizeof(because[i]), STR_FMT, STR_ARG(buf_str(&text)));
+		buf_deinit(&text);
+		cells[COLUMNS * i] = out_text(one, "workload", "?");
+		cells[COLUMNS * i + 1] = out_text(one, "change", "?");
+		cells[COLUMNS * i + 2] = because[i];
+	}
+	out_table(columns, COLUMNS, cells, n);
+}
+
+/* What the node says about a document that is not to be kept. */
+static int dry_run(const struct cli *c, struct link *l, const char *name, uint64_t sequence, sd_json_variant *arguments, struct err *e)
+{
+	AUTO_JSON sd_json_variant *reply = NULL;
+	char key[KEY_TEXT_SIZE];
+	int r = link_call(l, "zos.Deployment.Check", arguments, &reply, e);
+
+	if (r)
+		return r;
+	if (c->json)
+		return out_json(reply, e);
+	changes_print(sd_json_variant_by_key(reply, "changes"));
+	key_pub_format(key, &l->node);
+	printf("node %.8s... would take '%s' as sequence %" PRIu64 "; nothing was sent to stay\n", key, name, sequence);
+	return 0;
+}
+
+struct deploy_args {
+	const char *node;
+	bool no_wait, dry_run;
+};
+
 /* Sends DOC and, unless told otherwise, waits until it is true. */
-static int deploy(const struct cli *c, const char *node, bool no_wait, sd_json_variant **doc, struct err *e)
+static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_variant **doc, struct err *e)
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
@@ -211,16 +197,19 @@ static int deploy(const struct cli *c, const char *node, bool no_wait, sd_json_v
 	snprintf(name, sizeof(name), "%s", out_text(*doc, "name", ""));
 	if (!name_ok(str_c(name)))
 		return err_set(e, -EINVAL, "/name: '%s' is not a name: a-z, 0-9 and -, at most 36 characters", name);
-	if ((r = workloads_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) ||
-	    (r = deployment_node(&client, node, name, &where, e)) || (r = link_open(&client, where, &link, e)) ||
-	    (r = sequence_next(&link, name, &sequence, e)) || (r = deployment_sign(&link, doc, sequence, &arguments, e)) ||
-	    (r = link_call(&link, "zos.Deployment.Deploy", arguments, &reply, e)))
+	if ((r = document_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) ||
+	    (r = deploy_node(&client, a->node, name, *doc, &where, e)) || (r = link_open(&client, where, &link, e)) ||
+	    (r = sequence_next(&link, name, &sequence, e)) || (r = document_sign(doc, &client.key, &link.node, sequence, &arguments, e)))
+		return r;
+	if (a->dry_run)
+		return dry_run(c, &link, name, sequence, arguments, e);
+	if ((r = link_call(&link, "zos.Deployment.Deploy", arguments, &reply, e)))
 		return r;
 	profile_place_set(&client.profile, name, &link.node);
 	key_pub_format(key, &link.node);
 	if (!c->json)
 		fprintf(stderr, "%s: accepted by node %.8s... as sequence %" PRIu64 "\n", name, key, sequence);
-	if (no_wait)
+	if (a->no_wait)
 		return c->json ? out_json(reply, e) : 0;
 	if ((r = wait_until_ok(c, &link, name, sequence, &status, e)))
 		return r;
@@ -230,12 +219,9 @@ static int deploy(const struct cli *c, const char *node, bool no_wait, sd_json_v
 	return 0;
 }
 
-struct deploy_args {
-	const char *node;
-	bool no_wait;
-};
 static const struct opt deploy_opts[] = {
-	OPT(struct deploy_args, node, "node", "N...", "on this node (the start of its key is enough)"),
+	OPT(struct deploy_args, node, "node", "N...", "on this node (the start of its key is enough; default: the one with most room)"),
+	OPT(struct deploy_args, dry_run, "dry-run", NULL, "ask the node what it would change, and change nothing"),
 	OPT(struct deploy_args, no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
 };
 
@@ -248,14 +234,15 @@ static int cmd_deploy(const struct cli *c, const void *args, const char **words,
 
 	if (r || (r = json_parse(buf_str(&text), &doc, e)))
 		return err_wrap(e, r, "%s", words[0]);
-	return deploy(c, a->node, a->no_wait, &doc, e);
+	return deploy(c, a, &doc, e);
 }
 
 struct run_args {
-	const char *node, *name;
+	struct deploy_args deploy;
+	const char *name;
 	uint64_t memory_bytes;
 	uint32_t cpu;
-	bool vm, container, no_wait;
+	bool vm, container;
 };
 static const struct opt run_opts[] = {
 	OPT(struct run_args, name, "name", "NAME", "of the deployment and its machine (default: from the image)"),
@@ -263,8 +250,8 @@ static const struct opt run_opts[] = {
 	OPT_SIZE(struct run_args, memory_bytes, "memory", "memory (default 256MiB)"),
 	OPT(struct run_args, vm, "vm", NULL, "as a virtual machine"),
 	OPT(struct run_args, container, "container", NULL, "as a container"),
-	OPT(struct run_args, node, "node", "N...", "on this node"),
-	OPT(struct run_args, no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
+	OPT(struct run_args, deploy.node, "node", "N...", "on this node"),
+	OPT(struct run_args, deploy.no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
 };
 
 /* "registry/team/web-app:1.2" is web-app. */
@@ -309,7 +296,7 @@ static int cmd_run(const struct cli *c, const void *args, const char **words, st
 					SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
-	return deploy(c, a->node, a->no_wait, &doc, e);
+	return deploy(c, &a->deploy, &doc, e);
 }
 
 struct node_args {
@@ -328,7 +315,7 @@ static int cmd_delete(const struct cli *c, const void *args, const char **words,
 
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
-	return deploy(c, a->node, false, &doc, e);
+	return deploy(c, &(struct deploy_args){ .node = a->node }, &doc, e);
 }
 
 static int cmd_get(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -351,6 +338,60 @@ static int cmd_get(const struct cli *c, const void *args, const char **words, st
 	       out_true(status, "deleted") ? ", deleted" : "");
 	status_print(status);
 	return 0;
+}
+
+static int on_watched(void *ctx, sd_json_variant *status)
+{
+	const struct cli *c = ctx;
+	struct err e;
+	time_t now = time(NULL);
+	struct tm at;
+	char clock[16] = "";
+
+	if (c->json)
+		return out_json(status, &e);
+	if (localtime_r(&now, &at))
+		strftime(clock, sizeof(clock), "%H:%M:%S", &at);
+	printf("%s  sequence %" PRIu64 "%s\n", clock, out_u64(status, "sequence"), out_true(status, "deleted") ? ", deleted" : "");
+	status_print(status);
+	fflush(stdout);
+	return 0;
+}
+
+static int cmd_watch(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	const struct record *where;
+	int r;
+
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", words[0])) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	if ((r = client_open(&client, KEY_USER, e)) || (r = deployment_node(&client, a->node, words[0], &where, e)) ||
+	    (r = link_open(&client, where, &link, e)))
+		return r;
+	return link_watch(&link, "zos.Deployment.Watch", arguments, 0, on_watched, (void *)c, e);
+}
+
+static int cmd_export(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	AUTO_JSON sd_json_variant *arguments = NULL, *reply = NULL, *bare = NULL;
+	const struct record *where;
+	int r;
+
+	(void)c; /* it is JSON anyway */
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", words[0])) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	if ((r = client_open(&client, KEY_USER, e)) || (r = deployment_node(&client, a->node, words[0], &where, e)) ||
+	    (r = link_open(&client, where, &link, e)) || (r = link_call(&link, "zos.Deployment.Document", arguments, &reply, e)) ||
+	    (r = document_bare(sd_json_variant_by_key(reply, "document"), &bare, e)))
+		return r;
+	return out_json(bare, e);
 }
 
 static void list_print(sd_json_variant *deployments)
@@ -395,6 +436,10 @@ const struct command deployment_commands[] = {
 	  .n_opts = ARRAY_LEN(run_opts), .args_size = sizeof(struct run_args), .min_words = 1, .max_words = 64, .run = cmd_run },
 	{ .name = "ps", .help = "what of yours runs on a node", NODE_OPTS, .run = cmd_ps },
 	{ .name = "get", .words = "NAME", .help = "how a deployment stands", NODE_OPTS, .min_words = 1, .max_words = 1, .run = cmd_get },
+	{ .name = "watch", .words = "NAME", .help = "each change of a deployment as it happens, until Ctrl-C", NODE_OPTS, .min_words = 1,
+	  .max_words = 1, .run = cmd_watch },
+	{ .name = "export", .words = "NAME", .help = "a deployment as a file for 'zos deploy', with sizes in bytes", NODE_OPTS, .min_words = 1,
+	  .max_words = 1, .run = cmd_export },
 	{ .name = "delete", .words = "NAME", .help = "delete a deployment", NODE_OPTS, .min_words = 1, .max_words = 1,
 	  .run = cmd_delete },
 };

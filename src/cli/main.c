@@ -8,26 +8,24 @@
 #include <signal.h>
 #include <stdio.h>
 
-static const struct {
-	const char *title;
-	const struct command *commands;
-	const size_t *n;
-} groups[] = {
+const struct command_group command_groups[] = {
 	{ "Run things", deployment_commands, &n_deployment_commands },
 	{ "Reach machines", machine_commands, &n_machine_commands },
 	{ "Nodes", node_commands, &n_node_commands },
 	{ "Keys", key_commands, &n_key_commands },
 	{ "For farmers", farm_commands, &n_farm_commands },
 	{ "For hub operators", hub_commands, &n_hub_commands },
+	{ "About this program", manual_commands, &n_manual_commands },
 };
+const size_t n_command_groups = ARRAY_LEN(command_groups);
 
 static void help_all(FILE *f)
 {
 	fprintf(f, "zos: deploy containers and virtual machines on your Zero-OS nodes\n");
-	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		fprintf(f, "\n%s\n", groups[g].title);
-		for (size_t i = 0; i < *groups[g].n; i++) {
-			const struct command *c = &groups[g].commands[i];
+	for (size_t g = 0; g < ARRAY_LEN(command_groups); g++) {
+		fprintf(f, "\n%s\n", command_groups[g].title);
+		for (size_t i = 0; i < *command_groups[g].n; i++) {
+			const struct command *c = &command_groups[g].commands[i];
 			char left[64];
 
 			snprintf(left, sizeof(left), "zos %s %s", c->name, c->words ? c->words : "");
@@ -51,9 +49,9 @@ static const struct command *command_find(char **argv, int *ret_used)
 
 	if (argv[0] && argv[1])
 		snprintf(two, sizeof(two), "%s %s", argv[0], argv[1]);
-	for (size_t g = 0; argv[0] && g < ARRAY_LEN(groups); g++)
-		for (size_t i = 0; i < *groups[g].n; i++) {
-			const struct command *c = &groups[g].commands[i];
+	for (size_t g = 0; argv[0] && g < ARRAY_LEN(command_groups); g++)
+		for (size_t i = 0; i < *command_groups[g].n; i++) {
+			const struct command *c = &command_groups[g].commands[i];
 
 			*ret_used = strchr(c->name, ' ') ? 2 : 1;
 			if (!strcmp(c->name, *ret_used == 2 ? two : argv[0]))

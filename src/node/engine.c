@@ -1,6 +1,7 @@
 /* One pass looks at every workload, asks plan_next() what to do, and does it. Passes run when something changed or a pause ended, never
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
+#include "node/changes.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -415,22 +416,59 @@ static void hold(struct engine *n, struct deployment *d)
 	capacity_sum(&n->capacity, n->held);
 }
 
-int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
+/* All that is looked at before a yes. */
+static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, struct err *e)
 {
-	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
-	AUTO_BUF struct buf text = { 0 };
-	char name[STORE_NAME_MAX];
-	struct held *old;
-	int r;
+	const struct held *old;
+	int r = deployment_open(envelope, d, e);
 
-	BUG_ON(!d);
-	if ((r = deployment_open(envelope, d, e)))
+	if (r)
 		return r;
 	old = engine_held(n, &d->owner, d->name);
 	if (!key_pub_eq(caller, &d->owner))
 		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = isolation_check(n, d, old, e)) || (r = limits_check(n, d, old, e)))
+	    (r = isolation_check(n, d, old, e)))
+		return r;
+	return limits_check(n, d, old, e);
+}
+
+int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	const struct held *old;
+	int r;
+
+	BUG_ON(!d);
+	if ((r = judge(n, caller, envelope, d, e)))
+		return r;
+	old = engine_held(n, &d->owner, d->name);
+	return changes_build(old ? old->deployment : NULL, d, ret_changes) ? err_set(e, -EIO, "compare: out of memory") : 0;
+}
+
+int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char name[STORE_NAME_MAX];
+	uint64_t version;
+	int r;
+
+	store_name(h->deployment, name);
+	r = store_get(&n->store, name, &version, &text, e);
+	if (r == STORE_ABSENT)
+		return err_set(e, -EIO, "the document of '%s' is not where it was put", h->deployment->name);
+	return r ? r : json_parse(buf_str(&text), ret, e);
+}
+
+int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_BUF struct buf text = { 0 };
+	char name[STORE_NAME_MAX];
+	int r;
+
+	BUG_ON(!d);
+	if ((r = judge(n, caller, envelope, d, e)))
 		return r;
 	if (json_format(envelope, &text))
 		return err_set(e, -EIO, "write the deployment: out of memory");

@@ -69,6 +69,11 @@ enum { ENGINE_SAME = 1 };
 MUST_CHECK int engine_set_farm(struct engine *n, struct str envelope, struct err *e);
 MUST_CHECK int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e);
 
+/* Whether it would be accepted, and what it would change (changes.h); nothing is kept. Returns owned. Errors as below. */
+MUST_CHECK int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes,
+                            struct err *e);
+/* The envelope as its owner sent it. Returns owned. */
+MUST_CHECK int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e);
 /* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -ENOSPC, -EIO. */
 MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence,
                              struct err *e);

@@ -103,19 +103,26 @@ static void settle(struct fixture *f)
 
 #define WEB "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":%u,\"isolation\":\"container\"}}"
 
-/* Deploys `site` with WORKLOADS; MORE goes before them. */
-static int deploy(struct fixture *f, unsigned sequence, const char *more, const char *workloads, struct err *e)
+/* The signed deployment `site` with WORKLOADS; MORE goes before them. */
+static void envelope_make(struct fixture *f, unsigned sequence, const char *more, const char *workloads, sd_json_variant **ret)
 {
 	AUTO_BUF struct buf body = { 0 }, text = { 0 };
-	AUTO_JSON sd_json_variant *v = NULL;
 	char owner[KEY_TEXT_SIZE], node[KEY_TEXT_SIZE];
-	uint64_t taken;
+	struct err e;
 
 	key_pub_format(owner, &f->owner.pub);
 	key_pub_format(node, &f->engine.identity.pub);
 	buf_addf(&body, "{\"name\":\"site\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":%u,%s\"workloads\":[%s]}", owner, node, sequence,
 	         more, workloads);
-	T_NEED(!dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &f->owner, 1, &text) && !json_parse(buf_str(&text), &v, e), "sign");
+	T_NEED(!dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &f->owner, 1, &text) && !json_parse(buf_str(&text), ret, &e), "sign");
+}
+
+static int deploy(struct fixture *f, unsigned sequence, const char *more, const char *workloads, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	uint64_t taken;
+
+	envelope_make(f, sequence, more, workloads, &v);
 	return engine_deploy(&f->engine, &f->owner.pub, v, &taken, e);
 }
 
@@ -260,6 +267,36 @@ static void an_expired_deployment_is_paused_not_removed(void)
 	down(&f);
 }
 
+/* The change that CHECK names for the first workload, or the error. */
+static const char *checked(struct fixture *f, unsigned sequence, const char *workloads, struct err *e)
+{
+	static struct buf text = { 0 }; /* a root for the leak checker */
+	AUTO_JSON sd_json_variant *v = NULL, *changes = NULL;
+
+	text.len = 0;
+	envelope_make(f, sequence, "", workloads, &v);
+	if (engine_check(&f->engine, &f->owner.pub, v, &changes, e) || json_format(changes, &text))
+		return "refused";
+	buf_add(&text, (struct str){ "", 1 });
+	return text.p;
+}
+
+static void a_check_says_what_would_change_and_keeps_nothing(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!strcmp(checked(&f, 1, web(64), &e), "[{\"workload\":\"web\",\"change\":\"add\"}]"), "%s", e.msg);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "the check took no sequence: %s", e.msg);
+	T_CHECK(strstr(checked(&f, 2, web(64), &e), "\"change\":\"keep\",\"fields\":[]"), "%s", checked(&f, 2, web(64), &e));
+	T_CHECK(strstr(checked(&f, 2, web(65), &e), "\"change\":\"restart\",\"fields\":[\"memory\"]"), "%s", checked(&f, 2, web(65), &e));
+	T_CHECK(strstr(checked(&f, 2, "", &e), "\"change\":\"remove\""), "%s", checked(&f, 2, "", &e));
+	T_CHECK(!strcmp(checked(&f, 1, web(64), &e), "refused") && e.code == -ESTALE, "%s", e.msg);
+	T_CHECK(!strcmp(checked(&f, 2, web(1025), &e), "refused") && e.code == -ENOSPC, "%s", e.msg);
+	down(&f);
+}
+
 static void capacity_is_kept(void)
 {
 	struct fixture f;
@@ -336,6 +373,7 @@ int main(void)
 	T_RUN(a_failure_is_told_and_tried_again);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
 	T_RUN(an_expired_deployment_is_paused_not_removed);
+	T_RUN(a_check_says_what_would_change_and_keeps_nothing);
 	T_RUN(capacity_is_kept);
 	T_RUN(a_farms_limits_for_a_key_are_kept);
 	T_RUN(the_farm_document_is_pinned);

@@ -105,6 +105,31 @@ static int deployment_deploy(struct request *q, struct err *e)
 	                                  SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable));
 }
 
+static int deployment_check(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *changes = NULL;
+	int r = engine_check(q->s->engine, &q->order->caller, q->args.envelope.document, &changes, e);
+
+	return r ? r : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_VARIANT("changes", changes));
+}
+
+/* Whoever may look at a deployment of others, as the farm may, sees how it stands and not what its owner wrote into it. */
+static int deployment_document(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	const struct call_deployment *a = &q->args.deployment;
+	struct held *h;
+	int r;
+
+	if (a->owner.role && !key_pub_eq(&a->owner, &q->order->caller))
+		return err_set(e, -EACCES, "/owner: a document is shown to its owner alone");
+	h = engine_held(q->s->engine, &q->order->caller, a->name);
+	if (!h)
+		return err_set(e, -ENOENT, "there is no deployment '%s' of yours here: 'zos ps' lists what is", a->name);
+	r = engine_document(q->s->engine, h, &v, e);
+	return r ? r : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_VARIANT("document", v));
+}
+
 static int deployment_get(struct request *q, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
@@ -223,6 +248,8 @@ static const struct {
 	{ "zos.Node.Logs", node_logs },
 	{ "zos.Node.Reboot", node_reboot },
 	{ "zos.Deployment.Deploy", deployment_deploy },
+	{ "zos.Deployment.Check", deployment_check },
+	{ "zos.Deployment.Document", deployment_document },
 	{ "zos.Deployment.Get", deployment_get },
 	{ "zos.Deployment.List", deployment_list },
 	{ "zos.Deployment.Watch", deployment_watch },

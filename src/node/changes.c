@@ -1,0 +1,59 @@
+#include "node/changes.h"
+
+static const struct workload *workload_find(const struct deployment *d, const char *name)
+{
+	for (size_t i = 0; d && i < d->n_workloads; i++)
+		if (!strcmp(d->workloads[i].name, name))
+			return &d->workloads[i];
+	return NULL;
+}
+
+/* The keys of A that B has not, or has otherwise; with ONLY_MISSING just the former. */
+static int fields_add(sd_json_variant **list, sd_json_variant *a, sd_json_variant *b, bool only_missing)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i + 1 < sd_json_variant_elements(a); i += 2) {
+		sd_json_variant *key = sd_json_variant_by_index(a, i), *other = sd_json_variant_by_key(b, sd_json_variant_string(key));
+
+		if (!other || (!only_missing && !sd_json_variant_equal(sd_json_variant_by_index(a, i + 1), other)))
+			r = sd_json_variant_append_array(list, key);
+	}
+	return r;
+}
+
+static int change_add(sd_json_variant **list, const char *name, const char *change, sd_json_variant *fields)
+{
+	return sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("workload", name),
+	                                      SD_JSON_BUILD_PAIR_STRING("change", change),
+	                                      SD_JSON_BUILD_PAIR_CONDITION(fields != NULL, "fields", SD_JSON_BUILD_VARIANT(fields)));
+}
+
+static int change_of(sd_json_variant **list, const struct workload *before, const struct workload *w)
+{
+	AUTO_JSON sd_json_variant *fields = NULL;
+	int r;
+
+	if (!before)
+		return change_add(list, w->name, "add", NULL);
+	if ((r = sd_json_variant_new_array(&fields, NULL, 0)) < 0 || (r = fields_add(&fields, w->data, before->data, false)) < 0 ||
+	    (r = fields_add(&fields, before->data, w->data, true)) < 0)
+		return r;
+	return change_add(list, w->name, sd_json_variant_elements(fields) ? "restart" : "keep", fields);
+}
+
+int changes_build(const struct deployment *old, const struct deployment *wanted, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < wanted->n_workloads; i++)
+		r = change_of(&list, workload_find(old, wanted->workloads[i].name), &wanted->workloads[i]);
+	for (size_t i = 0; r >= 0 && old && i < old->n_workloads; i++)
+		if (!workload_find(wanted, old->workloads[i].name))
+			r = change_add(&list, old->workloads[i].name, "remove", NULL);
+	if (r < 0)
+		return -ENOMEM;
+	*ret = take_ptr(list);
+	return 0;
+}
