@@ -347,15 +347,15 @@ static int on_units(sd_event_source *source, int fd, uint32_t events, void *user
 	return units_watch(m, &e);
 }
 
-/* One request for a log, on a link of its own. */
-struct logs {
+/* One call to a runner, on a link of its own. */
+struct asking {
 	struct provider_stream s;
 	sd_varlink *link;
 };
 
-static int on_logs(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+static int on_answer(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
-	struct logs *l = userdata;
+	struct asking *l = userdata;
 	struct err e = { 0 };
 	int r = 0, fd = -1;
 
@@ -363,8 +363,8 @@ static int on_logs(sd_varlink *link, sd_json_variant *v, const char *error_id, s
 	if (error_id)
 		r = daemon_error_of(error_id, v, &e);
 	else if ((fd = sd_varlink_take_fd(link, 0)) < 0)
-		r = err_set(&e, -EIO, "the runner sent no log");
-	l->s.ready(l->s.ctx, fd, r, &e);
+		fd = -1; /* an answer without one */
+	l->s.ready(l->s.ctx, fd, v, r, &e);
 	sd_varlink_close_unref(l->link);
 	free(l);
 	return 0;
@@ -373,16 +373,17 @@ static int on_logs(sd_varlink *link, sd_json_variant *v, const char *error_id, s
 static int machine_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
 {
 	struct machines *m = machines_of(p);
-	struct logs *l = calloc(1, sizeof(*l));
+	struct asking *l = calloc(1, sizeof(*l));
 	char path[160];
 	int r;
 
-	BUG_ON(!l || s->kind != PROVIDER_LOGS);
+	BUG_ON(!l || s->kind != PROVIDER_RUNNER);
 	l->s = *s;
 	runner_path(m, w->id, "sock", path);
-	r = daemon_connect(m->event, path, l, on_logs, &l->link, e);
-	if (!r && (r = sd_varlink_invokebo(l->link, "zos.Runner.Logs", SD_JSON_BUILD_PAIR_BOOLEAN("follow", s->follow))) < 0)
-		err_set(e, r, "ask the runner for its log: %s", strerror(-r));
+	r = daemon_connect(m->event, path, l, on_answer, &l->link, e);
+	l->s.parameters = NULL;
+	if (!r && (r = sd_varlink_invoke(l->link, s->method, s->parameters)) < 0)
+		err_set(e, r, "ask the machine's runner: %s", strerror(-r));
 	if (r >= 0)
 		return 0;
 	link_closep(&l->link);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "machine/session.h"
 #include "svc/daemon.h"
 #include "sys/cgroup.h"
 
@@ -22,9 +23,14 @@ static uint64_t now_ms(const struct runner *r)
 	return usec / 1000;
 }
 
+const char *runner_state(const struct runner *r)
+{
+	return life_names[r->life.state];
+}
+
 static int state_build(const struct runner *r, sd_json_variant **ret)
 {
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", life_names[r->life.state]),
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
 	                      SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status),
 	                      SD_JSON_BUILD_PAIR_STRING("message", r->message));
@@ -47,6 +53,7 @@ static void begin(struct runner *r)
 {
 	struct err e = { 0 };
 
+	session_renew(r);
 	if (r->box->start(r, &e))
 		runner_ended(r, 125, e.msg);
 }
@@ -133,6 +140,7 @@ static int on_output(struct runner *r, sd_event_source *source, int fd, unsigned
 
 	if (n > 0) {
 		tail_add(&r->tail, stream, (struct str){ bytes, (size_t)n }, time(NULL));
+		tail_raw(&r->console, (struct str){ bytes, (size_t)n });
 		return 0;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -201,6 +209,17 @@ static int on_watch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	return daemon_reply_error(link, -EBUSY, NULL);
 }
 
+int runner_reply_fd(sd_varlink *link, int fd)
+{
+	int ret;
+
+	if ((ret = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (ret = sd_varlink_push_fd(link, fd)) < 0) {
+		close(fd);
+		return daemon_reply_error(link, ret, NULL);
+	}
+	return sd_varlink_reply(link, NULL);
+}
+
 struct logs_args {
 	bool follow;
 };
@@ -223,11 +242,24 @@ static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 		close(fd[1]);
 		return daemon_reply_error(link, ret, &e);
 	}
-	if ((ret = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (ret = sd_varlink_push_fd(link, fd[1])) < 0) {
+	return runner_reply_fd(link, fd[1]);
+}
+
+static int on_console_call(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	struct err e = { 0 };
+	int fd[2], ret;
+
+	(void)parameters;
+	(void)flags;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+		return daemon_reply_error(link, -errno, NULL);
+	if ((ret = tail_follow(&r->console, fd[0], true, &e))) {
 		close(fd[1]);
-		return daemon_reply_error(link, ret, NULL);
+		return daemon_reply_error(link, ret, &e);
 	}
-	return sd_varlink_reply(link, NULL);
+	return runner_reply_fd(link, fd[1]);
 }
 
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
@@ -250,6 +282,8 @@ static int serve(struct runner *r, struct err *e)
 		return ret;
 	if ((ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Watch", on_watch)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Logs", on_logs)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Console", on_console_call)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Exec", session_method)) < 0 ||
 	    (ret = sd_varlink_server_bind_disconnect(r->server, on_disconnect)) < 0)
 		return err_set(e, ret, "serve calls: %s", strerror(-ret));
 	return 0;
@@ -304,6 +338,7 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	snprintf(r->dir, sizeof(r->dir), MACHINES_DIR "/%s", id);
 	snprintf(r->cgroup, sizeof(r->cgroup), MACHINE_CGROUP "/%s", id);
 	tail_init(&r->tail, event);
+	tail_init(&r->console, event);
 	if ((code = spec_load(r, id, e)))
 		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
@@ -325,7 +360,9 @@ void runner_deinit(struct runner *r)
 		sd_varlink_unref(r->watchers[i]);
 	sd_varlink_server_unref(r->server);
 	sd_event_source_disable_unref(r->timer);
+	session_deinit(r);
 	tail_deinit(&r->tail);
+	tail_deinit(&r->console);
 	machine_spec_deinit(&r->spec);
 	sd_event_unref(r->event);
 }

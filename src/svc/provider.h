@@ -47,13 +47,14 @@ struct work {
 	} progress;
 };
 
-/* A byte stream into a workload, for its owner. */
+/* A byte stream into a workload, or an answer from it, for its owner. */
 struct provider_stream {
-	enum { PROVIDER_LOGS, PROVIDER_TCP } kind;
-	uint64_t port; /* TCP */
-	bool follow;   /* LOGS */
-	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno. */
-	void (*ready)(void *ctx, int fd, int r, const struct err *e);
+	enum { PROVIDER_RUNNER, PROVIDER_TCP } kind;
+	uint64_t port;                  /* TCP */
+	const char *method;             /* RUNNER: a call to the machine's runner; static text */
+	sd_json_variant *parameters;    /* RUNNER: borrowed for the call; may be NULL */
+	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
+	void (*ready)(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);
 	void *ctx;
 };
 
