@@ -77,6 +77,11 @@ const struct call calls[] = {
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
 	{ "zos.Machine.Exec", CALL_ALLOWED, false, true, &exec_table, sizeof(struct call_exec) },
 	{ "zos.Machine.Console", CALL_ALLOWED, false, true, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Start", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Stop", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Restart", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Pause", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Resume", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Forward", CALL_ALLOWED, false, true, &forward_table, sizeof(struct call_forward) },
 };
 const size_t n_calls = ARRAY_LEN(calls);

@@ -127,6 +127,31 @@ static int cmd_console(const struct cli *c, const void *args, const char **words
 	return stream_copy(&m, "zos.Machine.Console", arguments, e);
 }
 
+/* Each returns once the node has taken the wish and keeps it; what it leads to is seen with 'zos get'. */
+static int wish(const char *method, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_MACHINE struct machine_client m;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r;
+
+	if ((r = machine_open(&m, words[0], a->node, e)) || (r = machine_arguments(&m, &arguments, e)))
+		return r;
+	return link_call(&m.link, method, arguments, NULL, e);
+}
+
+#define WISH(verb, method)                                                                              \
+	static int cmd_##verb(const struct cli *c, const void *args, const char **words, struct err *e) \
+	{                                                                                               \
+		(void)c;                                                                                \
+		return wish(method, args, words, e);                                                    \
+	}
+WISH(start, "zos.Machine.Start")
+WISH(stop, "zos.Machine.Stop")
+WISH(restart, "zos.Machine.Restart")
+WISH(pause, "zos.Machine.Pause")
+WISH(resume, "zos.Machine.Resume")
+
 static const struct opt exec_opts[] = {
 	OPT_SHORT(struct exec_args, tty, "tty", 't', NULL, "give the program a terminal (the default when this is one)"),
 	OPT(struct exec_args, no_tty, "no-tty", NULL, "give it none"),
@@ -253,6 +278,16 @@ const struct command machine_commands[] = {
 	  .run = cmd_exec, .has_status = true, .failed = 125 },
 	{ .name = "console", .words = "DEPLOYMENT[/MACHINE]", .help = "what a machine writes, as it comes", .opts = node_opts,
 	  .n_opts = ARRAY_LEN(node_opts), .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_console },
+	{ .name = "start", .words = "DEPLOYMENT[/MACHINE]", .help = "start a machine that was stopped or has ended", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_start },
+	{ .name = "stop", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program until it is started", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_stop },
+	{ .name = "restart", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program and start it", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_restart },
+	{ .name = "pause", .words = "DEPLOYMENT[/MACHINE]", .help = "freeze a machine where it is", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_pause },
+	{ .name = "resume", .words = "DEPLOYMENT[/MACHINE]", .help = "let a paused machine go on", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_resume },
 	{ .name = "forward", .words = "DEPLOYMENT[/MACHINE] [LOCAL:]PORT", .help = "reach a TCP port of a machine from here",
 	  .opts = forward_opts, .n_opts = ARRAY_LEN(forward_opts), .args_size = sizeof(struct forward_args), .min_words = 2,
 	  .max_words = 2, .run = cmd_forward },

@@ -236,6 +236,16 @@ static void container_kill(struct runner *r)
 		log_warn("%s", e.msg);
 }
 
+static void container_pause(struct runner *r, bool on)
+{
+	char path[160];
+	struct err e = { 0 };
+
+	snprintf(path, sizeof(path), "%s/box", r->cgroup);
+	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+		log_warn("%s", e.msg);
+}
+
 static int container_exec(struct runner *r, unsigned slot, const struct exec_program *p, int stream)
 {
 	return enter_container(r, container_of_runner(r)->root.path, slot, p, stream);
@@ -255,6 +265,7 @@ const struct box_ops container_box = {
 	.start = container_start,
 	.term = container_term,
 	.kill = container_kill,
+	.pause = container_pause,
 	.exec = container_exec,
 	.deinit = container_deinit,
 };

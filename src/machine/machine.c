@@ -130,6 +130,51 @@ static int runner_watch(struct attached *a, struct err *e)
 	return 0;
 }
 
+static int hold_write(struct attached *a, struct err *e)
+{
+	char path[160];
+
+	runner_path(a->all, a->id, "hold", path);
+	return file_save(AT_FDCWD, path, str_c(work_hold_names[a->work->hold]), 0600, e);
+}
+
+static int on_held(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	(void)v;
+	(void)flags;
+	(void)userdata;
+	if (error_id)
+		log_warn("tell a runner what its owner wishes: %s", error_id);
+	sd_varlink_close_unref(link);
+	return 0;
+}
+
+/* A runner that is not there reads the file when it comes. */
+static int hold_tell(struct attached *a, struct err *e)
+{
+	sd_varlink *link = NULL;
+	char path[160];
+	int r = hold_write(a, e);
+
+	if (r)
+		return r;
+	runner_path(a->all, a->id, "sock", path);
+	if (daemon_connect(a->all->event, path, NULL, on_held, &link, NULL))
+		return 0;
+	if ((r = sd_varlink_invokebo(link, "zos.Runner.Hold", SD_JSON_BUILD_PAIR_STRING("hold", work_hold_names[a->work->hold]))) < 0) {
+		link_closep(&link);
+		return err_set(e, r, "tell the machine's runner: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static int machine_hold(struct provider *p, struct work *w, struct err *e)
+{
+	struct attached *a = attached_find(machines_of(p), w->id);
+
+	return a && a->work ? hold_tell(a, e) : 0;
+}
+
 static int resolvers_read(const struct machines *m, sd_json_variant **ret)
 {
 	AUTO_BUF struct buf text = { 0 };
@@ -179,7 +224,7 @@ static int start(struct attached *a, struct err *e)
 	if ((r = machine_spec_build(a->work, resolvers, &spec, e)) || (r = dir_make(path, 0711, e)))
 		return r;
 	runner_path(m, a->id, "spec.json", path);
-	if ((r = file_save(AT_FDCWD, path, buf_str(&spec), 0600, e)))
+	if ((r = file_save(AT_FDCWD, path, buf_str(&spec), 0600, e)) || (r = hold_write(a, e)))
 		return r;
 	a->phase = PHASE_STARTING;
 	r = supervisor_start(&m->supervisor, unit, e);
@@ -222,7 +267,7 @@ static int machine_apply(struct provider *p, struct work *w, struct err *e)
 		return start(a, e);
 	if (is_same(a)) {
 		if (unit.state == SUPERVISOR_UP)
-			return runner_watch(a, e);
+			return (r = runner_watch(a, e)) ? r : hold_tell(a, e);
 		a->phase = PHASE_STARTING;
 		return PROVIDER_BUSY;
 	}
@@ -418,6 +463,7 @@ static const struct provider_ops machine_ops = {
 	.apply = machine_apply,
 	.remove = machine_remove,
 	.stream = machine_stream,
+	.hold = machine_hold,
 	.sweep = machine_sweep,
 };
 

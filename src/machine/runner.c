@@ -25,6 +25,8 @@ static uint64_t now_ms(const struct runner *r)
 
 const char *runner_state(const struct runner *r)
 {
+	if (r->hold == RUNNER_HOLD_PAUSED && (r->life.state == LIFE_RUNNING || r->life.state == LIFE_HELD))
+		return "paused";
 	return life_names[r->life.state];
 }
 
@@ -72,6 +74,7 @@ static void step(struct runner *r, enum life_event event, int status)
 		begin(r);
 		break;
 	case LIFE_TERM:
+		r->box->pause(r, false); /* who is frozen hears no signal */
 		r->box->term(r);
 		break;
 	case LIFE_KILL:
@@ -82,6 +85,7 @@ static void step(struct runner *r, enum life_event event, int status)
 		break;
 	case LIFE_NOTHING:
 	case LIFE_DELAY:
+	case LIFE_SOON:
 	case LIFE_REST:
 		break;
 	case LIFE_UNWRITTEN:
@@ -93,6 +97,8 @@ static void step(struct runner *r, enum life_event event, int status)
 void runner_started(struct runner *r)
 {
 	r->message[0] = '\0';
+	if (r->hold == RUNNER_HOLD_PAUSED)
+		r->box->pause(r, true);
 	step(r, LIFE_STARTED, 0);
 }
 
@@ -110,6 +116,82 @@ void runner_ended(struct runner *r, int exit_status, const char *why)
 		snprintf(r->message, sizeof(r->message), "ended with status %d", exit_status);
 	log_info("%s", r->message);
 	step(r, LIFE_ENDED, exit_status);
+}
+
+static const char *const hold_names[] = { "none", "paused", "stopped", NULL };
+
+/* A machine that is to be paused before it was ever started is not started for that. */
+static void hold_set(struct runner *r, enum runner_hold hold)
+{
+	enum runner_hold before = r->hold;
+
+	if (hold == before)
+		return;
+	r->hold = hold;
+	if (hold == RUNNER_HOLD_STOPPED)
+		step(r, LIFE_HOLD, 0);
+	else if (r->life.state == LIFE_RUNNING)
+		r->box->pause(r, hold == RUNNER_HOLD_PAUSED);
+	if (hold == RUNNER_HOLD_NONE)
+		step(r, LIFE_RELEASE, 0);
+	tell(r);
+}
+
+struct hold_args {
+	unsigned hold;
+};
+static const struct json_field hold_fields[] = {
+	{ "hold", JSON_CHOICE, offsetof(struct hold_args, hold), .required = true, .names = hold_names },
+};
+static const struct json_table hold_table = { hold_fields, ARRAY_LEN(hold_fields), 0, NULL };
+
+static int on_hold(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct hold_args a = { 0 };
+	struct err e = { 0 };
+	int ret = json_decode(parameters, &hold_table, &a, &e);
+
+	(void)flags;
+	if (ret)
+		return daemon_reply_error(link, ret, &e);
+	hold_set(userdata, (enum runner_hold)a.hold);
+	return sd_varlink_reply(link, NULL);
+}
+
+/* {always}: without it a machine that runs is left alone. */
+struct restart_args {
+	bool always;
+};
+static const struct json_field restart_fields[] = { { "always", JSON_BOOL, offsetof(struct restart_args, always) } };
+static const struct json_table restart_table = { restart_fields, ARRAY_LEN(restart_fields), 0, NULL };
+
+static int on_restart(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	struct restart_args a = { 0 };
+	struct err e = { 0 };
+	int ret = json_decode(parameters, &restart_table, &a, &e);
+
+	(void)flags;
+	if (ret)
+		return daemon_reply_error(link, ret, &e);
+	if (a.always || r->life.state == LIFE_EXITED || r->life.state == LIFE_BACKOFF)
+		step(r, LIFE_RESTART, 0);
+	return sd_varlink_reply(link, NULL);
+}
+
+/* What the owner wished last, for a runner that starts: beside the spec, written by the engine. */
+static void hold_load(struct runner *r)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/hold", r->dir);
+	if (file_read(AT_FDCWD, path, 16, &text, NULL))
+		return;
+	for (unsigned i = 0; hold_names[i]; i++)
+		if (str_eq(buf_str(&text), str_c(hold_names[i])))
+			r->hold = (enum runner_hold)i;
 }
 
 int runner_exit_status(int wait_status)
@@ -283,6 +365,8 @@ static int serve(struct runner *r, struct err *e)
 	if ((ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Watch", on_watch)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Logs", on_logs)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Console", on_console_call)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Hold", on_hold)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Restart", on_restart)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Exec", session_method)) < 0 ||
 	    (ret = sd_varlink_server_bind_disconnect(r->server, on_disconnect)) < 0)
 		return err_set(e, ret, "serve calls: %s", strerror(-ret));
@@ -348,7 +432,11 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 		return err_set(e, code, "make the runner: %s", strerror(-code));
 	if ((code = cgroup_split(r, e)) || (code = serve(r, e)) || (code = r->box->prepare(r, e)))
 		return code;
-	begin(r);
+	hold_load(r);
+	if (r->hold == RUNNER_HOLD_NONE)
+		begin(r);
+	else
+		r->life.state = LIFE_HELD;
 	return 0;
 }
 

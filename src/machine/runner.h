@@ -22,6 +22,8 @@ struct box_ops {
 	int (*start)(struct runner *r, struct err *e);
 	void (*term)(struct runner *r); /* asks it to end */
 	void (*kill)(struct runner *r); /* makes it end */
+	/* Freezes the running machine, or lets it go on. */
+	void (*pause)(struct runner *r, bool on);
 	/* In a child: runs P in the machine and serves STREAM (session.h). Returns the child's exit status: 0 = the slot can be used again. */
 	int (*exec)(struct runner *r, unsigned slot, const struct exec_program *p, int stream);
 	void (*deinit)(struct runner *r);

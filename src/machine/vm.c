@@ -450,6 +450,16 @@ static void vm_term(struct runner *r)
 		vm_kill(r);
 }
 
+static void vm_pause(struct runner *r, bool on)
+{
+	char path[160];
+	struct err e = { 0 };
+
+	snprintf(path, sizeof(path), "%s/box", r->cgroup);
+	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+		log_warn("%s", e.msg);
+}
+
 static int vm_exec(struct runner *r, unsigned slot, const struct exec_program *p, int stream)
 {
 	static struct exec_ear ear = { .from = EXEC_FROM_CALLER };
@@ -487,6 +497,7 @@ const struct box_ops vm_box = {
 	.start = vm_start,
 	.term = vm_term,
 	.kill = vm_kill,
+	.pause = vm_pause,
 	.exec = vm_exec,
 	.deinit = vm_deinit,
 };

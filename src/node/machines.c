@@ -97,6 +97,61 @@ int machine_console(struct request *q, struct err *e)
 	return r ? r : runner_ask(q, it, "zos.Runner.Console", NULL, e);
 }
 
+/* The owner's wish, and then, with METHOD, a word to a machine that is up. */
+static int wish(struct request *q, enum work_hold hold, const char *method, bool always, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	const struct call_machine *a = &q->args.machine;
+	enum work_hold before;
+	struct item *it;
+	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
+
+	if (r)
+		return r;
+	before = it->work.hold;
+	if (hold == WORK_PAUSED && before == WORK_STOPPED)
+		return err_set(e, -EBUSY, "'%s' is stopped: there is nothing to pause", a->machine);
+	if ((r = engine_hold(q->s->engine, it, hold, e)))
+		return r;
+	if (!method || before == WORK_STOPPED || it->view.steps[STEP_MACHINE] != STEP_DONE)
+		return sd_varlink_reply(q->link, NULL);
+	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_BOOLEAN("always", always));
+	return r < 0 ? err_set(e, r, "ask the machine: %s", strerror(-r)) : runner_ask(q, it, method, v, e);
+}
+
+int machine_start(struct request *q, struct err *e)
+{
+	return wish(q, WORK_RUNS, "zos.Runner.Restart", false, e);
+}
+
+int machine_stop(struct request *q, struct err *e)
+{
+	return wish(q, WORK_STOPPED, NULL, false, e);
+}
+
+int machine_restart(struct request *q, struct err *e)
+{
+	return wish(q, WORK_RUNS, "zos.Runner.Restart", true, e);
+}
+
+int machine_pause(struct request *q, struct err *e)
+{
+	return wish(q, WORK_PAUSED, NULL, false, e);
+}
+
+int machine_resume(struct request *q, struct err *e)
+{
+	const struct call_machine *a = &q->args.machine;
+	struct item *it;
+	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
+
+	if (r)
+		return r;
+	if (it->work.hold == WORK_STOPPED)
+		return err_set(e, -EBUSY, "'%s' is stopped, not paused: 'zos start' starts it", a->machine);
+	return wish(q, WORK_RUNS, NULL, false, e);
+}
+
 int machine_forward(struct request *q, struct err *e)
 {
 	const struct call_forward *a = &q->args.forward;

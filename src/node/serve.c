@@ -150,6 +150,11 @@ static const struct {
 	{ "zos.Machine.Logs", machine_logs },
 	{ "zos.Machine.Exec", machine_exec },
 	{ "zos.Machine.Console", machine_console },
+	{ "zos.Machine.Start", machine_start },
+	{ "zos.Machine.Stop", machine_stop },
+	{ "zos.Machine.Restart", machine_restart },
+	{ "zos.Machine.Pause", machine_pause },
+	{ "zos.Machine.Resume", machine_resume },
 	{ "zos.Machine.Forward", machine_forward },
 };
 

@@ -153,7 +153,12 @@ static const struct {
 	{ "zos.Machine.Logs", "" },
 	{ "zos.Machine.Console", "" },
 	{ "zos.Machine.Exec", ",\"argv\":[\"/usr/bin/sh\",\"-c\",\"true\"]" },
-	{ "zos.Machine.Forward", ",\"port\":80" },
+	{ "zos.Machine.Forward", ",\"port\":80" }, /* before what makes it go away for a moment */
+	{ "zos.Machine.Pause", "" },
+	{ "zos.Machine.Resume", "" },
+	{ "zos.Machine.Stop", "" },
+	{ "zos.Machine.Start", "" },
+	{ "zos.Machine.Restart", "" },
 };
 
 /* The result of the first call that is not answered with WANT. */

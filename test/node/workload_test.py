@@ -134,10 +134,65 @@ def inside(s, report, name):
         assert s.sh(name, "echo again")[0] == "again\n"
 
 
+def wait_state(s, name, state, seconds=120):
+    deadline = time.monotonic() + seconds
+    said = ""
+    while said != state:
+        if time.monotonic() > deadline:
+            raise Timeout(f"'{name}' is not {state}: {said}")
+        try:
+            said = s.status(name)["state"]
+        except Failed as e: # the engine is being started again
+            said = str(e)
+
+
+def wishes(s, report, name):
+    with report.case(f"{name}: paused, nothing runs in it; resumed, it goes on where it was"):
+        assert s.sh(name, "echo kept > /dev/shm/mark")[2] == 0
+        s.lab.zos("pause", name)
+        wait_state(s, name, "paused")
+        out, err, status = s.sh(name, "true")
+        assert status == 125 and "paused" in err, (out, err, status)
+        s.lab.zos("resume", name)
+        wait_state(s, name, "ok")
+        s.check_page(name)
+        assert s.sh(name, "cat /dev/shm/mark")[0] == "kept\n"
+    with report.case(f"{name}: stopped, it stays so whatever is killed; started, it serves"):
+        s.lab.zos("stop", name)
+        wait_state(s, name, "stopped")
+        assert "exiting" in s.lab.zos("logs", name) or "shut" in s.lab.zos("logs", name), "the image's StopSignal did not reach nginx"
+        for what in ("resume", "pause"):
+            try:
+                s.lab.zos(what, name)
+                raise AssertionError(f"{what} of a stopped machine was taken")
+            except Failed as e:
+                assert "stopped" in str(e), e
+        s.node.shell("kill -9 $(pidof noded)")
+        wait_state(s, name, "stopped")
+        unit = s.node.shell("for p in $(pidof machine); do echo $(tr '\\0' ' ' </proc/$p/cmdline) $p; done")[0].split()
+        runners = {ident: pid for _, ident, pid in zip(unit[::3], unit[1::3], unit[2::3])}
+        mine = next(i for i in runners if f'"hostname":"{name}"' in s.node.shell(f"cat /run/zos/machines/{i}/spec.json")[0])
+        s.node.shell(f"kill -9 {runners[mine]}")
+        wait_state(s, name, "stopped")
+        s.lab.zos("start", name)
+        wait_state(s, name, "ok")
+        s.check_page(name)
+    with report.case(f"{name}: restarted, it is another process and no failure"):
+        assert s.sh(name, "echo kept > /dev/shm/mark")[2] == 0
+        s.lab.zos("restart", name)
+        deadline = time.monotonic() + 120
+        while s.sh(name, "cat /dev/shm/mark")[2] != 1: # 0: the old one still, 125: none runs
+            assert time.monotonic() < deadline, s.status(name)
+        wait_state(s, name, "ok")
+        s.check_page(name)
+        assert s.status(name)["restarts"] == 0, s.status(name)
+
+
 def theirs_alone(s, report):
     with report.case("what its owner may do with a machine, the farm may not"):
         said = subprocess.run(["build/release/probe", "machine"], capture_output=True, text=True, env=s.lab.environment())
         assert said.stdout.startswith("ok / zos.Denied that belongs to U"), said
+        s.check_page("web") # restarted on the way
 
 
 def what_is_inside(s, report):
@@ -207,6 +262,8 @@ def main():
             what_is_inside(s, report)
             inside(s, report, "web")
             inside(s, report, "web-vm")
+            wishes(s, report, "web")
+            wishes(s, report, "web-vm")
             theirs_alone(s, report)
             survives(s, report)
             refused(s, report)
