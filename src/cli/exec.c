@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <termios.h>
 
-enum { CHUNK = 16384 };
+enum { CHUNK = 16384, BYE_MS = 2000 };
 static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH }; /* of signals that go to the program */
 
 struct attached {
@@ -19,7 +19,8 @@ struct attached {
 	struct buf out;      /* frames that wait to be sent */
 	struct exec_ear ear;
 	uint64_t window;     /* bytes of input that may be sent */
-	bool tty, input_over, ended;
+	bool tty, input_over;
+	bool told, ended;    /* the last frame was heard; the stream is over */
 	int status;          /* -1 = not told */
 	char why[EXEC_WORD_MAX + 1];
 };
@@ -96,12 +97,16 @@ static void frame_take(struct attached *a, const struct exec_frame *f)
 		break;
 	case EXEC_EXIT:
 		a->status = (int)f->a;
-		a->ended = true;
+		a->told = true;
 		break;
 	default:
 		a->status = EXEC_STATUS_FAILED;
 		snprintf(a->why, sizeof(a->why), STR_FMT, STR_ARG(f->data));
-		a->ended = true;
+		a->told = true;
+	}
+	if (a->told) { /* so that the machine closes the stream and forgets the session before zos ends */
+		a->input_over = true;
+		exec_put(&a->out, EXEC_HANGUP, 0, 0);
 	}
 }
 
@@ -113,7 +118,6 @@ static int on_stream(sd_event_source *source, int fd, uint32_t events, void *use
 	ssize_t n;
 	int r = 0;
 
-	(void)source;
 	if (events & EPOLLOUT && a->out.len && (n = send(fd, a->out.p, a->out.len, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
 		buf_drop(&a->out, (size_t)n);
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
@@ -122,6 +126,9 @@ static int on_stream(sd_event_source *source, int fd, uint32_t events, void *use
 		while (n > 0 && (r = exec_ear_take(&a->ear, &p, &f)) == EXEC_EAR_FRAME)
 			frame_take(a, &f);
 		a->ended |= !n || r < 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+		a->told |= a->ended;
+		if (a->ended)
+			sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	kick(a);
 	return 0;
@@ -202,8 +209,10 @@ static int attach(struct attached *a, const struct exec_args *args, const char *
 	if ((r = sources_add(a, ours, e)))
 		return r;
 	terminal_raw(a->tty && isatty(STDIN_FILENO));
-	r = client_wait(&a->m.client, &a->ended, 0);
+	r = client_wait(&a->m.client, &a->told, 0);
 	terminal_raw(false);
+	if (!r && client_wait(&a->m.client, &a->ended, BYE_MS) < 0)
+		a->ended = true; /* the node forgets the session by itself, a little later */
 	if (r)
 		return err_set(e, r, "run it: %s", strerror(-r));
 	if (a->status < 0)

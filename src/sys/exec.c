@@ -217,16 +217,15 @@ static bool has_drained(const struct serving *s)
 }
 
 /* The last word goes out also to a caller who has hung up: a relay waits for it. Then everything up to HANGUP is skipped, so that the next
- * session on the same stream begins at a frame's start; a stream that carries one session only (from a caller himself) needs none of that.
- * A caller who is there may take its time. */
+ * session on the same stream begins at a frame's start, and a socket is not closed over bytes that nobody read, which would take what is on
+ * its way to the caller with it. A caller may take its time for the last word, not for what comes after it. */
 static void last_word(int stream, struct exec_ear *ear, struct buf *b, bool is_over)
 {
-	int timeout_ms = is_over ? EXEC_LINGER_MS : -1;
-	bool once = ear->from == EXEC_FROM_CALLER;
 	struct exec_frame f;
 	char bytes[CHUNK];
 
-	while (b->len || !(is_over || once)) {
+	while (b->len || !is_over) {
+		int timeout_ms = is_over || (!b->len && ear->from == EXEC_FROM_CALLER) ? EXEC_LINGER_MS : -1;
 		struct pollfd p = { .fd = stream, .events = (short)((is_over ? 0 : POLLIN) | (b->len ? POLLOUT : 0)) };
 		struct str s;
 		ssize_t n;
@@ -341,7 +340,8 @@ static void caller_gone(struct relaying *r)
 	r->is_gone = true;
 	r->to_caller.len = 0;
 	r->until_ms = log_now_ms() + EXEC_LINGER_MS;
-	exec_put(&r->to_server, EXEC_HANGUP, 0, 0);
+	if (!r->is_over) /* else it was told already */
+		exec_put(&r->to_server, EXEC_HANGUP, 0, 0);
 }
 
 /* Reads frames from FD into TO. 1: more may come, 0: nothing comes any more, negative: nonsense. */
@@ -376,7 +376,7 @@ static int relay_once(struct relaying *r)
 	uint64_t now = log_now_ms();
 	int ret;
 
-	if (r->is_over && !r->to_caller.len && !r->until_ms) /* HANGUP alone is left to be said */
+	if (r->is_over && !r->to_caller.len && !r->until_ms) /* HANGUP alone is left to be said, by the caller too */
 		r->until_ms = now + EXEC_LINGER_MS;
 	if (r->until_ms && now >= r->until_ms)
 		return -ETIMEDOUT;
@@ -391,15 +391,10 @@ static int relay_once(struct relaying *r)
 				exec_put(&r->to_server, EXEC_HANGUP, 0, 0);
 		}
 	}
-	if (all[0].revents & (POLLIN | POLLHUP | POLLERR) && !r->is_over &&
-	    carry(r->caller, &r->from_caller, &r->to_server, true) <= 0)
+	if (all[0].revents & (POLLIN | POLLHUP | POLLERR) && carry(r->caller, &r->from_caller, &r->to_server, !r->is_over) <= 0)
 		caller_gone(r);
-	if (!r->is_gone && !flush(r->caller, &r->to_caller)) {
-		if (r->is_over)
-			r->to_caller.len = 0;
-		else
-			caller_gone(r);
-	}
+	if (!r->is_gone && !flush(r->caller, &r->to_caller))
+		caller_gone(r);
 	return flush(r->server, &r->to_server) ? 0 : -EPIPE;
 }
 
@@ -414,12 +409,14 @@ int exec_relay(int caller, int server, struct str first)
 	buf_add(&r.to_server, first);
 	if (!flush(server, &r.to_server))
 		ret = -EPIPE;
-	while (!ret && !(r.is_over && !r.to_server.len && (r.is_gone || !r.to_caller.len)))
+	while (!ret && !(r.is_over && !r.to_server.len && r.is_gone))
 		ret = relay_once(&r);
 	if (ret && !r.is_gone && !r.is_over) {
 		exec_put_failed(&r.to_caller, "the machine ended, or speaks what no machine speaks");
 		(void)flush(caller, &r.to_caller);
 	}
+	if (ret && r.is_over && !r.to_server.len)
+		ret = 0; /* it was the caller who did not come to the end */
 	buf_deinit(&r.to_caller);
 	buf_deinit(&r.to_server);
 	return ret;

@@ -288,6 +288,27 @@ static void a_refusal_is_a_sentence(void)
 	end(&s);
 }
 
+/* Closed over what nobody read, a socket takes with it what the caller has not read yet: the machine waits for HANGUP. */
+static void late_input_takes_nothing_away(void)
+{
+	for (int relayed = 0; relayed < 2; relayed++) {
+		struct exec_program p = { .user = "", .workdir = "", .term = "", .argv = { "refuse" } };
+		AUTO_BUF struct buf b = { 0 };
+		static struct session s;
+		char c;
+
+		begin(&s, &p, relayed);
+		T_CHECK(listen_for(&s, NULL) && s.failed[0], "refused");
+		exec_put(&b, EXEC_EOF, 0, 0);
+		say(&s, &b);
+		exec_put(&b, EXEC_HANGUP, 0, 0);
+		say(&s, &b);
+		if (relayed) /* the other server waits on this stream for the next START */
+			T_CHECK(read(s.fd, &c, 1) == 0, "the end came as %s", strerror(errno));
+		end(&s);
+	}
+}
+
 int main(void)
 {
 	sigset_t set;
@@ -303,5 +324,6 @@ int main(void)
 	T_RUN(too_much_input_ends_it);
 	T_RUN(a_slow_reader_gets_all);
 	T_RUN(a_refusal_is_a_sentence);
+	T_RUN(late_input_takes_nothing_away);
 	return T_END();
 }
