@@ -272,7 +272,7 @@ static int config_send(int fd, const char *address, const char *gateway, size_t 
 static int cmd_vm_hand(char **argv)
 {
 	static struct qemu_args args;
-	int layers[GUEST_LAYERS_MAX], pairs[4][2];
+	int layers[GUEST_LAYERS_MAX], pairs[GUEST_PORTS + 1][2];
 	struct qemu q = { .cpus = 1, .mac = argv[1], .tap = tap_open(argv[2]), .layers = layers };
 	uint64_t began_us;
 	pid_t pid;
@@ -285,7 +285,7 @@ static int cmd_vm_hand(char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]))
 			return fail("socketpair");
-	q.console = pairs[3][1];
+	q.console = pairs[GUEST_PORTS][1];
 	for (size_t i = 0; i < ARRAY_LEN(q.ports); i++)
 		q.ports[i] = pairs[i][1];
 	if (config_send(pairs[0][0], argv[3], argv[4], q.n_layers))

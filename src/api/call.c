@@ -34,12 +34,32 @@ static const struct json_field forward_fields[] = {
 	{ "port", JSON_U64, offsetof(struct call_forward, port), .required = true, .min = 1, .max = 65535 },
 };
 
+static const struct json_field machine_fields[] = { MACHINE_FIELDS(struct call_machine) };
+
+static bool absolute_ok(struct str s)
+{
+	return s.n && s.p[0] == '/';
+}
+
+static const struct json_field exec_fields[] = {
+	MACHINE_FIELDS(struct call_exec),
+	{ "argv", JSON_TEXTS, offsetof(struct call_exec, argv), .required = true, .min = 1, .max = CALL_EXEC_ARGS_MAX },
+	{ "user", JSON_TEXT, offsetof(struct call_exec, user), .min = 1, .max = 64 },
+	{ "workdir", JSON_TEXT, offsetof(struct call_exec, workdir), .ok = absolute_ok, .want = "an absolute path" },
+	{ "term", JSON_TEXT, offsetof(struct call_exec, term), .max = 64 },
+	{ "tty", JSON_BOOL, offsetof(struct call_exec, tty) },
+	{ "rows", JSON_U64, offsetof(struct call_exec, rows), .max = CALL_TERMINAL_MAX },
+	{ "cols", JSON_U64, offsetof(struct call_exec, cols), .max = CALL_TERMINAL_MAX },
+};
+
 #define TABLE(name) static const struct json_table name##_table = { name##_fields, ARRAY_LEN(name##_fields), 0, NULL }
 TABLE(envelope);
 TABLE(deployment);
 TABLE(list);
 TABLE(service);
 TABLE(logs);
+TABLE(machine);
+TABLE(exec);
 TABLE(forward);
 static const struct json_table none_table = { NULL, 0, 0, NULL };
 
@@ -57,6 +77,13 @@ const struct call calls[] = {
 	{ "zos.Deployment.List", CALL_ALLOWED, false, false, &list_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.Watch", CALL_ALLOWED, true, false, &deployment_table, sizeof(struct call_deployment) },
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
+	{ "zos.Machine.Exec", CALL_ALLOWED, false, true, &exec_table, sizeof(struct call_exec) },
+	{ "zos.Machine.Console", CALL_ALLOWED, false, true, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Start", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Stop", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Restart", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Pause", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Resume", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Forward", CALL_ALLOWED, false, true, &forward_table, sizeof(struct call_forward) },
 };
 const size_t n_calls = ARRAY_LEN(calls);

@@ -45,6 +45,19 @@ struct call_logs {
 	struct key_pub owner;
 	bool follow;
 };
+struct call_machine {
+	const char *deployment, *machine;
+	struct key_pub owner;
+};
+enum { CALL_EXEC_ARGS_MAX = 256, CALL_TERMINAL_MAX = 65535 };
+struct call_exec {
+	const char *deployment, *machine;
+	struct key_pub owner;
+	sd_json_variant *argv;
+	const char *user, *workdir, *term; /* NULL = the machine's own; none */
+	bool tty;
+	uint64_t rows, cols;
+};
 struct call_forward {
 	const char *deployment, *machine;
 	struct key_pub owner;

@@ -158,6 +158,8 @@ static int texts_decode(sd_json_variant *v, const struct json_field *f, void *at
 
 	if (!sd_json_variant_is_array(v))
 		return bad(p, e, "must be a list of strings");
+	if (n < f->min)
+		return bad(p, e, "has %zu entries: at least %" PRIu64 " are needed", n, f->min);
 	if (n > max)
 		return bad(p, e, "has %zu entries: at most %zu are allowed", n, max);
 	for (size_t i = 0; i < n; i++) {

@@ -39,6 +39,15 @@ static const struct opt *opt_find(const struct opt *opts, size_t n_opts, struct 
 	return NULL;
 }
 
+/* The flag that "-x" stands for, or NULL: then it is a word. */
+static const struct opt *letter_find(const struct opt *opts, size_t n_opts, const char *word)
+{
+	for (size_t i = 0; i < n_opts; i++)
+		if (word[0] == '-' && word[1] && !word[2] && opts[i].letter == word[1] && opts[i].type == OPT_FLAG)
+			return &opts[i];
+	return NULL;
+}
+
 /* One option at *a; moves *a on to its value when that stands apart. */
 static int opt_one(const struct opt *opts, size_t n_opts, char ***a, void *ret, struct err *e)
 {
@@ -75,6 +84,13 @@ int opt_parse(const struct opt *opts, size_t n_opts, char **argv, void *ret, str
 				return r;
 			continue;
 		}
+		if (!words_only && letter_find(opts, n_opts, *a)) {
+			int r = opt_store(letter_find(opts, n_opts, *a), NULL, ret, e);
+
+			if (r)
+				return r;
+			continue;
+		}
 		if (n + 1 >= w->max)
 			return err_set(e, -EINVAL, "'%s' is one word too many: --help shows the usage", *a);
 		w->words[n++] = *a;
@@ -90,7 +106,11 @@ void opt_help(FILE *f, const struct opt *opts, size_t n_opts)
 	for (size_t i = 0; i < n_opts; i++) {
 		char left[64];
 
-		snprintf(left, sizeof(left), "--%s%s%s", opts[i].name, opts[i].arg ? " " : "", opts[i].arg ? opts[i].arg : "");
+		char letter[8] = "";
+
+		if (opts[i].letter)
+			snprintf(letter, sizeof(letter), "-%c, ", opts[i].letter);
+		snprintf(left, sizeof(left), "%s--%s%s%s", letter, opts[i].name, opts[i].arg ? " " : "", opts[i].arg ? opts[i].arg : "");
 		fprintf(f, "  %-24s %s\n", left, opts[i].help);
 	}
 }

@@ -16,9 +16,11 @@ struct command {
 	size_t args_size;                /* of the struct that the options fill */
 	int min_words, max_words;
 	/* WORDS ends with NULL. Returns 0, or a negative errno with a sentence. */
+	bool has_status; /* a positive result of run is zos' exit status */
+	int failed;      /* the exit status for an error; 0 = 1 */
 	int (*run)(const struct cli *c, const void *args, const char **words, struct err *e);
 };
-enum { COMMAND_ARGS_MAX = 256, COMMAND_WORDS_MAX = 68 };
+enum { COMMAND_ARGS_MAX = 256, COMMAND_WORDS_MAX = 260 };
 
 /* Each file of commands has its table; main.c knows them all. */
 struct command_group {

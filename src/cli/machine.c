@@ -1,15 +1,10 @@
-#include "cli/command.h"
+#include "cli/machine.h"
 
 #include "base/parse.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/socket.h>
-
-/* "web/db" is machine db of deployment web; "web" alone is the machine of the same name. */
-struct target {
-	char deployment[40], machine[40];
-};
 
 static int target_parse(const char *text, struct target *ret, struct err *e)
 {
@@ -23,29 +18,30 @@ static int target_parse(const char *text, struct target *ret, struct err *e)
 	return 0;
 }
 
-struct machine_client {
-	struct client client;
-	struct link link;
-	struct target target;
-};
-
-static int machine_open(struct machine_client *m, const char *text, const char *node, struct err *e)
+int machine_open(struct machine_client *m, const char *text, const char *node, struct err *e)
 {
 	const struct record *where;
 	int r;
 
-	m->client = (struct client)CLIENT_NONE;
-	m->link = (struct link){ 0 };
+	*m = (struct machine_client)MACHINE_CLIENT_NONE;
 	if ((r = target_parse(text, &m->target, e)) || (r = client_open(&m->client, KEY_USER, e)) ||
 	    (r = deployment_node(&m->client, node, m->target.deployment, &where, e)))
 		return r;
 	return link_open(&m->client, where, &m->link, e);
 }
 
-static void machine_close(struct machine_client *m)
+void machine_close(struct machine_client *m)
 {
 	link_close(&m->link);
 	client_close(&m->client);
+}
+
+int machine_arguments(const struct machine_client *m, sd_json_variant **ret, struct err *e)
+{
+	if (sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("deployment", m->target.deployment),
+	                   SD_JSON_BUILD_PAIR_STRING("machine", m->target.machine)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	return 0;
 }
 
 struct logs_args {
@@ -53,7 +49,7 @@ struct logs_args {
 	bool follow;
 };
 static const struct opt logs_opts[] = {
-	OPT(struct logs_args, follow, "follow", NULL, "go on with what comes"),
+	OPT_SHORT(struct logs_args, follow, "follow", 'f', NULL, "go on with what comes"),
 	OPT(struct logs_args, node, "node", "N...", "on this node"),
 };
 
@@ -78,32 +74,91 @@ static int on_bytes(sd_event_source *source, int fd, uint32_t events, void *user
 	return 0;
 }
 
-static int cmd_logs(const struct cli *c, const void *args, const char **words, struct err *e)
+/* Copies a stream of the machine's to standard output until it ends. */
+static int stream_copy(struct machine_client *m, const char *method, sd_json_variant *arguments, struct err *e)
 {
-	const struct logs_args *a = args;
-	CLEANUP(machine_close) struct machine_client m;
-	AUTO_JSON sd_json_variant *arguments = NULL;
 	sd_event_source *source = NULL;
 	struct copying copy = { 0 };
 	int fd[2], r;
 
-	(void)c;
-	if ((r = machine_open(&m, words[0], a->node, e)))
-		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd))
 		return err_set(e, -errno, "make a pipe: %m");
 	AUTO_FD int ours = fd[1];
-	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
-	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_BOOLEAN("follow", a->follow)) < 0)
-		return err_set(e, -ENOMEM, "ask the node: out of memory");
-	if ((r = link_stream(&m.link, "zos.Machine.Logs", arguments, fd[0], e)))
+	if ((r = link_stream(&m->link, method, arguments, fd[0], e)))
 		return r;
-	if ((r = sd_event_add_io(m.client.event, &source, ours, EPOLLIN, on_bytes, &copy)) < 0)
-		return err_set(e, r, "read the log: %s", strerror(-r));
-	r = client_wait(&m.client, &copy.ended, 0);
+	if ((r = sd_event_add_io(m->client.event, &source, ours, EPOLLIN, on_bytes, &copy)) < 0)
+		return err_set(e, r, "read what comes: %s", strerror(-r));
+	r = client_wait(&m->client, &copy.ended, 0);
 	sd_event_source_disable_unref(source);
 	return r == -ECANCELED ? 0 : r;
 }
+
+static int cmd_logs(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct logs_args *a = args;
+	AUTO_MACHINE struct machine_client m;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r;
+
+	(void)c;
+	if ((r = machine_open(&m, words[0], a->node, e)))
+		return r;
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
+	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_BOOLEAN("follow", a->follow)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	return stream_copy(&m, "zos.Machine.Logs", arguments, e);
+}
+
+struct node_args {
+	const char *node;
+};
+static const struct opt node_opts[] = { OPT(struct node_args, node, "node", "N...", "on this node") };
+
+static int cmd_console(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_MACHINE struct machine_client m;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r;
+
+	(void)c;
+	if ((r = machine_open(&m, words[0], a->node, e)) || (r = machine_arguments(&m, &arguments, e)))
+		return r;
+	return stream_copy(&m, "zos.Machine.Console", arguments, e);
+}
+
+/* Each returns once the node has taken the wish and keeps it; what it leads to is seen with 'zos get'. */
+static int wish(const char *method, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_MACHINE struct machine_client m;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r;
+
+	if ((r = machine_open(&m, words[0], a->node, e)) || (r = machine_arguments(&m, &arguments, e)))
+		return r;
+	return link_call(&m.link, method, arguments, NULL, e);
+}
+
+#define WISH(verb, method)                                                                              \
+	static int cmd_##verb(const struct cli *c, const void *args, const char **words, struct err *e) \
+	{                                                                                               \
+		(void)c;                                                                                \
+		return wish(method, args, words, e);                                                    \
+	}
+WISH(start, "zos.Machine.Start")
+WISH(stop, "zos.Machine.Stop")
+WISH(restart, "zos.Machine.Restart")
+WISH(pause, "zos.Machine.Pause")
+WISH(resume, "zos.Machine.Resume")
+
+static const struct opt exec_opts[] = {
+	OPT_SHORT(struct exec_args, tty, "tty", 't', NULL, "give the program a terminal (the default when this is one)"),
+	OPT(struct exec_args, no_tty, "no-tty", NULL, "give it none"),
+	OPT(struct exec_args, user, "user", "U[:G]", "as this user (default: the machine's)"),
+	OPT(struct exec_args, workdir, "workdir", "DIR", "in this directory (default: the machine's)"),
+	OPT(struct exec_args, node, "node", "N...", "on this node"),
+};
 
 struct forward_args {
 	const char *node, *listen;
@@ -218,6 +273,21 @@ static int cmd_forward(const struct cli *c, const void *args, const char **words
 const struct command machine_commands[] = {
 	{ .name = "logs", .words = "DEPLOYMENT[/MACHINE]", .help = "the output of a machine", .opts = logs_opts,
 	  .n_opts = ARRAY_LEN(logs_opts), .args_size = sizeof(struct logs_args), .min_words = 1, .max_words = 1, .run = cmd_logs },
+	{ .name = "exec", .words = "DEPLOYMENT[/MACHINE] -- PROGRAM [ARG...]", .help = "run a program inside a machine", .opts = exec_opts,
+	  .n_opts = ARRAY_LEN(exec_opts), .args_size = sizeof(struct exec_args), .min_words = 2, .max_words = COMMAND_WORDS_MAX - 1,
+	  .run = cmd_exec, .has_status = true, .failed = 125 },
+	{ .name = "console", .words = "DEPLOYMENT[/MACHINE]", .help = "what a machine writes, as it comes", .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts), .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_console },
+	{ .name = "start", .words = "DEPLOYMENT[/MACHINE]", .help = "start a machine that was stopped or has ended", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_start },
+	{ .name = "stop", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program until it is started", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_stop },
+	{ .name = "restart", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program and start it", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_restart },
+	{ .name = "pause", .words = "DEPLOYMENT[/MACHINE]", .help = "freeze a machine where it is", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_pause },
+	{ .name = "resume", .words = "DEPLOYMENT[/MACHINE]", .help = "let a paused machine go on", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_resume },
 	{ .name = "forward", .words = "DEPLOYMENT[/MACHINE] [LOCAL:]PORT", .help = "reach a TCP port of a machine from here",
 	  .opts = forward_opts, .n_opts = ARRAY_LEN(forward_opts), .args_size = sizeof(struct forward_args), .min_words = 2,
 	  .max_words = 2, .run = cmd_forward },

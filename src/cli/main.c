@@ -102,7 +102,7 @@ int main(int argc, char **argv)
 	const struct command *c;
 	struct err e = { 0 };
 	bool help;
-	int used;
+	int used, r;
 
 	(void)argc;
 	/* A static program must not load the modules that this machine's nsswitch.conf names. */
@@ -124,11 +124,12 @@ int main(int argc, char **argv)
 		help_one(c);
 		return 0;
 	}
-	if (command_run(&cli, c, argv + 1 + used, &e) >= 0)
-		return 0;
+	r = command_run(&cli, c, argv + 1 + used, &e);
+	if (r >= 0)
+		return c->has_status ? r : 0;
 	if (cli.json)
 		fprintf(stderr, "{\"error\":%d,\"message\":\"%s\"}\n", -e.code, e.msg);
 	else
 		fprintf(stderr, "zos: %s\n", e.msg);
-	return 1;
+	return c->failed ? c->failed : 1;
 }

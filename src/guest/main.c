@@ -5,6 +5,7 @@
 #include "guest/root.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -18,18 +19,20 @@ static int machine_run(struct program_ports *ports, struct err *e)
 	if ((r = root_early(e)) || (r = channel_open(GUEST_PORT_CONTROL, O_RDWR, &ports->control, e)) ||
 	    (r = channel_open(GUEST_PORT_OUT, O_WRONLY | O_NONBLOCK, &ports->out, e)) ||
 	    (r = channel_open(GUEST_PORT_ERR, O_WRONLY | O_NONBLOCK, &ports->err, e)) ||
-	    (r = channel_config(ports->control, &room, &c, e)) || (r = root_enter(&c, e)) || (r = root_dress(&c, e)))
+	    (r = sessions_open(ports->sessions, e)) || (r = channel_config(ports->control, &room, &c, e)) || (r = root_enter(&c, e)) || (r = root_dress(&c, e)))
 		return r;
 	return program_run(&c, ports, e);
 }
 
 int main(void)
 {
-	struct program_ports ports = { -1, -1, -1 };
+	struct sessions sessions = SESSIONS_NONE;
+	struct program_ports ports = { -1, -1, -1, &sessions };
 	struct err e = { 0 };
 	int r;
 
 	umask(022);
+	signal(SIGPIPE, SIG_IGN);
 	r = machine_run(&ports, &e);
 	if (r < 0) {
 		fprintf(stderr, "guest-init: %s\n", e.msg); /* the console: the runner keeps its last lines */

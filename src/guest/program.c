@@ -3,10 +3,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "guest/channel.h"
-#include "sys/user.h"
+#include "guest/spawn.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { PASSWD_MAX = 1 << 20, CHUNK = 16384, DRAIN_MS = 2000, STATUS_NONE = -1 };
+enum { CHUNK = 16384, DRAIN_MS = 2000, STATUS_NONE = -1 };
 
 /* Bytes on their way from a pipe of the program's to a port. */
 struct flow {
@@ -28,6 +27,8 @@ struct program {
 	int status; /* STATUS_NONE while it runs */
 	int control, signals;
 	struct flow flows[2];
+	const struct guest_config *config;
+	struct sessions *sessions;
 };
 
 static void flow_step(struct flow *f)
@@ -63,9 +64,11 @@ static void reap(struct program *p)
 	pid_t pid;
 
 	(void)!read(p->signals, &si, sizeof(si));
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == p->pid)
 			p->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		sessions_reaped(p->sessions, pid);
+	}
 }
 
 static void signal_forward(struct program *p)
@@ -80,9 +83,10 @@ static void signal_forward(struct program *p)
 
 static void wait_once(struct program *p, int timeout_ms)
 {
-	struct pollfd all[4] = { { .fd = p->signals, .events = POLLIN }, { .fd = p->control, .events = POLLIN },
+	struct pollfd all[4 + EXEC_SESSIONS_MAX] = { { .fd = p->signals, .events = POLLIN }, { .fd = p->control, .events = POLLIN },
 		                 flow_wants(&p->flows[0]), flow_wants(&p->flows[1]) };
 
+	sessions_want(p->sessions, all + 4);
 	if (poll(all, ARRAY_LEN(all), timeout_ms) <= 0)
 		return;
 	if (all[0].revents)
@@ -92,6 +96,8 @@ static void wait_once(struct program *p, int timeout_ms)
 	for (size_t i = 0; i < ARRAY_LEN(p->flows); i++)
 		if (all[2 + i].revents)
 			flow_step(&p->flows[i]);
+	if (p->status == STATUS_NONE)
+		sessions_begin(p->sessions, p->config, all + 4);
 }
 
 static bool flows_over(const struct program *p)
@@ -109,69 +115,13 @@ static void drain(struct program *p)
 		wait_once(p, DRAIN_MS);
 }
 
-static int user_find(const struct guest_config *c, struct user *ret, struct err *e)
-{
-	AUTO_BUF struct buf passwd = { 0 }, group = { 0 };
-
-	(void)!file_read(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &passwd, NULL);
-	(void)!file_read(AT_FDCWD, "/etc/group", PASSWD_MAX, &group, NULL);
-	return user_resolve(str_c(c->user), buf_str(&passwd), buf_str(&group), ret, e);
-}
-
-static void environment_set(const struct guest_config *c, const struct user *u)
-{
-	clearenv();
-	for (size_t i = 0; c->env[i]; i++)
-		putenv((char *)c->env[i]);
-	setenv("HOME", u->home, 0);
-}
-
-/* Ends with the errno in the pipe SAY, or by becoming the program, which closes it. */
-[[noreturn]] static void child(const struct guest_config *c, const struct user *u, const int stdio[static 3], int say)
-{
-	sigset_t none;
-	int failed;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int i = 0; i < 3; i++)
-		if (dup2(stdio[i], i) < 0 || (i && fchown(i, u->uid, u->gid))) /* it may open /dev/stdout anew */
-			_exit(125);
-	environment_set(c, u);
-	if (setsid() >= 0 && !setgroups(1, &u->gid) && !setresgid(u->gid, u->gid, u->gid) && !setresuid(u->uid, u->uid, u->uid) &&
-	    !chdir(c->workdir))
-		execvp(c->argv[0], (char **)c->argv);
-	failed = errno;
-	(void)!write(say, &failed, sizeof(failed));
-	_exit(127);
-}
-
-static int spawn(struct program *p, const struct guest_config *c, const struct user *u, const int stdio[static 3], struct err *e)
-{
-	int say[2], failed = 0;
-
-	if (pipe2(say, O_CLOEXEC))
-		return err_set(e, -errno, "make a pipe: %m");
-	p->pid = fork();
-	if (!p->pid)
-		child(c, u, stdio, say[1]);
-	close(say[1]);
-	AUTO_FD int from = say[0];
-	if (p->pid < 0)
-		return err_set(e, -errno, "fork: %m");
-	if (read(from, &failed, sizeof(failed)) == sizeof(failed))
-		return err_set(e, -failed, "run %.100s in %.40s: %s", c->argv[0], c->workdir, strerror(failed));
-	return 0;
-}
-
 static int start(struct program *p, const struct guest_config *c, const struct program_ports *ports, struct err *e)
 {
 	AUTO_FD int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	AUTO_FD int out = -1, err = -1;
 	int pipes[2][2], r;
-	struct user u;
 
-	if ((r = user_find(c, &u, e)) || (r = dir_make(c->workdir, 0755, e)))
+	if ((r = dir_make(c->workdir, 0755, e)))
 		return r;
 	if (null < 0 || pipe2(pipes[0], O_CLOEXEC) || pipe2(pipes[1], O_CLOEXEC))
 		return err_set(e, -errno, "make the program's standard files: %m");
@@ -181,7 +131,8 @@ static int start(struct program *p, const struct guest_config *c, const struct p
 	err = pipes[1][1];
 	for (size_t i = 0; i < ARRAY_LEN(p->flows); i++)
 		fcntl(p->flows[i].from, F_SETFL, O_NONBLOCK);
-	return spawn(p, c, &u, (int[]){ null, out, err }, e);
+	struct spawn s = { .config = c, .user = c->user, .workdir = c->workdir, .term = "", .argv = c->argv, .stdio = { null, out, err } };
+	return spawn_program(&s, &p->pid, e);
 }
 
 int program_run(const struct guest_config *c, const struct program_ports *ports, struct err *e)
@@ -193,7 +144,8 @@ int program_run(const struct guest_config *c, const struct program_ports *ports,
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	p = (struct program){ .status = STATUS_NONE, .control = ports->control, .signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) };
+	p = (struct program){ .status = STATUS_NONE, .control = ports->control, .signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		              .config = c, .sessions = ports->sessions };
 	if (p.signals < 0)
 		return err_set(e, -errno, "watch for children: %m");
 	if ((r = start(&p, c, ports, e)))

@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "machine/enter.h"
+#include "machine/look.h"
 #include "machine/oci.h"
 #include "machine/root.h"
 #include "sys/cgroup.h"
@@ -28,20 +30,6 @@ struct container {
 static struct container *container_of_runner(const struct runner *r)
 {
 	return r->box_state;
-}
-
-static int image_file(const struct root *root, const char *name, struct buf *ret)
-{
-	AUTO_FD int dir = open(root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	/* A link in the image must not lead out of it; opened without waiting, so a FIFO does not stop the runner. */
-	AUTO_FD int etc = dir < 0 ? -1 : openat(dir, "etc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	AUTO_FD int fd = etc < 0 ? -1 : openat(etc, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char bytes[65536];
-	ssize_t n = fd < 0 ? 0 : read(fd, bytes, sizeof(bytes));
-
-	buf_add_bytes(ret, bytes, n > 0 ? (size_t)n : 0);
-	return buf_check(ret);
 }
 
 static int seccomp_load(sd_json_variant **ret, struct err *e)
@@ -79,7 +67,7 @@ static int etc_write(const struct runner *r, struct err *e)
 static int config_write(struct runner *r, struct err *e)
 {
 	struct container *c = container_of_runner(r);
-	AUTO_BUF struct buf passwd = { 0 }, group = { 0 }, text = { 0 };
+	AUTO_BUF struct buf text = { 0 };
 	AUTO_JSON sd_json_variant *seccomp = NULL;
 	char cgroup[128], path[128];
 	struct oci o = { .spec = &r->spec, .root = c->root.path, .dir = r->dir, .cgroup = cgroup, .uid_base = root_uid_base(&r->spec) };
@@ -87,9 +75,7 @@ static int config_write(struct runner *r, struct err *e)
 
 	snprintf(cgroup, sizeof(cgroup), "/zos/machines/%s/box", r->spec.id);
 	snprintf(path, sizeof(path), "%s/config.json", r->dir);
-	if (image_file(&c->root, "passwd", &passwd) || image_file(&c->root, "group", &group))
-		return err_set(e, -ENOMEM, "read the image's users: out of memory");
-	if ((ret = user_resolve(str_c(r->spec.user), buf_str(&passwd), buf_str(&group), &o.user, e)) ||
+	if ((ret = look_user(c->root.path, o.uid_base, r->spec.user, &o.user, e)) ||
 	    (ret = seccomp_load(&seccomp, e)))
 		return ret;
 	o.seccomp = seccomp;
@@ -250,6 +236,21 @@ static void container_kill(struct runner *r)
 		log_warn("%s", e.msg);
 }
 
+static void container_pause(struct runner *r, bool on)
+{
+	char path[160];
+	struct err e = { 0 };
+
+	snprintf(path, sizeof(path), "%s/box", r->cgroup);
+	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+static int container_exec(struct runner *r, unsigned slot, const struct exec_program *p, int stream)
+{
+	return enter_container(r, container_of_runner(r)->root.path, slot, p, stream);
+}
+
 static void container_deinit(struct runner *r)
 {
 	struct container *c = container_of_runner(r);
@@ -264,5 +265,7 @@ const struct box_ops container_box = {
 	.start = container_start,
 	.term = container_term,
 	.kill = container_kill,
+	.pause = container_pause,
+	.exec = container_exec,
 	.deinit = container_deinit,
 };

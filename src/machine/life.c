@@ -1,8 +1,8 @@
 #include "machine/life.h"
 
-const char *const life_names[] = { "starting", "running", "backoff", "stopping", "exited", NULL };
+const char *const life_names[] = { "starting", "running", "backoff", "stopping", "exited", "stopping", "stopped", "restarting", NULL };
 
-/* LIFE_DELAY here means "ended by itself": the restart policy then decides between a pause and rest. */
+/* LIFE_SOON ends in BACKOFF with a timer that is due at once: a start begins in the loop, never from within an end. LIFE_DELAY here means "ended by itself": the restart policy then decides between a pause and rest. */
 static const struct {
 	enum life_act act;
 	enum life_state next;
@@ -12,30 +12,72 @@ static const struct {
 		[LIFE_ENDED] = { LIFE_DELAY, LIFE_BACKOFF },
 		[LIFE_STOP] = { LIFE_TERM, LIFE_STOPPING },
 		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_STARTING },
+		[LIFE_HOLD] = { LIFE_TERM, LIFE_HALTING },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_STARTING },
+		[LIFE_RESTART] = { LIFE_TERM, LIFE_RESTARTING },
 	},
 	[LIFE_RUNNING] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_RUNNING },
 		[LIFE_ENDED] = { LIFE_DELAY, LIFE_BACKOFF },
 		[LIFE_STOP] = { LIFE_TERM, LIFE_STOPPING },
 		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_RUNNING },
+		[LIFE_HOLD] = { LIFE_TERM, LIFE_HALTING },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_RUNNING },
+		[LIFE_RESTART] = { LIFE_TERM, LIFE_RESTARTING },
 	},
 	[LIFE_BACKOFF] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_BACKOFF },
 		[LIFE_ENDED] = { LIFE_NOTHING, LIFE_BACKOFF },
 		[LIFE_STOP] = { LIFE_QUIT, LIFE_BACKOFF },
 		[LIFE_TIMER] = { LIFE_START, LIFE_STARTING },
+		[LIFE_HOLD] = { LIFE_REST, LIFE_HELD },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_BACKOFF },
+		[LIFE_RESTART] = { LIFE_SOON, LIFE_BACKOFF },
 	},
 	[LIFE_STOPPING] = {
 		[LIFE_STARTED] = { LIFE_TERM, LIFE_STOPPING }, /* the stop came while it was being started */
 		[LIFE_ENDED] = { LIFE_QUIT, LIFE_STOPPING },
 		[LIFE_STOP] = { LIFE_NOTHING, LIFE_STOPPING },
 		[LIFE_TIMER] = { LIFE_KILL, LIFE_STOPPING },
+		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_STOPPING },
 	},
 	[LIFE_EXITED] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_EXITED },
 		[LIFE_ENDED] = { LIFE_NOTHING, LIFE_EXITED },
 		[LIFE_STOP] = { LIFE_QUIT, LIFE_EXITED },
 		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_EXITED },
+		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HELD },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_EXITED },
+		[LIFE_RESTART] = { LIFE_SOON, LIFE_BACKOFF },
+	},
+	[LIFE_HALTING] = {
+		[LIFE_STARTED] = { LIFE_TERM, LIFE_HALTING },
+		[LIFE_ENDED] = { LIFE_REST, LIFE_HELD },
+		[LIFE_STOP] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_TIMER] = { LIFE_KILL, LIFE_HALTING },
+		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HALTING },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_RESTARTING },
+		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_RESTARTING },
+	},
+	[LIFE_HELD] = {
+		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_HELD },
+		[LIFE_ENDED] = { LIFE_NOTHING, LIFE_HELD },
+		[LIFE_STOP] = { LIFE_QUIT, LIFE_HELD },
+		[LIFE_TIMER] = { LIFE_NOTHING, LIFE_HELD },
+		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HELD },
+		[LIFE_RELEASE] = { LIFE_SOON, LIFE_BACKOFF },
+		[LIFE_RESTART] = { LIFE_SOON, LIFE_BACKOFF },
+	},
+	[LIFE_RESTARTING] = {
+		[LIFE_STARTED] = { LIFE_TERM, LIFE_RESTARTING },
+		[LIFE_ENDED] = { LIFE_SOON, LIFE_BACKOFF },
+		[LIFE_STOP] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_TIMER] = { LIFE_KILL, LIFE_RESTARTING },
+		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HALTING },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_RESTARTING },
+		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_RESTARTING },
 	},
 };
 
@@ -74,6 +116,8 @@ enum life_act life_step(struct life *l, enum life_event event, int status, uint6
 		return ended(l, now_ms, ret_timer_ms);
 	if (act == LIFE_START)
 		l->started_ms = 0;
+	if (act == LIFE_SOON)
+		*ret_timer_ms = LIFE_SOON_MS;
 	if (act == LIFE_TERM)
 		*ret_timer_ms = LIFE_GRACE_MS;
 	return act;

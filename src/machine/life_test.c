@@ -64,8 +64,27 @@ static void stops_politely_then_not(void)
 	T_CHECK(life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_QUIT, "no restart");
 }
 
+static void held_and_released(void)
+{
+	struct life l = LIFE_NEW(RESTART_ALWAYS);
+	uint64_t timer;
+
+	life_step(&l, LIFE_STARTED, 0, 1, &timer);
+	T_CHECK(life_step(&l, LIFE_HOLD, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "asked to end");
+	T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "made to end");
+	T_CHECK(life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_REST && l.state == LIFE_HELD && !timer && !l.restarts, "rests");
+	T_CHECK(life_step(&l, LIFE_RELEASE, 0, 5, &timer) == LIFE_SOON && timer == LIFE_SOON_MS, "released");
+	T_CHECK(life_step(&l, LIFE_TIMER, 0, 6, &timer) == LIFE_START, "starts");
+	life_step(&l, LIFE_STARTED, 0, 7, &timer);
+	T_CHECK(life_step(&l, LIFE_RESTART, 0, 8, &timer) == LIFE_TERM, "restarted");
+	T_CHECK(life_step(&l, LIFE_ENDED, 1, 9, &timer) == LIFE_SOON && !l.restarts && !l.failures, "at once, and it is no failure");
+	T_CHECK(life_step(&l, LIFE_HOLD, 0, 10, &timer) == LIFE_REST && l.state == LIFE_HELD, "held before it came up");
+	T_CHECK(life_step(&l, LIFE_TIMER, 0, 11, &timer) == LIFE_NOTHING && life_step(&l, LIFE_STOP, 0, 12, &timer) == LIFE_QUIT, "goes");
+}
+
 int main(void)
 {
+	T_RUN(held_and_released);
 	T_RUN(every_cell_is_written);
 	T_RUN(the_policy_decides);
 	T_RUN(pauses_grow_until_it_runs_steadily);

@@ -130,6 +130,51 @@ static int runner_watch(struct attached *a, struct err *e)
 	return 0;
 }
 
+static int hold_write(struct attached *a, struct err *e)
+{
+	char path[160];
+
+	runner_path(a->all, a->id, "hold", path);
+	return file_save(AT_FDCWD, path, str_c(work_hold_names[a->work->hold]), 0600, e);
+}
+
+static int on_held(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	(void)v;
+	(void)flags;
+	(void)userdata;
+	if (error_id)
+		log_warn("tell a runner what its owner wishes: %s", error_id);
+	sd_varlink_close_unref(link);
+	return 0;
+}
+
+/* A runner that is not there reads the file when it comes. */
+static int hold_tell(struct attached *a, struct err *e)
+{
+	sd_varlink *link = NULL;
+	char path[160];
+	int r = hold_write(a, e);
+
+	if (r)
+		return r;
+	runner_path(a->all, a->id, "sock", path);
+	if (daemon_connect(a->all->event, path, NULL, on_held, &link, NULL))
+		return 0;
+	if ((r = sd_varlink_invokebo(link, "zos.Runner.Hold", SD_JSON_BUILD_PAIR_STRING("hold", work_hold_names[a->work->hold]))) < 0) {
+		link_closep(&link);
+		return err_set(e, r, "tell the machine's runner: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static int machine_hold(struct provider *p, struct work *w, struct err *e)
+{
+	struct attached *a = attached_find(machines_of(p), w->id);
+
+	return a && a->work ? hold_tell(a, e) : 0;
+}
+
 static int resolvers_read(const struct machines *m, sd_json_variant **ret)
 {
 	AUTO_BUF struct buf text = { 0 };
@@ -179,7 +224,7 @@ static int start(struct attached *a, struct err *e)
 	if ((r = machine_spec_build(a->work, resolvers, &spec, e)) || (r = dir_make(path, 0711, e)))
 		return r;
 	runner_path(m, a->id, "spec.json", path);
-	if ((r = file_save(AT_FDCWD, path, buf_str(&spec), 0600, e)))
+	if ((r = file_save(AT_FDCWD, path, buf_str(&spec), 0600, e)) || (r = hold_write(a, e)))
 		return r;
 	a->phase = PHASE_STARTING;
 	r = supervisor_start(&m->supervisor, unit, e);
@@ -222,7 +267,7 @@ static int machine_apply(struct provider *p, struct work *w, struct err *e)
 		return start(a, e);
 	if (is_same(a)) {
 		if (unit.state == SUPERVISOR_UP)
-			return runner_watch(a, e);
+			return (r = runner_watch(a, e)) ? r : hold_tell(a, e);
 		a->phase = PHASE_STARTING;
 		return PROVIDER_BUSY;
 	}
@@ -347,15 +392,15 @@ static int on_units(sd_event_source *source, int fd, uint32_t events, void *user
 	return units_watch(m, &e);
 }
 
-/* One request for a log, on a link of its own. */
-struct logs {
+/* One call to a runner, on a link of its own. */
+struct asking {
 	struct provider_stream s;
 	sd_varlink *link;
 };
 
-static int on_logs(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+static int on_answer(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
-	struct logs *l = userdata;
+	struct asking *l = userdata;
 	struct err e = { 0 };
 	int r = 0, fd = -1;
 
@@ -363,8 +408,8 @@ static int on_logs(sd_varlink *link, sd_json_variant *v, const char *error_id, s
 	if (error_id)
 		r = daemon_error_of(error_id, v, &e);
 	else if ((fd = sd_varlink_take_fd(link, 0)) < 0)
-		r = err_set(&e, -EIO, "the runner sent no log");
-	l->s.ready(l->s.ctx, fd, r, &e);
+		fd = -1; /* an answer without one */
+	l->s.ready(l->s.ctx, fd, v, r, &e);
 	sd_varlink_close_unref(l->link);
 	free(l);
 	return 0;
@@ -373,16 +418,17 @@ static int on_logs(sd_varlink *link, sd_json_variant *v, const char *error_id, s
 static int machine_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
 {
 	struct machines *m = machines_of(p);
-	struct logs *l = calloc(1, sizeof(*l));
+	struct asking *l = calloc(1, sizeof(*l));
 	char path[160];
 	int r;
 
-	BUG_ON(!l || s->kind != PROVIDER_LOGS);
+	BUG_ON(!l || s->kind != PROVIDER_RUNNER);
 	l->s = *s;
 	runner_path(m, w->id, "sock", path);
-	r = daemon_connect(m->event, path, l, on_logs, &l->link, e);
-	if (!r && (r = sd_varlink_invokebo(l->link, "zos.Runner.Logs", SD_JSON_BUILD_PAIR_BOOLEAN("follow", s->follow))) < 0)
-		err_set(e, r, "ask the runner for its log: %s", strerror(-r));
+	r = daemon_connect(m->event, path, l, on_answer, &l->link, e);
+	l->s.parameters = NULL;
+	if (!r && (r = sd_varlink_invoke(l->link, s->method, s->parameters)) < 0)
+		err_set(e, r, "ask the machine's runner: %s", strerror(-r));
 	if (r >= 0)
 		return 0;
 	link_closep(&l->link);
@@ -417,6 +463,7 @@ static const struct provider_ops machine_ops = {
 	.apply = machine_apply,
 	.remove = machine_remove,
 	.stream = machine_stream,
+	.hold = machine_hold,
 	.sweep = machine_sweep,
 };
 

@@ -82,25 +82,72 @@ static int namespaces_build(const struct oci *o, sd_json_variant **ret)
 	return r;
 }
 
-static int process_build(const struct oci *o, sd_json_variant **ret)
+static int env_build(const struct machine_spec *s, const struct user *user, const char *term, sd_json_variant **ret)
 {
-	const struct machine_spec *s = o->spec;
-	AUTO_JSON sd_json_variant *caps = NULL, *env = NULL, *home = NULL;
 	char text[160];
+	int r = 0;
+
+	*ret = sd_json_variant_ref(s->env);
+	snprintf(text, sizeof(text), "HOME=%s", user->home);
+	for (int i = 0; r >= 0 && i < (term[0] ? 2 : 1); i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		if (i)
+			snprintf(text, sizeof(text), "TERM=%s", term);
+		if ((r = sd_json_variant_new_string(&one, text)) >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
+static int groups_build(const struct user *user, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (uint32_t i = 0; r >= 0 && i < user->n_groups; i++) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		if ((r = sd_json_variant_new_unsigned(&one, user->groups[i])) >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
+struct process {
+	const struct user *user;
+	sd_json_variant *argv;
+	const char *workdir, *term;
+	bool tty;
+};
+
+static int process_build(const struct machine_spec *s, const struct process *p, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *caps = NULL, *env = NULL, *groups = NULL;
 	int r = sd_json_variant_new_array_strv(&caps, (char **)capabilities);
 
-	snprintf(text, sizeof(text), "HOME=%s", o->user.home);
-	env = sd_json_variant_ref(s->env);
-	if (r < 0 || (r = sd_json_variant_new_string(&home, text)) < 0 || (r = sd_json_variant_append_array(&env, home)) < 0)
+	if (r < 0 || (r = env_build(s, p->user, p->term, &env)) < 0 || (r = groups_build(p->user, &groups)) < 0)
 		return r;
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("terminal", false),
-	                      SD_JSON_BUILD_PAIR_OBJECT("user", SD_JSON_BUILD_PAIR_UNSIGNED("uid", o->user.uid),
-	                                                SD_JSON_BUILD_PAIR_UNSIGNED("gid", o->user.gid)),
-	                      SD_JSON_BUILD_PAIR_VARIANT("args", s->argv), SD_JSON_BUILD_PAIR_VARIANT("env", env),
-	                      SD_JSON_BUILD_PAIR_STRING("cwd", s->workdir),
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("terminal", p->tty),
+	                      SD_JSON_BUILD_PAIR_OBJECT("user", SD_JSON_BUILD_PAIR_UNSIGNED("uid", p->user->uid),
+	                                                SD_JSON_BUILD_PAIR_UNSIGNED("gid", p->user->gid),
+	                                                SD_JSON_BUILD_PAIR_VARIANT("additionalGids", groups)),
+	                      SD_JSON_BUILD_PAIR_VARIANT("args", p->argv), SD_JSON_BUILD_PAIR_VARIANT("env", env),
+	                      SD_JSON_BUILD_PAIR_STRING("cwd", p->workdir), SD_JSON_BUILD_PAIR_BOOLEAN("noNewPrivileges", true),
 	                      SD_JSON_BUILD_PAIR_OBJECT("capabilities", SD_JSON_BUILD_PAIR_VARIANT("bounding", caps),
 	                                                SD_JSON_BUILD_PAIR_VARIANT("effective", caps),
 	                                                SD_JSON_BUILD_PAIR_VARIANT("permitted", caps)));
+}
+
+int oci_process_format(const struct machine_spec *s, const struct exec_program *p, const struct user *user, struct buf *ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *argv = NULL, *v = NULL;
+	struct process one = { .user = user, .workdir = p->workdir[0] ? p->workdir : s->workdir, .term = p->term, .tty = p->tty };
+	int r = sd_json_variant_new_array_strv(&argv, (char **)p->argv);
+
+	one.argv = argv;
+	if (r < 0 || (r = process_build(s, &one, &v)) < 0 || (r = json_format(v, ret)) < 0)
+		return err_set(e, r, "describe the program: %s", strerror(-r));
+	return 0;
 }
 
 static int linux_build(const struct oci *o, sd_json_variant **ret)
@@ -131,9 +178,10 @@ static int linux_build(const struct oci *o, sd_json_variant **ret)
 int oci_format(const struct oci *o, struct buf *ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *process = NULL, *list = NULL, *kernel = NULL, *v = NULL;
+	const struct process first = { .user = &o->user, .argv = o->spec->argv, .workdir = o->spec->workdir, .term = "" };
 	int r = sd_json_variant_new_array(&list, NULL, 0);
 
-	if (r < 0 || (r = mounts_build(o, &list)) < 0 || (r = process_build(o, &process)) < 0 || (r = linux_build(o, &kernel)) < 0 ||
+	if (r < 0 || (r = mounts_build(o, &list)) < 0 || (r = process_build(o->spec, &first, &process)) < 0 || (r = linux_build(o, &kernel)) < 0 ||
 	    (r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("ociVersion", "1.1.0"), SD_JSON_BUILD_PAIR_VARIANT("process", process),
 	                        SD_JSON_BUILD_PAIR_OBJECT("root", SD_JSON_BUILD_PAIR_STRING("path", o->root)),
 	                        SD_JSON_BUILD_PAIR_STRING("hostname", o->spec->hostname),

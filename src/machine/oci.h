@@ -1,6 +1,7 @@
 /* The OCI runtime configuration of a container (opencontainers/runtime-spec 1.2, config.md), made from a machine's spec. */
 #pragma once
 #include "machine/spec.h"
+#include "sys/exec_wire.h"
 #include "sys/user.h"
 
 struct oci {
@@ -15,3 +16,6 @@ struct oci {
 
 /* Appends config.json. */
 MUST_CHECK int oci_format(const struct oci *o, struct buf *ret, struct err *e);
+/* Appends the description of one more process of the same container, as `crun exec --process` takes it. USER is P's, looked up. */
+MUST_CHECK int oci_process_format(const struct machine_spec *s, const struct exec_program *p, const struct user *user, struct buf *ret,
+                                  struct err *e);

@@ -18,7 +18,7 @@ static const char *const fixed[] = {
 	"-initrd", QEMU_GUEST_DIR "/initrd",
 	"-append", "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1",
 	"-serial", "chardev:console",
-	"-device", "virtio-serial-device,max_ports=4",
+	"-device", "virtio-serial-device,max_ports=12",
 };
 
 __attribute__((format(printf, 2, 3))) static void arg(struct qemu_args *a, const char *fmt, ...)

@@ -6,14 +6,14 @@
 
 #define QEMU_PROGRAM "/usr/bin/qemu-system-x86_64"
 #define QEMU_GUEST_DIR "/usr/lib/zos/guest"
-enum { QEMU_ARGS_MAX = 192, QEMU_CPUS_MAX = 255 };
+enum { QEMU_ARGS_MAX = 256, QEMU_CPUS_MAX = 255 };
 
 struct qemu {
 	uint64_t memory_bytes;
 	unsigned cpus;
 	const char *mac;
 	int tap, console;         /* descriptors */
-	int ports[3];             /* of GUEST_PORT_CONTROL, _OUT, _ERR */
+	int ports[GUEST_PORTS];   /* of GUEST_PORT_CONTROL, _OUT, _ERR, then one for each exec session */
 	const int *layers;        /* opened for reading, lowest first */
 	size_t n_layers;          /* <= GUEST_LAYERS_MAX */
 };

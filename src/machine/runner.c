@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "machine/session.h"
 #include "svc/daemon.h"
 #include "sys/cgroup.h"
 
@@ -22,9 +23,16 @@ static uint64_t now_ms(const struct runner *r)
 	return usec / 1000;
 }
 
+const char *runner_state(const struct runner *r)
+{
+	if (r->hold == RUNNER_HOLD_PAUSED && (r->life.state == LIFE_RUNNING || r->life.state == LIFE_HELD))
+		return "paused";
+	return life_names[r->life.state];
+}
+
 static int state_build(const struct runner *r, sd_json_variant **ret)
 {
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", life_names[r->life.state]),
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
 	                      SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status),
 	                      SD_JSON_BUILD_PAIR_STRING("message", r->message));
@@ -47,6 +55,7 @@ static void begin(struct runner *r)
 {
 	struct err e = { 0 };
 
+	session_renew(r);
 	if (r->box->start(r, &e))
 		runner_ended(r, 125, e.msg);
 }
@@ -65,6 +74,7 @@ static void step(struct runner *r, enum life_event event, int status)
 		begin(r);
 		break;
 	case LIFE_TERM:
+		r->box->pause(r, false); /* who is frozen hears no signal */
 		r->box->term(r);
 		break;
 	case LIFE_KILL:
@@ -75,6 +85,7 @@ static void step(struct runner *r, enum life_event event, int status)
 		break;
 	case LIFE_NOTHING:
 	case LIFE_DELAY:
+	case LIFE_SOON:
 	case LIFE_REST:
 		break;
 	case LIFE_UNWRITTEN:
@@ -86,6 +97,8 @@ static void step(struct runner *r, enum life_event event, int status)
 void runner_started(struct runner *r)
 {
 	r->message[0] = '\0';
+	if (r->hold == RUNNER_HOLD_PAUSED)
+		r->box->pause(r, true);
 	step(r, LIFE_STARTED, 0);
 }
 
@@ -103,6 +116,82 @@ void runner_ended(struct runner *r, int exit_status, const char *why)
 		snprintf(r->message, sizeof(r->message), "ended with status %d", exit_status);
 	log_info("%s", r->message);
 	step(r, LIFE_ENDED, exit_status);
+}
+
+static const char *const hold_names[] = { "none", "paused", "stopped", NULL };
+
+/* A machine that is to be paused before it was ever started is not started for that. */
+static void hold_set(struct runner *r, enum runner_hold hold)
+{
+	enum runner_hold before = r->hold;
+
+	if (hold == before)
+		return;
+	r->hold = hold;
+	if (hold == RUNNER_HOLD_STOPPED)
+		step(r, LIFE_HOLD, 0);
+	else if (r->life.state == LIFE_RUNNING)
+		r->box->pause(r, hold == RUNNER_HOLD_PAUSED);
+	if (hold == RUNNER_HOLD_NONE)
+		step(r, LIFE_RELEASE, 0);
+	tell(r);
+}
+
+struct hold_args {
+	unsigned hold;
+};
+static const struct json_field hold_fields[] = {
+	{ "hold", JSON_CHOICE, offsetof(struct hold_args, hold), .required = true, .names = hold_names },
+};
+static const struct json_table hold_table = { hold_fields, ARRAY_LEN(hold_fields), 0, NULL };
+
+static int on_hold(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct hold_args a = { 0 };
+	struct err e = { 0 };
+	int ret = json_decode(parameters, &hold_table, &a, &e);
+
+	(void)flags;
+	if (ret)
+		return daemon_reply_error(link, ret, &e);
+	hold_set(userdata, (enum runner_hold)a.hold);
+	return sd_varlink_reply(link, NULL);
+}
+
+/* {always}: without it a machine that runs is left alone. */
+struct restart_args {
+	bool always;
+};
+static const struct json_field restart_fields[] = { { "always", JSON_BOOL, offsetof(struct restart_args, always) } };
+static const struct json_table restart_table = { restart_fields, ARRAY_LEN(restart_fields), 0, NULL };
+
+static int on_restart(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	struct restart_args a = { 0 };
+	struct err e = { 0 };
+	int ret = json_decode(parameters, &restart_table, &a, &e);
+
+	(void)flags;
+	if (ret)
+		return daemon_reply_error(link, ret, &e);
+	if (a.always || r->life.state == LIFE_EXITED || r->life.state == LIFE_BACKOFF)
+		step(r, LIFE_RESTART, 0);
+	return sd_varlink_reply(link, NULL);
+}
+
+/* What the owner wished last, for a runner that starts: beside the spec, written by the engine. */
+static void hold_load(struct runner *r)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/hold", r->dir);
+	if (file_read(AT_FDCWD, path, 16, &text, NULL))
+		return;
+	for (unsigned i = 0; hold_names[i]; i++)
+		if (str_eq(buf_str(&text), str_c(hold_names[i])))
+			r->hold = (enum runner_hold)i;
 }
 
 int runner_exit_status(int wait_status)
@@ -133,6 +222,7 @@ static int on_output(struct runner *r, sd_event_source *source, int fd, unsigned
 
 	if (n > 0) {
 		tail_add(&r->tail, stream, (struct str){ bytes, (size_t)n }, time(NULL));
+		tail_raw(&r->console, (struct str){ bytes, (size_t)n });
 		return 0;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -201,6 +291,17 @@ static int on_watch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	return daemon_reply_error(link, -EBUSY, NULL);
 }
 
+int runner_reply_fd(sd_varlink *link, int fd)
+{
+	int ret;
+
+	if ((ret = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (ret = sd_varlink_push_fd(link, fd)) < 0) {
+		close(fd);
+		return daemon_reply_error(link, ret, NULL);
+	}
+	return sd_varlink_reply(link, NULL);
+}
+
 struct logs_args {
 	bool follow;
 };
@@ -223,11 +324,24 @@ static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 		close(fd[1]);
 		return daemon_reply_error(link, ret, &e);
 	}
-	if ((ret = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (ret = sd_varlink_push_fd(link, fd[1])) < 0) {
+	return runner_reply_fd(link, fd[1]);
+}
+
+static int on_console_call(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	struct err e = { 0 };
+	int fd[2], ret;
+
+	(void)parameters;
+	(void)flags;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+		return daemon_reply_error(link, -errno, NULL);
+	if ((ret = tail_follow(&r->console, fd[0], true, &e))) {
 		close(fd[1]);
-		return daemon_reply_error(link, ret, NULL);
+		return daemon_reply_error(link, ret, &e);
 	}
-	return sd_varlink_reply(link, NULL);
+	return runner_reply_fd(link, fd[1]);
 }
 
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
@@ -250,6 +364,10 @@ static int serve(struct runner *r, struct err *e)
 		return ret;
 	if ((ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Watch", on_watch)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Logs", on_logs)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Console", on_console_call)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Hold", on_hold)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Restart", on_restart)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Exec", session_method)) < 0 ||
 	    (ret = sd_varlink_server_bind_disconnect(r->server, on_disconnect)) < 0)
 		return err_set(e, ret, "serve calls: %s", strerror(-ret));
 	return 0;
@@ -307,6 +425,7 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	snprintf(r->dir, sizeof(r->dir), MACHINES_DIR "/%s", id);
 	snprintf(r->cgroup, sizeof(r->cgroup), MACHINE_CGROUP "/%s", id);
 	tail_init(&r->tail, event);
+	tail_init(&r->console, event);
 	if ((code = spec_load(r, id, e)))
 		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
@@ -316,7 +435,11 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 		return err_set(e, code, "make the runner: %s", strerror(-code));
 	if ((code = cgroup_split(r, e)) || (code = serve(r, e)) || (code = r->box->prepare(r, e)))
 		return code;
-	begin(r);
+	hold_load(r);
+	if (r->hold == RUNNER_HOLD_NONE)
+		begin(r);
+	else
+		r->life.state = LIFE_HELD;
 	return 0;
 }
 
@@ -328,7 +451,9 @@ void runner_deinit(struct runner *r)
 		sd_varlink_unref(r->watchers[i]);
 	sd_varlink_server_unref(r->server);
 	sd_event_source_disable_unref(r->timer);
+	session_deinit(r);
 	tail_deinit(&r->tail);
+	tail_deinit(&r->console);
 	machine_spec_deinit(&r->spec);
 	sd_event_unref(r->event);
 }

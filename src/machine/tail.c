@@ -77,6 +77,12 @@ void tail_add(struct tail *t, unsigned stream, struct str bytes, int64_t now_s)
 	wake(t);
 }
 
+void tail_raw(struct tail *t, struct str bytes)
+{
+	ring_add(t, bytes);
+	wake(t);
+}
+
 void tail_end(struct tail *t, int64_t now_s)
 {
 	for (unsigned stream = 0; stream < ARRAY_LEN(t->part); stream++)

@@ -31,6 +31,8 @@ void tail_deinit(struct tail *t);
 
 /* Output of STREAM (0 stdout, 1 stderr) at NOW_S. */
 void tail_add(struct tail *t, unsigned stream, struct str bytes, int64_t now_s);
+/* Bytes as they are, for a tail without lines. */
+void tail_raw(struct tail *t, struct str bytes);
 /* The program is over: what it left without a newline is a line too. */
 void tail_end(struct tail *t, int64_t now_s);
 /* The last whole line without its time, for a state's message; "" when there is none. */

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "machine/cage.h"
 #include "machine/qemu.h"
+#include "machine/session.h"
 #include "sys/cgroup.h"
+#include "sys/exec.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -42,6 +44,7 @@ struct vm {
 	int exit_status;
 	char why[200]; /* why it ended, when it was not the program's own end */
 	struct buf console;
+	int execs[EXEC_SESSIONS_MAX]; /* our ends of the ports; -1 = none */
 };
 
 static struct vm *vm_of(const struct runner *r)
@@ -96,6 +99,8 @@ static int vm_prepare(struct runner *r, struct err *e)
 
 	BUG_ON(!v);
 	r->box_state = v;
+	for (size_t i = 0; i < ARRAY_LEN(v->execs); i++)
+		v->execs[i] = -1;
 	if (access("/dev/kvm", R_OK | W_OK))
 		return err_set(e, -ENODEV, "this node has no /dev/kvm: switch virtualisation on in its firmware, or run a container");
 	if (r->spec.memory_bytes < MEMORY_MIN_BYTES)
@@ -207,6 +212,7 @@ static int on_console(sd_event_source *source, int fd, uint32_t events, void *us
 		return 0;
 	}
 	buf_add_bytes(&v->console, bytes, (size_t)n);
+	tail_raw(&((struct runner *)userdata)->console, (struct str){ bytes, (size_t)n });
 	if (v->console.len > CONSOLE_MAX)
 		buf_drop(&v->console, v->console.len - CONSOLE_MAX);
 	return 0;
@@ -227,6 +233,12 @@ static void console_last(const struct vm *v, char *ret, size_t size)
 	ret[n] = '\0';
 }
 
+static void execs_close(struct vm *v)
+{
+	for (size_t i = 0; i < ARRAY_LEN(v->execs); i++)
+		fd_close(&v->execs[i]);
+}
+
 static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 {
 	struct runner *r = userdata;
@@ -237,6 +249,7 @@ static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 	(void)si;
 	sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
 	v->control = sd_event_source_disable_unref(v->control);
+	execs_close(v);
 	if (v->exit_status >= 0) {
 		runner_ended(r, v->exit_status, NULL);
 		return 0;
@@ -286,10 +299,10 @@ static int group_make(const struct runner *r, char ret[static 160], struct err *
 
 /* Sockets to QEMU: in each pair [0] stays here. */
 struct links {
-	int console[2], ports[3][2];
+	int console[2], ports[GUEST_PORTS][2];
 	int tap;
 };
-#define LINKS_NONE { .console = { -1, -1 }, .ports = { { -1, -1 }, { -1, -1 }, { -1, -1 } }, .tap = -1 }
+#define LINKS_NONE { .console = { -1, -1 }, .ports = { [0 ... GUEST_PORTS - 1] = { -1, -1 } }, .tap = -1 }
 
 static void links_close(struct links *l)
 {
@@ -373,6 +386,8 @@ static int sources_add(struct runner *r, struct links *l, pid_t pid, struct err 
 	v->child = sd_event_source_disable_unref(v->child);
 	for (size_t i = 0; i < ARRAY_LEN(l->ports); i++)
 		fcntl(l->ports[i][0], F_SETFL, O_NONBLOCK);
+	for (size_t i = 0; i < ARRAY_LEN(v->execs); i++)
+		v->execs[i] = take_fd(l->ports[GUEST_PORT_EXEC - 1 + i][0]);
 	fcntl(l->console[0], F_SETFL, O_NONBLOCK);
 	if ((ret = sd_event_add_child(r->event, &v->child, pid, WEXITED, on_end, r)) < 0 ||
 	    /* the end comes last: first all that was said */
@@ -435,6 +450,31 @@ static void vm_term(struct runner *r)
 		vm_kill(r);
 }
 
+static void vm_pause(struct runner *r, bool on)
+{
+	char path[160];
+	struct err e = { 0 };
+
+	snprintf(path, sizeof(path), "%s/box", r->cgroup);
+	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+static int vm_exec(struct runner *r, unsigned slot, const struct exec_program *p, int stream)
+{
+	static struct exec_ear ear = { .from = EXEC_FROM_CALLER };
+	AUTO_BUF struct buf first = { 0 };
+	int port = vm_of(r)->execs[slot];
+	struct err e = { 0 };
+
+	session_keep(stream, port);
+	if (exec_put_start(&first, p, &e)) {
+		exec_refuse(stream, &ear, e.msg);
+		return 0;
+	}
+	return exec_relay(stream, port, buf_str(&first)) ? 1 : 0;
+}
+
 static void vm_deinit(struct runner *r)
 {
 	struct vm *v = vm_of(r);
@@ -444,6 +484,7 @@ static void vm_deinit(struct runner *r)
 	sd_event_source_disable_unref(v->child);
 	sd_event_source_disable_unref(v->control);
 	sd_event_source_disable_unref(v->timer);
+	execs_close(v);
 	for (size_t i = 0; i < v->n_layers; i++)
 		fd_close(&v->layers[i]);
 	buf_deinit(&v->config);
@@ -456,5 +497,7 @@ const struct box_ops vm_box = {
 	.start = vm_start,
 	.term = vm_term,
 	.kill = vm_kill,
+	.pause = vm_pause,
+	.exec = vm_exec,
 	.deinit = vm_deinit,
 };

@@ -273,7 +273,7 @@ static int attempt_end(struct attempt *a, int r)
 	else if (r)
 		err_set(&e, -EHOSTUNREACH, "connect to %s of the machine: %s", a->where, strerror(-r));
 	r = r ? -EHOSTUNREACH : 0;
-	a->s.ready(a->s.ctx, r ? -1 : take_fd(a->fd), r, &e);
+	a->s.ready(a->s.ctx, r ? -1 : take_fd(a->fd), NULL, r, &e);
 	sd_event_source_disable_unref(a->io);
 	sd_event_source_disable_unref(a->timer);
 	fd_close(&a->fd);

@@ -63,8 +63,9 @@ static int probe_run(void *ctx, struct err *e)
 	return 0;
 }
 
-static void on_ready(void *ctx, int fd, int r, const struct err *e)
+static void on_ready(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e)
 {
+	(void)reply;
 	T_CHECK(!r, "%s", e->msg);
 	*(int *)ctx = fd;
 }

@@ -115,6 +115,53 @@ static void resolved_save(struct engine *n, const struct work *w)
 		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
 }
 
+static void hold_name(const struct work *w, char ret[static STORE_NAME_MAX])
+{
+	snprintf(ret, STORE_NAME_MAX, "holds/%s", w->id);
+}
+
+static void hold_load(struct engine *n, struct work *w)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char name[STORE_NAME_MAX];
+	uint64_t version;
+
+	hold_name(w, name);
+	if (store_get(&n->store, name, &version, &text, NULL))
+		return;
+	for (unsigned i = 0; work_hold_names[i]; i++)
+		if (str_eq(buf_str(&text), str_c(work_hold_names[i])))
+			w->hold = (enum work_hold)i;
+}
+
+static int hold_save(struct engine *n, struct work *w, enum work_hold hold, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char name[STORE_NAME_MAX];
+	uint64_t version = 0;
+	int r;
+
+	if (w->hold == hold)
+		return 0;
+	hold_name(w, name);
+	(void)!store_get(&n->store, name, &version, &text, NULL);
+	if ((r = store_put(&n->store, name, version + 1, str_c(work_hold_names[hold]), e)))
+		return err_wrap(e, -EIO, "keep what you wish of '%s'", w->name);
+	w->hold = hold;
+	return 0;
+}
+
+int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e)
+{
+	struct provider *p = n->providers[STEP_MACHINE];
+	int r = hold_save(n, &it->work, hold, e);
+
+	if (!r && p->ops->hold)
+		r = p->ops->hold(p, &it->work, e);
+	engine_notify(n, it);
+	return r;
+}
+
 static unsigned isolation_of(const struct engine *n, const struct zmachine *z)
 {
 	if (z->isolation != ISOLATION_AUTO)
@@ -161,6 +208,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	it->work.deployment = strdup(d->name);
 	it->work.name = strdup(w->name);
 	it->work.machine.exit = -1;
+	hold_load(n, &it->work);
 	BUG_ON(!it->work.deployment || !it->work.name);
 	it->next = n->items;
 	n->items = it;
@@ -256,6 +304,7 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 {
 	const struct workload *w = wanted(n, it);
 	struct plan_order o;
+	struct err e = { 0 };
 
 	if (is_busy(it))
 		return UINT64_MAX;
@@ -271,6 +320,8 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	case PLAN_WAIT:
 		return o.until_ms;
 	case PLAN_FORGET:
+		if (hold_save(n, &it->work, WORK_RUNS, &e)) /* whoever comes next under this name begins anew */
+			log_warn("%s", e.msg);
 		log_info("%s/%s: gone", it->work.deployment, it->work.name);
 		item_forget(n, it);
 		break;

@@ -81,6 +81,9 @@ MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_
 struct held *engine_held(struct engine *n, const struct key_pub *owner, const char *name);   /* NULL = never heard of */
 struct item *engine_item(struct engine *n, const struct key_pub *owner, const char *deployment, const char *name);
 
+/* What the owner of IT wishes: durable before it is acted on. Survives restarts and updates, and ends with the deployment. -EIO. */
+MUST_CHECK int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e);
+
 /* How one deployment, or one owner's (role 0: everybody's) deployments stand. Return owned. */
 MUST_CHECK int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret);
 MUST_CHECK int engine_list(struct engine *n, const struct key_pub *owner, sd_json_variant **ret);

@@ -57,7 +57,14 @@ static int fake_remove(struct provider *p, struct work *w, struct err *e)
 	return fake_call(p, w, "remove", e);
 }
 
-static const struct provider_ops fake_ops = { .apply = fake_apply, .remove = fake_remove };
+static int fake_hold(struct provider *p, struct work *w, struct err *e)
+{
+	(void)e;
+	buf_addf(&container_of(p, struct fake, provider)->f->log, "%s %s %s;", work_hold_names[w->hold], p->name, w->name);
+	return 0;
+}
+
+static const struct provider_ops fake_ops = { .apply = fake_apply, .remove = fake_remove, .hold = fake_hold };
 
 static void engine_up(struct fixture *f)
 {
@@ -209,6 +216,37 @@ static void a_restart_brings_back_what_was_accepted(void)
 	T_CHECK(key_pub_eq(&before, &f.engine.identity.pub), "the same node");
 	T_CHECK(!strcmp(f.log.p, "apply image web;apply network web;apply machine web;"), "%s", f.log.p);
 	T_CHECK(deploy(&f, 7, "", web(64), &e) == -ESTALE && !deploy(&f, 8, "", web(64), &e), "%s", e.msg);
+	down(&f);
+}
+
+/* What the owner wished last is there after a restart and an update, and not for whoever comes next under the same name. */
+static void a_wish_lasts_as_long_as_its_deployment(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	struct item *it;
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	f.log.len = 0;
+	T_NEED((it = engine_item(&f.engine, &f.owner.pub, "site", "web")), "item");
+	T_CHECK(!engine_hold(&f.engine, it, WORK_STOPPED, &e) && !strcmp(f.log.p, "stopped machine web;"), "%s %s", e.msg, f.log.p);
+	engine_deinit(&f.engine);
+	engine_up(&f);
+	settle(&f);
+	it = engine_item(&f.engine, &f.owner.pub, "site", "web");
+	T_CHECK(it && it->work.hold == WORK_STOPPED, "forgotten by a restart");
+	T_CHECK(!deploy(&f, 2, "", web(65), &e), "%s", e.msg);
+	settle(&f);
+	it = engine_item(&f.engine, &f.owner.pub, "site", "web");
+	T_CHECK(it && it->work.hold == WORK_STOPPED, "forgotten by an update");
+	T_CHECK(!deploy(&f, 3, "", "", &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!engine_item(&f.engine, &f.owner.pub, "site", "web") && !deploy(&f, 4, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	it = engine_item(&f.engine, &f.owner.pub, "site", "web");
+	T_CHECK(it && it->work.hold == WORK_RUNS, "a new one inherited it");
 	down(&f);
 }
 
@@ -370,6 +408,7 @@ int main(void)
 	T_RUN(a_deployment_comes_up_changes_and_goes);
 	T_RUN(isolation_does_not_change_in_place);
 	T_RUN(a_restart_brings_back_what_was_accepted);
+	T_RUN(a_wish_lasts_as_long_as_its_deployment);
 	T_RUN(a_failure_is_told_and_tried_again);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
 	T_RUN(an_expired_deployment_is_paused_not_removed);

@@ -2,29 +2,16 @@
  * may do this (policy_check), then the nonce, which only an order that would be carried out uses up. */
 #include "node/serve.h"
 
-#include "api/call.h"
 #include "base/log.h"
 #include "node/health.h"
 #include "node/info.h"
 #include "node/policy.h"
+#include "node/request.h"
 #include "svc/daemon.h"
 
 #include <time.h>
 
 enum { REBOOT_DELAY_US = 500000 };
-
-struct request {
-	struct serve *s;
-	sd_varlink *link;
-	const struct order *order;
-	union {
-		struct call_envelope envelope;
-		struct call_deployment deployment;
-		struct call_service service;
-		struct call_logs logs;
-		struct call_forward forward;
-	} args;
-};
 
 /* Whose deployment is meant: the caller's when none is named. */
 static int owner_of(const struct request *q, const struct key_pub *named, struct key_pub *ret, struct err *e)
@@ -170,72 +157,6 @@ static int deployment_watch(struct request *q, struct err *e)
 	return r ? r : engine_watch(q->s->engine, q->link, &owner, q->args.deployment.name, e);
 }
 
-static int item_of(struct request *q, const struct key_pub *named, const char *deployment, const char *machine, struct item **ret,
-                   struct err *e)
-{
-	struct key_pub owner;
-	int r;
-
-	/* What a machine says and hears is its owner's alone: the farm may list and stop, not look inside. */
-	owner = named->role ? *named : q->order->caller;
-	if ((r = policy_owner(NULL, &q->order->caller, &owner, e)))
-		return r;
-	*ret = engine_item(q->s->engine, &owner, deployment, machine);
-	if (!*ret)
-		return err_set(e, -ENOENT, "there is no machine '%s' in a deployment '%s' here: 'zos ps' lists what is", machine, deployment);
-	return 0;
-}
-
-static void stream_ready(void *ctx, int fd, int r, const struct err *e)
-{
-	sd_varlink *link = ctx;
-
-	if (r >= 0 && (r = sd_varlink_set_allow_fd_passing_output(link, true)) >= 0 && (r = sd_varlink_push_fd(link, fd)) >= 0) {
-		fd = -1; /* the link's now */
-		(void)sd_varlink_reply(link, NULL);
-	} else {
-		(void)daemon_reply_error(link, r, e);
-	}
-	fd_close(&fd);
-	sd_varlink_unref(link);
-}
-
-static int stream_open(struct request *q, struct item *it, enum plan_step step, struct provider_stream *s, struct err *e)
-{
-	struct provider *p = q->s->engine->providers[step];
-	int r;
-
-	if (it->view.steps[STEP_MACHINE] != STEP_DONE)
-		return err_set(e, -EHOSTUNREACH, "'%s' does not run yet: 'zos get %s' tells how far it is", it->work.name,
-		               it->work.deployment);
-	s->ready = stream_ready;
-	s->ctx = sd_varlink_ref(q->link);
-	r = p->ops->stream(p, &it->work, s, e);
-	if (r)
-		sd_varlink_unref(q->link);
-	return r;
-}
-
-static int machine_logs(struct request *q, struct err *e)
-{
-	const struct call_logs *a = &q->args.logs;
-	struct provider_stream s = { .kind = PROVIDER_LOGS, .follow = a->follow };
-	struct item *it;
-	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
-
-	return r ? r : stream_open(q, it, STEP_MACHINE, &s, e);
-}
-
-static int machine_forward(struct request *q, struct err *e)
-{
-	const struct call_forward *a = &q->args.forward;
-	struct provider_stream s = { .kind = PROVIDER_TCP, .port = a->port };
-	struct item *it;
-	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
-
-	return r ? r : stream_open(q, it, STEP_NETWORK, &s, e);
-}
-
 /* A row for every row of the calls' table: serve_init() checks that none is missing. */
 static const struct {
 	const char *method;
@@ -254,6 +175,13 @@ static const struct {
 	{ "zos.Deployment.List", deployment_list },
 	{ "zos.Deployment.Watch", deployment_watch },
 	{ "zos.Machine.Logs", machine_logs },
+	{ "zos.Machine.Exec", machine_exec },
+	{ "zos.Machine.Console", machine_console },
+	{ "zos.Machine.Start", machine_start },
+	{ "zos.Machine.Stop", machine_stop },
+	{ "zos.Machine.Restart", machine_restart },
+	{ "zos.Machine.Pause", machine_pause },
+	{ "zos.Machine.Resume", machine_resume },
 	{ "zos.Machine.Forward", machine_forward },
 };
 

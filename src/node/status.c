@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { TALLY_MAX = 8 }; /* item_state() knows seven */
+enum { TALLY_MAX = 12 }; /* item_state() knows eight */
 
 static const char *item_state(const struct item *it, const char **ret_message)
 {
@@ -26,6 +26,12 @@ static const char *item_state(const struct item *it, const char **ret_message)
 		return "ok";
 	if (!strcmp(it->work.machine.state, "backoff"))
 		return "retrying";
+	if (!strcmp(it->work.machine.state, "paused") || !strcmp(it->work.machine.state, "stopped")) {
+		*ret_message = "as its owner wished";
+		return it->work.machine.state;
+	}
+	if (!strcmp(it->work.machine.state, "stopping"))
+		return "stopping";
 	return !strcmp(it->work.machine.state, "exited") ? "gone" : "starting";
 }
 

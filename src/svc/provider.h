@@ -30,6 +30,10 @@ struct machine_result {
 	char message[200];
 };
 
+/* What its owner wishes of a machine that is deployed: kept by the engine across restarts and updates. */
+enum work_hold { WORK_RUNS, WORK_PAUSED, WORK_STOPPED };
+static const char *const work_hold_names[] __attribute__((unused)) = { "none", "paused", "stopped", NULL };
+
 /* One workload of one deployment, as the providers see it. */
 struct work {
 	char id[WORK_ID_LEN + 1]; /* hex, stable across restarts: from owner, deployment and workload names */
@@ -37,6 +41,7 @@ struct work {
 	const char *deployment, *name;
 	char revision[17];        /* hex: says whether two specs are the same */
 	sd_json_variant *data;    /* owned: what spec's texts point into */
+	enum work_hold hold;
 	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
 	struct image_result image;
 	struct network_result network;
@@ -47,13 +52,14 @@ struct work {
 	} progress;
 };
 
-/* A byte stream into a workload, for its owner. */
+/* A byte stream into a workload, or an answer from it, for its owner. */
 struct provider_stream {
-	enum { PROVIDER_LOGS, PROVIDER_TCP } kind;
-	uint64_t port; /* TCP */
-	bool follow;   /* LOGS */
-	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno. */
-	void (*ready)(void *ctx, int fd, int r, const struct err *e);
+	enum { PROVIDER_RUNNER, PROVIDER_TCP } kind;
+	uint64_t port;                  /* TCP */
+	const char *method;             /* RUNNER: a call to the machine's runner; static text */
+	sd_json_variant *parameters;    /* RUNNER: borrowed for the call; may be NULL */
+	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
+	void (*ready)(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);
 	void *ctx;
 };
 
@@ -64,6 +70,8 @@ struct provider_ops {
 	/* The rest may be NULL. */
 	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
 	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
+	/* Makes W->hold true of a machine that was applied; apply() does the same for one that comes up. */
+	int (*hold)(struct provider *p, struct work *w, struct err *e);
 	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
 	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
 };

@@ -5,6 +5,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "sys/exec_wire.h"
 
 #include <stdint.h>
 
@@ -18,7 +19,8 @@ enum {
 	GUEST_ARGS_MAX = 512,
 	GUEST_ENV_MAX = 1024,
 };
-enum { GUEST_PORT_CONTROL = 1, GUEST_PORT_OUT = 2, GUEST_PORT_ERR = 3 }; /* numbers on the virtio-serial device */
+enum { GUEST_PORT_CONTROL = 1, GUEST_PORT_OUT = 2, GUEST_PORT_ERR = 3, GUEST_PORT_EXEC = 4 }; /* numbers on the virtio-serial device */
+enum { GUEST_PORTS = 3 + EXEC_SESSIONS_MAX };
 
 enum guest_type {
 	GUEST_CONFIG = 1, /* struct guest_config */

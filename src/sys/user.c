@@ -42,6 +42,24 @@ static int group_resolve(struct str text, struct str group, uint32_t *ret, struc
 	return 0;
 }
 
+/* The groups in whose member list NAME stands; what is beyond USER_GROUPS_MAX is left out. */
+static void groups_find(struct str group, struct str name, struct user *u)
+{
+	struct str line, f[FIELDS], member;
+	uint64_t id;
+
+	while (u->n_groups < USER_GROUPS_MAX && str_next(&group, '\n', &line)) {
+		bool is_member = false;
+
+		if (!fields_of(line, f, 4) || parse_u64(f[2], USER_ID_MAX, &id) || id == u->gid)
+			continue;
+		while (str_next(&f[3], ',', &member))
+			is_member |= str_eq(member, name);
+		if (is_member)
+			u->groups[u->n_groups++] = (uint32_t)id;
+	}
+}
+
 int user_resolve(struct str text, struct str passwd, struct str group, struct user *ret, struct err *e)
 {
 	struct user u = { .home = "/" };
@@ -63,6 +81,8 @@ int user_resolve(struct str text, struct str passwd, struct str group, struct us
 
 		if (r)
 			return r;
+	} else if (known) {
+		groups_find(group, f[0], &u);
 	}
 	*ret = u;
 	return 0;

@@ -29,8 +29,26 @@ static void rows(void)
 	}
 }
 
+static void further_groups(void)
+{
+	static const struct str passwd = S("root:x:0:0::/root:/x\napp:x:1000:1000::/home/app:/x\n");
+	static const struct str group = S("app:x:1000:app\nwww:x:33:app,root\nadm:x:4:root\nbig:x:70000:app\nend:x:5:app");
+	static const struct {
+		const char *in;
+		uint32_t n, first;
+	} cases[] = { { "app", 2, 33 }, { "1000", 2, 33 }, { "root", 2, 33 }, { "app:www", 0, 0 }, { "7", 0, 0 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct user u;
+
+		T_CHECK(!user_resolve(str_c(cases[i].in), passwd, group, &u, NULL) && u.n_groups == cases[i].n &&
+		        (!u.n_groups || u.groups[0] == cases[i].first), "'%s': %u groups", cases[i].in, u.n_groups);
+	}
+}
+
 int main(void)
 {
+	T_RUN(further_groups);
 	T_RUN(rows);
 	return T_END();
 }

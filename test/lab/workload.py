@@ -40,6 +40,9 @@ CONFIG = ["--config.entrypoint", "nginx", "--config.cmd", "-g", "--config.cmd", 
           "--architecture", "amd64", "--os", "linux"]
 
 
+TOOLS = {"passwd": "app:x:1000:1000::/tmp:/bin/sh\n", "group": "app:x:1000:\nextra:x:2000:app\n"}
+
+
 def run(*argv, **more):
     done = subprocess.run(argv, capture_output=True, text=True, **more)
     if done.returncode:
@@ -129,8 +132,8 @@ def base():
     return oci
 
 
-def build(nonce, into):
-    """An OCI layout in the directory INTO whose page is NONCE. Returns its path."""
+def build(nonce, into, tools=False):
+    """An OCI layout in the directory INTO whose page is NONCE. With TOOLS it has busybox and a user `app` too. Returns its path."""
     oci = f"{into}/workload-{hashlib.sha256(nonce.encode()).hexdigest()[:12]}"
     shutil.rmtree(oci, ignore_errors=True)
     shutil.copytree(base(), oci)
@@ -139,4 +142,12 @@ def build(nonce, into):
             f.write(nonce + "\n")
         os.chmod(f"{work}/index.html", 0o644)
         run("umoci", "insert", "--image", f"{oci}:latest", f"{work}/index.html", "/var/www/html/index.html")
+        if tools:
+            run("umoci", "insert", "--image", f"{oci}:latest", "/usr/bin/busybox", "/usr/bin/sh")
+            for name, more in TOOLS.items():
+                text = FILES.get(f"/etc/{name}", "") + more
+                with open(f"{work}/{name}", "w") as f:
+                    f.write(text)
+                os.chmod(f"{work}/{name}", 0o644)
+                run("umoci", "insert", "--image", f"{oci}:latest", f"{work}/{name}", f"/etc/{name}")
     return oci

@@ -146,6 +146,59 @@ static int deploy_field(struct probe *p, struct err *e)
 	return deploy(p, &p->link.node, ++p->sequence, "\"colour\":1,", e);
 }
 
+/* Every call into a machine, of the caller's own deployment `web`; WHO may be another key, which then names the owner. */
+static const struct {
+	const char *method, *more;
+} machine_calls[] = {
+	{ "zos.Machine.Logs", "" },
+	{ "zos.Machine.Console", "" },
+	{ "zos.Machine.Exec", ",\"argv\":[\"/usr/bin/sh\",\"-c\",\"true\"]" },
+	{ "zos.Machine.Forward", ",\"port\":80" }, /* before what makes it go away for a moment */
+	{ "zos.Machine.Pause", "" },
+	{ "zos.Machine.Resume", "" },
+	{ "zos.Machine.Stop", "" },
+	{ "zos.Machine.Start", "" },
+	{ "zos.Machine.Restart", "" },
+};
+
+/* The result of the first call that is not answered with WANT. */
+static int machine_calls_as(struct probe *p, struct client *c, struct link *l, int want, struct err *e)
+{
+	char owner[KEY_TEXT_SIZE];
+	int r = want;
+
+	key_pub_format(owner, &p->client.key.pub);
+	for (size_t i = 0; i < ARRAY_LEN(machine_calls) && r == want; i++) {
+		AUTO_BUF struct buf arguments = { 0 }, text = { 0 };
+		AUTO_JSON sd_json_variant *v = NULL;
+
+		buf_addf(&arguments, "{\"deployment\":\"web\",\"machine\":\"web\",\"owner\":\"%s\"%s}", owner, machine_calls[i].more);
+		if (json_parse(buf_str(&arguments), &v, e) || order_sign(&c->key, &l->node, machine_calls[i].method, v, time(NULL) + 60, &text))
+			return -EINVAL;
+		r = link_send(l, "zos.Order.Call", "order", buf_str(&text), e);
+		if (r != want)
+			fprintf(stderr, "probe: %s\n", machine_calls[i].method);
+	}
+	return r;
+}
+
+static int machine_own(struct probe *p, struct err *e)
+{
+	return machine_calls_as(p, &p->client, &p->link, 0, e);
+}
+
+static int machine_farm(struct probe *p, struct err *e)
+{
+	AUTO_CLIENT struct client farm = CLIENT_NONE;
+	AUTO_LINK struct link l = { 0 };
+	const struct record *node;
+	int r;
+
+	if ((r = client_open(&farm, KEY_FARM, e)) || (r = client_node(&farm, NULL, false, &node, e)) || (r = link_open(&farm, node, &l, e)))
+		return -EINVAL;
+	return machine_calls_as(p, &farm, &l, -EACCES, e);
+}
+
 static const struct {
 	const char *name;
 	int (*good)(struct probe *p, struct err *e);
@@ -157,6 +210,7 @@ static const struct {
 	{ "farm-only", good, farm_only },          { "used-nonce", good, used_nonce },
 	{ "changed", good, changed },              { "old-sequence", deploy_good, deploy_old },
 	{ "other-node", deploy_good, deploy_elsewhere }, { "deployment-field", deploy_good, deploy_field },
+	{ "machine", machine_own, machine_farm }, /* workload_test.py */
 };
 
 static int run(const char *name, struct probe *p, struct err *e)

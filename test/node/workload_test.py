@@ -1,12 +1,28 @@
 #!/usr/bin/python3
 """nginx on a node, as a container and as a virtual machine: deployed, reached, read, unharmed by what dies around it, deleted without a trace."""
-import os, re, secrets, sys
+import fcntl, os, pty, re, secrets, select, signal, struct, subprocess, sys, termios, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab
+from lab import GUEST_SEES_HOST, ZOS, Failed, Lab
 from qemu import Report, Timeout
 from registry import Registry
+
+
+class TerminalLine:
+    """What a terminal shows, as text with deadlines."""
+
+    def __init__(self, fd):
+        self.fd, self.text, self.at = fd, "", 0
+
+    def read_until(self, want, seconds):
+        deadline = time.monotonic() + seconds
+        while want not in self.text[self.at:]:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise Timeout(f"no '{want}' on the terminal: {self.text}")
+            self.text += os.read(self.fd, 65536).decode().replace("\r", "")
+        self.at = self.text.index(want, self.at) + len(want)
 
 
 class Setup:
@@ -14,11 +30,17 @@ class Setup:
         self.lab, self.node, self.nonce = lab, node, secrets.token_hex(8)
         self.image = f"{registry.host(GUEST_SEES_HOST)}/nginx:1"
         self.digest = None
-        registry.push(workload.build(f"page {self.nonce}", lab.dir), "nginx", "1")
+        registry.push(workload.build(f"page {self.nonce}", lab.dir, tools=True), "nginx", "1")
         self.digest = registry.digest("nginx", "1")
 
     def status(self, name):
         return self.lab.zos_json("get", name)["workloads"][0]
+
+    def sh(self, name, script, *options, **more):
+        """(stdout, stderr, exit status) of SCRIPT in machine NAME."""
+        done = subprocess.run([ZOS, "exec", *options, name, "--", "/usr/bin/sh", "-c", script], capture_output=True, text=True, timeout=120,
+                              env=self.lab.environment(), **more)
+        return done.stdout, done.stderr, done.returncode
 
     def check_page(self, name):
         page = self.lab.fetch(name)
@@ -39,6 +61,138 @@ def runs(s, report, name, how):
         s.check_page(name)
         log = s.lab.zos("logs", name)
         assert re.search(r'^\S+Z stdout .*"GET / HTTP', log, re.M), log
+
+
+class Terminal:
+    """zos exec with a terminal of its own; waits on what it shows."""
+
+    def __init__(self, s, name, script, rows=24, cols=80):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        self.zos = subprocess.Popen([ZOS, "exec", name, "--", "/usr/bin/sh", "-c", script], stdin=slave, stdout=slave, stderr=slave,
+                                    env=dict(s.lab.environment(), TERM="vt100"), start_new_session=True,
+                                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        self.line = TerminalLine(self.master)
+
+    def resize(self, rows, cols):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def wait(self):
+        status = self.zos.wait(60)
+        os.close(self.master)
+        return status
+
+
+def inside(s, report, name):
+    """What the owner can do inside a machine with zos exec."""
+    with report.case(f"{name}: exec has three streams, a user, a directory and an exit status"):
+        assert s.sh(name, "read x; echo got $x; echo wrong >&2; exit 7", input="a line\n") == ("got a line\n", "wrong\n", 7)
+        out, err, status = s.sh(name, "id -u; id -g; id -G; pwd; echo $HOME", "--user", "app", "--workdir", "/var")
+        assert (out.split("\n"), status) == (["1000", "1000", "1000 2000", "/var", "/tmp", ""], 0), (out, err, status)
+        big = "x" * 3000000
+        assert s.sh(name, "cat", input=big) == (big, "", 0)
+        out, err, status = s.sh(name, "true", "--user", "nobody-knows")
+        assert status == 125 and "no user 'nobody-knows'" in err, (out, err, status)
+        done = subprocess.run([ZOS, "exec", name, "--", "/nope"], capture_output=True, text=True, env=s.lab.environment())
+        assert done.returncode == 125 and "nope" in done.stderr, done
+    with report.case(f"{name}: exec gives a terminal, its size, its changes and Ctrl-C"):
+        t = Terminal(s, name, "tty; stty size; echo $TERM; trap 'stty size' WINCH; trap 'echo out; exit 5' INT; echo ready; "
+                              "while :; do sleep 0.1; done")
+        t.line.read_until("/dev/pts/0\n24 80\nvt100\nready", 60)
+        t.resize(50, 132)
+        t.line.read_until("50 132", 60)
+        os.write(t.master, b"\x03")
+        t.line.read_until("out", 60)
+        assert t.wait() == 5
+    with report.case(f"{name}: exec hands signals on, and nothing outlives its session"):
+        for number, status in ((signal.SIGTERM, 9), (signal.SIGINT, 8)):
+            zos = s.lab.start_zos("exec", name, "--", "/usr/bin/sh", "-c", "trap 'exit 9' TERM; trap 'exit 8' INT; echo ready; "
+                                  "while :; do sleep 0.1; done", stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+            assert zos.stdout.readline() == "ready\n"
+            zos.send_signal(number)
+            assert zos.wait(60) == status
+        if name != "web": # once is enough of waiting for a client that was killed
+            return
+        zos = s.lab.start_zos("exec", name, "--", "/usr/bin/sh", "-c", "trap '' HUP; setsid sleep 4321 & echo ready; sleep 4322",
+                              stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+        assert zos.stdout.readline() == "ready\n"
+        assert "sleep 4322" in s.sh(name, "ps -o args")[0]
+        zos.send_signal(signal.SIGKILL) # its node hears of that when the session has been silent for half a minute
+        zos.wait()
+        while "sleep 432" in s.sh(name, "ps -o args")[0]:
+            pass
+    with report.case(f"{name}: at most eight sessions at once, and then again eight"):
+        held = [s.lab.start_zos("exec", name, "--", "/usr/bin/sh", "-c", "echo ready; cat", stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+                for _ in range(8)]
+        assert all(h.stdout.readline() == "ready\n" for h in held)
+        out, err, status = s.sh(name, "true")
+        assert status == 125 and "8 sessions are open" in err, (out, err, status)
+        for h in held:
+            h.stdin.close()
+        assert [h.wait(60) for h in held] == [0] * 8
+        assert s.sh(name, "echo again")[0] == "again\n"
+
+
+def wait_state(s, name, state, seconds=120):
+    deadline = time.monotonic() + seconds
+    said = ""
+    while said != state:
+        if time.monotonic() > deadline:
+            raise Timeout(f"'{name}' is not {state}: {said}")
+        try:
+            said = s.status(name)["state"]
+        except Failed as e: # the engine is being started again
+            said = str(e)
+
+
+def wishes(s, report, name):
+    with report.case(f"{name}: paused, nothing runs in it; resumed, it goes on where it was"):
+        assert s.sh(name, "echo kept > /dev/shm/mark")[2] == 0
+        s.lab.zos("pause", name)
+        wait_state(s, name, "paused")
+        out, err, status = s.sh(name, "true")
+        assert status == 125 and "paused" in err, (out, err, status)
+        s.lab.zos("resume", name)
+        wait_state(s, name, "ok")
+        s.check_page(name)
+        assert s.sh(name, "cat /dev/shm/mark")[0] == "kept\n"
+    with report.case(f"{name}: stopped, it stays so whatever is killed; started, it serves"):
+        s.lab.zos("stop", name)
+        wait_state(s, name, "stopped")
+        assert "exiting" in s.lab.zos("logs", name) or "shut" in s.lab.zos("logs", name), "the image's StopSignal did not reach nginx"
+        for what in ("resume", "pause"):
+            try:
+                s.lab.zos(what, name)
+                raise AssertionError(f"{what} of a stopped machine was taken")
+            except Failed as e:
+                assert "stopped" in str(e), e
+        s.node.shell("kill -9 $(pidof noded)")
+        wait_state(s, name, "stopped")
+        unit = s.node.shell("for p in $(pidof machine); do echo $(tr '\\0' ' ' </proc/$p/cmdline) $p; done")[0].split()
+        runners = {ident: pid for _, ident, pid in zip(unit[::3], unit[1::3], unit[2::3])}
+        mine = next(i for i in runners if f'"hostname":"{name}"' in s.node.shell(f"cat /run/zos/machines/{i}/spec.json")[0])
+        s.node.shell(f"kill -9 {runners[mine]}")
+        wait_state(s, name, "stopped")
+        s.lab.zos("start", name)
+        wait_state(s, name, "ok")
+        s.check_page(name)
+    with report.case(f"{name}: restarted, it is another process and no failure"):
+        assert s.sh(name, "echo kept > /dev/shm/mark")[2] == 0
+        s.lab.zos("restart", name)
+        deadline = time.monotonic() + 120
+        while s.sh(name, "cat /dev/shm/mark")[2] != 1: # 0: the old one still, 125: none runs
+            assert time.monotonic() < deadline, s.status(name)
+        wait_state(s, name, "ok")
+        s.check_page(name)
+        assert s.status(name)["restarts"] == 0, s.status(name)
+
+
+def theirs_alone(s, report):
+    with report.case("what its owner may do with a machine, the farm may not"):
+        said = subprocess.run(["build/release/probe", "machine"], capture_output=True, text=True, env=s.lab.environment())
+        assert said.stdout.startswith("ok / zos.Denied that belongs to U"), said
+        s.check_page("web") # restarted on the way
 
 
 def what_is_inside(s, report):
@@ -106,6 +260,11 @@ def main():
             runs(s, report, "web", "--container")
             runs(s, report, "web-vm", "--vm")
             what_is_inside(s, report)
+            inside(s, report, "web")
+            inside(s, report, "web-vm")
+            wishes(s, report, "web")
+            wishes(s, report, "web-vm")
+            theirs_alone(s, report)
             survives(s, report)
             refused(s, report)
             with report.case("deleted without a trace"):

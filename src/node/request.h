@@ -1,0 +1,30 @@
+/* One call that has passed all checks, and the handlers of calls for machines (machines.c); the others stand in serve.c. */
+#pragma once
+#include "api/call.h"
+#include "node/serve.h"
+
+struct request {
+	struct serve *s;
+	sd_varlink *link;
+	const struct order *order;
+	union {
+		struct call_envelope envelope;
+		struct call_deployment deployment;
+		struct call_service service;
+		struct call_logs logs;
+		struct call_machine machine;
+		struct call_exec exec;
+		struct call_forward forward;
+	} args;
+};
+
+/* Each answers Q, or returns a negative errno with a sentence. */
+int machine_logs(struct request *q, struct err *e);
+int machine_exec(struct request *q, struct err *e);
+int machine_console(struct request *q, struct err *e);
+int machine_start(struct request *q, struct err *e);
+int machine_stop(struct request *q, struct err *e);
+int machine_restart(struct request *q, struct err *e);
+int machine_pause(struct request *q, struct err *e);
+int machine_resume(struct request *q, struct err *e);
+int machine_forward(struct request *q, struct err *e);
