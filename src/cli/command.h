@@ -37,6 +37,7 @@ extern const size_t n_key_commands, n_farm_commands, n_hub_commands, n_node_comm
 
 /* out.c: what people and programs see on standard output. */
 int out_json(sd_json_variant *v, struct err *e);
+int out_json_line(sd_json_variant *v, struct err *e); /* one of many: without a line break in it */
 struct out_column {
 	const char *title;
 	int width; /* filled in by out_table */

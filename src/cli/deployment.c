@@ -349,7 +349,7 @@ static int on_watched(void *ctx, sd_json_variant *status)
 	char clock[16] = "";
 
 	if (c->json)
-		return out_json(status, &e);
+		return out_json_line(status, &e);
 	if (localtime_r(&now, &at))
 		strftime(clock, sizeof(clock), "%H:%M:%S", &at);
 	printf("%s  sequence %" PRIu64 "%s\n", clock, out_u64(status, "sequence"), out_true(status, "deleted") ? ", deleted" : "");

@@ -15,6 +15,16 @@ int out_json(sd_json_variant *v, struct err *e)
 	return fflush(stdout) ? err_set(e, -errno, "print: %m") : 0;
 }
 
+int out_json_line(sd_json_variant *v, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+
+	if (sd_json_variant_format(v, 0, &text) < 0)
+		return err_set(e, -ENOMEM, "print JSON: out of memory");
+	puts(text);
+	return fflush(stdout) ? err_set(e, -errno, "print: %m") : 0;
+}
+
 static int terminal_width(void)
 {
 	struct winsize size;

@@ -6,9 +6,16 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
 
 enum { REDIRECTS_MAX = 5, CONNECT_S = 20, STALL_S = 30, STALL_BYTES_S = 256, TOKEN_BYTES_MAX = 64 << 10 };
-enum { HTTP_OK = 200, HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403, HTTP_NOT_FOUND = 404, HTTP_TOO_MANY = 429 };
+enum {
+	RESUMES_MAX = 100,     /* of one blob */
+	RESUMES_IDLE_MAX = 4,  /* in a row that brought nothing */
+	RESUME_PAUSE_MS = 100, /* before the first of these, doubling, and up to as much again at random */
+};
+enum { HTTP_OK = 200, HTTP_PARTIAL = 206, HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403, HTTP_NOT_FOUND = 404, HTTP_TOO_MANY = 429 };
 
 #define ACCEPT_MANIFESTS                                                                                           \
 	"Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "            \
@@ -20,6 +27,9 @@ struct sink {
 	struct buf *buf; /* or */
 	int fd;
 	uint64_t limit, got;
+	uint64_t from;   /* what broken transfers have brought */
+	uint64_t skip;   /* of that, what this one sends once more */
+	bool is_broken;  /* the last transfer broke, and another may go on where it was */
 	EVP_MD_CTX *sum;
 	char challenge[1024];
 	int r;           /* why it stopped the transfer */
@@ -57,10 +67,17 @@ static long status_of(struct registry *g)
 static size_t on_body(char *p, size_t one, size_t n, void *userdata)
 {
 	struct sink *s = userdata;
+	long status = status_of(s->registry);
+	size_t all = n * one, again;
 
-	n *= one;
-	if (status_of(s->registry) != HTTP_OK)
-		return n;
+	if (status == HTTP_PARTIAL && s->from)
+		s->skip = 0; /* a server that knows no ranges sends everything anew, with 200 */
+	else if (status != HTTP_OK)
+		return all;
+	again = s->skip < all ? (size_t)s->skip : all;
+	s->skip -= again;
+	p += again;
+	n = all - again;
 	s->got += n;
 	if (s->got > s->limit) {
 		s->r = -EFBIG;
@@ -75,7 +92,7 @@ static size_t on_body(char *p, size_t one, size_t n, void *userdata)
 		s->r = -ENOMEM;
 	if (!s->r && s->registry->progress)
 		s->registry->progress(s->registry->ctx, n);
-	return s->r ? 0 : n;
+	return s->r ? 0 : all;
 }
 
 static size_t on_header(char *p, size_t one, size_t n, void *userdata)
@@ -159,6 +176,31 @@ static int transfer_failed(struct registry *g, const struct sink *s, CURLcode co
 	}
 }
 
+static bool is_passing(CURLcode code)
+{
+	static const CURLcode passing[] = { CURLE_PARTIAL_FILE, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_GOT_NOTHING, CURLE_COULDNT_CONNECT,
+		                            CURLE_OPERATION_TIMEDOUT, CURLE_HTTP2, CURLE_HTTP2_STREAM };
+
+	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
+		if (passing[i] == code)
+			return true;
+	return false;
+}
+
+/* Where the bytes of the next transfer begin: the sum goes on from there. */
+static void sink_begin(struct registry *g, struct sink *s)
+{
+	char range[32];
+
+	s->got = s->skip = s->from;
+	s->is_broken = false;
+	s->challenge[0] = '\0';
+	if (!s->from)
+		EVP_DigestInit_ex(s->sum, EVP_sha256(), NULL);
+	snprintf(range, sizeof(range), "%" PRIu64 "-", s->from);
+	curl_easy_setopt(g->curl, CURLOPT_RANGE, s->from ? range : NULL);
+}
+
 /* One GET. 0 with the answer's status, or a failed transfer. */
 static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, struct sink *s, long *ret_status,
                       struct err *e)
@@ -166,9 +208,7 @@ static int fetch_once(struct registry *g, const char *url, struct curl_slist *he
 	char detail[CURL_ERROR_SIZE] = "";
 	CURLcode code;
 
-	s->got = 0;
-	s->challenge[0] = '\0';
-	EVP_DigestInit_ex(s->sum, EVP_sha256(), NULL);
+	sink_begin(g, s);
 	curl_easy_setopt(g->curl, CURLOPT_URL, url);
 	curl_easy_setopt(g->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(g->curl, CURLOPT_WRITEDATA, s);
@@ -178,6 +218,7 @@ static int fetch_once(struct registry *g, const char *url, struct curl_slist *he
 	curl_easy_setopt(g->curl, CURLOPT_XOAUTH2_BEARER, g->token[0] ? g->token : NULL);
 	code = curl_easy_perform(g->curl);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, NULL);
+	s->is_broken = !s->r && is_passing(code);
 	if (code != CURLE_OK)
 		return transfer_failed(g, s, code, detail, e);
 	*ret_status = status_of(g);
@@ -314,7 +355,7 @@ static int fetch(struct registry *g, const char *url, const char *accept, const 
 			r = fetch_once(g, url, headers, s, &status, e);
 	}
 	curl_slist_free_all(headers);
-	if (!r && status != HTTP_OK)
+	if (!r && status != HTTP_OK && !(status == HTTP_PARTIAL && s->from))
 		r = status_failed(g, status, what, e);
 	return r;
 }
@@ -357,6 +398,30 @@ int registry_manifest(struct registry *g, const char *name, struct buf *ret, cha
 	return 0;
 }
 
+static void resume_pause(unsigned idle)
+{
+	unsigned most_ms = RESUME_PAUSE_MS << idle, more = 0;
+
+	(void)!getrandom(&more, sizeof(more), 0);
+	most_ms += more % most_ms;
+	nanosleep(&(struct timespec){ .tv_sec = most_ms / 1000, .tv_nsec = most_ms % 1000 * 1000000l }, NULL);
+}
+
+/* A transfer that breaks is taken up where it was, for as long as that brings something. */
+static int fetch_on(struct registry *g, const char *url, const char *what, struct sink *s, struct err *e)
+{
+	unsigned idle = 0;
+	int r = fetch(g, url, NULL, what, s, e);
+
+	for (unsigned n = 0; r && s->is_broken && n < RESUMES_MAX && idle < RESUMES_IDLE_MAX; n++) {
+		idle = s->got > s->from ? 0 : idle + 1;
+		resume_pause(idle);
+		s->from = s->got;
+		r = fetch(g, url, NULL, what, s, e);
+	}
+	return r;
+}
+
 static int blob_fetch(struct registry *g, const struct descriptor *d, struct sink *s, struct err *e)
 {
 	CLEANUP(sum_freep) EVP_MD_CTX *sum = EVP_MD_CTX_new();
@@ -369,7 +434,7 @@ static int blob_fetch(struct registry *g, const struct descriptor *d, struct sin
 	s->sum = sum;
 	url_make(url, sizeof(url), g, "blobs", d->digest);
 	snprintf(what, sizeof(what), "part %s", d->digest);
-	if ((r = fetch(g, url, NULL, what, s, e)))
+	if ((r = fetch_on(g, url, what, s, e)))
 		return r;
 	digest_final(sum, got);
 	if (s->got != d->size_bytes || strcmp(got, d->digest))

@@ -329,6 +329,38 @@ def case_liars():
         assert os.listdir(f"{imaged.at}/cache/layers") == []
 
 
+def case_resume():
+    """Registries that break off each transfer after a while, with ranges and without; the parts are put together again."""
+    image = Image({"a": os.urandom(4 << 20)})
+    layer = first_layer(image)
+    body = image.blobs[layer]
+    ranges = []
+
+    def breaks(h, path, knows_ranges, forge=False):
+        if layer not in path:
+            return False
+        asked = int((h.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        ranges.append(asked)
+        first = asked if knows_ranges else 0
+        part = body[first:asked + (1 << 20)]
+        h.send_response(206 if knows_ranges and asked else 200)
+        h.send_header("Content-Length", str(len(body) - first))
+        if knows_ranges and asked:
+            h.send_header("Content-Range", f"bytes {asked}-{len(body) - 1}/{len(body)}")
+        h.end_headers()
+        h.wfile.write(bytes(len(part)) if forge and asked else part)
+        h.connection.shutdown(socket.SHUT_RDWR) if asked + (1 << 20) < len(body) else None
+        return True
+
+    for knows_ranges in (True, False):
+        ranges.clear()
+        with Imaged() as imaged, Liar(image, lambda h, path: breaks(h, path, knows_ranges)) as liar:
+            imaged.pull(liar.host() + "/x", trust(liar))
+        assert ranges == sorted(set(ranges)) and len(ranges) >= 4, ranges
+    with Imaged() as imaged, Liar(image, lambda h, path: breaks(h, path, True, forge=True)) as liar:
+        imaged.refused("zos.Invalid", "damaged or forged", liar.host() + "/x", trust(liar))
+
+
 def case_layers():
     """Kinds of layers that are taken, and those that are refused."""
     def zstd(data):

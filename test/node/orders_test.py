@@ -46,7 +46,7 @@ def documents(lab, report):
         assert "valkey" not in lab.zos("ps")
         lab.zos("deploy", "--no-wait", "examples/cache.json")
         assert plan(lab, "examples/cache.json") == {"valkey": ("keep", [])}
-        cache["workloads"][0]["data"]["memory"] = "300MiB"
+        cache["workloads"][0]["data"]["memory"] = "192MiB"
         cache["workloads"].append({**cache["workloads"][0], "name": "second"})
         json.dump(cache, open(path, "w"))
         assert plan(lab, path) == {"valkey": ("restart", ["memory"]), "second": ("add", [])}
