@@ -298,7 +298,8 @@ int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err
 	sd_event_source_set_enabled(ret->again, SD_EVENT_OFF);
 	if ((r = caller_serve(ret, e)))
 		return r;
-	return watch(ret, e);
+	r = watch(ret, e);
+	return r == -ENOENT || r == -ECONNREFUSED ? again_arm(ret) : r; /* the engine is being started beside us */
 }
 
 void gridd_deinit(struct gridd *g)
