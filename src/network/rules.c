@@ -1,6 +1,7 @@
 #include "network/rules.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 
@@ -97,6 +98,7 @@ int rules_load(const struct rules *r, struct err *e)
 	if (failed)
 		err_set(e, -EIO, "load the packet filter: %.200s", said ? said : "no reason given");
 	nft_ctx_free(nft);
+	malloc_trim(0); /* its grammar and its copy of the rules leave megabytes of holes, and noded stays for months */
 	return failed ? -EIO : 0;
 }
 

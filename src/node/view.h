@@ -12,7 +12,7 @@ enum {
 	VIEW_SERVICES_MAX = 32,
 	VIEW_UNITS_MAX = 512,
 	VIEW_NOTES = 3,
-	VIEW_LOGS_MS = 30000, /* each look wakes init and us once a service */
+	VIEW_LOGS_MS = 60000, /* each look wakes init and us once a service; what changes its state is looked at then */
 	VIEW_SETTLE_MS = 100,
 	VIEW_NOTE_MAX = 200
 };
