@@ -89,19 +89,23 @@ static int on_logs(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 /* Machines are told of as workloads. */
-static void service_note(struct view *v, const struct supervisor_unit *u)
+/* Whether it says anything new. */
+static bool service_note(struct view *v, const struct supervisor_unit *u)
 {
 	size_t i = 0;
+	bool is_new;
 
 	if (strchr(u->name, '@'))
-		return;
+		return false;
 	while (i < v->n_services && strcmp(v->services[i].name, u->name))
 		i++;
 	if (i == VIEW_SERVICES_MAX)
-		return;
+		return false;
+	is_new = i == v->n_services || v->services[i].state != u->state;
 	if (i == v->n_services)
 		memcpy(v->services[v->n_services++].name, u->name, sizeof(u->name));
 	v->services[i].state = u->state;
+	return is_new;
 }
 
 static int units_follow(struct view *v, struct err *e);
@@ -116,7 +120,8 @@ static int on_units(sd_event_source *source, int fd, uint32_t events, void *user
 	(void)source;
 	(void)events;
 	while (!(r = supervisor_watch_read(fd, &u, &e)))
-		service_note(v, &u);
+		if (service_note(v, &u))
+			arm(v->logs, VIEW_SETTLE_MS);
 	if (r != -EAGAIN && (r = units_follow(v, &e)) < 0)
 		log_warn("the console will not see services: %s", e.msg);
 	on_changed(v);
