@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-#include <nats/nats.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -283,7 +282,7 @@ void client_close(struct client *c)
 		grid_free(c->hubs[i].grid);
 	}
 	if (c->n_hubs)
-		nats_CloseAndWait(1000);
+		hub_library_close();
 	sd_event_unref(c->event);
 	key_wipe(&c->key);
 	profile_close(&c->profile);
