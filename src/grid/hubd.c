@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "grid/hubca.h"
 #include "grid/jwt.h"
 
 #include <fcntl.h>
@@ -10,9 +11,9 @@
 #include <time.h>
 
 /* In the order of the lines of DIR/hub.keys. */
-enum { OPERATOR, SYSTEM, STORE, GRID, SIGNER, N_KEYS };
+enum { OPERATOR, SYSTEM, STORE, GRID, SIGNER, CA, N_KEYS };
 
-static const char keys_file[] = "hub.keys", conf_file[] = "nats.conf";
+static const char keys_file[] = "hub.keys", conf_file[] = "nats.conf", leaf_file[] = "hub.pem";
 
 struct keyring {
 	struct key key[N_KEYS];
@@ -32,14 +33,20 @@ static void buf_wipe(struct buf *b)
 	buf_deinit(b);
 }
 
-static int keyring_create(int dir_fd, struct keyring *k, struct err *e)
+static char role_of(int which)
+{
+	return which == OPERATOR || which == CA ? KEY_OPERATOR : KEY_FARM;
+}
+
+/* Makes the keys from FIRST on, and saves all. */
+static int keyring_create(int dir_fd, int first, struct keyring *k, struct err *e)
 {
 	CLEANUP(buf_wipe) struct buf text = { 0 };
 	char seed[KEY_SEED_SIZE];
 
 	buf_reserve(&text, N_KEYS * (KEY_SEED_SIZE + 1));
 	for (int i = 0; i < N_KEYS; i++) {
-		if (key_new(i == OPERATOR ? KEY_OPERATOR : KEY_FARM, &k->key[i]))
+		if (i >= first && key_new(role_of(i), &k->key[i]))
 			return err_set(e, -ENOMEM, "make the hub's keys: no memory");
 		key_seed_format(seed, &k->key[i]);
 		buf_addf(&text, "%s\n", seed);
@@ -48,13 +55,15 @@ static int keyring_create(int dir_fd, struct keyring *k, struct err *e)
 	return file_save(dir_fd, keys_file, buf_str(&text), 0600, e);
 }
 
-static int keyring_parse(struct str text, struct keyring *k, struct err *e)
+/* A hub from before it had an authority gets one. */
+static int keyring_parse(int dir_fd, struct str text, struct keyring *k, struct err *e)
 {
 	struct str line;
 
 	for (int i = 0; i < N_KEYS; i++)
-		if (!str_next(&text, '\n', &line) || key_seed_parse(line, &k->key[i]) ||
-		    k->key[i].pub.role != (i == OPERATOR ? KEY_OPERATOR : KEY_FARM))
+		if (i == CA && !text.n)
+			return keyring_create(dir_fd, CA, k, e);
+		else if (!str_next(&text, '\n', &line) || key_seed_parse(line, &k->key[i]) || k->key[i].pub.role != role_of(i))
 			return err_set(e, -EBADMSG, "%s: line %d is no seed of the expected kind; a new file makes a new hub, "
 			               "which all nodes must be told of", keys_file, i + 1);
 	return 0;
@@ -66,9 +75,9 @@ static int keyring_load(int dir_fd, struct keyring *k, struct err *e)
 	int r;
 
 	if (faccessat(dir_fd, keys_file, F_OK, 0) && errno == ENOENT)
-		return keyring_create(dir_fd, k, e);
+		return keyring_create(dir_fd, 0, k, e);
 	r = file_read(dir_fd, keys_file, 4096, &text, e);
-	return r ? r : keyring_parse(buf_str(&text), k, e);
+	return r ? r : keyring_parse(dir_fd, buf_str(&text), k, e);
 }
 
 static const char *key_text(const struct keyring *k, int which, char ret[static KEY_TEXT_SIZE])
@@ -182,21 +191,45 @@ static const char *hubd_host(const struct hubd_options *o)
 	return o->listen ? o->listen : "127.0.0.1";
 }
 
+static bool hubd_is_tls(const struct hubd_options *o)
+{
+	return o->own_ca || o->tls_cert;
+}
+
+static const char *hubd_name(const struct hubd_options *o)
+{
+	return o->advertise ? o->advertise : hubd_host(o);
+}
+
+/* HOST:PORT, with the brackets that an IPv6 address needs. */
+static void format_place(struct buf *b, const char *host, unsigned port)
+{
+	buf_addf(b, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* Certificate and key are one file, so that they are replaced together. */
+static void conf_tls(struct buf *b, const struct hubd_options *o)
+{
+	if (o->tls_cert)
+		buf_addf(b, "tls: { cert_file: \"%s\", key_file: \"%s\" }\n", o->tls_cert, o->tls_key);
+	else if (o->own_ca)
+		buf_addf(b, "tls: { cert_file: \"%s/%s\", key_file: \"%s/%s\" }\n", o->dir, leaf_file, o->dir, leaf_file);
+}
+
 static int conf_save(int dir_fd, const struct keyring *k, const struct hubd_options *o, struct err *e)
 {
 	AUTO_BUF struct buf b = { 0 };
 	int r;
 
+	buf_addf(&b, "# Written anew at each start of the hub; changes are lost.\nserver_name: zos-hub\nlisten: \"");
+	format_place(&b, hubd_host(o), hubd_port(o));
 	buf_addf(&b,
-	         "# Written anew at each start of the hub; changes are lost.\n"
-	         "server_name: zos-hub\nlisten: \"%s:%u\"\n"
-	         "max_payload: %d\nmax_pending: 64MB\nwrite_deadline: \"10s\"\nping_interval: \"5s\"\nping_max: 2\n"
+	         "\"\nmax_payload: %d\nmax_pending: 64MB\nwrite_deadline: \"10s\"\nping_interval: \"5s\"\nping_max: 2\n"
 	         "max_connections: %u\nmax_control_line: 2048\n"
 	         "jetstream: { store_dir: \"%s/store\", max_memory_store: 1MB, max_file_store: 1GB }\n",
-	         hubd_host(o), hubd_port(o), HUB_PAYLOAD_MAX,
+	         HUB_PAYLOAD_MAX,
 	         (o->max_connections ? o->max_connections : HUBD_CONNECTIONS_DEFAULT) + 16, o->dir);
-	if (o->tls_cert)
-		buf_addf(&b, "tls: { cert_file: \"%s\", key_file: \"%s\" }\n", o->tls_cert, o->tls_key);
+	conf_tls(&b, o);
 	r = conf_accounts(k, o, &b);
 	if (!r)
 		r = buf_check(&b);
@@ -220,24 +253,64 @@ static int hubd_open(const struct hubd_options *o, struct keyring *k, int *ret_f
 	return r;
 }
 
+/* 1: a new one was written. The names of this machine are there for its own commands, which may not reach it by its public name. */
+static int leaf_keep(int dir_fd, const struct keyring *k, const struct hubd_options *o, int64_t now_s, struct err *e)
+{
+	const char *names[] = { hubd_name(o), "localhost", "127.0.0.1", "::1", NULL };
+	CLEANUP(buf_wipe) struct buf pem = { 0 };
+	CLEANUP(buf_wipe) struct buf key = { 0 };
+	int r = file_read(dir_fd, leaf_file, HUB_CA_MAX, &pem, NULL);
+
+	if (!r && hubca_leaf_is_good(&k->key[CA], buf_str(&pem), names, now_s))
+		return 0;
+	pem.len = 0;
+	if ((r = hubca_leaf(&k->key[CA], names, now_s, &pem, &key, e)))
+		return r;
+	buf_add(&pem, buf_str(&key));
+	if ((r = buf_check(&pem)))
+		return err_set(e, r, "make the hub's certificate: %s", strerror(-r));
+	r = file_save(dir_fd, leaf_file, buf_str(&pem), 0600, e);
+	return r ? r : 1;
+}
+
+int hubd_certify(const struct hubd_options *o, int64_t now_s, struct err *e)
+{
+	AUTO_KEYRING struct keyring k = { 0 };
+	AUTO_FD int fd = -1;
+	int r = o->own_ca ? hubd_open(o, &k, &fd, e) : 0;
+
+	return r || !o->own_ca ? r : leaf_keep(fd, &k, o, now_s, e);
+}
+
+static int addr_fill(const struct keyring *k, const struct hubd_options *o, struct hub_addr *ret, struct err *e)
+{
+	AUTO_BUF struct buf url = { 0 }, ca = { 0 };
+	char account[KEY_TEXT_SIZE], seed[KEY_SEED_SIZE], key[HUB_KEY_SIZE];
+	int r = o->own_ca && !o->tls_cert ? hubca_line(&k->key[CA], &ca, e) : 0;
+
+	key_text(k, GRID, account);
+	key_seed_format(seed, &k->key[SIGNER]);
+	snprintf(key, sizeof(key), "%s%s", account, seed);
+	buf_addf(&url, "%s://", hubd_is_tls(o) ? "tls" : "nats");
+	format_place(&url, hubd_name(o), o->advertise_port ? o->advertise_port : hubd_port(o));
+	if (!r && (r = buf_check(&url)))
+		return err_set(e, r, "make the hub's address: %s", strerror(-r));
+	return r ? r : hub_addr_make(ret, url.p, key, ca.p, e);
+}
+
 int hubd_prepare(const struct hubd_options *o, struct hub_addr *ret, struct err *e)
 {
 	AUTO_KEYRING struct keyring k = { 0 };
 	AUTO_FD int fd = -1;
-	char account[KEY_TEXT_SIZE], seed[KEY_SEED_SIZE];
 	int r = hubd_open(o, &k, &fd, e);
 
-	if (!r)
+	if (!r && o->own_ca)
+		r = leaf_keep(fd, &k, o, time(NULL), e);
+	if (r >= 0)
 		r = conf_save(fd, &k, o, e);
-	if (r)
-		return err_wrap(e, r, "prepare the hub");
-	key_text(&k, GRID, account);
-	key_seed_format(seed, &k.key[SIGNER]);
-	*ret = (struct hub_addr){ 0 };
-	snprintf(ret->url, sizeof(ret->url), "%s://%s:%u", o->tls_cert ? "tls" : "nats",
-	         o->advertise ? o->advertise : hubd_host(o), hubd_port(o));
-	snprintf(ret->key, sizeof(ret->key), "%s%s", account, seed);
-	return 0;
+	if (!r)
+		r = addr_fill(&k, o, ret, e);
+	return r ? err_wrap(e, r, "prepare the hub") : 0;
 }
 
 /* The hub's own connection: a user that the store's account key has signed, without limits. */
@@ -286,17 +359,20 @@ static natsStatus on_want_signature(char **custom_error, unsigned char **ret, in
 static natsStatus admin_connect(struct admin *a, const struct hubd_options *o, uint64_t timeout_ms)
 {
 	uint64_t end = log_now_ms() + timeout_ms;
-	char url[HUB_URL_MAX];
-	const char *urls[] = { url };
+	AUTO_BUF struct buf url = { 0 };
+	const char *urls[1];
 	natsStatus s = natsOptions_Create(&a->options);
 
-	snprintf(url, sizeof(url), "%s://%s:%u", o->tls_cert ? "tls" : "nats",
-	         !strcmp(hubd_host(o), "0.0.0.0") ? "127.0.0.1" : hubd_host(o), hubd_port(o));
+	buf_addf(&url, "%s://", hubd_is_tls(o) ? "tls" : "nats");
+	format_place(&url, !strcmp(hubd_host(o), "0.0.0.0") ? "127.0.0.1" : hubd_host(o), hubd_port(o));
+	if (buf_check(&url))
+		return NATS_NO_MEMORY;
+	urls[0] = url.p;
 	if (s == NATS_OK)
 		s = natsOptions_SetServers(a->options, urls, 1);
-	if (s == NATS_OK && o->tls_cert) /* to our own child on our own address: whose name may be another's */
+	if (s == NATS_OK && hubd_is_tls(o)) /* to our own child on our own address: whose name may be another's */
 		s = natsOptions_SkipServerVerification(a->options, true);
-	if (s == NATS_OK && o->tls_cert)
+	if (s == NATS_OK && hubd_is_tls(o))
 		s = natsOptions_SetSecure(a->options, true);
 	if (s == NATS_OK)
 		s = natsOptions_SetUserCredentialsCallbacks(a->options, on_want_jwt, a, on_want_signature, a);

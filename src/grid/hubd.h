@@ -18,6 +18,8 @@ struct hubd_options {
 	const char *listen;       /* NULL = 127.0.0.1 */
 	const char *advertise;    /* host name that clients use; NULL = listen */
 	uint16_t port;            /* 0 = 4222 */
+	uint16_t advertise_port;  /* when clients use another one; 0 = port */
+	bool own_ca;              /* tls:// with a certificate of the hub's own authority, unless there is tls_cert */
 	const char *tls_cert, *tls_key; /* PEM files; both or none */
 	uint64_t record_ttl_s;    /* a record that nobody renews disappears; 0 = 3600 */
 	unsigned max_connections; /* 0 = HUBD_CONNECTIONS_DEFAULT */
@@ -25,6 +27,10 @@ struct hubd_options {
 
 /* Makes the keys on the first call and reads them later; writes DIR/nats.conf. RET is what clients need. */
 MUST_CHECK int hubd_prepare(const struct hubd_options *o, struct hub_addr *ret, struct err *e);
+
+/* With own_ca: 1 = the certificate was made anew, because the old one ends soon or is for another name: the server needs a SIGHUP.
+ * 0 = it is good. */
+MUST_CHECK int hubd_certify(const struct hubd_options *o, int64_t now_s, struct err *e);
 
 /* The server runs (nats-server -c DIR/nats.conf): waits up to TIMEOUT_MS for it, creates or corrects the bucket. */
 MUST_CHECK int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct err *e);

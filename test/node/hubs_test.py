@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A node and a client on several hubs at once: each may go away without the others noticing."""
+"""A node and a client on two hubs at once, one of them with TLS: each may go away without the others noticing."""
 import os, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Lab, select_pause
+from lab import GUEST_SEES_HOST, Lab, select_pause
 from qemu import Report, Timeout
 
 
@@ -41,7 +41,7 @@ def one_goes(lab, gone, stays, report):
         health = lab.zos_json("node", "health")
         assert health["ok"] is False and len(health["hubs"]) == 2, health
     with report.case("it is on it again when it is back"):
-        gone.start_hub(gone.port)
+        gone.start_hub(gone.port, public=gone.public)
         wait_hubs(lab, {gone.port: True, stays.port: True})
         assert lab.zos_json("node", "health")["ok"] is True
 
@@ -50,10 +50,10 @@ def main():
     report = Report("make node T=hubs")
     with Lab() as lab, Lab() as other:
         lab.start_hub()
-        other.start_hub()
+        other.start_hub(public=GUEST_SEES_HOST)
         lab.make_farm_on(lab, other)
         with lab.node() as node:
-            with report.case("boots and is on both hubs"):
+            with report.case("boots and is on both hubs, one of which has TLS by the authority that the farm names"):
                 node.wait_line(r"is up, (\d+) services", 120)
                 lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
                 lab.zos("farm", "allow", lab.zos("key").strip())
@@ -62,7 +62,7 @@ def main():
             one_goes(lab, lab, other, report)
             one_goes(lab, other, lab, report)
             with report.case("a hub that is forgotten is used no more"):
-                lab.zos("hub", "forget", f"nats://127.0.0.1:{other.port}")
+                lab.zos("hub", "forget", other.hub_url())
                 assert [h["url"] for h in lab.zos_json("hub", "list")] == [f"nats://127.0.0.1:{lab.port}"]
                 lab.zos("node", "info")
             with report.case("the farm takes it from its nodes, too"):
