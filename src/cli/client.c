@@ -32,7 +32,8 @@ static void on_hub_state(void *userdata, bool is_up, const char *why)
 	struct client_hub *h = userdata;
 
 	h->is_up = is_up;
-	if (!is_up)
+	h->is_explained &= !is_up;
+	if (!is_up && !h->is_explained) /* libnats knows less than what reach found out */
 		snprintf(h->why, sizeof(h->why), "%s", why);
 }
 
@@ -40,6 +41,7 @@ static void on_reach(void *userdata, const char *why)
 {
 	struct client_hub *h = userdata;
 
+	h->is_explained = why[0];
 	if (why[0])
 		snprintf(h->why, sizeof(h->why), "%s", why);
 }

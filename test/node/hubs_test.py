@@ -46,6 +46,26 @@ def one_goes(lab, gone, stays, report):
         assert lab.zos_json("node", "health")["ok"] is True
 
 
+def another_authority(lab, hub, report):
+    with report.case("a hub whose certificate another authority signed is not used, and the node says so"):
+        path = f"{hub.config}/hub/hub.keys"
+        keys = open(path).read()
+        hub.stop_hub()
+        with open(path, "w") as f:
+            f.writelines(keys.splitlines(True)[:-1])  # the authority's
+        hub.start_hub(hub.port, public=hub.public)
+        wait_hubs(lab, {lab.port: True, hub.port: False})
+        deadline = time.monotonic() + 30
+        while "signed by another authority" not in hubs(lab)[hub.port]["why"]:
+            assert time.monotonic() < deadline, hubs(lab)
+            select_pause()
+        hub.stop_hub()
+        with open(path, "w") as f:
+            f.write(keys)
+        hub.start_hub(hub.port, public=hub.public)
+        wait_hubs(lab, {lab.port: True, hub.port: True})
+
+
 def main():
     report = Report("make node T=hubs")
     with Lab() as lab, Lab() as other:
@@ -61,6 +81,7 @@ def main():
                 assert len(lab.zos_json("node", "list")) == 1
             one_goes(lab, lab, other, report)
             one_goes(lab, other, lab, report)
+            another_authority(lab, other, report)
             with report.case("a hub that is forgotten is used no more"):
                 lab.zos("hub", "forget", other.hub_url())
                 assert [h["url"] for h in lab.zos_json("hub", "list")] == [f"nats://127.0.0.1:{lab.port}"]
