@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "grid/hubd.h"
 
@@ -12,10 +13,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { HUB_START_MS = 10000, HUB_CERTIFY_S = 24 * 3600 };
+enum { HUB_START_MS = 10000, HUB_TRY_MS = 2000, HUB_CERTIFY_S = 24 * 3600 };
 
 struct run_args {
-	const char *dir, *listen, *public, *advertise, *tls_cert, *tls_key, *server;
+	const char *dir, *listen, *public, *advertise, *tls_cert, *tls_key, *server, *cluster, *peers;
 	uint32_t port;
 };
 static const struct opt run_opts[] = {
@@ -26,6 +27,8 @@ static const struct opt run_opts[] = {
 	OPT(struct run_args, advertise, "advertise", "HOST", "name under which others reach it"),
 	OPT(struct run_args, tls_cert, "tls-cert", "FILE", "certificate (PEM), instead of one by the hub's own authority"),
 	OPT(struct run_args, tls_key, "tls-key", "FILE", "its key (PEM)"),
+	OPT(struct run_args, cluster, "cluster", "HOST:PORT", "be one of 3 or 5 servers: where the others reach this one (copy hub.keys to each first)"),
+	OPT(struct run_args, peers, "peers", "HOST:PORT,...", "all servers of the cluster, this one too"),
 	OPT(struct run_args, server, "server", "PROGRAM", "the nats-server to run (default: from PATH)"),
 };
 
@@ -122,6 +125,8 @@ static int options_fill(const struct run_args *a, const char *dir, char host[sta
 		return err_set(e, -EINVAL, "--port: %u is no port", a->port);
 	if (a->public && a->advertise)
 		return err_set(e, -EINVAL, "--public names the hub: --advertise does not go with it");
+	if (a->cluster && !a->public)
+		return err_set(e, -EINVAL, "a cluster serves others: say --public HOST, too");
 	if (a->public && place_parse(a->public, host, &public_port))
 		return err_set(e, -EINVAL, "--public '%.100s': say HOST or HOST:PORT, an IPv6 address in brackets", a->public);
 	if (a->public && !a->port)
@@ -129,9 +134,39 @@ static int options_fill(const struct run_args *a, const char *dir, char host[sta
 	*ret = (struct hubd_options){
 		.dir = dir, .listen = a->listen ? a->listen : a->public ? "0.0.0.0" : NULL, .port = port,
 		.advertise = a->public ? host : a->advertise, .advertise_port = public_port,
-		.own_ca = a->public && !a->tls_cert, .tls_cert = a->tls_cert, .tls_key = a->tls_key,
+		.cluster = a->cluster, .peers = a->peers, .own_ca = a->public && !a->tls_cert, .tls_cert = a->tls_cert, .tls_key = a->tls_key,
 	};
 	return 0;
+}
+
+/* True when the server has ended, or somebody wants it to. */
+static bool is_over(pid_t pid)
+{
+	sigset_t set;
+	siginfo_t info = { 0 };
+	int sig;
+
+	signals_fill(&set);
+	sigdelset(&set, SIGCHLD);
+	sig = sigtimedwait(&set, NULL, &(struct timespec){ 0 });
+	return sig == SIGINT || sig == SIGTERM || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
+}
+
+/* One server answers at once or never; a cluster's others may be started tomorrow. */
+static int directory_make(const struct hubd_options *o, pid_t pid, struct err *e)
+{
+	uint64_t end = log_now_ms() + HUB_START_MS;
+	bool told = false;
+	int r;
+
+	while ((r = hubd_create_bucket(o, HUB_TRY_MS, e)) && !is_over(pid)) {
+		if (r != -EAGAIN && (r != -ECONNREFUSED || log_now_ms() >= end))
+			return r;
+		if (r == -EAGAIN && !told)
+			fprintf(stderr, "zos: waiting for the cluster's other members: %s\n", o->peers);
+		told |= r == -EAGAIN;
+	}
+	return r;
 }
 
 static int tell(const struct cli *c, const struct hub_addr *hub, bool is_public, struct err *e)
@@ -179,7 +214,7 @@ static int hub_run(const struct cli *c, const void *args, const char **words, st
 	signals_block();
 	if ((r = server_start(a->server ? a->server : "nats-server", dir, &pid, e)))
 		return r;
-	r = hubd_create_bucket(&o, HUB_START_MS, e);
+	r = directory_make(&o, pid, e);
 	if (!r)
 		r = profile_save(&p, e);
 	if (!r)

@@ -74,7 +74,45 @@ def lines():
         hub.stdout.close()
 
 
-CASES = {"public": public, "lines": lines}
+def cluster():
+    """Three servers of one hub, started one after the other: the first waits for the others."""
+    with Lab() as one, Lab() as two, Lab() as three, Lab() as other:
+        labs = [one, two, three]
+        ports, routes = [free_port() for _ in labs], [f"127.0.0.1:{free_port()}" for _ in labs]
+
+        def start(lab, i, peers=",".join(routes)):
+            return lab.start_zos("hub", "run", "--public", f"127.0.0.1:{ports[i]}", "--listen", "127.0.0.1", "--cluster", routes[i],
+                                 "--peers", peers, "--json", stdout=-1, stderr=-1 if i else None)
+        first = start(one, 0)
+        keys = f"{one.config}/hub/hub.keys"
+        while not os.path.exists(keys):
+            select_pause()
+        others = []
+        for i in (1, 2):
+            os.makedirs(f"{labs[i].config}/hub", 0o700)
+            with open(f"{labs[i].config}/hub/hub.keys", "w") as f:
+                f.write(open(keys).read())
+            others.append(start(labs[i], i))
+        hubs = [json.loads(p.stdout.readline()) for p in [first, *others]]
+        assert len({h["key"] + h["ca"] for h in hubs}) == 1, hubs
+        assert hubs[0]["url"].count("tls://127.0.0.1:") == 3, hubs
+        urls = ",".join(f"tls://127.0.0.1:{p}" for p in ports)
+        other.zos("hub", "use", urls, hubs[0]["key"], hubs[0]["ca"])
+        assert other.zos_json("node", "list") == []
+        print("# any of them may go")
+        first.terminate()
+        assert first.wait(20) == 0
+        assert other.zos_json("node", "list", timeout=60) == []
+        print("# a cluster of two is refused: it would stop with either of them")
+        refused = start(one, 0, ",".join(routes[:2]))
+        refused.stdout.read()
+        assert refused.wait(20) != 0
+        for p in others:
+            p.terminate()
+            assert p.wait(20) == 0
+
+
+CASES = {"cluster": cluster, "public": public, "lines": lines}
 
 
 def main():
