@@ -491,7 +491,7 @@ static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o, in
 	c.AllowRollup = false; /* one header would let any participant wipe the bucket */
 	c.DenyDelete = true;
 	s = js_AddStream(&info, a->js, &c, NULL, &code);
-	if (s != NATS_OK) /* an older hub's bucket */
+	if (s != NATS_OK && code == JSStreamNameExistErr) /* an older hub's bucket */
 		s = js_UpdateStream(&info, a->js, &c, NULL, &code);
 	jsStreamInfo_Destroy(info);
 	return s;
@@ -534,6 +534,6 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 		s = bucket_wait(&a, o, n_members, end);
 	if (s != NATS_OK && n_members > 1)
 		return err_set(e, -EAGAIN, "set up the hub's directory: too few of the %d members are there (%s)", n_members,
-		               natsStatus_GetText(s));
+		               nats_GetLastError(NULL));
 	return s == NATS_OK ? 0 : err_set(e, -EIO, "set up the hub's directory: create the bucket: %s", natsStatus_GetText(s));
 }
