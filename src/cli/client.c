@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-#include <nats/nats.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -33,7 +32,8 @@ static void on_hub_state(void *userdata, bool is_up, const char *why)
 	struct client_hub *h = userdata;
 
 	h->is_up = is_up;
-	if (!is_up)
+	h->is_explained &= !is_up;
+	if (!is_up && !h->is_explained) /* libnats knows less than what reach found out */
 		snprintf(h->why, sizeof(h->why), "%s", why);
 }
 
@@ -41,6 +41,7 @@ static void on_reach(void *userdata, const char *why)
 {
 	struct client_hub *h = userdata;
 
+	h->is_explained = why[0];
 	if (why[0])
 		snprintf(h->why, sizeof(h->why), "%s", why);
 }
@@ -283,7 +284,7 @@ void client_close(struct client *c)
 		grid_free(c->hubs[i].grid);
 	}
 	if (c->n_hubs)
-		nats_CloseAndWait(1000);
+		hub_library_close();
 	sd_event_unref(c->event);
 	key_wipe(&c->key);
 	profile_close(&c->profile);

@@ -21,7 +21,7 @@ struct client_hub {
 	struct hub_addr addr;
 	struct grid *grid;
 	struct reach reach;
-	bool is_up;
+	bool is_up, is_explained;
 	char why[REACH_WHY_MAX];
 };
 

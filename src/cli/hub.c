@@ -1,29 +1,34 @@
 #include "cli/command.h"
 
 #include "base/file.h"
+#include "base/log.h"
+#include "base/parse.h"
 #include "grid/hubd.h"
 
 #include <fcntl.h>
-#include <nats/nats.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
-enum { HUB_START_MS = 10000 };
+enum { HUB_START_MS = 10000, HUB_TRY_MS = 2000, HUB_CERTIFY_S = 24 * 3600 };
 
 struct run_args {
-	const char *dir, *listen, *advertise, *tls_cert, *tls_key, *server;
+	const char *dir, *listen, *public, *advertise, *tls_cert, *tls_key, *server, *cluster, *peers;
 	uint32_t port;
 };
 static const struct opt run_opts[] = {
+	OPT(struct run_args, public, "public", "HOST[:PORT]", "serve others: TLS, on all addresses, under this name (port 443 passes most firewalls)"),
 	OPT(struct run_args, port, "port", "N", "TCP port (default 4222)"),
 	OPT(struct run_args, dir, "dir", "DIR", "keys and directory (default: hub/ beside your keys)"),
-	OPT(struct run_args, listen, "listen", "ADDR", "address to listen on (default 127.0.0.1)"),
+	OPT(struct run_args, listen, "listen", "ADDR", "address to listen on (default 127.0.0.1; all with --public)"),
 	OPT(struct run_args, advertise, "advertise", "HOST", "name under which others reach it"),
-	OPT(struct run_args, tls_cert, "tls-cert", "FILE", "certificate (PEM), for tls://"),
+	OPT(struct run_args, tls_cert, "tls-cert", "FILE", "certificate (PEM), instead of one by the hub's own authority"),
 	OPT(struct run_args, tls_key, "tls-key", "FILE", "its key (PEM)"),
+	OPT(struct run_args, cluster, "cluster", "HOST:PORT", "be one of 3 or 5 servers: where the others reach this one (copy hub.keys to each first)"),
+	OPT(struct run_args, peers, "peers", "HOST:PORT,...", "all servers of the cluster, this one too"),
 	OPT(struct run_args, server, "server", "PROGRAM", "the nats-server to run (default: from PATH)"),
 };
 
@@ -46,22 +51,43 @@ static int server_start(const char *program, const char *dir, pid_t *ret, struct
 	return 0;
 }
 
-/* Passes signals on to the server, so that Ctrl-C ends both, and waits for it. */
-static int server_wait(pid_t pid, struct err *e)
+static void signals_fill(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGCHLD);
+	sigaddset(ret, SIGHUP);
+}
+
+/* A hub runs for years, its certificate for months. */
+static void certificate_look(pid_t pid, const struct hubd_options *o)
+{
+	struct err e = { 0 };
+	int r = hubd_certify(o, time(NULL), &e);
+
+	if (r < 0)
+		fprintf(stderr, "zos: %s: trying again tomorrow\n", e.msg);
+	else if (r)
+		kill(pid, SIGHUP);
+}
+
+/* Passes signals on to the server, so that Ctrl-C ends both, and waits for it. SIGHUP looks at the certificate now. */
+static int server_wait(pid_t pid, const struct hubd_options *o, struct err *e)
 {
 	sigset_t set;
 	int sig, status;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGCHLD);
+	signals_fill(&set);
 	for (;;) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return WIFEXITED(status) && WEXITSTATUS(status) > 1 ?
 			               err_set(e, -EIO, "nats-server ended with status %d", WEXITSTATUS(status)) :
 			               0;
-		if (!sigwait(&set, &sig) && sig != SIGCHLD)
+		sig = sigtimedwait(&set, NULL, &(struct timespec){ .tv_sec = HUB_CERTIFY_S });
+		if (sig == SIGHUP || (sig < 0 && errno == EAGAIN))
+			certificate_look(pid, o);
+		else if (sig > 0 && sig != SIGCHLD)
 			kill(pid, SIGTERM);
 	}
 }
@@ -70,50 +96,137 @@ static void signals_block(void)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGCHLD);
+	signals_fill(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* HOST[:PORT] or [v6][:PORT]; the port stays when there is none. */
+static int place_parse(const char *text, char ret_host[static 256], uint16_t *port)
+{
+	const char *end = *text == '[' ? strchr(text, ']') : strchrnul(text, ':');
+	struct str host = { text, end ? (size_t)(end - text) : 0 };
+	uint64_t n = *port;
+
+	if (*text == '[')
+		host = (struct str){ text + 1, end ? host.n - 1 : 0 }, end += end != NULL;
+	if (!host.n || host.n > 255 || (*end && (*end != ':' || parse_u64(str_c(end + 1), 65535, &n) || !n)))
+		return -EINVAL;
+	snprintf(ret_host, 256, STR_FMT, STR_ARG(host));
+	*port = (uint16_t)n;
+	return 0;
+}
+
+/* What ARGS ask for; HOST keeps the public name. */
+static int options_fill(const struct run_args *a, const char *dir, char host[static 256], struct hubd_options *ret, struct err *e)
+{
+	uint16_t port = a->port ? (uint16_t)a->port : 4222, public_port = port;
+
+	if (a->port > 65535)
+		return err_set(e, -EINVAL, "--port: %u is no port", a->port);
+	if (a->public && a->advertise)
+		return err_set(e, -EINVAL, "--public names the hub: --advertise does not go with it");
+	if (a->cluster && !a->public)
+		return err_set(e, -EINVAL, "a cluster serves others: say --public HOST, too");
+	if (a->public && place_parse(a->public, host, &public_port))
+		return err_set(e, -EINVAL, "--public '%.100s': say HOST or HOST:PORT, an IPv6 address in brackets", a->public);
+	if (a->public && !a->port)
+		port = public_port;
+	*ret = (struct hubd_options){
+		.dir = dir, .listen = a->listen ? a->listen : a->public ? "0.0.0.0" : NULL, .port = port,
+		.advertise = a->public ? host : a->advertise, .advertise_port = public_port,
+		.cluster = a->cluster, .peers = a->peers, .own_ca = a->public && !a->tls_cert, .tls_cert = a->tls_cert, .tls_key = a->tls_key,
+	};
+	return 0;
+}
+
+/* True when the server has ended, or somebody wants it to. */
+static bool is_over(pid_t pid)
+{
+	sigset_t set;
+	siginfo_t info = { 0 };
+	int sig;
+
+	signals_fill(&set);
+	sigdelset(&set, SIGCHLD);
+	sig = sigtimedwait(&set, NULL, &(struct timespec){ 0 });
+	return sig == SIGINT || sig == SIGTERM || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
+}
+
+/* One server answers at once or never; a cluster's others may be started tomorrow. */
+static int directory_make(const struct hubd_options *o, pid_t pid, struct err *e)
+{
+	uint64_t end = log_now_ms() + HUB_START_MS;
+	bool told = false;
+	int r;
+
+	while ((r = hubd_create_bucket(o, HUB_TRY_MS, e)) && !is_over(pid)) {
+		if (r != -EAGAIN && (r != -ECONNREFUSED || log_now_ms() >= end))
+			return r;
+		if (r == -EAGAIN && !told)
+			fprintf(stderr, "zos: waiting for the cluster's other members: %s\n", o->peers);
+		told |= r == -EAGAIN;
+	}
+	return r;
+}
+
+static int tell(const struct cli *c, const struct hub_addr *hub, bool is_public, struct err *e)
+{
+	AUTO_BUF struct buf ca = { 0 }, text = { 0 };
+	AUTO_JSON sd_json_variant *v = NULL;
+
+	hub_ca_line(hub->ca, &ca);
+	if (buf_check(&ca) || sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("url", hub->url), SD_JSON_BUILD_PAIR_STRING("key", hub->key),
+	                                     SD_JSON_BUILD_PAIR_CONDITION(ca.len, "ca", SD_JSON_BUILD_STRING(ca.p))) < 0 ||
+	    json_format(v, &text))
+		return err_set(e, -ENOMEM, "print: out of memory");
+	if (c->json) { /* one line: the reader waits for it */
+		printf("%s\n", text.p);
+		return 0;
+	}
+	printf("The hub runs at %s\n", hub->url);
+	if (is_public)
+		printf("\nOthers use it with:\n  zos hub use %s %s%s%s\n\nA farm whose nodes use it is made with:\n"
+		       "  zos farm init NAME --hub %s --hub-key %s%s%s\n",
+		       hub->url, hub->key, ca.len ? " " : "", ca.len ? ca.p : "", hub->url, hub->key, ca.len ? " --hub-ca " : "",
+		       ca.len ? ca.p : "");
+	else
+		printf("Its key, for 'zos hub use' and 'zos farm init': %s\n", hub->key);
+	return 0;
 }
 
 static int hub_run(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	const struct run_args *a = args;
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
-	char dir[600];
+	char dir[600], host[256];
 	struct hub_addr hub = { 0 };
-	struct hubd_options o = { .listen = a->listen, .advertise = a->advertise, .port = (uint16_t)a->port, .tls_cert = a->tls_cert,
-		                  .tls_key = a->tls_key, .dir = dir };
+	struct hubd_options o;
 	pid_t pid = 0;
 	int r;
 
 	(void)words;
-	if (a->port > 65535)
-		return err_set(e, -EINVAL, "--port: %u is no port", a->port);
 	if ((r = profile_open(&p, e)))
 		return r;
 	snprintf(dir, sizeof(dir), "%s%s", a->dir ? a->dir : p.dir, a->dir ? "" : "/hub");
-	if ((r = dir_make(dir, 0700, e)) || (r = hubd_prepare(&o, &hub, e)) || (r = profile_hub_set(&p, &hub, e)))
+	if ((r = options_fill(a, dir, host, &o, e)) || (r = dir_make(dir, 0700, e)) || (r = hubd_prepare(&o, &hub, e)) ||
+	    (r = profile_hub_set(&p, &hub, e)))
 		return r;
 	signals_block();
 	if ((r = server_start(a->server ? a->server : "nats-server", dir, &pid, e)))
 		return r;
-	r = hubd_create_bucket(&o, HUB_START_MS, e);
+	r = directory_make(&o, pid, e);
 	if (!r)
 		r = profile_save(&p, e);
+	if (!r)
+		r = tell(c, &hub, a->public, e);
 	if (r) {
 		kill(pid, SIGTERM);
 		waitpid(pid, NULL, 0);
 		return r;
 	}
-	nats_CloseAndWait(1000);
-	if (!c->json)
-		printf("The hub runs at %s\nIts key, for 'zos hub use' and 'zos farm init': %s\n", hub.url, hub.key);
-	else
-		printf("{\"url\":\"%s\",\"key\":\"%s\"}\n", hub.url, hub.key);
+	hub_library_close();
 	fflush(stdout);
-	return server_wait(pid, e);
+	return server_wait(pid, &o, e);
 }
 
 /* CA: a file of PEM, or the line that 'zos hub run --public' prints. Appends PEM or the line. */

@@ -1,7 +1,5 @@
 #include "grid/addr.h"
 
-#include "base/buf.h"
-
 #include <stdio.h>
 #include <unistd.h>
 
@@ -89,6 +87,15 @@ static int ca_take(char ret[static HUB_CA_MAX], const char *ca)
 		return -EMSGSIZE;
 	snprintf(ret, HUB_CA_MAX, "%s", pem.p);
 	return 0;
+}
+
+void hub_ca_line(const char *pem, struct buf *ret)
+{
+	struct str rest = str_c(pem), line;
+
+	while (str_next(&rest, '\n', &line) && !str_starts(line, S("-----END")))
+		if (!str_starts(line, S("-----")))
+			buf_add(ret, line);
 }
 
 int hub_addr_make(struct hub_addr *ret, const char *url, const char *key, const char *ca, struct err *e)

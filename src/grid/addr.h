@@ -3,6 +3,7 @@
  * Hubs are told apart by their key: rows with one key are servers of one cluster, rows with different keys are hubs of
  * their own, and a process is on all of them at once. */
 #pragma once
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "ident/key.h"
@@ -26,6 +27,9 @@ MUST_CHECK int hub_addr_parse(const struct hub_addr *a, struct key_pub *ret_acco
 
 /* CA: PEM, or one certificate as the base64 that stands in its PEM, on one line; NULL and "" = none. -EINVAL, -EMSGSIZE. */
 MUST_CHECK int hub_addr_make(struct hub_addr *ret, const char *url, const char *key, const char *ca, struct err *e);
+
+/* Appends the first certificate of PEM as that one line. */
+void hub_ca_line(const char *pem, struct buf *ret);
 
 /* Adds A to the N hubs of LIST: another URL of the hub with its key, or a new one. -ENOSPC, -EMSGSIZE. */
 MUST_CHECK int hub_addrs_add(struct hub_addr list[static HUBS_MAX], size_t *n, const struct hub_addr *a, struct err *e);

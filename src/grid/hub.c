@@ -13,6 +13,7 @@
 #include "grid/jwt.h"
 
 #include <nats/nats.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -636,4 +637,16 @@ void hub_cancel(struct hub *h, void *userdata)
 		if (h->requests[i].token && h->requests[i].userdata == userdata)
 			h->requests[i] = (struct hub_request){ 0 };
 	arm_timer(h);
+}
+
+static void comp_free(SSL_COMP *c)
+{
+	OPENSSL_free(c);
+}
+
+/* libnats 3.10 frees OpenSSL's list of compression methods when it has used TLS, and OpenSSL frees it again at exit: it finds none. */
+void hub_library_close(void)
+{
+	sk_SSL_COMP_pop_free(SSL_COMP_set0_compression_methods(NULL), comp_free);
+	nats_CloseAndWait(CLOSE_WAIT_S * 1000);
 }

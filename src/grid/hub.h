@@ -60,3 +60,6 @@ MUST_CHECK int hub_request(struct hub *h, const char *subject, struct str data, 
                            void *userdata);
 /* Forgets all requests with this USERDATA without calling them. */
 void hub_cancel(struct hub *h, void *userdata);
+
+/* Ends libnats' threads, before the process ends: all hubs are freed. */
+void hub_library_close(void);

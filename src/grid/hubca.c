@@ -1,6 +1,7 @@
 #include "grid/hubca.h"
 
 #include "base/file.h"
+#include "grid/addr.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -54,7 +55,7 @@ static X509 *ca_make(EVP_PKEY *key)
 	    X509_set_issuer_name(x, name) && ASN1_TIME_set(X509_getm_notBefore(x), 1735689600) &&
 	    ASN1_TIME_set(X509_getm_notAfter(x), 4102444799) && X509_set_pubkey(x, key) &&
 	    extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-	    extend(x, x, NID_key_usage, "critical,keyCertSign") && X509_sign(x, key, NULL))
+	    extend(x, x, NID_key_usage, "critical,keyCertSign") && extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, key, NULL))
 		return x;
 	X509_free(x);
 	return NULL;
@@ -81,15 +82,11 @@ int hubca_pem(const struct key *ca, struct buf *ret, struct err *e)
 int hubca_line(const struct key *ca, struct buf *ret, struct err *e)
 {
 	AUTO_BUF struct buf pem = { 0 };
-	struct str rest, line;
 	int r = hubca_pem(ca, &pem, e);
 
 	if (r)
 		return r;
-	rest = buf_str(&pem);
-	while (str_next(&rest, '\n', &line))
-		if (!str_starts(line, S("-----")))
-			buf_add(ret, line);
+	hub_ca_line(pem.p, ret);
 	return buf_check(ret);
 }
 
@@ -124,6 +121,7 @@ static bool leaf_fill(X509 *x, X509 *ca, EVP_PKEY *own, const char *names, int64
 	       ASN1_TIME_set(X509_getm_notAfter(x), now_s + HUBCA_LEAF_DAYS * 86400ll) && X509_set_pubkey(x, own) &&
 	       extend(x, ca, NID_basic_constraints, "critical,CA:FALSE") &&
 	       extend(x, ca, NID_key_usage, "critical,digitalSignature") &&
+	       extend(x, ca, NID_authority_key_identifier, "keyid") && /* strict verifiers ask for it */
 	       extend(x, ca, NID_ext_key_usage, "serverAuth,clientAuth") && extend(x, ca, NID_subject_alt_name, names);
 }
 

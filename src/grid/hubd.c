@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "grid/hubca.h"
 #include "grid/jwt.h"
 
 #include <fcntl.h>
@@ -10,9 +11,9 @@
 #include <time.h>
 
 /* In the order of the lines of DIR/hub.keys. */
-enum { OPERATOR, SYSTEM, STORE, GRID, SIGNER, N_KEYS };
+enum { OPERATOR, SYSTEM, STORE, GRID, SIGNER, CA, N_KEYS };
 
-static const char keys_file[] = "hub.keys", conf_file[] = "nats.conf";
+static const char keys_file[] = "hub.keys", conf_file[] = "nats.conf", leaf_file[] = "hub.pem", ca_file[] = "ca.pem";
 
 struct keyring {
 	struct key key[N_KEYS];
@@ -32,14 +33,20 @@ static void buf_wipe(struct buf *b)
 	buf_deinit(b);
 }
 
-static int keyring_create(int dir_fd, struct keyring *k, struct err *e)
+static char role_of(int which)
+{
+	return which == OPERATOR || which == CA ? KEY_OPERATOR : KEY_FARM;
+}
+
+/* Makes the keys from FIRST on, and saves all. */
+static int keyring_create(int dir_fd, int first, struct keyring *k, struct err *e)
 {
 	CLEANUP(buf_wipe) struct buf text = { 0 };
 	char seed[KEY_SEED_SIZE];
 
 	buf_reserve(&text, N_KEYS * (KEY_SEED_SIZE + 1));
 	for (int i = 0; i < N_KEYS; i++) {
-		if (key_new(i == OPERATOR ? KEY_OPERATOR : KEY_FARM, &k->key[i]))
+		if (i >= first && key_new(role_of(i), &k->key[i]))
 			return err_set(e, -ENOMEM, "make the hub's keys: no memory");
 		key_seed_format(seed, &k->key[i]);
 		buf_addf(&text, "%s\n", seed);
@@ -48,13 +55,15 @@ static int keyring_create(int dir_fd, struct keyring *k, struct err *e)
 	return file_save(dir_fd, keys_file, buf_str(&text), 0600, e);
 }
 
-static int keyring_parse(struct str text, struct keyring *k, struct err *e)
+/* A hub from before it had an authority gets one. */
+static int keyring_parse(int dir_fd, struct str text, struct keyring *k, struct err *e)
 {
 	struct str line;
 
 	for (int i = 0; i < N_KEYS; i++)
-		if (!str_next(&text, '\n', &line) || key_seed_parse(line, &k->key[i]) ||
-		    k->key[i].pub.role != (i == OPERATOR ? KEY_OPERATOR : KEY_FARM))
+		if (i == CA && !text.n)
+			return keyring_create(dir_fd, CA, k, e);
+		else if (!str_next(&text, '\n', &line) || key_seed_parse(line, &k->key[i]) || k->key[i].pub.role != role_of(i))
 			return err_set(e, -EBADMSG, "%s: line %d is no seed of the expected kind; a new file makes a new hub, "
 			               "which all nodes must be told of", keys_file, i + 1);
 	return 0;
@@ -66,9 +75,9 @@ static int keyring_load(int dir_fd, struct keyring *k, struct err *e)
 	int r;
 
 	if (faccessat(dir_fd, keys_file, F_OK, 0) && errno == ENOENT)
-		return keyring_create(dir_fd, k, e);
+		return keyring_create(dir_fd, 0, k, e);
 	r = file_read(dir_fd, keys_file, 4096, &text, e);
-	return r ? r : keyring_parse(buf_str(&text), k, e);
+	return r ? r : keyring_parse(dir_fd, buf_str(&text), k, e);
 }
 
 static const char *key_text(const struct keyring *k, int which, char ret[static KEY_TEXT_SIZE])
@@ -182,21 +191,91 @@ static const char *hubd_host(const struct hubd_options *o)
 	return o->listen ? o->listen : "127.0.0.1";
 }
 
+static bool hubd_is_tls(const struct hubd_options *o)
+{
+	return o->own_ca || o->tls_cert;
+}
+
+static const char *hubd_name(const struct hubd_options *o)
+{
+	return o->advertise ? o->advertise : hubd_host(o);
+}
+
+/* HOST:PORT, with the brackets that an IPv6 address needs. */
+static void format_place(struct buf *b, const char *host, unsigned port)
+{
+	buf_addf(b, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+/* Certificate and key are one file, so that they are replaced together. */
+static void conf_tls(struct buf *b, const struct hubd_options *o)
+{
+	if (o->tls_cert)
+		buf_addf(b, "tls: { cert_file: \"%s\", key_file: \"%s\" }\n", o->tls_cert, o->tls_key);
+	else if (o->own_ca)
+		buf_addf(b, "tls: { cert_file: \"%s/%s\", key_file: \"%s/%s\" }\n", o->dir, leaf_file, o->dir, leaf_file);
+}
+
+/* How many servers the hub has. The places end up in the configuration: nothing but host names, addresses and ports. */
+static int members_count(const struct hubd_options *o, struct err *e)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	struct str rest = str_c(o->peers ? o->peers : ""), one;
+	char host[256], port[8];
+	int n = 0, n_own = 0;
+
+	if (!o->cluster)
+		return o->peers ? err_set(e, -EINVAL, "a cluster's members need --cluster HOST:PORT, too: this member's own place") : 1;
+	while (str_next(&rest, ',', &one)) {
+		char text[280];
+
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(one));
+		if (one.n >= sizeof(text) || !one.n || strspn(text, allowed) != one.n || hub_url_parse(text, host, port))
+			return err_set(e, -EINVAL, "--peers '%.100s': say HOST:PORT,HOST:PORT,HOST:PORT", o->peers);
+		n_own += !strcmp(text, o->cluster);
+		n++;
+	}
+	if (n_own != 1)
+		return err_set(e, -EINVAL, "--peers names all members, also this one (%.100s), each once", o->cluster);
+	if (n != 3 && n != HUBD_MEMBERS_MAX)
+		return err_set(e, -EINVAL, "a cluster has 3 or %d members, so that a majority is left when one is lost; not %d",
+		               HUBD_MEMBERS_MAX, n);
+	return n;
+}
+
+static void conf_cluster(struct buf *b, const struct hubd_options *o)
+{
+	struct str rest = str_c(o->peers), one;
+	char host[256], port[8];
+
+	BUG_ON(hub_url_parse(o->cluster, host, port)); /* it is one of the peers, which were looked at */
+	buf_addf(b, "cluster: {\n\tname: zos\n\tlisten: \"");
+	format_place(b, hubd_host(o), (unsigned)atoi(port));
+	buf_addf(b, "\"\n\tno_advertise: true\n\ttls: { cert_file: \"%s/%s\", key_file: \"%s/%s\", ca_file: \"%s/%s\", timeout: 5 }\n\troutes: [",
+	         o->dir, leaf_file, o->dir, leaf_file, o->dir, ca_file);
+	while (str_next(&rest, ',', &one))
+		if (!str_eq(one, str_c(o->cluster)))
+			buf_addf(b, "\n\t\t\"nats-route://" STR_FMT "\"", STR_ARG(one));
+	buf_addf(b, "\n\t]\n}\n");
+}
+
 static int conf_save(int dir_fd, const struct keyring *k, const struct hubd_options *o, struct err *e)
 {
 	AUTO_BUF struct buf b = { 0 };
 	int r;
 
+	buf_addf(&b, "# Written anew at each start of the hub; changes are lost.\nserver_name: \"zos-hub%s%s\"\nlisten: \"",
+	         o->cluster ? "-" : "", o->cluster ? o->cluster : "");
+	format_place(&b, hubd_host(o), hubd_port(o));
 	buf_addf(&b,
-	         "# Written anew at each start of the hub; changes are lost.\n"
-	         "server_name: zos-hub\nlisten: \"%s:%u\"\n"
-	         "max_payload: %d\nmax_pending: 64MB\nwrite_deadline: \"10s\"\nping_interval: \"5s\"\nping_max: 2\n"
+	         "\"\nmax_payload: %d\nmax_pending: 64MB\nwrite_deadline: \"10s\"\nping_interval: \"5s\"\nping_max: 2\n"
 	         "max_connections: %u\nmax_control_line: 2048\n"
 	         "jetstream: { store_dir: \"%s/store\", max_memory_store: 1MB, max_file_store: 1GB }\n",
-	         hubd_host(o), hubd_port(o), HUB_PAYLOAD_MAX,
+	         HUB_PAYLOAD_MAX,
 	         (o->max_connections ? o->max_connections : HUBD_CONNECTIONS_DEFAULT) + 16, o->dir);
-	if (o->tls_cert)
-		buf_addf(&b, "tls: { cert_file: \"%s\", key_file: \"%s\" }\n", o->tls_cert, o->tls_key);
+	conf_tls(&b, o);
+	if (o->cluster)
+		conf_cluster(&b, o);
 	r = conf_accounts(k, o, &b);
 	if (!r)
 		r = buf_check(&b);
@@ -220,24 +299,101 @@ static int hubd_open(const struct hubd_options *o, struct keyring *k, int *ret_f
 	return r;
 }
 
+static bool has_leaf(const struct hubd_options *o)
+{
+	return o->own_ca || o->cluster;
+}
+
+/* 1: a new one was written. The names of this machine are there for its own commands, which may not reach it by its public name. */
+static int leaf_keep(int dir_fd, const struct keyring *k, const struct hubd_options *o, int64_t now_s, struct err *e)
+{
+	char host[256] = "localhost", port[8];
+	const char *names[] = { hubd_name(o), host, "127.0.0.1", "::1", "localhost", NULL };
+	CLEANUP(buf_wipe) struct buf pem = { 0 };
+	CLEANUP(buf_wipe) struct buf key = { 0 };
+	int r = file_read(dir_fd, leaf_file, HUB_CA_MAX, &pem, NULL);
+
+	if (o->cluster && hub_url_parse(o->cluster, host, port))
+		return err_set(e, -EINVAL, "--cluster '%.100s': say HOST:PORT", o->cluster);
+	if (!r && hubca_leaf_is_good(&k->key[CA], buf_str(&pem), names, now_s))
+		return 0;
+	pem.len = 0;
+	if ((r = hubca_leaf(&k->key[CA], names, now_s, &pem, &key, e)))
+		return r;
+	buf_add(&pem, buf_str(&key));
+	if ((r = buf_check(&pem)))
+		return err_set(e, r, "make the hub's certificate: %s", strerror(-r));
+	r = file_save(dir_fd, leaf_file, buf_str(&pem), 0600, e);
+	return r ? r : 1;
+}
+
+int hubd_certify(const struct hubd_options *o, int64_t now_s, struct err *e)
+{
+	AUTO_KEYRING struct keyring k = { 0 };
+	AUTO_FD int fd = -1;
+	int r = has_leaf(o) ? hubd_open(o, &k, &fd, e) : 0;
+
+	return r || !has_leaf(o) ? r : leaf_keep(fd, &k, o, now_s, e);
+}
+
+/* The other members' addresses: with the same port for clients, unless the operator tells people otherwise. */
+static void urls_of_peers(const struct hubd_options *o, struct buf *url)
+{
+	struct str rest = str_c(o->peers), one;
+	char text[280], host[256], port[8];
+
+	while (str_next(&rest, ',', &one)) {
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(one));
+		if (!strcmp(text, o->cluster) || hub_url_parse(text, host, port))
+			continue;
+		buf_addf(url, ",%s://", hubd_is_tls(o) ? "tls" : "nats");
+		format_place(url, host, o->advertise_port ? o->advertise_port : hubd_port(o));
+	}
+}
+
+static int ca_save(int dir_fd, const struct keyring *k, struct err *e)
+{
+	AUTO_BUF struct buf pem = { 0 };
+	int r = hubca_pem(&k->key[CA], &pem, e);
+
+	return r ? r : file_save(dir_fd, ca_file, buf_str(&pem), 0600, e);
+}
+
+static int addr_fill(const struct keyring *k, const struct hubd_options *o, struct hub_addr *ret, struct err *e)
+{
+	AUTO_BUF struct buf url = { 0 }, ca = { 0 };
+	char account[KEY_TEXT_SIZE], seed[KEY_SEED_SIZE], key[HUB_KEY_SIZE];
+	int r = o->own_ca && !o->tls_cert ? hubca_line(&k->key[CA], &ca, e) : 0;
+
+	key_text(k, GRID, account);
+	key_seed_format(seed, &k->key[SIGNER]);
+	snprintf(key, sizeof(key), "%s%s", account, seed);
+	buf_addf(&url, "%s://", hubd_is_tls(o) ? "tls" : "nats");
+	format_place(&url, hubd_name(o), o->advertise_port ? o->advertise_port : hubd_port(o));
+	if (o->cluster)
+		urls_of_peers(o, &url);
+	if (!r && (r = buf_check(&url)))
+		return err_set(e, r, "make the hub's address: %s", strerror(-r));
+	return r ? r : hub_addr_make(ret, url.p, key, ca.p, e);
+}
+
 int hubd_prepare(const struct hubd_options *o, struct hub_addr *ret, struct err *e)
 {
 	AUTO_KEYRING struct keyring k = { 0 };
 	AUTO_FD int fd = -1;
-	char account[KEY_TEXT_SIZE], seed[KEY_SEED_SIZE];
 	int r = hubd_open(o, &k, &fd, e);
 
 	if (!r)
+		r = members_count(o, e);
+	if (r > 0 && has_leaf(o))
+		r = leaf_keep(fd, &k, o, time(NULL), e);
+	if (r >= 0 && o->cluster)
+		r = ca_save(fd, &k, e);
+	if (r >= 0)
 		r = conf_save(fd, &k, o, e);
-	if (r)
-		return err_wrap(e, r, "prepare the hub");
-	key_text(&k, GRID, account);
-	key_seed_format(seed, &k.key[SIGNER]);
-	*ret = (struct hub_addr){ 0 };
-	snprintf(ret->url, sizeof(ret->url), "%s://%s:%u", o->tls_cert ? "tls" : "nats",
-	         o->advertise ? o->advertise : hubd_host(o), hubd_port(o));
-	snprintf(ret->key, sizeof(ret->key), "%s%s", account, seed);
-	return 0;
+	if (!r)
+		r = addr_fill(&k, o, ret, e);
+	return r ? err_wrap(e, r, "prepare the hub") : 0;
 }
 
 /* The hub's own connection: a user that the store's account key has signed, without limits. */
@@ -286,17 +442,20 @@ static natsStatus on_want_signature(char **custom_error, unsigned char **ret, in
 static natsStatus admin_connect(struct admin *a, const struct hubd_options *o, uint64_t timeout_ms)
 {
 	uint64_t end = log_now_ms() + timeout_ms;
-	char url[HUB_URL_MAX];
-	const char *urls[] = { url };
+	AUTO_BUF struct buf url = { 0 };
+	const char *urls[1];
 	natsStatus s = natsOptions_Create(&a->options);
 
-	snprintf(url, sizeof(url), "%s://%s:%u", o->tls_cert ? "tls" : "nats",
-	         !strcmp(hubd_host(o), "0.0.0.0") ? "127.0.0.1" : hubd_host(o), hubd_port(o));
+	buf_addf(&url, "%s://", hubd_is_tls(o) ? "tls" : "nats");
+	format_place(&url, !strcmp(hubd_host(o), "0.0.0.0") ? "127.0.0.1" : hubd_host(o), hubd_port(o));
+	if (buf_check(&url))
+		return NATS_NO_MEMORY;
+	urls[0] = url.p;
 	if (s == NATS_OK)
 		s = natsOptions_SetServers(a->options, urls, 1);
-	if (s == NATS_OK && o->tls_cert) /* to our own child on our own address: whose name may be another's */
+	if (s == NATS_OK && hubd_is_tls(o)) /* to our own child on our own address: whose name may be another's */
 		s = natsOptions_SkipServerVerification(a->options, true);
-	if (s == NATS_OK && o->tls_cert)
+	if (s == NATS_OK && hubd_is_tls(o))
 		s = natsOptions_SetSecure(a->options, true);
 	if (s == NATS_OK)
 		s = natsOptions_SetUserCredentialsCallbacks(a->options, on_want_jwt, a, on_want_signature, a);
@@ -307,7 +466,7 @@ static natsStatus admin_connect(struct admin *a, const struct hubd_options *o, u
 	return s;
 }
 
-static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o)
+static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o, int n_members)
 {
 	const char *subjects[] = { "$KV.nodes.*" };
 	jsStreamInfo *info = NULL;
@@ -327,13 +486,24 @@ static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o)
 	c.Discard = js_DiscardNew;
 	c.Storage = js_FileStorage;
 	c.Duplicates = 0;
+	c.Replicas = n_members < HUBD_REPLICAS_MAX ? n_members : HUBD_REPLICAS_MAX;
 	c.AllowDirect = true;
 	c.AllowRollup = false; /* one header would let any participant wipe the bucket */
 	c.DenyDelete = true;
 	s = js_AddStream(&info, a->js, &c, NULL, &code);
-	if (s != NATS_OK) /* an older hub's bucket */
+	if (s != NATS_OK && code == JSStreamNameExistErr) /* an older hub's bucket */
 		s = js_UpdateStream(&info, a->js, &c, NULL, &code);
 	jsStreamInfo_Destroy(info);
+	return s;
+}
+
+/* A cluster takes some seconds to elect who decides, and as long as it likes for its members to come. */
+static natsStatus bucket_wait(struct admin *a, const struct hubd_options *o, int n_members, uint64_t end_ms)
+{
+	natsStatus s;
+
+	while ((s = bucket_apply(a, o, n_members)) != NATS_OK && n_members > 1 && log_now_ms() < end_ms)
+		nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
 	return s;
 }
 
@@ -343,8 +513,9 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 	CLEANUP(admin_deinit) struct admin a = { .user = KEY_NONE };
 	char store[KEY_TEXT_SIZE];
 	AUTO_FD int fd = -1;
+	uint64_t end = log_now_ms() + timeout_ms;
 	natsStatus s;
-	int r = hubd_open(o, &k, &fd, e);
+	int n_members = members_count(o, e), r = n_members < 0 ? n_members : hubd_open(o, &k, &fd, e);
 
 	if (!r)
 		r = key_new(KEY_USER, &a.user);
@@ -360,6 +531,9 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 		               hubd_port(o), natsStatus_GetText(s));
 	s = natsConnection_JetStream(&a.js, a.nc, NULL);
 	if (s == NATS_OK)
-		s = bucket_apply(&a, o);
+		s = bucket_wait(&a, o, n_members, end);
+	if (s != NATS_OK && n_members > 1)
+		return err_set(e, -EAGAIN, "set up the hub's directory: too few of the %d members are there (%s)", n_members,
+		               nats_GetLastError(NULL));
 	return s == NATS_OK ? 0 : err_set(e, -EIO, "set up the hub's directory: create the bucket: %s", natsStatus_GetText(s));
 }

@@ -1,5 +1,6 @@
 #include "grid/reach.h"
 
+#include "grid/certificate.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -10,12 +11,13 @@
 #include <sys/socket.h>
 
 struct look {
+	struct hub_addr hub;
 	char host[256], port[8];
 	int fd; /* the answer goes here */
 };
 
 /* 0, or the errno of the attempt. */
-static int try_address(const struct addrinfo *a)
+static int try_address(const struct addrinfo *a, int *ret_fd)
 {
 	AUTO_FD int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -24,13 +26,28 @@ static int try_address(const struct addrinfo *a)
 
 	if (fd < 0)
 		return errno;
-	if (!connect(fd, a->ai_addr, a->ai_addrlen))
-		return 0;
-	if (errno != EINPROGRESS)
-		return errno;
-	if (poll(&p, 1, REACH_CONNECT_MS) != 1)
-		return ETIMEDOUT;
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) ? errno : error;
+	if (connect(fd, a->ai_addr, a->ai_addrlen)) {
+		if (errno != EINPROGRESS)
+			return errno;
+		if (poll(&p, 1, REACH_CONNECT_MS) != 1)
+			return ETIMEDOUT;
+		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n))
+			return errno;
+	}
+	if (!error)
+		*ret_fd = take_fd(fd);
+	return error;
+}
+
+/* The port takes connections: what about its certificate? */
+static void look_tls(const struct look *l, int fd, char why[static REACH_WHY_MAX])
+{
+	struct timeval limit = { .tv_sec = REACH_CONNECT_MS / 1000 };
+
+	if (fcntl(fd, F_SETFL, 0) || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)))
+		return;
+	certificate_look(fd, l->host, &l->hub, why, REACH_WHY_MAX);
 }
 
 static void why_write(const struct look *l, int error, char ret[static REACH_WHY_MAX])
@@ -48,15 +65,18 @@ static void look(const struct look *l, char why[static REACH_WHY_MAX])
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *all = NULL;
 	int r = getaddrinfo(l->host, l->port, &hints, &all), error = r ? 0 : ENOENT;
+	AUTO_FD int fd = -1;
 
 	if (r)
 		snprintf(why, REACH_WHY_MAX, "the hub's name %.80s does not resolve: %s", l->host, gai_strerror(r));
 	for (const struct addrinfo *a = all; a && error; a = a->ai_next)
-		error = try_address(a);
+		error = try_address(a, &fd);
 	if (!r) {
 		why_write(l, error, why);
 		freeaddrinfo(all);
 	}
+	if (fd >= 0 && !strncmp(l->hub.url, "tls://", 6))
+		look_tls(l, fd, why);
 }
 
 static void *look_run(void *userdata)
@@ -122,6 +142,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	BUG_ON(!l);
+	l->hub = *r->hub;
 	if (look_start(r, l)) {
 		free(l);
 		again(r, REACH_AGAIN_MS);

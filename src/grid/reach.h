@@ -1,4 +1,5 @@
-/* Why a hub cannot be reached, for people: while it is down, its name is resolved and its port is tried now and then.
+/* Why a hub cannot be reached, for people: while it is down, its name is resolved, its port is tried, and with tls://
+ * its certificate, now and then.
  *
  * libnats tries by itself and keeps its reasons to itself. Resolving blocks, so each look is a thread of its own that
  * owns all it uses and writes one sentence into a pipe. */
@@ -7,7 +8,7 @@
 
 #include <systemd/sd-event.h>
 
-enum { REACH_FIRST_MS = 2000, REACH_AGAIN_MS = 5000, REACH_CONNECT_MS = 3000, REACH_WHY_MAX = 160 };
+enum { REACH_FIRST_MS = 2000, REACH_AGAIN_MS = 5000, REACH_CONNECT_MS = 3000, REACH_WHY_MAX = 200 };
 
 typedef void reach_fn(void *userdata, const char *why);
 
@@ -19,7 +20,7 @@ struct reach {
 	void *userdata;
 };
 
-/* FN is told after every look; "" = the port takes connections. The first server of HUB is looked at. */
+/* FN is told after every look; "" = the port takes connections, and its certificate is good. The first server of HUB is looked at. */
 MUST_CHECK int reach_init(struct reach *ret, sd_event *event, const struct hub_addr *hub, reach_fn *fn, void *userdata,
 			  struct err *e);
 void reach_deinit(struct reach *r);

@@ -64,7 +64,8 @@ static void on_reach(void *userdata, const char *why)
 {
 	struct gridd_hub *h = userdata;
 
-	if (h->is_up || !why[0])
+	h->is_explained = !h->is_up && why[0];
+	if (!h->is_explained)
 		return;
 	if (strcmp(h->why, why))
 		log_warn("hub %s: %s", h->addr.url, why);
@@ -83,7 +84,9 @@ static void on_hub_state(void *userdata, bool is_up, const char *why)
 		reach_stop(&h->reach);
 	else
 		reach_start(&h->reach);
-	state_set(h, is_up, is_up ? "" : why);
+	h->is_explained &= !is_up;
+	if (!h->is_explained) /* libnats knows less */
+		state_set(h, is_up, is_up ? "" : why);
 	if (is_up && h->record)
 		directory_own_kick(h->record);
 }

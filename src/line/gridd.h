@@ -27,7 +27,7 @@ struct gridd_hub {
 	struct directory_own *record;
 	struct reach reach;
 	/* how things stand, for the engine and so for people */
-	bool is_up;
+	bool is_up, is_explained /* why is from reach */;
 	uint64_t since_ms; /* monotonic */
 	char why[REACH_WHY_MAX]; /* it is down */
 };

@@ -3,8 +3,6 @@
 #include "svc/daemon.h"
 #include "sys/sandbox.h"
 
-#include <nats/nats.h>
-
 /* All that a process that strangers speak to needs: sockets, libnats' threads, names and certificate authorities. */
 static const struct sandbox gridd_sandbox = {
 	.paths = {
@@ -30,6 +28,6 @@ int main(void)
 		r = gridd_init(&g, event, "/run/zos/noded/sock", &e);
 	r = r ? daemon_failed(&e) : daemon_run(event);
 	gridd_deinit(&g);
-	nats_CloseAndWait(2000);
+	hub_library_close();
 	return r;
 }

@@ -45,15 +45,23 @@ class Lab:
     def start_zos(self, *args, config=None, **more):
         return subprocess.Popen([ZOS, *args], text=True, env=self.environment(config), **more)
 
-    def start_hub(self, port=0):
-        """Runs a hub on PORT (0: a free one) and waits until it serves. The same port again after stop_hub() makes the same hub."""
+    def start_hub(self, port=0, public=None):
+        """Runs a hub on PORT (0: a free one) and waits until it serves. The same port again after stop_hub() makes the same hub.
+        PUBLIC: with TLS, under this name and as 127.0.0.1."""
         self.port = port or free_port()
+        self.public = public
         self.log = open(f"{self.dir}/hub.log", "a")
-        self.hub = self.start_zos("hub", "run", "--port", str(self.port), "--json", stdout=subprocess.PIPE, stderr=self.log)
-        line = self.hub.stdout.readline()
+        where = ["--public", f"{public}:{self.port}"] if public else ["--port", str(self.port)]
+        self.hub = self.start_zos("hub", "run", *where, "--json", stdout=subprocess.PIPE, stderr=self.log)
+        line = self.hub_line = self.hub.stdout.readline()
         if not line:
             raise Timeout("the hub did not start: " + open(f"{self.dir}/hub.log").read()[-500:])
-        self.hub_key = json.loads(line)["key"]
+        hub = json.loads(line)
+        self.hub_key = hub["key"]
+        self.hub_ca = [hub["ca"]] if "ca" in hub else []
+
+    def hub_url(self, host="127.0.0.1"):
+        return f"{'tls' if self.public else 'nats'}://{host}:{self.port}"
 
     def stop_hub(self, sig=signal.SIGTERM):
         if self.hub and self.hub.poll() is None:
@@ -66,12 +74,12 @@ class Lab:
 
     def add_hub(self, other):
         """Uses OTHER's hub, too."""
-        self.zos("hub", "use", f"nats://127.0.0.1:{other.port}", other.hub_key)
+        self.zos("hub", "use", other.hub_url(), other.hub_key, *other.hub_ca)
 
     def make_farm_on(self, *labs, name="demo"):
         """A farm whose nodes, in QEMU, are on the hubs of LABS; this lab's commands reach the same hubs on loopback."""
         for lab in labs:
-            self.zos("hub", "use", f"nats://{GUEST_SEES_HOST}:{lab.port}", lab.hub_key)
+            self.zos("hub", "use", lab.hub_url(GUEST_SEES_HOST), lab.hub_key, *lab.hub_ca)
         self.zos("farm", "init", name)
         for lab in labs:
             self.add_hub(lab)

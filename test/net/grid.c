@@ -1,358 +1,6 @@
 /* The grid against a real nats-server: `grid_net CASE`. A node and a client, each a process of its own, a hub that is killed
  * and started again under them, and what the hub must refuse beside what it must allow. */
-#include "base/file.h"
-#include "base/log.h"
-#include "grid/directory.h"
-#include "grid/hubca.h"
-#include "grid/hubd.h"
-#include "grid/session.h"
-#include "test/t.h"
-
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <nats/nats.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
-
-enum { N_STREAMS = 4, STREAM_BYTES = 16 << 20, DEADLINE_S = 60 };
-
-/* The hub under test. */
-
-static struct {
-	char dir[64];
-	struct hubd_options options;
-	struct hub_addr addr;
-	pid_t pid;
-} hub;
-
-static uint16_t free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t n = sizeof(a);
-	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	T_NEED(!bind(fd, (void *)&a, n) && !getsockname(fd, (void *)&a, &n), "a free port");
-	return ntohs(a.sin_port);
-}
-
-/* In a process of its own: libnats has threads, and a process that was forked off with them is a broken one. */
-static void bucket_create(void)
-{
-	pid_t pid = fork();
-	int status = -1;
-
-	if (!pid) {
-		struct err e = { 0 };
-		int r = hubd_create_bucket(&hub.options, 10000, &e);
-
-		if (r)
-			fprintf(stderr, "%s\n", e.msg);
-		_exit(r ? 1 : 0);
-	}
-	T_NEED(waitpid(pid, &status, 0) == pid && !status, "the bucket could not be made");
-}
-
-static void hub_start(void)
-{
-	char conf[96], log[96];
-
-	snprintf(conf, sizeof(conf), "%s/nats.conf", hub.dir);
-	snprintf(log, sizeof(log), "%s/log", hub.dir);
-	hub.pid = fork();
-	T_NEED(hub.pid >= 0, "fork");
-	if (!hub.pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp("nats-server", "nats-server", "-c", conf, "-l", log, NULL);
-		_exit(127);
-	}
-	bucket_create();
-}
-
-static void hub_kill(void)
-{
-	kill(hub.pid, SIGKILL);
-	waitpid(hub.pid, NULL, 0);
-}
-
-static void hub_make(void)
-{
-	struct err e = { 0 };
-
-	snprintf(hub.dir, sizeof(hub.dir), "/tmp/grid-net-XXXXXX");
-	T_NEED(mkdtemp(hub.dir), "mkdtemp");
-	hub.options = (struct hubd_options){ .dir = hub.dir, .port = free_port() };
-	T_NEED(!hubd_prepare(&hub.options, &hub.addr, &e), "%s", e.msg);
-	hub_start();
-}
-
-static void hub_remove(void)
-{
-	struct err e = { 0 };
-
-	hub_kill();
-	T_CHECK(!tree_remove(AT_FDCWD, hub.dir, &e), "%s", e.msg);
-}
-
-/* One process' loop. */
-
-struct side {
-	sd_event *event;
-	struct grid *grid;
-	bool up, open, over, refused;
-	unsigned ups;
-	char why[ERR_MSG_MAX];
-	struct session *session;
-	uint32_t last_stream;
-};
-
-static void on_state(void *userdata, bool is_up, const char *why)
-{
-	struct side *s = userdata;
-
-	s->up = is_up;
-	s->ups += is_up;
-	if (!is_up && getenv("GRID_NET_VERBOSE"))
-		fprintf(stderr, "hub down: %s\n", why);
-}
-
-static void on_ready(void *userdata, struct session *session)
-{
-	struct side *s = userdata;
-
-	(void)session;
-	s->open = true;
-}
-
-static void on_closed(void *userdata, struct session *session, const char *why)
-{
-	struct side *s = userdata;
-
-	(void)session;
-	s->over = true;
-	s->session = NULL;
-	snprintf(s->why, sizeof(s->why), "%s", why);
-}
-
-static void on_stream(void *userdata, struct session *session, uint32_t id)
-{
-	struct side *s = userdata;
-
-	(void)session;
-	s->last_stream = id;
-}
-
-static struct session_callbacks callbacks(struct side *s)
-{
-	return (struct session_callbacks){ on_ready, on_stream, on_closed, s };
-}
-
-static void side_init(struct side *s)
-{
-	struct hub_options o = { .addr = hub.addr, .reconnect_ms = 100 };
-	struct err e = { 0 };
-
-	*s = (struct side){ 0 };
-	T_NEED(sd_event_new(&s->event) >= 0, "event");
-	T_NEED(!grid_new(s->event, &o, &(struct hub_callbacks){ on_state, NULL, s }, &s->grid, &e), "%s", e.msg);
-}
-
-static void side_deinit(struct side *s)
-{
-	grid_free(s->grid);
-	sd_event_unref(s->event);
-}
-
-#define UNTIL(s, cond)                                                                                  \
-	({                                                                                              \
-		uint64_t end_ = log_now_ms() + DEADLINE_S * 1000;                                       \
-		while (!(cond) && log_now_ms() < end_)                                                  \
-			T_NEED(sd_event_run((s)->event, 100000) >= 0, "loop");                           \
-		T_NEED(cond, "%s after %d s (%s)", #cond, DEADLINE_S, (s)->why);                         \
-	})
-
-static void run_for(struct side *s, uint64_t ms)
-{
-	for (uint64_t end = log_now_ms() + ms; log_now_ms() < end;)
-		sd_event_run(s->event, 5000);
-}
-
-/* A node: whatever arrives on a stream goes back, encrypted with nothing but a changed bit. */
-
-struct echo {
-	struct side side;
-	struct key key;
-};
-
-static void echo_thread(int fd)
-{
-	static uint8_t bytes[65536];
-	ssize_t n;
-
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
-		for (ssize_t i = 0; i < n; i++)
-			bytes[i] ^= 0x5a;
-		for (ssize_t at = 0, w; at < n; at += w)
-			if ((w = write(fd, bytes + at, (size_t)(n - at))) < 0)
-				_exit(1);
-	}
-	_exit(n < 0);
-}
-
-/* The other end of the returned descriptor is in a process that sends everything back. */
-static int echo_new(void)
-{
-	int pair[2];
-
-	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
-	if (!fork()) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd = 3; fd < 256; fd++)
-			if (fd != pair[1])
-				close(fd);
-		echo_thread(pair[1]);
-	}
-	close(pair[1]);
-	return pair[0];
-}
-
-static int on_accept(void *userdata, struct session *session, const uint8_t peer[static 32])
-{
-	struct side *s = userdata;
-	struct session_callbacks cb = callbacks(s);
-	struct err e = { 0 };
-	uint32_t id;
-
-	(void)peer;
-	if (s->refused)
-		return -EACCES;
-	session_set_callbacks(session, &cb);
-	T_NEED(!session_attach(session, 0, echo_new(), &e), "%s", e.msg);
-	for (int i = 1; i < N_STREAMS; i++)
-		T_NEED(!session_open_stream(session, echo_new(), &id, &e) && id == 2u * (unsigned)i, "stream %u: %s", id, e.msg);
-	return 0;
-}
-
-struct node {
-	pid_t pid;
-	char hub_key[KEY_TEXT_SIZE];
-	uint8_t key[32];
-};
-
-static void node_run(int report, bool refuse)
-{
-	struct side s;
-	struct node n = { .pid = getpid() };
-	struct key key = KEY_NONE;
-	struct err e = { 0 };
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGCHLD, SIG_IGN);
-	side_init(&s);
-	s.refused = refuse;
-	T_NEED(!key_new(KEY_NODE, &key) && !grid_listen(s.grid, &key, on_accept, &s, &e), "%s", e.msg);
-	UNTIL(&s, s.up);
-	run_for(&s, 50); /* the subscription has reached the hub */
-	memcpy(n.key, key.pub.bytes, 32);
-	snprintf(n.hub_key, sizeof(n.hub_key), "%s", hub_key(grid_hub(s.grid)));
-	T_NEED(write(report, &n, sizeof(n)) == sizeof(n), "report");
-	sd_event_loop(s.event);
-	_exit(0);
-}
-
-static struct node node_new(bool refuse)
-{
-	struct node n;
-	int pipe_fd[2];
-
-	T_NEED(!pipe(pipe_fd), "pipe");
-	if (!fork())
-		node_run(pipe_fd[1], refuse);
-	T_NEED(read(pipe_fd[0], &n, sizeof(n)) == sizeof(n), "the node did not start");
-	close(pipe_fd[0]);
-	close(pipe_fd[1]);
-	return n;
-}
-
-static void node_kill(const struct node *n)
-{
-	kill(n->pid, SIGKILL);
-	waitpid(n->pid, NULL, 0);
-}
-
-/* A client's streams: written and checked by a child each, so that the loop only carries. */
-
-static uint8_t byte_at(int stream, size_t at)
-{
-	return (uint8_t)(at * 2654435761u >> 13 ^ (unsigned)stream * 57 ^ at >> 8);
-}
-
-static void writer(int fd, int stream, size_t total)
-{
-	static uint8_t bytes[65536];
-
-	for (size_t at = 0; at < total; at += sizeof(bytes)) {
-		for (size_t i = 0; i < sizeof(bytes); i++)
-			bytes[i] = byte_at(stream, at + i);
-		for (size_t done = 0; done < sizeof(bytes);) {
-			ssize_t n = write(fd, bytes + done, sizeof(bytes) - done);
-
-			if (n < 0)
-				_exit(2);
-			done += (size_t)n;
-		}
-	}
-	shutdown(fd, SHUT_WR);
-	_exit(0);
-}
-
-static void reader(int fd, int stream, size_t total)
-{
-	static uint8_t bytes[65536];
-	size_t at = 0;
-	ssize_t n;
-
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-		for (ssize_t i = 0; i < n; i++, at++)
-			if (bytes[i] != (byte_at(stream, at) ^ 0x5a))
-				_exit(3);
-	_exit(n < 0 ? 4 : at == total ? 0 : 5);
-}
-
-static int traffic_new(int stream, size_t total, pid_t pid[2])
-{
-	int pair[2];
-
-	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
-	for (int i = 0; i < 2; i++) {
-		pid[i] = fork();
-		if (pid[i])
-			continue;
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd = 3; fd < 256; fd++)
-			if (fd != pair[1])
-				close(fd);
-		if (i)
-			reader(pair[1], stream, total);
-		writer(pair[1], stream, total);
-	}
-	close(pair[1]);
-	return pair[0];
-}
-
-static struct session *dial(struct side *s, const struct node *n, const uint8_t *expected)
-{
-	struct session_callbacks cb = callbacks(s);
-	struct key key = KEY_NONE;
-	struct err e = { 0 };
-
-	T_NEED(!key_new(KEY_USER, &key), "key");
-	s->open = s->over = false;
-	T_NEED(!session_dial(s->grid, n->hub_key, &key, expected ? expected : n->key, &cb, &s->session, &e), "%s", e.msg);
-	return s->session;
-}
+#include "grid_lab.h"
 
 static void carry(bool kill_hub, size_t bytes)
 {
@@ -416,7 +64,7 @@ static void a_killed_hub_loses_no_byte(void)
 }
 
 /* A certificate for NAMES, by a private authority; its files lie in the hub's directory. RET_CA is its authority, as the farm names it. */
-static void hub_certify(const struct key *ca, const char *const *names, char ret_ca[static HUB_CA_MAX])
+static void hub_certify(const struct key *ca, const char *const *names, int64_t now_s, char ret_ca[static HUB_CA_MAX])
 {
 	static char cert_path[96], key_path[96];
 	AUTO_BUF struct buf cert = { 0 }, key = { 0 }, line = { 0 };
@@ -424,7 +72,7 @@ static void hub_certify(const struct key *ca, const char *const *names, char ret
 
 	snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", hub.dir);
 	snprintf(key_path, sizeof(key_path), "%s/key.pem", hub.dir);
-	T_NEED(!hubca_leaf(ca, names, time(NULL), &cert, &key, &e) && !hubca_line(ca, &line, &e), "%s", e.msg);
+	T_NEED(!hubca_leaf(ca, names, now_s, &cert, &key, &e) && !hubca_line(ca, &line, &e), "%s", e.msg);
 	T_NEED(!file_save(AT_FDCWD, cert_path, buf_str(&cert), 0600, &e) && !file_save(AT_FDCWD, key_path, buf_str(&key), 0600, &e), "%s",
 	       e.msg);
 	hub.options.tls_cert = cert_path;
@@ -441,7 +89,7 @@ static void hub_make_tls(const struct key *ca, const char *const *names, const c
 	snprintf(hub.dir, sizeof(hub.dir), "/tmp/grid-net-XXXXXX");
 	T_NEED(mkdtemp(hub.dir), "mkdtemp");
 	hub.options = (struct hubd_options){ .dir = hub.dir, .port = free_port() };
-	hub_certify(ca, names, line);
+	hub_certify(ca, names, time(NULL), line);
 	T_NEED(!hubd_prepare(&hub.options, &a, &e), "%s", e.msg);
 	T_NEED(!hub_addr_make(&hub.addr, a.url, a.key, named ? named : line, &e), "%s", e.msg);
 	hub_start();
@@ -459,6 +107,72 @@ static bool gets_on(void)
 	up = s.up;
 	side_deinit(&s);
 	return up;
+}
+
+static void on_why(void *userdata, const char *why)
+{
+	struct side *s = userdata;
+
+	s->over = true;
+	snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+/* What people are told of a hub that they cannot get on. */
+static void says(const char *want)
+{
+	struct side s = { 0 };
+	struct reach r;
+	struct err e = { 0 };
+
+	T_NEED(sd_event_new(&s.event) >= 0 && !reach_init(&r, s.event, &hub.addr, on_why, &s, &e), "%s", e.msg);
+	reach_start(&r);
+	UNTIL(&s, s.over);
+	T_CHECK(want[0] ? strstr(s.why, want) != NULL : !s.why[0], "'%s' is not '%s'", s.why, want);
+	reach_deinit(&r);
+	sd_event_unref(s.event);
+}
+
+/* The hub's own certificate, from another time. */
+static void says_at(const struct key *ca, const char *const *names, int64_t now_s, const char *want)
+{
+	char line[HUB_CA_MAX];
+
+	hub_make_tls(ca, names, NULL);
+	hub_kill();
+	hub_certify(ca, names, now_s, line);
+	hub_run();
+	says(want);
+	hub_remove();
+}
+
+static void a_wrong_certificate_is_explained(void)
+{
+	static const char *const here[] = { "127.0.0.1", NULL }, *const elsewhere[] = { "hub.example", "127.0.0.2", NULL };
+	struct key ca = KEY_NONE, other = KEY_NONE;
+	AUTO_BUF struct buf other_line = { 0 };
+	time_t now = time(NULL);
+
+	T_NEED(!key_new(KEY_OPERATOR, &ca) && !key_new(KEY_OPERATOR, &other) && !hubca_line(&other, &other_line, NULL), "keys");
+	hub_make_tls(&ca, here, NULL);
+	says("");
+	hub.addr.ca[0] = '\0';
+	says("signed by no authority known here");
+	hub_remove();
+	hub_make_tls(&ca, here, other_line.p);
+	says("signed by another authority");
+	hub_remove();
+	hub_make_tls(&ca, elsewhere, NULL);
+	says("is for another address");
+	hub_remove();
+	says_at(&ca, here, now, "");
+	says_at(&ca, here, now - 100 * 86400, "has expired");
+	says_at(&ca, here, now + 100 * 86400, "not valid yet");
+	hub_make();
+	says("");
+	memmove(hub.addr.url, "tls://", 6);
+	memmove(hub.addr.url + 6, hub.addr.url + 7, strlen(hub.addr.url + 6));
+	says("has no certificate");
+	hub_remove();
 }
 
 static void only_the_right_certificate_is_taken(void)
@@ -825,6 +539,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{ "carry", streams_carry_64_mib_both_ways },
+	{ "certificates", a_wrong_certificate_is_explained },
 	{ "tls", only_the_right_certificate_is_taken },
 	{ "killed-hub", a_killed_hub_loses_no_byte },
 	{ "refusals", who_is_not_expected_is_refused },

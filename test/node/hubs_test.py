@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A node and a client on several hubs at once: each may go away without the others noticing."""
+"""A node and a client on two hubs at once, one of them with TLS: each may go away without the others noticing."""
 import os, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Lab, select_pause
+from lab import GUEST_SEES_HOST, Lab, select_pause
 from qemu import Report, Timeout
 
 
@@ -41,19 +41,39 @@ def one_goes(lab, gone, stays, report):
         health = lab.zos_json("node", "health")
         assert health["ok"] is False and len(health["hubs"]) == 2, health
     with report.case("it is on it again when it is back"):
-        gone.start_hub(gone.port)
+        gone.start_hub(gone.port, public=gone.public)
         wait_hubs(lab, {gone.port: True, stays.port: True})
         assert lab.zos_json("node", "health")["ok"] is True
+
+
+def another_authority(lab, hub, report):
+    with report.case("a hub whose certificate another authority signed is not used, and the node says so"):
+        path = f"{hub.config}/hub/hub.keys"
+        keys = open(path).read()
+        hub.stop_hub()
+        with open(path, "w") as f:
+            f.writelines(keys.splitlines(True)[:-1])  # the authority's
+        hub.start_hub(hub.port, public=hub.public)
+        wait_hubs(lab, {lab.port: True, hub.port: False})
+        deadline = time.monotonic() + 30
+        while "signed by another authority" not in hubs(lab)[hub.port]["why"]:
+            assert time.monotonic() < deadline, hubs(lab)
+            select_pause()
+        hub.stop_hub()
+        with open(path, "w") as f:
+            f.write(keys)
+        hub.start_hub(hub.port, public=hub.public)
+        wait_hubs(lab, {lab.port: True, hub.port: True})
 
 
 def main():
     report = Report("make node T=hubs")
     with Lab() as lab, Lab() as other:
         lab.start_hub()
-        other.start_hub()
+        other.start_hub(public=GUEST_SEES_HOST)
         lab.make_farm_on(lab, other)
         with lab.node() as node:
-            with report.case("boots and is on both hubs"):
+            with report.case("boots and is on both hubs, one of which has TLS by the authority that the farm names"):
                 node.wait_line(r"is up, (\d+) services", 120)
                 lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
                 lab.zos("farm", "allow", lab.zos("key").strip())
@@ -61,8 +81,9 @@ def main():
                 assert len(lab.zos_json("node", "list")) == 1
             one_goes(lab, lab, other, report)
             one_goes(lab, other, lab, report)
+            another_authority(lab, other, report)
             with report.case("a hub that is forgotten is used no more"):
-                lab.zos("hub", "forget", f"nats://127.0.0.1:{other.port}")
+                lab.zos("hub", "forget", other.hub_url())
                 assert [h["url"] for h in lab.zos_json("hub", "list")] == [f"nats://127.0.0.1:{lab.port}"]
                 lab.zos("node", "info")
             with report.case("the farm takes it from its nodes, too"):
