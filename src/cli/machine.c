@@ -1,10 +1,12 @@
 #include "cli/machine.h"
 
 #include "base/parse.h"
+#include "cli/loglines.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static int target_parse(const char *text, struct target *ret, struct err *e)
 {
@@ -45,18 +47,32 @@ int machine_arguments(const struct machine_client *m, sd_json_variant **ret, str
 }
 
 struct logs_args {
-	const char *node;
+	const char *node, *since;
 	bool follow;
 };
 static const struct opt logs_opts[] = {
 	OPT_SHORT(struct logs_args, follow, "follow", 'f', NULL, "go on with what comes"),
+	OPT(struct logs_args, since, "since", "WHEN", "from then on: 10m (ago, by this machine's clock) or 2026-01-31T12:00:00Z"),
 	OPT(struct logs_args, node, "node", "N...", "on this node"),
 };
 
 struct copying {
-	int from;
+	struct loglines *lines; /* NULL = all, as it comes */
 	bool ended;
 };
+
+static bool shown(struct copying *c, struct str text)
+{
+	AUTO_BUF struct buf some = { 0 };
+
+	if (c->lines) {
+		loglines_add(c->lines, text, &some);
+		if (buf_check(&some))
+			return false;
+		text = buf_str(&some);
+	}
+	return fwrite(text.p, 1, text.n, stdout) == text.n && !fflush(stdout);
+}
 
 static int on_bytes(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
@@ -68,17 +84,17 @@ static int on_bytes(sd_event_source *source, int fd, uint32_t events, void *user
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (n > 0 && fwrite(bytes, 1, (size_t)n, stdout) == (size_t)n && !fflush(stdout))
+	if (n > 0 && shown(c, (struct str){ bytes, (size_t)n }))
 		return 0;
 	c->ended = true;
 	return 0;
 }
 
 /* Copies a stream of the machine's to standard output until it ends. */
-static int stream_copy(struct machine_client *m, const char *method, sd_json_variant *arguments, struct err *e)
+static int stream_copy(struct machine_client *m, const char *method, sd_json_variant *arguments, struct loglines *lines, struct err *e)
 {
 	sd_event_source *source = NULL;
-	struct copying copy = { 0 };
+	struct copying copy = { .lines = lines };
 	int fd[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd))
@@ -98,15 +114,19 @@ static int cmd_logs(const struct cli *c, const void *args, const char **words, s
 	const struct logs_args *a = args;
 	AUTO_MACHINE struct machine_client m;
 	AUTO_JSON sd_json_variant *arguments = NULL;
+	struct loglines lines = LOGLINES_ALL;
 	int r;
 
 	(void)c;
+	m = (struct machine_client){ .client = CLIENT_NONE };
+	if (a->since && (r = loglines_since(&lines, a->since, time(NULL), e)))
+		return r;
 	if ((r = machine_open(&m, words[0], a->node, e)))
 		return r;
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
 	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_BOOLEAN("follow", a->follow)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
-	return stream_copy(&m, "zos.Machine.Logs", arguments, e);
+	return stream_copy(&m, "zos.Machine.Logs", arguments, a->since ? &lines : NULL, e);
 }
 
 struct node_args {
@@ -124,7 +144,7 @@ static int cmd_console(const struct cli *c, const void *args, const char **words
 	(void)c;
 	if ((r = machine_open(&m, words[0], a->node, e)) || (r = machine_arguments(&m, &arguments, e)))
 		return r;
-	return stream_copy(&m, "zos.Machine.Console", arguments, e);
+	return stream_copy(&m, "zos.Machine.Console", arguments, NULL, e);
 }
 
 /* Each returns once the node has taken the wish and keeps it; what it leads to is seen with 'zos get'. */

@@ -61,6 +61,7 @@ def runs(s, report, name, how):
         s.check_page(name)
         log = s.lab.zos("logs", name)
         assert re.search(r'^\S+Z stdout .*"GET / HTTP', log, re.M), log
+        assert log.startswith(s.lab.zos("logs", name, "--since", "1h")[:1000]) and not s.lab.zos("logs", name, "--since", "2100-01-01T00:00:00Z")
 
 
 class Terminal:
