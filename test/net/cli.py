@@ -2,6 +2,9 @@
 """What `zos` prints about itself, used as its user would: test/net/cli.py CASE, inside tools/enter."""
 import os, re, subprocess, sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import cases
+
 ZOS = os.environ.get("ZOS_BUILD", "build/release") + "/zos"
 
 
@@ -37,6 +40,4 @@ def manual():
     assert text.count(".RS\n") == text.count("\n.RE\n")
 
 
-name = sys.argv[1]
-{"completion": completion, "manual": manual}[name]()
-print(f"ok 1 - {name}\n1..1")
+cases.run({"completion": completion, "manual": manual})

@@ -4,6 +4,7 @@ import base64, json, os, signal, socket, ssl, sys, time
 
 os.environ["ZOS"] = os.environ.get("ZOS_BUILD", "build/release") + "/zos"
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import cases
 from lab import Failed, Lab, free_port, select_pause
 
 
@@ -113,17 +114,4 @@ def cluster():
 
 
 CASES = {"cluster": cluster, "public": public, "lines": lines}
-
-
-def main():
-    name = sys.argv[1]
-    print("1..1")
-    try:
-        CASES[name]()
-    except BaseException:
-        print(f"not ok 1 - {name}", flush=True)
-        raise
-    print(f"ok 1 - {name}")
-
-
-main()
+cases.run(CASES)

@@ -6,6 +6,7 @@ The daemon runs as on a node: as its own user, without capabilities, in its sand
 import gzip, hashlib, http.server, io, json, os, shutil, socket, ssl, subprocess, sys, tarfile, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import cases
 import workload
 from registry import Registry
 
@@ -515,17 +516,4 @@ def case_room():
 
 
 CASES = {name.removeprefix("case_"): f for name, f in list(globals().items()) if name.startswith("case_")}
-
-
-def main():
-    name = sys.argv[1]
-    print("1..1")
-    try:
-        CASES[name]()
-    except BaseException:
-        print(f"not ok 1 - {name}", flush=True)
-        raise
-    print(f"ok 1 - {name}")
-
-
-main()
+cases.run(CASES)
