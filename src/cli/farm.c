@@ -213,12 +213,14 @@ static int body_change(const struct farm *f, const char *field, sd_json_variant 
 }
 
 /* The document with one more row in `allow` (or a changed one). */
-static int allow_body(const struct farm *f, const struct allow_args *a, const char *key, sd_json_variant **ret)
+static int allow_body(const struct client *c, const struct farm *f, const void *args, const char *key, sd_json_variant **ret)
 {
+	const struct allow_args *a = args;
 	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
 	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, "allow");
 	int r = sd_json_variant_new_array(&list, NULL, 0);
 
+	(void)c;
 	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
 		if (strcmp(out_text(sd_json_variant_by_index(old, i), "key", ""), key))
 			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
@@ -257,58 +259,61 @@ static int publish(struct client *c, struct err *e)
 	return 0;
 }
 
+/* Signs the farm document anew with what BODY makes of it, and tells the nodes, through the hubs that they are on now. */
+typedef int body_fn(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret);
+
+static int farm_change(struct client *c, body_fn *change, const void *args, const char *word, struct err *e)
+{
+	AUTO_BUF struct buf envelope = { 0 };
+	AUTO_JSON sd_json_variant *body = NULL;
+	struct farm *f;
+	int r = client_open(c, KEY_FARM, e);
+
+	if (r)
+		return r;
+	f = calloc(1, sizeof(*f));
+	BUG_ON(!f);
+	r = farm_read(&c->profile, f, &envelope, e);
+	if (!r && change(c, f, args, word, &body) < 0)
+		r = err_set(e, -ENOMEM, "change the farm document: out of memory");
+	if (!r)
+		r = farm_write(&c->profile, &c->key, body, e);
+	farm_deinit(f);
+	free(f);
+	return r ? r : publish(c, e);
+}
+
 static int farm_allow(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
-	AUTO_BUF struct buf envelope = { 0 };
-	AUTO_JSON sd_json_variant *body = NULL;
 	struct key_pub key;
-	struct farm *f;
 	int r;
 
 	if (key_pub_parse(str_c(words[0]), &key) || key.role != KEY_USER)
 		return err_set(e, -EINVAL, "'%s' is no user's key (U...): they see theirs with 'zos key'", words[0]);
-	if ((r = client_open(&client, KEY_FARM, e)))
-		return r;
-	f = calloc(1, sizeof(*f));
-	BUG_ON(!f);
-	r = farm_read(&client.profile, f, &envelope, e);
-	if (!r && allow_body(f, args, words[0], &body) < 0)
-		r = err_set(e, -ENOMEM, "change the farm document: out of memory");
-	if (!r)
-		r = farm_write(&client.profile, &client.key, body, e);
-	farm_deinit(f);
-	free(f);
-	if (r || (r = publish(&client, e)))
+	if ((r = farm_change(&client, allow_body, args, words[0], e)))
 		return r;
 	if (!c->json)
 		printf("%s may deploy\n", words[0]);
 	return 0;
 }
 
-/* The nodes are told through the hubs that they are on now, before those of the document change. */
+static int hubs_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *hubs = NULL;
+	int r = profile_hubs_json(&c->profile, &hubs);
+
+	(void)args;
+	(void)word;
+	return r < 0 ? r : body_change(f, "hubs", hubs, ret);
+}
+
 static int farm_hubs(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
-	AUTO_BUF struct buf envelope = { 0 };
-	AUTO_JSON sd_json_variant *body = NULL, *hubs = NULL;
-	struct farm *f;
-	int r;
+	int r = farm_change(&client, hubs_body, args, words[0], e);
 
-	(void)args;
-	(void)words;
-	if ((r = client_open(&client, KEY_FARM, e)))
-		return r;
-	f = calloc(1, sizeof(*f));
-	BUG_ON(!f);
-	r = farm_read(&client.profile, f, &envelope, e);
-	if (!r && (profile_hubs_json(&client.profile, &hubs) < 0 || body_change(f, "hubs", hubs, &body) < 0))
-		r = err_set(e, -ENOMEM, "change the farm document: out of memory");
-	if (!r)
-		r = farm_write(&client.profile, &client.key, body, e);
-	farm_deinit(f);
-	free(f);
-	if (r || (r = publish(&client, e)))
+	if (r)
 		return r;
 	if (!c->json)
 		printf("the farm's nodes use %zu hub%s\n", client.profile.n_hubs, client.profile.n_hubs == 1 ? "" : "s");

@@ -5,24 +5,24 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-int out_json(sd_json_variant *v, struct err *e)
+static int json_print(sd_json_variant *v, sd_json_format_flags_t flags, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 
-	if (sd_json_variant_format(v, SD_JSON_FORMAT_PRETTY, &text) < 0)
+	if (sd_json_variant_format(v, flags, &text) < 0)
 		return err_set(e, -ENOMEM, "print JSON: out of memory");
 	fputs(text, stdout);
 	return fflush(stdout) ? err_set(e, -errno, "print: %m") : 0;
 }
 
+int out_json(sd_json_variant *v, struct err *e)
+{
+	return json_print(v, SD_JSON_FORMAT_PRETTY, e);
+}
+
 int out_json_line(sd_json_variant *v, struct err *e)
 {
-	AUTO_FREE char *text = NULL;
-
-	if (sd_json_variant_format(v, 0, &text) < 0)
-		return err_set(e, -ENOMEM, "print JSON: out of memory");
-	puts(text);
-	return fflush(stdout) ? err_set(e, -errno, "print: %m") : 0;
+	return json_print(v, SD_JSON_FORMAT_NEWLINE, e);
 }
 
 static int terminal_width(void)
