@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "console/uplink.h"
 #include "svc/daemon.h"
+#include "sys/netlink.h"
 
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -131,7 +133,7 @@ static int on_cards(sd_event_source *source, int fd, uint32_t events, void *user
 {
 	(void)source;
 	(void)events;
-	uplink_drain(fd);
+	netlink_drain(fd);
 	cards_read(userdata);
 	return 0;
 }
@@ -223,7 +225,7 @@ int console_init(struct console *ret, sd_event *event, const char *engine, int s
 		serial_fd = -1;
 	if ((r = sink_open(&ret->screen, event, screen_fd, true, on_screen_ready, ret, e)) ||
 	    (r = sink_open(&ret->serial, event, serial_fd, false, on_serial_ready, ret, e)) ||
-	    (r = timers_make(ret, e)) || (r = uplink_watch(&ret->cards_fd, e)))
+	    (r = timers_make(ret, e)) || (r = netlink_watch(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, &ret->cards_fd, e)))
 		return r;
 	if ((r = sd_event_add_io(event, &ret->cards, ret->cards_fd, EPOLLIN, on_cards, ret)) < 0)
 		return err_set(e, r, "watch network cards: %s", strerror(-r));

@@ -10,26 +10,6 @@
 /* The kernel's own names of cards, and bonds of them; machines' links are the engine's and called otherwise. */
 static const struct str cards[] = { S("eth"), S("bond") };
 
-int uplink_watch(int *ret_fd, struct err *e)
-{
-	struct sockaddr_nl at = { .nl_family = AF_NETLINK,
-				  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
-	AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
-		return err_set(e, -errno, "watch network cards: %m");
-	*ret_fd = take_fd(fd);
-	return 0;
-}
-
-void uplink_drain(int fd)
-{
-	char bytes[8192];
-
-	while (recv(fd, bytes, sizeof(bytes), 0) > 0 || errno == EINTR || errno == ENOBUFS)
-		;
-}
-
 static bool is_card(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cards); i++)

@@ -18,9 +18,8 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
-enum { CLOSE_WAIT_S = 2, CONNECT_MS = 500, AGAIN_MS = 2000 };
+enum { CLOSE_WAIT_MS = 2000, CONNECT_MS = 500, RECONNECT_MS = 500, REFUSED_MS = 2000 };
 
 struct hub_sub {
 	bool used;
@@ -50,14 +49,15 @@ struct hub {
 	struct hub_request requests[HUB_REQUESTS_MAX];
 	uint64_t next_token, connect_at_ms;
 	int answers; /* number of the subscription */
-	unsigned seen_ups;
-	bool up, congested, connecting;
+	unsigned seen_ups, reconnect_ms;
+	bool up, congested, connecting, nudged;
 	pthread_t connector;
 
 	/* shared with libnats' threads */
 	natsConnection *_Atomic nc;
 	_Atomic unsigned ups;
-	_Atomic bool broken, connected_once, connector_done, connection_closed;
+	_Atomic bool broken, connector_done, connection_closed;
+	_Atomic natsStatus connected; /* what the connector came back with */
 	natsSock socket; /* changed under the connection's mutex only */
 	uint32_t interest;
 };
@@ -195,7 +195,7 @@ static void *connector_run(void *userdata)
 		h->nc = nc;
 	if (s == NATS_OK)
 		h->ups++;
-	h->connected_once = s == NATS_OK || s == NATS_NOT_YET_CONNECTED;
+	h->connected = s;
 	h->connector_done = true;
 	nats_ReleaseThreadMemory();
 	hub_wake(h);
@@ -208,6 +208,7 @@ static int start_connecting(struct hub *h)
 	if (pthread_create(&h->connector, NULL, connector_run, h))
 		return -EAGAIN;
 	h->connecting = true;
+	h->nudged = false;
 	return 0;
 }
 
@@ -328,6 +329,18 @@ static void drop_connection(struct hub *h)
 	h->nc = NULL;
 }
 
+static void connect_in(struct hub *h, uint64_t in_ms)
+{
+	h->connect_at_ms = log_now_ms() + in_ms;
+	arm_timer(h);
+}
+
+/* The first connection: libnats would try again by itself, too, but not sooner when the network comes up. */
+static void notice_unconnected(struct hub *h)
+{
+	connect_in(h, h->nudged ? 0 : h->reconnect_ms / 2 + random_u64() % h->reconnect_ms);
+}
+
 /* libnats gives up for good when it is refused twice; a node never does. */
 static void notice_closed(struct hub *h)
 {
@@ -337,8 +350,7 @@ static void notice_closed(struct hub *h)
 		natsConnection_ReadLastError(h->nc, text, sizeof(text));
 	drop_connection(h);
 	h->connection_closed = false;
-	h->connect_at_ms = log_now_ms() + AGAIN_MS + random_u64() % AGAIN_MS;
-	arm_timer(h);
+	connect_in(h, REFUSED_MS + random_u64() % REFUSED_MS);
 	h->cb.state(h->cb.userdata, false, text);
 }
 
@@ -349,8 +361,10 @@ static void notice_changes(struct hub *h)
 	if (h->connecting && h->connector_done) {
 		pthread_join(h->connector, NULL);
 		h->connecting = false;
-		if (!h->connected_once && !h->connection_closed)
+		if (h->connected == NATS_CONNECTION_AUTH_FAILED)
 			h->connection_closed = true;
+		else if (h->connected != NATS_OK)
+			notice_unconnected(h);
 	}
 	if (h->up && (h->broken || ups != h->seen_ups))
 		go_down(h, "the connection to the hub is lost");
@@ -368,14 +382,12 @@ static void notice_room(struct hub *h)
 	h->cb.writable(h->cb.userdata);
 }
 
-static int on_poll(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* Hands libnats what has happened to its socket, and waits for it as long as WAIT_MS. */
+static void sockets_serve(struct hub *h, int wait_ms)
 {
-	struct hub *h = userdata;
 	struct epoll_event ev[4];
-	int n = epoll_wait(fd, ev, ARRAY_LEN(ev), 0);
+	int n = epoll_wait(h->epoll_fd, ev, ARRAY_LEN(ev), wait_ms);
 
-	(void)source;
-	(void)revents;
 	for (int i = 0; i < n; i++) {
 		uint64_t count;
 
@@ -388,6 +400,16 @@ static int on_poll(sd_event_source *source, int fd, uint32_t revents, void *user
 				natsConnection_ProcessWriteEvent(h->nc);
 		}
 	}
+}
+
+static int on_poll(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct hub *h = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	sockets_serve(h, 0);
 	notice_changes(h);
 	drain_all(h);
 	notice_room(h);
@@ -402,7 +424,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	if (h->connect_at_ms && h->connect_at_ms <= now)
-		h->connect_at_ms = start_connecting(h) ? now + AGAIN_MS : 0;
+		h->connect_at_ms = start_connecting(h) ? now + REFUSED_MS : 0;
 	for (size_t i = 0; i < HUB_REQUESTS_MAX; i++)
 		if (h->requests[i].token && h->requests[i].deadline_ms <= now)
 			request_end(h, &h->requests[i], -ETIMEDOUT, 0, (struct str){ 0 });
@@ -421,7 +443,6 @@ static int options_tls(natsOptions *n, const struct hub_addr *a)
 
 static int options_fill(struct hub *h, const struct hub_options *o)
 {
-	unsigned wait_ms = o->reconnect_ms ? o->reconnect_ms : 500;
 	char urls[HUB_URL_MAX], prefix[HUB_SUBJECT_MAX];
 	const char *url[HUB_URLS_MAX];
 	natsOptions *n = h->options;
@@ -437,14 +458,13 @@ static int options_fill(struct hub *h, const struct hub_options *o)
 		natsOptions_SetTimeout(n, CONNECT_MS),
 		natsOptions_SetMaxReconnect(n, -1),
 		natsOptions_SetIgnoreDiscoveredServers(n, true), /* where to go is the farm's to say, not the hub's */
-		natsOptions_SetReconnectWait(n, wait_ms / 2),
-		natsOptions_SetReconnectJitter(n, wait_ms, wait_ms),
+		natsOptions_SetReconnectWait(n, h->reconnect_ms / 2),
+		natsOptions_SetReconnectJitter(n, h->reconnect_ms, h->reconnect_ms),
 		natsOptions_SetReconnectBufSize(n, 0), /* old frames after a gap would only be noise */
 		natsOptions_SetPingInterval(n, 5000),
 		natsOptions_SetMaxPingsOut(n, 2),
 		natsOptions_SetSendAsap(n, true),
 		natsOptions_SetNoEcho(n, false),
-		natsOptions_SetRetryOnFailedConnect(n, true, on_connected, h),
 		natsOptions_SetReconnectedCB(n, on_connected, h),
 		natsOptions_SetDisconnectedCB(n, on_disconnected, h),
 		natsOptions_SetClosedCB(n, on_closed, h),
@@ -505,6 +525,7 @@ int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callb
 	h->epoll_fd = h->wake_fd = h->socket = -1;
 	h->answers = -1;
 	h->next_token = 1;
+	h->reconnect_ms = o->reconnect_ms ? o->reconnect_ms : RECONNECT_MS;
 	key_pub_format(account_text, &account);
 	r = key_new(KEY_USER, &h->key);
 	if (!r)
@@ -519,16 +540,34 @@ int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callb
 	return 0;
 }
 
-/* libnats may still be about to call back; its last call is on_closed(). */
+static void *closer_run(void *userdata)
+{
+	struct hub *h = userdata;
+
+	natsConnection_Close(h->nc);
+	nats_ReleaseThreadMemory();
+	return NULL;
+}
+
+/* libnats may still be about to call back; its last call is on_closed(). It asks the hub for a last answer, for which its socket is
+ * served meanwhile: it would wait for half a second otherwise. */
 static bool wait_until_closed(struct hub *h)
 {
+	uint64_t due_ms = log_now_ms() + CLOSE_WAIT_MS, now_ms;
+	pthread_t closer;
+	bool is_thread;
+
 	if (h->connecting)
 		pthread_join(h->connector, NULL);
 	if (!h->nc)
 		return true;
-	natsConnection_Close(h->nc);
-	for (int ms = 0; !h->connection_closed && ms < CLOSE_WAIT_S * 1000; ms++)
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	is_thread = !pthread_create(&closer, NULL, closer_run, h);
+	if (!is_thread)
+		closer_run(h);
+	while (!h->connection_closed && (now_ms = log_now_ms()) < due_ms)
+		sockets_serve(h, (int)(due_ms - now_ms));
+	if (is_thread)
+		pthread_join(closer, NULL);
 	return h->connection_closed;
 }
 
@@ -551,6 +590,13 @@ void hub_free(struct hub *h)
 	key_wipe(&h->key);
 	buf_deinit(&h->jwt);
 	free(h);
+}
+
+void hub_nudge(struct hub *h)
+{
+	h->nudged = true; /* an attempt under way may have begun too early */
+	if (h->connect_at_ms)
+		connect_in(h, 0);
 }
 
 const char *hub_key(const struct hub *h)
@@ -648,5 +694,5 @@ static void comp_free(SSL_COMP *c)
 void hub_library_close(void)
 {
 	sk_SSL_COMP_pop_free(SSL_COMP_set0_compression_methods(NULL), comp_free);
-	nats_CloseAndWait(CLOSE_WAIT_S * 1000);
+	nats_CloseAndWait(CLOSE_WAIT_MS);
 }

@@ -42,6 +42,9 @@ MUST_CHECK int hub_new(sd_event *event, const struct hub_options *o, const struc
                        struct err *e);
 void hub_free(struct hub *h); /* waits for libnats, up to two seconds when a connection attempt is under way */
 
+/* The network has changed: where the hub has not been reached yet, the next attempt is due now. */
+void hub_nudge(struct hub *h);
+
 const char *hub_key(const struct hub *h); /* U..., what peers call this process by */
 bool hub_is_up(const struct hub *h);
 

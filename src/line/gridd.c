@@ -4,8 +4,11 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "svc/daemon.h"
+#include "sys/netlink.h"
 
+#include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 
 static int on_told(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
@@ -287,6 +290,32 @@ static int watch(struct gridd *g, struct err *e)
 	return 0;
 }
 
+static int on_routes(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct gridd *g = userdata;
+
+	(void)source;
+	(void)events;
+	netlink_drain(fd);
+	for (size_t i = 0; i < g->n_hubs; i++)
+		hub_nudge(grid_hub(g->hubs[i].grid));
+	return 0;
+}
+
+static int routes_watch(struct gridd *g, struct err *e)
+{
+	AUTO_FD int fd = -1;
+	int r = netlink_watch(RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, &fd, e);
+
+	if (r)
+		return r;
+	if ((r = sd_event_add_io(g->event, &g->routes, fd, EPOLLIN, on_routes, g)) < 0)
+		return err_set(e, r, "watch the network: %s", strerror(-r));
+	sd_event_source_set_io_fd_own(g->routes, true);
+	take_fd(fd);
+	return 0;
+}
+
 int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err *e)
 {
 	int r;
@@ -299,7 +328,7 @@ int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err
 	if ((r = sd_event_add_time(event, &ret->again, CLOCK_MONOTONIC, UINT64_MAX, 0, on_again, ret)) < 0)
 		return err_set(e, r, "make a timer: %s", strerror(-r));
 	sd_event_source_set_enabled(ret->again, SD_EVENT_OFF);
-	if ((r = caller_serve(ret, e)))
+	if ((r = routes_watch(ret, e)) || (r = caller_serve(ret, e)))
 		return r;
 	r = watch(ret, e);
 	return r == -ENOENT || r == -ECONNREFUSED ? again_arm(ret) : r; /* the engine is being started beside us */
@@ -320,6 +349,7 @@ void gridd_deinit(struct gridd *g)
 	link_closep(&g->teller);
 	sd_event_source_disable_unref(g->again);
 	sd_event_source_disable_unref(g->leave);
+	sd_event_source_disable_unref(g->routes);
 	key_wipe(&g->tls_key);
 	sd_event_unref(g->event);
 	*g = (struct gridd)GRIDD_NONE;

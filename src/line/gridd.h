@@ -45,6 +45,7 @@ struct gridd {
 	struct gridd_hub hubs[HUBS_MAX];
 	size_t n_hubs;                /* 0 until the engine named one */
 	sd_event_source *leave;       /* the farm has named others */
+	sd_event_source *routes;      /* one has changed: the way to a hub may be there */
 	sd_varlink_server *server;
 	struct caller *callers;
 	bool ready;

@@ -48,6 +48,25 @@ int netlink_open(int *ret_fd, struct err *e)
 	return 0;
 }
 
+int netlink_watch(uint32_t groups, int *ret_fd, struct err *e)
+{
+	struct sockaddr_nl at = { .nl_family = AF_NETLINK, .nl_groups = groups };
+	AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
+		return err_set(e, -errno, "watch the network: %m");
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+void netlink_drain(int fd)
+{
+	char bytes[REPLY_MAX];
+
+	while (recv(fd, bytes, sizeof(bytes), 0) > 0 || errno == EINTR || errno == ENOBUFS)
+		;
+}
+
 /* Sends Q and waits for the kernel's answer: 0 or the negative errno it gives. The kernel answers each request at once. */
 static int talk(int fd, struct request *q)
 {
