@@ -1,9 +1,10 @@
-/* Loads the drivers of what is in the machine, then of what is plugged in.
+/* modload [first] -- loads the drivers of what is in the machine, then of what is plugged in.
  *
- * In two rounds, each shared by a few threads, because some drivers measure something for most of a second while they
- * load: first network cards and disks, for which two short lists in /sys are enough, and READY=1; then everything that
- * a walk over /sys finds, and the list /usr/lib/zos/modules. Afterwards one thread follows the kernel's uevents. It also
- * hands the device nodes that machines need to their group. */
+ * In two runs, each shared by a few threads, because some drivers measure something for most of a second while they
+ * load. `first`: network cards and disks, for which two short lists in /sys are enough, and what is marked in the list
+ * /usr/lib/zos/modules. Then, beside the services that wait for the network, and behind them: everything that a walk over
+ * /sys finds, and the rest of the list. Afterwards one thread follows the kernel's uevents. It also hands the device nodes
+ * that machines need to their group. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -26,7 +27,6 @@ enum {
 	UEVENT_MAX = 8192,
 	SYS_DEPTH_MAX = 24,
 	LIST_MAX_BYTES = 65536,
-	NICE_LATER = 10,
 };
 #define LIST_PATH "/usr/lib/zos/modules"
 
@@ -260,23 +260,17 @@ static void uevent_take(struct kmod_ctx *k, int fd)
 	nodes_open();
 }
 
-int main(void)
+/* A device that appears after the socket is open and before the walk is found twice, which does no harm. */
+static int follow(struct loader *l)
 {
-	static struct loader l = { .lock = PTHREAD_MUTEX_INITIALIZER };
-	AUTO_FD int fd = uevents_open(); /* before the first look: what appears meanwhile waits there */
+	AUTO_FD int fd = uevents_open();
 	CLEANUP(kmod_unrefp) struct kmod_ctx *k = NULL;
 
-	log_init("modules", getenv("ZOS_DEBUG") != NULL);
-	urgent_read(&l);
-	list_read(&l, true);
-	load_all(&l);
-	init_tell("READY=1");
-	(void)!nice(NICE_LATER); /* the services that wait for the network come before the rest of the drivers */
-	devices_read(&l, AT_FDCWD, "/sys/devices", 0);
-	list_read(&l, false);
-	load_all(&l);
+	devices_read(l, AT_FDCWD, "/sys/devices", 0);
+	list_read(l, false);
+	load_all(l);
 	nodes_open();
-	init_tell("STATUS=all drivers are loaded");
+	init_tell("READY=1\nSTATUS=all drivers are loaded");
 	k = kmod_new(NULL, NULL);
 	if (fd < 0 || !k) {
 		log_err("cannot follow new devices: %m");
@@ -284,4 +278,18 @@ int main(void)
 	}
 	for (;;)
 		uevent_take(k, fd);
+}
+
+int main(int argc, char **argv)
+{
+	static struct loader l = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	bool is_first = argc == 2 && !strcmp(argv[1], "first");
+
+	log_init(is_first ? "modules" : "drivers", getenv("ZOS_DEBUG") != NULL);
+	if (!is_first)
+		return follow(&l);
+	urgent_read(&l);
+	list_read(&l, true);
+	load_all(&l);
+	return EXIT_SUCCESS;
 }

@@ -29,6 +29,7 @@ struct service {
 	uint64_t caps;                        /* bits of CAP_...: what it keeps */
 	uint64_t memory_max_bytes;            /* 0 = no limit; so the rest */
 	uint32_t nofile, pids_max;
+	uint32_t cpu_weight;                  /* 1 to 10000, of the CPUs when they are all busy; 0 = 100, as the kernel has it */
 	uid_t uid;
 	gid_t gid, groups[SERVICE_GROUPS_MAX]; /* supplementary, up to the first 0 */
 	int oom_score_adj;

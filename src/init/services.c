@@ -14,17 +14,29 @@ enum { UID_ROOT = 0, UID_GRIDD = 901, UID_IMAGED = 902, UID_CONSOLE = 905 };
 const struct service services[] = {
 	{
 		.name = "modules",
-		.argv = { "/usr/lib/zos/modload" },
-		.ready = SERVICE_READY_NOTIFY,
-		.caps = CAP(SYS_MODULE) | CAP(CHOWN) | CAP(FOWNER) | CAP(NET_ADMIN),
+		.argv = { "/usr/lib/zos/modload", "first" },
+		.ready = SERVICE_READY_ONESHOT,
+		.caps = CAP(SYS_MODULE),
 		.nofile = 256,
 		.start_ms = 30000,
+		.stop_ms = 1000,
+	},
+	{
+		.name = "drivers",
+		.argv = { "/usr/lib/zos/modload" },
+		.after = { "modules" },
+		.ready = SERVICE_READY_NOTIFY,
+		.is_background = true,
+		.cpu_weight = 1, /* whoever waits for the network comes before the rest of the drivers */
+		.caps = CAP(SYS_MODULE) | CAP(CHOWN) | CAP(FOWNER) | CAP(NET_ADMIN),
+		.nofile = 256,
 		.stop_ms = 1000,
 	},
 	{
 		.name = "imaged",
 		.argv = { "/usr/lib/zos/imaged" },
 		.ready = SERVICE_READY_NOTIFY,
+		.cpu_weight = 20,
 		.uid = UID_IMAGED,
 		.gid = UID_IMAGED,
 		.nofile = 4096,
@@ -34,9 +46,19 @@ const struct service services[] = {
 		.stop_ms = 5000,
 	},
 	{
+		.name = "filter", /* before the first card is up: until then nothing can ask. noded loads the same program's wider rules later */
+		.argv = { "/usr/lib/zos/filter", "closed" },
+		.after = { "modules" },
+		.ready = SERVICE_READY_ONESHOT,
+		.caps = CAP(NET_ADMIN),
+		.nofile = 64,
+		.start_ms = 10000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "noded",
 		.argv = { "/usr/lib/zos/noded" },
-		.after = { "modules", "machine" },
+		.after = { "filter", "machine" },
 		.ready = SERVICE_READY_NOTIFY,
 		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
 		        CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(SETFCAP) | CAP(LINUX_IMMUTABLE) | CAP(NET_ADMIN) |
@@ -48,12 +70,22 @@ const struct service services[] = {
 		.stop_ms = 20000,
 	},
 	{
+		.name = "cards",
+		.argv = { "/usr/lib/zos/cards" },
+		.after = { "filter" },
+		.ready = SERVICE_READY_ONESHOT,
+		.caps = CAP(NET_ADMIN),
+		.nofile = 64,
+		.start_ms = 10000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "dhcp",
 		/* the kernel's own names of real network cards; what noded makes is none of its business */
 		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*",
 		          "--nodelay",
 		          "-o", "domain_name_servers,classless_static_routes,interface_mtu" },
-		.after = { "modules", "noded" }, /* whose packet filter stands before the first card is up: until then nothing can ask */
+		.after = { "cards" },
 		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
 		.is_background = true,         /* a node without a cable is up all the same */
 		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) |
@@ -66,7 +98,6 @@ const struct service services[] = {
 	{
 		.name = "gridd",
 		.argv = { "/usr/lib/zos/gridd" },
-		.after = { "modules" }, /* it looks for noded until it is there: the two load side by side */
 		.ready = SERVICE_READY_NOTIFY,
 		.uid = UID_GRIDD,
 		.gid = UID_GRIDD,
@@ -80,9 +111,9 @@ const struct service services[] = {
 	{
 		.name = "console",
 		.argv = { "/usr/lib/zos/console" },
-		.after = { "modules" }, /* before noded: a node whose engine does not start must say so */
 		.opens = { "/dev/tty1", "/dev/console" },
 		.ready = SERVICE_READY_NOTIFY,
+		.cpu_weight = 20,
 		.is_background = true,
 		.uid = UID_CONSOLE,
 		.gid = UID_CONSOLE,

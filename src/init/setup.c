@@ -86,6 +86,8 @@ static const struct {
 	{ "net/ipv4/conf/all/rp_filter", "2" },
 	{ "net/ipv6/conf/all/accept_redirects", "0" },
 	{ "net/ipv6/conf/default/accept_redirects", "0" },
+	{ "net/ipv6/conf/default/accept_ra", "0" }, /* dhcpcd's to do, addresses too, also where the card is up before it runs */
+	{ "net/ipv6/conf/default/addr_gen_mode", "1" },
 };
 
 static void settings_apply(setup_warn_fn *warn)

@@ -142,6 +142,8 @@ static int unit_group(struct unit *u, char ret[static CGROUP_PATH_MAX + 8], stru
 		r = number_set(u, "memory.max", u->service->memory_max_bytes, e);
 	if (r >= 0)
 		r = number_set(u, "pids.max", u->service->pids_max, e);
+	if (r >= 0)
+		r = number_set(u, "cpu.weight", u->service->cpu_weight, e);
 	if (r >= 0 && u->instance) {
 		static const struct str controllers[] = { S("+cpu"), S("+memory"), S("+pids"), S("+io") };
 

@@ -404,22 +404,10 @@ static int spec_load(struct runner *r, const char *id, struct err *e)
 	return strcmp(r->spec.id, id) ? err_set(e, -EBADMSG, "%s describes another machine", path) : 0;
 }
 
-/* sd_event_add_child() asks for it, also where it waits by a pidfd. */
-static void children_block(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	BUG_ON(sigprocmask(SIG_BLOCK, &set, NULL));
-}
-
 int runner_init(struct runner *ret, sd_event *event, const char *id, struct err *e)
 {
 	struct runner *r = ret;
 	int code;
-
-	children_block();
 
 	*r = (struct runner){ .event = sd_event_ref(event) };
 	snprintf(r->dir, sizeof(r->dir), MACHINES_DIR "/%s", id);

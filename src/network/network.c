@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "network/rules.h"
+#include "network/filter.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 
@@ -16,14 +16,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-enum { CONNECT_TIMEOUT_US = 10 * 1000000, CONNECTS_MAX = 256 };
+enum { CONNECT_TIMEOUT_US = 10 * 1000000, CONNECTS_MAX = 256, RESOLV_CONF_MAX_BYTES = 65536 };
 #define BASE_ADDRESS 0x647f0000u /* 100.127.0.0 */
 
 struct network {
 	struct provider provider;
 	sd_event *event;
 	struct network_options o;
-	struct rules rules;
+	struct filter filter;
 	char open[RULES_RANGES_MAX][19];
 	sd_event_source *resolv_watch;
 	int netlink;
@@ -221,37 +221,36 @@ static void network_sweep(struct provider *p, bool (*is_wanted)(void *engine, co
 	}
 }
 
-static int filter_load(struct network *n, struct err *e)
+static void resolvers_read(struct network *n)
 {
 	AUTO_BUF struct buf text = { 0 };
 
-	if (!file_read(AT_FDCWD, n->o.resolv_conf, 65536, &text, NULL))
-		rules_resolvers(&n->rules, buf_str(&text));
-	return rules_load(&n->rules, e);
+	if (!file_read(AT_FDCWD, n->o.resolv_conf, RESOLV_CONF_MAX_BYTES, &text, NULL))
+		rules_resolvers(&n->filter.rules, buf_str(&text));
+	filter_change(&n->filter);
 }
 
 static void network_configure(struct provider *p, const struct farm *farm)
 {
 	struct network *n = network_of(p);
-	struct err e = { 0 };
+	struct rules *r = &n->filter.rules;
 
-	n->rules.n_open = 0;
+	r->n_open = 0;
 	for (size_t i = 0; farm && i < farm->n_open; i++) {
 		snprintf(n->open[i], sizeof(n->open[i]), "%s", farm->open[i].range);
-		n->rules.open[n->rules.n_open++] = n->open[i];
+		r->open[r->n_open++] = n->open[i];
 	}
-	if (filter_load(n, &e)) /* the one before stays in force: a table is replaced whole or not at all */
-		log_err("%s", e.msg);
+	filter_change(&n->filter);
 }
 
 static int on_resolv_conf(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
-	struct err e = { 0 };
+	struct network *n = userdata;
+	const char *name = strrchr(n->o.resolv_conf, '/') + 1;
 
 	(void)source;
-	(void)event;
-	if (filter_load(userdata, &e))
-		log_err("%s", e.msg);
+	if (event->len && !strcmp(event->name, name))
+		resolvers_read(n);
 	return 0;
 }
 
@@ -325,6 +324,11 @@ static int network_stream(struct provider *p, struct work *w, const struct provi
 	return 0;
 }
 
+bool network_filter_is_current(struct provider *p)
+{
+	return filter_is_current(&network_of(p)->filter);
+}
+
 static const struct provider_ops network_ops = {
 	.apply = network_apply,
 	.remove = network_remove,
@@ -342,11 +346,13 @@ int network_provider_new(sd_event *event, const struct network_options *o, struc
 	BUG_ON(!n || !dir);
 	*n = (struct network){ .provider = { .name = "network", .ops = &network_ops }, .o = *o, .netlink = -1 };
 	n->event = sd_event_ref(event);
-	n->rules.imaged_uid = o->imaged_uid;
 	*strrchr(dir, '/') = '\0';
 	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(dir, 0755, e)) ||
-	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_load(n, e)))
+	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) ||
+	    (r = filter_init(&n->filter, event, o->filter, e)))
 		goto failed;
+	n->filter.rules.imaged_uid = o->imaged_uid;
+	resolvers_read(n);
 	r = sd_event_add_inotify(event, &n->resolv_watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO, on_resolv_conf, n);
 	if (r < 0) {
 		err_set(e, r, "watch %s: %s", dir, strerror(-r));
@@ -364,6 +370,7 @@ void network_provider_free(struct provider *p)
 	struct network *n = network_of(p);
 
 	sd_event_source_disable_unref(n->resolv_watch);
+	filter_deinit(&n->filter);
 	fd_close(&n->netlink);
 	sd_event_unref(n->event);
 	free(n);

@@ -15,8 +15,11 @@ struct network_options {
 	const char *resolv_conf; /* what dhcp writes */
 	uid_t tap_uid;           /* who may attach to taps: the uid of QEMU */
 	unsigned imaged_uid;
+	const char *filter;      /* the program */
 };
 
-/* Loads the filter before it returns, so that nothing runs without it. Returns owned. */
+/* Returns owned. */
 MUST_CHECK int network_provider_new(sd_event *event, const struct network_options *o, struct provider **ret, struct err *e);
 void network_provider_free(struct provider *p);
+/* Whether the kernel has the filter that the farm and the name servers ask for; the loop works on it. */
+bool network_filter_is_current(struct provider *p);

@@ -2,7 +2,6 @@
 #include "network/network.h"
 
 #include "base/file.h"
-#include "network/rules.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 #include "test/t.h"
@@ -11,10 +10,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { PATIENCE_MS = 400 };
+enum { PATIENCE_MS = 400, FILTER_PATIENCE_US = 20 * 1000000 };
 
 struct probe {
 	const char *to, *from; /* FROM NULL: as the kernel chooses */
@@ -90,9 +90,19 @@ static int outside_inside(void *ctx, struct err *e)
 	return listen_on(ctx, e);
 }
 
+/* As every daemon's loop does. */
+static void children_block(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	T_NEED(!sigprocmask(SIG_BLOCK, &set, NULL), "sigprocmask: %m");
+}
+
 static void up(struct fixture *f)
 {
-	struct network_options o = { .dir = f->dir, .resolv_conf = f->resolv, .imaged_uid = 902 };
+	struct network_options o = { .dir = f->dir, .resolv_conf = f->resolv, .imaged_uid = 902, .filter = FILTER_PROGRAM };
 	struct err e = { 0 };
 	AUTO_FD int nl = -1;
 
@@ -106,6 +116,7 @@ static void up(struct fixture *f)
 	T_NEED(!netlink_add_veth(nl, "eth9", "up", there, &e) && !netlink_up(nl, "eth9", &e) &&
 	       !netlink_add_address(nl, "eth9", 0xc0000202, 24, &e) && !netlink_add_default(nl, "eth9", 0xc0000201, &e), "%s", e.msg);
 	T_NEED(!netns_run(f->outside, outside_inside, &f->out_listener, &e), "%s", e.msg);
+	children_block();
 	T_NEED(sd_event_new(&f->event) >= 0, "event");
 	T_NEED(!network_provider_new(f->event, &o, &f->p, &e), "%s", e.msg);
 	strcpy(f->a.id, "000000000000000a");
@@ -117,6 +128,12 @@ static void up(struct fixture *f)
 	       !netns_run(f->b.network.netns, listen_on, &f->b_listener, &e), "%s", e.msg);
 }
 
+static void filter_settle(struct fixture *f)
+{
+	while (!network_filter_is_current(f->p))
+		T_NEED(sd_event_run(f->event, FILTER_PATIENCE_US) > 0, "the filter is not loaded");
+}
+
 static void open_ten_nine(struct fixture *f)
 {
 	struct farm *farm = calloc(1, sizeof(*farm));
@@ -125,6 +142,7 @@ static void open_ten_nine(struct fixture *f)
 	farm->open[0].range = "10.9.0.0/16";
 	farm->n_open = 1;
 	f->p->ops->configure(f->p, farm);
+	filter_settle(f);
 	free(farm);
 }
 

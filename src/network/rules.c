@@ -1,8 +1,6 @@
 #include "network/rules.h"
 
 #include <arpa/inet.h>
-#include <malloc.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 
 static void set(struct buf *b, const char *name, const char *const *elements, size_t n)
@@ -76,30 +74,6 @@ void rules_format(const struct rules *r, struct buf *ret)
 	         "		meta skuid %u jump from_imaged\n"
 	         "	}\n}\n",
 	         r->imaged_uid);
-}
-
-int rules_load(const struct rules *r, struct err *e)
-{
-	AUTO_BUF struct buf text = { 0 };
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-	const char *said;
-	int failed;
-
-	rules_format(r, &text);
-	if (!nft || buf_check(&text)) {
-		if (nft)
-			nft_ctx_free(nft);
-		return err_set(e, -ENOMEM, "load the packet filter: out of memory");
-	}
-	nft_ctx_buffer_output(nft);
-	nft_ctx_buffer_error(nft);
-	failed = nft_run_cmd_from_buffer(nft, text.p);
-	said = nft_ctx_get_error_buffer(nft);
-	if (failed)
-		err_set(e, -EIO, "load the packet filter: %.200s", said ? said : "no reason given");
-	nft_ctx_free(nft);
-	malloc_trim(0); /* its grammar and its copy of the rules leave megabytes of holes, and noded stays for months */
-	return failed ? -EIO : 0;
 }
 
 void rules_resolvers(struct rules *r, struct str resolv_conf)

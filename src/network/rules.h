@@ -2,7 +2,6 @@
  * private, unless the farm opened the range; nothing reaches a machine or the node. */
 #pragma once
 #include "base/buf.h"
-#include "base/err.h"
 
 enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
 
@@ -21,7 +20,5 @@ struct rules {
 
 /* Appends the ruleset in nft's language. */
 void rules_format(const struct rules *r, struct buf *ret);
-/* Replaces the table in the kernel, in one transaction. */
-MUST_CHECK int rules_load(const struct rules *r, struct err *e);
 /* Reads up to RULES_RESOLVERS_MAX IPv4 name servers from text in resolv.conf(5) form; others are passed over. */
 void rules_resolvers(struct rules *r, struct str resolv_conf);

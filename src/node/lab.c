@@ -26,7 +26,7 @@ static void unit_of(const struct lab *l, char ret[static SUPERVISOR_NAME_MAX])
 static int cmd_net(struct lab *l, struct err *e)
 {
 	static const struct network_options o = { .dir = NETWORK_DIR, .resolv_conf = "/run/zos/resolv.conf", .tap_uid = UID_QEMU,
-		                                  .imaged_uid = UID_IMAGED };
+		                                  .imaged_uid = UID_IMAGED, .filter = "/usr/lib/zos/filter" };
 	struct work w = { .spec.isolation = !strcmp(l->more, "vm") ? ISOLATION_VM : ISOLATION_CONTAINER };
 	struct provider *p;
 	int r = network_provider_new(l->event, &o, &p, e);

@@ -16,6 +16,7 @@
 #define SOCKET_DIR "/run/zos/noded"
 #define CONSOLE_DIR "/run/zos/console"
 #define RESOLV_CONF "/run/zos/resolv.conf"
+#define FILTER_PROGRAM "/usr/lib/zos/filter"
 #define FARM_AT_BOOT "/run/boot/credentials/farm.cred"
 
 enum { UID_GRIDD = 901, UID_IMAGED = 902, UID_QEMU = 904, UID_CONSOLE = 905 };
@@ -39,7 +40,7 @@ static int providers_make(sd_event *event, struct provider *ret[static STEPS], s
 {
 	static const struct image_options image = { .socket = IMAGED_SOCKET };
 	static const struct network_options network = {
-		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED };
+		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM };
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
 	int r;
 

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 static const int quit[] = { SIGTERM, SIGINT };
+static const int held[] = { SIGTERM, SIGINT, SIGCHLD }; /* the last for sd_event_add_child(), which asks for it also where it waits by a pidfd */
 
 int daemon_loop(const char *name, sd_event **ret, struct err *e)
 {
@@ -19,8 +20,8 @@ int daemon_loop(const char *name, sd_event **ret, struct err *e)
 	log_init(name, getenv("ZOS_DEBUG") != NULL);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&blocked);
-	for (size_t i = 0; i < ARRAY_LEN(quit); i++)
-		sigaddset(&blocked, quit[i]);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++)
+		sigaddset(&blocked, held[i]);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	if ((r = sd_event_new(&event)) < 0)
 		return err_set(e, r, "make the event loop: %s", strerror(-r));

@@ -7,7 +7,7 @@
 #include <systemd/sd-json.h>
 #include <systemd/sd-varlink.h>
 
-/* Sets up the log under NAME, ignores SIGPIPE, blocks SIGTERM and SIGINT for the loop. Returns owned. */
+/* Sets up the log under NAME, ignores SIGPIPE, blocks SIGTERM, SIGINT and SIGCHLD for the loop. Returns owned. */
 MUST_CHECK int daemon_loop(const char *name, sd_event **ret, struct err *e);
 
 /* Tells the supervisor that the service works, with one line for people. */

@@ -16,7 +16,7 @@ def cloud(report):
         node.wait_line(r"dhcp: up", 60)
         print(f"     up after {up[2]} s of kernel time")
         node.console.at = 0
-        node.wait_line("modules: all drivers are loaded", 60) # the button's among them
+        node.wait_line("drivers: all drivers are loaded", 60) # the button's among them
         node.qmp("system_powerdown")
         node.wait_line("going down: power button", 30)
         node.wait_line("all services are down", 30)
@@ -48,7 +48,7 @@ def looks(node, report):
         assert not text, text
     with report.case("drivers that workloads need are loaded"):
         node.console.at = 0
-        node.wait_line("modules: all drivers are loaded", 60)
+        node.wait_line("drivers: all drivers are loaded", 60)
         text, _ = node.shell("cut -d' ' -f1 /proc/modules")
         missing = {"overlay", "erofs", "nf_tables", "veth", "tun", "bridge", "vhost_vsock", "kvm_amd"} - set(text.split())
         assert not missing, missing
@@ -58,15 +58,15 @@ def looks(node, report):
 
 def kills(node, report):
     with report.case("a killed service runs again at once, another process, in its own group"):
-        before, _ = node.shell("head -n1 /sys/fs/cgroup/zos/services/modules/cgroup.procs")
+        before, _ = node.shell("head -n1 /sys/fs/cgroup/zos/services/drivers/cgroup.procs")
         node.shell(f"kill -9 {before}")
-        node.wait_line("modules: killed by signal 9", 30)
-        node.wait_line("modules: again in 0 ms", 30)
-        node.wait_line("modules: up", 30)
-        after, _ = node.shell("head -n1 /sys/fs/cgroup/zos/services/modules/cgroup.procs")
+        node.wait_line("drivers: killed by signal 9", 30)
+        node.wait_line("drivers: again in 0 ms", 30)
+        node.wait_line("drivers: up", 30)
+        after, _ = node.shell("head -n1 /sys/fs/cgroup/zos/services/drivers/cgroup.procs")
         assert after.strip().isdigit() and after != before, (before, after)
     with report.case("privileges are those of the table"):
-        pid, _ = node.shell("head -n1 /sys/fs/cgroup/zos/services/modules/cgroup.procs")
+        pid, _ = node.shell("head -n1 /sys/fs/cgroup/zos/services/drivers/cgroup.procs")
         text, _ = node.shell(f"grep -E 'CapBnd|CapEff|NoNewPrivs' /proc/{pid}/status")
         assert text.split() == ["CapEff:", "0000000000011009", "CapBnd:", "0000000000011009", "NoNewPrivs:", "1"], text
 

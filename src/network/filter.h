@@ -1,0 +1,28 @@
+/* The packet filter in force. Whenever the rules change, the latest are handed to the program `filter`, a process of its own, until they
+ * are in the kernel; what was in force before stays until then, since a table is replaced whole or not at all.
+ *
+ * Before all this, PID 1 runs the same program for rules that open nothing (services.c), so that nothing ever runs without. */
+#pragma once
+#include "base/err.h"
+#include "network/rules.h"
+
+#include <systemd/sd-event.h>
+
+enum { FILTER_SETTLE_MS = 20, FILTER_AGAIN_MS = 1000, FILTER_DEADLINE_MS = 30000 };
+
+struct filter {
+	sd_event *event;
+	const char *program;                /* borrowed */
+	struct rules rules;                 /* the owner's to change, before filter_change() */
+	sd_event_source *child, *timer;     /* timer: the next start, or the end of the child's patience */
+	bool is_stale;                      /* the child, if any, was given older rules */
+};
+#define FILTER_NONE { 0 }
+
+MUST_CHECK int filter_init(struct filter *ret, sd_event *event, const char *program, struct err *e);
+void filter_deinit(struct filter *f);
+
+/* The rules have changed: loads them soon, once for several changes in a row. */
+void filter_change(struct filter *f);
+/* Whether the kernel has the latest. */
+bool filter_is_current(const struct filter *f);
