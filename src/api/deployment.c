@@ -5,9 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-const char *const isolation_names[] = { "auto", "vm", "container", NULL };
-const char *const restart_names[] = { "always", "on-failure", "never", NULL };
-
 #define NAME_WANT "a name: a-z, 0-9 and -, at most 36 characters, not starting with -"
 
 static bool absolute_ok(struct str s)

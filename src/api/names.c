@@ -1,0 +1,5 @@
+/* Words of documents that programs need which open none: apart, so that they do without what checks signatures. */
+#include "api/deployment.h"
+
+const char *const isolation_names[] = { "auto", "vm", "container", NULL };
+const char *const restart_names[] = { "always", "on-failure", "never", NULL };
