@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "machine/layers.h"
 #include "machine/spec.h"
 #include "svc/daemon.h"
 #include "sys/supervisor.h"
@@ -205,8 +206,10 @@ static int clean(struct machines *m, const char *id, struct err *e)
 {
 	char path[160];
 
+	int r = layers_release(id, e);
+
 	runner_path(m, id, "", path);
-	return tree_remove(AT_FDCWD, path, e);
+	return r ? r : tree_remove(AT_FDCWD, path, e);
 }
 
 static int start(struct attached *a, struct err *e)

@@ -1,7 +1,7 @@
 #include "machine/root.h"
 
 #include "base/file.h"
-#include "sys/loop.h"
+#include "machine/layers.h"
 #include "sys/netns.h"
 
 #include <fcntl.h>
@@ -64,46 +64,11 @@ static int userns_open(uint32_t base, int *ret, struct err *e)
 	return r;
 }
 
-/* A mount of the EROFS in SOURCE (a file or a block device) that nobody sees yet. Returns its descriptor, or a negative errno. */
-static int erofs_open(const char *source)
-{
-	AUTO_FD int fs = fsopen("erofs", FSOPEN_CLOEXEC);
-	int fd;
-
-	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		return -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
-	return fd < 0 ? -errno : fd;
-}
-
-/* From the file where its file system can do that (btrfs), over a loop device where not (tmpfs). */
-static int layer_open(const char *file, int *ret, struct err *e)
-{
-	char device[LOOP_PATH_MAX];
-	AUTO_FD int loop = -1;
-	int r, fd = erofs_open(file);
-
-	if (fd == -ENOTBLK) {
-		if ((r = loop_open(file, &loop, device, e)))
-			return r;
-		fd = erofs_open(device);
-	}
-	if (fd < 0)
-		return err_set(e, fd, "mount the layer %s: %s", file, strerror(-fd));
-	*ret = fd;
-	return 0;
-}
-
-/* Mounts one EROFS file, read-only, with its owners shifted. */
-static int layer_mount(const char *file, const char *at, int userns, struct err *e)
+/* Puts the copy of a layer's mount at AT, with its owners shifted. */
+static int layer_attach(const char *file, int mnt, const char *at, int userns, struct err *e)
 {
 	struct mount_attr shift = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
-	AUTO_FD int mnt = -1;
-	int r = layer_open(file, &mnt, e);
 
-	if (r)
-		return r;
 	if (mount_setattr(mnt, "", AT_EMPTY_PATH, &shift, sizeof(shift)))
 		return err_set(e, -errno, "shift the layer %s: %m", file);
 	if (mkdir(at, 0711) && errno != EEXIST)
@@ -168,33 +133,65 @@ static int sysfs_mount(void *ctx, struct err *e)
 	return 0;
 }
 
-int root_make(const struct machine_spec *s, const char *dir, struct root *ret, struct err *e)
+static void mounts_close(int (*mounts)[WORK_LAYERS_MAX])
 {
-	char path[160];
-	uint32_t base = root_uid_base(s);
-	size_t n = sd_json_variant_elements(s->layers);
-	int r;
+	for (size_t i = 0; i < ARRAY_LEN(*mounts); i++)
+		fd_close(&(*mounts)[i]);
+}
 
-	AUTO_FD int userns = -1;
-	if (!n)
-		return err_set(e, -EBADMSG, "the image has no layers");
+static const char *layer_file(const struct machine_spec *s, size_t i)
+{
+	return sd_json_variant_string(sd_json_variant_by_index(s->layers, i));
+}
+
+/* The copies are taken where all machines' layers are, before this process has a mount namespace of its own. */
+static int layers_take(const struct machine_spec *s, size_t n, int *ret, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && !r; i++)
+		r = layer_open(layer_file(s, i), s->id, &ret[i], e);
+	if (r)
+		return r;
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_set(e, -errno, "make a mount namespace: %m");
-	if ((r = userns_open(base, &userns, e)))
-		return r;
+	return layers_leave(e);
+}
+
+static int layers_attach(const struct machine_spec *s, const char *dir, const int *mounts, size_t n, struct err *e)
+{
+	AUTO_FD int userns = -1;
+	char path[160];
+	int r = userns_open(root_uid_base(s), &userns, e);
+
 	snprintf(path, sizeof(path), "%s/layers", dir);
-	if (mkdir(path, 0711) && errno != EEXIST)
-		return err_set(e, -errno, "make %s: %m", path);
-	for (size_t i = 0; i < n; i++) {
+	if (!r && mkdir(path, 0711) && errno != EEXIST)
+		r = err_set(e, -errno, "make %s: %m", path);
+	for (size_t i = 0; i < n && !r; i++) {
 		snprintf(path, sizeof(path), "%s/layers/%zu", dir, i);
-		if ((r = layer_mount(sd_json_variant_string(sd_json_variant_by_index(s->layers, i)), path, userns, e)))
-			return r;
+		r = layer_attach(layer_file(s, i), mounts[i], path, userns, e);
 	}
+	return r;
+}
+
+int root_make(const struct machine_spec *s, const char *dir, struct root *ret, struct err *e)
+{
+	CLEANUP(mounts_close) int mounts[WORK_LAYERS_MAX];
+	size_t n = sd_json_variant_elements(s->layers);
+	char path[160];
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+		mounts[i] = -1;
+	if (!n || n > WORK_LAYERS_MAX)
+		return err_set(e, -EBADMSG, "the image has %zu layers, and 1 to %d can be mounted", n, WORK_LAYERS_MAX);
+	if ((r = layers_take(s, n, mounts, e)) || (r = layers_attach(s, dir, mounts, n, e)))
+		return r;
 	snprintf(path, sizeof(path), "%s/sys", dir);
 	if ((r = netns_run(s->netns, sysfs_mount, path, e)))
 		return r;
 	snprintf(path, sizeof(path), "%s/rw", dir);
-	if ((r = writable_make(path, s->rootfs_bytes, base, e)))
+	if ((r = writable_make(path, s->rootfs_bytes, root_uid_base(s), e)))
 		return r;
 	snprintf(ret->path, sizeof(ret->path), "%s/root", dir);
 	return overlay_mount(s, dir, ret->path, e);

@@ -1,7 +1,7 @@
 """Machines on a debug node, without a grid: layers on a disk of the node, a spec written by its shell, `lab` in noded's place."""
 import io, json, os, subprocess, tarfile
 
-LAYERS = "/run/zos/layers"
+LAYERS = "/run/zos/lab"
 
 
 def tar_of(files):

@@ -80,6 +80,19 @@ def container(node, report):
         assert int(status["Uid"][0]) >= 1 << 20, status
         assert m.stop() == ("", 0)
         assert node.shell(f"test -d /proc/{pid}")[1] != 0
+    with report.case("container: two of one image share its mounts, and keep no others'"):
+        pair = [Machine(node, ident(f"pair{i}"), "container", WAITS, 2) for i in (1, 2)]
+        seen = []
+        for m in pair:
+            m.start()
+            node.shell(f"until lab logs {m.id} | grep -q up; do :; done")
+            runner = node.shell(f"head -n1 /sys/fs/cgroup/zos/machines/{m.id}/runner/cgroup.procs")[0]
+            mounts = node.shell(f"cat /proc/{runner}/mountinfo")[0].splitlines()
+            assert not [line for line in mounts if "/run/zos/layers/" in line], mounts
+            seen.append([line.split()[2] for line in mounts if line.split()[4].startswith(f"/run/zos/machines/{m.id}/layers/")])
+        assert len(seen[0]) == 2 and seen[0] == seen[1], seen
+        for m in pair:
+            m.stop()
 
 
 def vm(node, report):

@@ -48,7 +48,7 @@ class Setup:
 
     def traces(self):
         """What deployments leave on the node: processes, groups, directories, links, namespaces."""
-        text, _ = self.node.shell("ls /run/zos/machines /run/zos/network /sys/fs/cgroup/zos/machines | grep -E '^[0-9a-f]{16}$'; "
+        text, _ = self.node.shell("ls /run/zos/layers; ls /run/zos/machines /run/zos/network /sys/fs/cgroup/zos/machines | grep -E '^[0-9a-f]{16}$'; "
                                   "ls /sys/class/net | grep ^zm; pidof crun nginx qemu-system-x86_64 machine; mount | grep -E 'netns|layers'")
         return text
 
