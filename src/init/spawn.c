@@ -14,14 +14,12 @@
 
 enum { CAP_BITS = 64, SPAWN_FAILED = 127 };
 
-static int signals_reset(void)
+/* What init handles is back to normal by CLONE_CLEAR_SIGHAND. */
+static int signals_unblock(void)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
@@ -76,8 +74,8 @@ static int limits_set(const struct spawn *s)
 static int caps_bound(uint64_t keep)
 {
 	for (unsigned c = 0; c < CAP_BITS; c++)
-		if (!(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
-			return -1;
+		if (!(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0))
+			return errno == EINVAL ? 0 : -1; /* past the kernel's last */
 	return 0;
 }
 
@@ -153,7 +151,7 @@ static const struct {
 		envp[n++] = "TERM=linux";
 	if (s->is_debug)
 		envp[n++] = "ZOS_DEBUG=1";
-	signals_reset();
+	signals_unblock();
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		if (steps[i].set(s)) {
 			dprintf(s->log_fd, "<3>cannot %s: %m\n", steps[i].doing);
@@ -167,7 +165,7 @@ static const struct {
 pid_t spawn(const struct spawn *s, struct err *e)
 {
 	AUTO_FD int group_fd = open(s->group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)group_fd };
+	struct clone_args args = { .flags = CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD, .cgroup = (uint64_t)group_fd };
 	long pid;
 
 	if (group_fd < 0)

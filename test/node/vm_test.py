@@ -115,7 +115,7 @@ def vm(node, report):
         text, _ = node.shell(f"(cd /sys/fs/cgroup/zos/machines/{m.id}/box; cat memory.max memory.peak cpu.max pids.max memory.events)")
         limit, peak = map(int, text.split()[:2])
         print(f"     memory: {peak >> 20} MiB of {limit >> 20} at most")
-        assert limit == (128 + 64) << 20 and "100000 100000" in text and "oom_kill 0" in text, text
+        assert limit == (128 + 64) << 20 and "150000 100000" in text and "oom_kill 0" in text, text
     with report.case("vm: SIGTERM reaches the program, and QEMU is gone"):
         assert m.stop() == ("", 0)
         assert node.shell(f"test -d /proc/{pid}")[1] != 0
