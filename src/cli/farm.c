@@ -195,7 +195,7 @@ struct allow_args {
 };
 static const struct opt allow_opts[] = {
 	OPT_SIZE(struct allow_args, memory_bytes, "memory", "at most so much memory on each node"),
-	OPT(struct allow_args, cpu, "cpu", "N", "at most so many CPUs for one machine"),
+	OPT(struct allow_args, cpu, "cpu", "N", "at most so many CPUs for its machines on a node"),
 };
 
 /* BODY with VALUE as FIELD, and the next sequence. */

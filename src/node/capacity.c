@@ -64,27 +64,44 @@ int capacity_measure(struct capacity *ret, struct err *e)
 	return kvm_detect(&ret->has_kvm, e);
 }
 
-static void demand(const struct deployment *d, uint64_t *cpu_milli, uint64_t *memory_bytes)
+struct demand {
+	uint64_t cpu_milli, memory_bytes;
+};
+
+/* D may be NULL: nothing. */
+static struct demand demand_of(const struct deployment *d)
 {
+	struct demand sum = { 0 };
+
 	for (size_t i = 0; d && i < d->n_workloads; i++) {
 		const struct zmachine *z = &d->workloads[i].zmachine;
 
-		*cpu_milli += z->cpu_milli;
-		*memory_bytes += z->memory_bytes + (z->isolation == ISOLATION_CONTAINER ? 0 : VM_OVERHEAD_BYTES);
+		sum.cpu_milli += z->cpu_milli;
+		sum.memory_bytes += z->memory_bytes + (z->isolation == ISOLATION_CONTAINER ? 0 : VM_OVERHEAD_BYTES);
 	}
+	return sum;
+}
+
+static void demand_add(struct demand *sum, struct demand more)
+{
+	sum->cpu_milli += more.cpu_milli;
+	sum->memory_bytes += more.memory_bytes;
 }
 
 void capacity_sum(struct capacity *c, const struct held *all)
 {
-	c->used_cpu_milli = c->used_memory_bytes = 0;
+	struct demand sum = { 0 };
+
 	for (const struct held *h = all; h; h = h->next)
-		demand(h->deployment, &c->used_cpu_milli, &c->used_memory_bytes);
+		demand_add(&sum, demand_of(h->deployment));
+	c->used_cpu_milli = sum.cpu_milli;
+	c->used_memory_bytes = sum.memory_bytes;
 }
 
 /* Memory is never promised twice. CPU is shared fairly, so only a single machine that is larger than the node is refused. */
 int capacity_check(const struct capacity *c, const struct deployment *d, const struct deployment *old, struct err *e)
 {
-	uint64_t cpu = 0, before = 0, after = 0;
+	uint64_t before = demand_of(old).memory_bytes, after = demand_of(d).memory_bytes;
 	char want[16], have[16];
 
 	for (size_t i = 0; i < d->n_workloads; i++) {
@@ -96,11 +113,30 @@ int capacity_check(const struct capacity *c, const struct deployment *d, const s
 		if (z->isolation == ISOLATION_VM && !c->has_kvm)
 			return err_set(e, -ENOSPC, "/workloads/%zu/data/isolation: this node has no KVM: use 'container'", i);
 	}
-	demand(old, &cpu, &before);
-	demand(d, &cpu, &after);
 	if (after <= before || c->used_memory_bytes - before + after <= c->memory_bytes)
 		return 0;
 	format_size(want, after);
 	format_size(have, c->memory_bytes > c->used_memory_bytes - before ? c->memory_bytes - (c->used_memory_bytes - before) : 0);
 	return err_set(e, -ENOSPC, "the deployment needs %s of memory and this node has %s left", want, have);
+}
+
+/* What asks for no more than before is taken also where the farm has cut the limit since. */
+int capacity_check_share(const struct farm_allow *allow, const struct held *all, const struct deployment *d, const struct deployment *old,
+                         struct err *e)
+{
+	struct demand sum = demand_of(d), before = demand_of(old);
+	char want[16], have[16];
+
+	for (const struct held *h = all; h; h = h->next)
+		if (h->deployment != old && key_pub_eq(&h->deployment->owner, &d->owner))
+			demand_add(&sum, demand_of(h->deployment));
+	if (allow->cpu_milli && sum.cpu_milli > allow->cpu_milli && demand_of(d).cpu_milli > before.cpu_milli)
+		return err_set(e, -ENOSPC, "the farm allows this key %g CPUs on this node, and its machines would have %g: make them smaller, "
+		               "delete one, or ask the farmer for more", (double)allow->cpu_milli / 1000, (double)sum.cpu_milli / 1000);
+	if (!allow->memory_bytes || sum.memory_bytes <= allow->memory_bytes || demand_of(d).memory_bytes <= before.memory_bytes)
+		return 0;
+	format_size(have, allow->memory_bytes);
+	format_size(want, sum.memory_bytes);
+	return err_set(e, -ENOSPC, "the farm allows this key %s of memory on this node, and its machines would have %s: make them smaller, "
+	               "delete one, or ask the farmer for more", have, want);
 }

@@ -418,7 +418,6 @@ static int isolation_check(const struct engine *n, const struct deployment *d, c
 static int limits_check(struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
 {
 	const struct farm_allow *allow = n->farm ? farm_allow_find(n->farm, &d->owner) : NULL;
-	struct capacity share = n->capacity;
 	size_t count = 0;
 	int r = capacity_check(&n->capacity, d, old ? old->deployment : NULL, e);
 
@@ -426,22 +425,9 @@ static int limits_check(struct engine *n, const struct deployment *d, const stru
 		count++;
 	if (!r && !old && count >= ENGINE_DEPLOYMENTS_MAX)
 		return err_set(e, -ENOSPC, "this node holds %d deployments already", ENGINE_DEPLOYMENTS_MAX);
-	if (r || !allow || (!allow->memory_bytes && !allow->cpu_milli))
+	if (r || !allow)
 		return r;
-	if (allow->cpu_milli)
-		share.cpu_milli = allow->cpu_milli;
-	if (allow->memory_bytes)
-		share.memory_bytes = allow->memory_bytes;
-	share.used_memory_bytes = 0;
-	for (struct held *h = n->held; h; h = h->next)
-		if (key_pub_eq(&h->deployment->owner, &d->owner)) {
-			struct held only = { .deployment = h->deployment };
-			struct capacity one = { 0 };
-
-			capacity_sum(&one, &only);
-			share.used_memory_bytes += one.used_memory_bytes;
-		}
-	return err_wrap(e, capacity_check(&share, d, old ? old->deployment : NULL, e), "the farm's limit for this key");
+	return capacity_check_share(allow, n->held, d, old ? old->deployment : NULL, e);
 }
 
 static void store_name(const struct deployment *d, char ret[static STORE_NAME_MAX])

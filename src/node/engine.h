@@ -103,3 +103,6 @@ MUST_CHECK int capacity_measure(struct capacity *ret, struct err *e);
 /* Whether D fits beside all that is accepted, in place of OLD (may be NULL). -ENOSPC. */
 MUST_CHECK int capacity_check(const struct capacity *c, const struct deployment *d, const struct deployment *old, struct err *e);
 void capacity_sum(struct capacity *c, const struct held *all);
+/* Whether D, in place of OLD (may be NULL), fits beside all that its owner has on this node into what the farm allows them. -ENOSPC. */
+MUST_CHECK int capacity_check_share(const struct farm_allow *allow, const struct held *all, const struct deployment *d,
+                                    const struct deployment *old, struct err *e);

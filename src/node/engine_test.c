@@ -375,6 +375,37 @@ static void a_farms_limits_for_a_key_are_kept(void)
 	}
 }
 
+/* Deployments of one owner add up; another's do not count, and what shrinks is always taken. */
+static void a_farms_limits_hold_for_the_sum(void)
+{
+	static const struct {
+		unsigned cpu_milli, memory_mib, cpu_limit_milli, memory_limit_mib;
+		bool is_update;
+		int r;
+	} rows[] = {
+		{ 500, 100, 2000, 300, false, 0 },        { 501, 100, 2000, 300, false, -ENOSPC }, { 500, 101, 2000, 300, false, -ENOSPC },
+		{ 9000, 9000, 0, 0, false, 0 },           { 2000, 300, 2000, 300, true, 0 },       { 2001, 200, 2000, 300, true, -ENOSPC },
+		{ 1400, 200, 1000, 300, true, 0 },        { 1500, 200, 1000, 100, true, 0 },       { 1501, 200, 1000, 300, true, -ENOSPC },
+	};
+	AUTO_DEPLOYMENT struct deployment *mine = deployment_new(), *theirs = deployment_new(), *new = deployment_new();
+
+	T_NEED(mine && theirs && new, "memory");
+	mine->owner = new->owner = (struct key_pub){ .role = KEY_USER, .bytes = { 1 } };
+	theirs->owner = (struct key_pub){ .role = KEY_USER, .bytes = { 2 } };
+	mine->n_workloads = theirs->n_workloads = new->n_workloads = 1;
+	mine->workloads[0].zmachine = (struct zmachine){ .isolation = ISOLATION_CONTAINER, .cpu_milli = 1500, .memory_bytes = 200ull << 20 };
+	theirs->workloads[0].zmachine = mine->workloads[0].zmachine;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct held held[] = { { .next = &held[1], .deployment = mine }, { .deployment = theirs } };
+		struct farm_allow allow = { .cpu_milli = rows[i].cpu_limit_milli, .memory_bytes = (uint64_t)rows[i].memory_limit_mib << 20 };
+		struct err e = { 0 };
+
+		new->workloads[0].zmachine = (struct zmachine){ .isolation = ISOLATION_CONTAINER, .cpu_milli = rows[i].cpu_milli,
+			                                        .memory_bytes = (uint64_t)rows[i].memory_mib << 20 };
+		T_CHECK(capacity_check_share(&allow, held, new, rows[i].is_update ? mine : NULL, &e) == rows[i].r, "row %zu: %s", i, e.msg);
+	}
+}
+
 static void the_farm_document_is_pinned(void)
 {
 	struct fixture f;
@@ -415,6 +446,7 @@ int main(void)
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);
 	T_RUN(capacity_is_kept);
 	T_RUN(a_farms_limits_for_a_key_are_kept);
+	T_RUN(a_farms_limits_hold_for_the_sum);
 	T_RUN(the_farm_document_is_pinned);
 	return T_END();
 }
