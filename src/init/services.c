@@ -130,8 +130,10 @@ const struct service services[] = {
 		.is_template = true,
 		.ready = SERVICE_READY_NOTIFY,
 		.restart = SERVICE_RESTART_FAILURE,
-		.caps = ALL_CAPS & ~(CAP(SYS_MODULE) | CAP(SYS_BOOT) | CAP(SYS_TIME) | CAP(SYS_RAWIO) | CAP(MAC_ADMIN) |
-		                     CAP(MAC_OVERRIDE) | CAP(SYSLOG) | CAP(WAKE_ALARM)),
+		/* what crun needs, and what a container may have in its own user namespace: it can have no more than this */
+		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
+		        CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(SETFCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_ADMIN) |
+		        CAP(SYS_CHROOT) | CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(MKNOD),
 		.nofile = 65536,
 		.start_ms = 60000,
 		.stop_ms = 30000,
