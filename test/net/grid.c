@@ -552,6 +552,7 @@ int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	log_init("grid-net", false);
+	maker_start();
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		if (argc < 2 || !strcmp(argv[1], cases[i].name)) {
 			void (*const a_case)(void) = cases[i].run;

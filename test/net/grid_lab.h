@@ -44,21 +44,74 @@ static inline uint16_t free_port(void)
 	return 0;
 }
 
-/* In a process of its own: libnats has threads, and a process that was forked off with them is a broken one. */
-static inline void bucket_create(void)
+/* Makes directories, for which libnats' plain calls are used. It is forked off before this process has libnats' threads: a copy of a
+ * process that has them waits for ever for the locks that they held. */
+static int maker = -1;
+
+struct bucket_ask {
+	struct hubd_options options;
+	char dir[64], cluster[32], peers[128], cert[96], key[96];
+	uint64_t timeout_ms;
+};
+
+static inline int bucket_make(struct bucket_ask *a)
 {
-	pid_t pid = fork();
-	int status = -1;
+	struct hubd_options *o = &a->options;
+	struct err e = { 0 };
+	int r;
 
-	if (!pid) {
-		struct err e = { 0 };
-		int r = hubd_create_bucket(&hub.options, 10000, &e);
+	o->dir = a->dir;
+	o->cluster = o->cluster ? a->cluster : NULL;
+	o->peers = o->peers ? a->peers : NULL;
+	o->tls_cert = o->tls_cert ? a->cert : NULL;
+	o->tls_key = o->tls_key ? a->key : NULL;
+	r = hubd_create_bucket(o, a->timeout_ms, &e);
+	if (r < 0)
+		fprintf(stderr, "%s\n", e.msg);
+	return r;
+}
 
-		if (r)
-			fprintf(stderr, "%s\n", e.msg);
-		_exit(r ? 1 : 0);
+static inline _Noreturn void maker_run(int fd)
+{
+	struct bucket_ask a;
+	int r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	do {
+		if (read(fd, &a, sizeof(a)) != sizeof(a))
+			_exit(0);
+		r = bucket_make(&a);
+	} while (write(fd, &r, sizeof(r)) == sizeof(r));
+	_exit(1);
+}
+
+/* The first thing that a program of these tests does. */
+static inline void maker_start(void)
+{
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+	if (!fork()) {
+		close(pair[0]);
+		maker_run(pair[1]);
 	}
-	T_NEED(waitpid(pid, &status, 0) == pid && !status, "the bucket could not be made");
+	close(pair[1]);
+	maker = pair[0];
+}
+
+/* As hubd_create_bucket(). */
+static inline int bucket_create(const struct hubd_options *o, uint64_t timeout_ms)
+{
+	struct bucket_ask a = { .options = *o, .timeout_ms = timeout_ms };
+	int r = -1;
+
+	snprintf(a.dir, sizeof(a.dir), "%s", o->dir);
+	snprintf(a.cluster, sizeof(a.cluster), "%s", o->cluster ? o->cluster : "");
+	snprintf(a.peers, sizeof(a.peers), "%s", o->peers ? o->peers : "");
+	snprintf(a.cert, sizeof(a.cert), "%s", o->tls_cert ? o->tls_cert : "");
+	snprintf(a.key, sizeof(a.key), "%s", o->tls_key ? o->tls_key : "");
+	T_NEED(write(maker, &a, sizeof(a)) == sizeof(a) && read(maker, &r, sizeof(r)) == sizeof(r), "ask the maker");
+	return r;
 }
 
 static inline void hub_run(void)
@@ -79,7 +132,7 @@ static inline void hub_run(void)
 static inline void hub_start(void)
 {
 	hub_run();
-	bucket_create();
+	T_NEED(!bucket_create(&hub.options, 10000), "the directory could not be made");
 }
 
 static inline void hub_kill(void)

@@ -279,6 +279,7 @@ int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	log_init("hostile-net", false);
+	maker_start();
 	for (size_t i = 0; i < ARRAY_LEN(moods); i++)
 		if (argc < 2 || !strcmp(argv[1], moods[i].name)) {
 			chosen = &moods[i];
