@@ -296,21 +296,24 @@ void session_close(struct session *s)
 	}
 }
 
-void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
+void session_refuse(struct session *s)
 {
-	s->cb = *cb;
+	s->is_silent = true;
+	session_fail(s, LINK_END_REFUSED);
 }
 
-static unsigned count_peer(const struct session *s)
+unsigned session_streams(const struct session *s)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++) {
-		const struct session *o = s->grid->sessions[i];
-
-		n += o && !o->is_dialer && o->phase == PHASE_OPEN && !memcmp(o->peer, s->peer, sizeof(s->peer));
-	}
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		n += s->pumps[i].used;
 	return n;
+}
+
+void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
+{
+	s->cb = *cb;
 }
 
 static void session_opened(struct session *s)
@@ -324,16 +327,9 @@ static void session_opened(struct session *s)
 			s->cb.ready(s->cb.userdata, s);
 		return;
 	}
-	if (count_peer(s) >= GRID_PEER_MAX) {
-		s->is_silent = true;
-		session_fail(s, LINK_END_REFUSED);
-		return;
-	}
 	enter(s, PHASE_OPEN, 0);
-	if (g->accept(g->accept_userdata, s, s->peer) < 0) {
-		s->is_silent = true;
-		session_fail(s, LINK_END_REFUSED);
-	}
+	if (g->accept(g->accept_userdata, s, s->peer) < 0)
+		session_refuse(s);
 }
 
 static void handshake(struct session *s)
@@ -640,20 +636,34 @@ static void refuse(struct grid *g, const char *to, const struct frame *f, enum l
 	(void)!hub_publish(g->hub, to, NULL, out, sizeof(out)); /* lost or not: they ask again */
 }
 
-static unsigned count_half_open(const struct grid *g)
+/* Makes place for one more handshake: a stranger that begins many and finishes none loses them to those who come after. */
+static bool half_open_room(struct grid *g, uint64_t now_ms)
 {
+	struct session *oldest = NULL;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
-		n += g->sessions[i] && !g->sessions[i]->is_dialer && g->sessions[i]->phase == PHASE_SHAKING;
-	return n;
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++) {
+		struct session *s = g->sessions[i];
+
+		if (!s || s->is_dialer || s->phase != PHASE_SHAKING)
+			continue;
+		n++;
+		if (!oldest || s->deadline_ms < oldest->deadline_ms)
+			oldest = s;
+	}
+	if (n < GRID_HALF_OPEN_MAX)
+		return true;
+	if (oldest->deadline_ms + GRID_HANDSHAKE_MIN_MS > now_ms + GRID_HANDSHAKE_MS)
+		return false;
+	session_refuse(oldest);
+	return true;
 }
 
 static struct session *session_accept(struct grid *g, const char *reply, uint64_t id)
 {
 	struct session *s;
 
-	if (count_half_open(g) >= GRID_HALF_OPEN_MAX || session_new(g, false, id, &s, NULL))
+	if (!half_open_room(g, log_now_ms()) || session_new(g, false, id, &s, NULL))
 		return NULL;
 	snprintf(s->to, sizeof(s->to), "%s", reply);
 	snprintf(s->from, sizeof(s->from), "n.%s.i", hub_key(g->hub));

@@ -10,10 +10,10 @@
 #include "grid/hub.h"
 
 enum {
-	GRID_SESSIONS_MAX = 64,
+	GRID_SESSIONS_MAX = 128,
 	GRID_HALF_OPEN_MAX = 16,     /* of these, how many may be in their handshake as servers */
-	GRID_PEER_MAX = 16,          /* of these, how many one key may have open */
 	GRID_HANDSHAKE_MS = 10000,
+	GRID_HANDSHAKE_MIN_MS = 1000, /* so long nobody loses a place in the handshake to who comes later */
 	GRID_LINGER_MS = 5000,       /* to say good-bye */
 };
 
@@ -51,3 +51,8 @@ MUST_CHECK int session_open_stream(struct session *s, int fd, uint32_t *ret_id, 
 
 /* What was read from the descriptors is still sent; the descriptors are closed now; no callback follows. */
 void session_close(struct session *s);
+/* At once, nothing more is sent; the other side hears that no more sessions are taken. No callback follows. */
+void session_refuse(struct session *s);
+
+/* How many streams have a descriptor. */
+unsigned session_streams(const struct session *s);
