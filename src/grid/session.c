@@ -26,6 +26,7 @@ struct pump {
 	uint32_t id;
 	int fd;
 	bool used, readable, writable, is_socket, may_read, may_write, shut;
+	bool is_cut; /* it took a write no more: what comes is thrown away, what it still gives is sent */
 };
 
 enum phase {
@@ -114,10 +115,10 @@ static bool pump_in(struct pump *p, struct mux_stream *m)
 			p->readable = false;
 		else if (n > 0)
 			mux_write(m, scratch, (size_t)n);
-		else if (n == 0)
+		else if (n == 0 && !p->is_cut)
 			mux_eof(m);
 		else
-			mux_reset(m);
+			mux_break(m);
 		moved |= p->readable;
 	}
 	return moved;
@@ -142,7 +143,7 @@ static bool pump_out(struct pump *p, struct mux_stream *m)
 		if (n < 0 && errno == EAGAIN)
 			p->writable = false;
 		else if (n < 0)
-			mux_reset(m);
+			p->may_write = false, p->is_cut = true;
 		else
 			mux_drop(m, (size_t)n);
 		moved |= p->writable;

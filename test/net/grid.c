@@ -233,6 +233,43 @@ static void who_is_not_expected_is_refused(void)
 	hub_remove();
 }
 
+/* A local end that breaks is heard of behind its last byte. */
+static void last_words_arrive(void)
+{
+	struct side s;
+	struct err e = { 0 };
+	static uint8_t bytes[65536];
+	size_t at = 0;
+	ssize_t n = -1;
+	int pair[2];
+
+	hub_make();
+	node_end = rude_new;
+	struct node n_rude = node_new(false);
+	side_init(&s);
+	dial(&s, &n_rude, NULL);
+	UNTIL(&s, s.open || s.over);
+	T_NEED(s.open, "%s", s.why);
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(s.session, 0, pair[0], &e), "%s",
+	       e.msg);
+	T_NEED(write(pair[1], "unread", 6) == 6, "write");
+	for (uint64_t end = log_now_ms() + DEADLINE_S * 1000; n && log_now_ms() < end;) {
+		n = read(pair[1], bytes, sizeof(bytes));
+		for (ssize_t i = 0; i < n; i++, at++)
+			T_NEED(bytes[i] == (uint8_t)(at * 2654435761u >> 24), "byte %zu is wrong", at);
+		if (n < 0) {
+			T_NEED(errno == EAGAIN, "read: %m");
+			sd_event_run(s.event, 100000);
+		}
+	}
+	T_CHECK(!n && at == LAST_WORDS, "%zu bytes of %d", at, LAST_WORDS);
+	T_CHECK(!s.over, "the session has other streams: %s", s.why);
+	close(pair[1]);
+	side_deinit(&s);
+	node_kill(&n_rude);
+	hub_remove();
+}
+
 static void handshakes_are_quick(void)
 {
 	enum { ROUNDS = 200 };
@@ -544,6 +581,7 @@ static const struct {
 	{ "killed-hub", a_killed_hub_loses_no_byte },
 	{ "refusals", who_is_not_expected_is_refused },
 	{ "handshakes", handshakes_are_quick },
+	{ "last-words", last_words_arrive },
 	{ "directory", records_come_back },
 	{ "permissions", the_hub_keeps_everybody_in_place },
 };

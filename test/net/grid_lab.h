@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <nats/nats.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -282,6 +283,33 @@ static inline int echo_new(void)
 	return pair[0];
 }
 
+/* The other end waits until something is there to be read, writes LAST_WORDS bytes and ends without having read it: ECONNRESET. */
+enum { LAST_WORDS = 1 << 20 };
+
+static inline int rude_new(void)
+{
+	static uint8_t bytes[LAST_WORDS];
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
+	if (!fork()) {
+		struct pollfd p = { .fd = pair[1], .events = POLLIN };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 3; fd < 256; fd++)
+			if (fd != pair[1])
+				close(fd);
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)(i * 2654435761u >> 24);
+		_exit(poll(&p, 1, -1) != 1 || write(pair[1], bytes, sizeof(bytes)) != sizeof(bytes));
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+/* What a node has at the end of stream 0; the others send back what they get. */
+static int (*node_end)(void) = echo_new;
+
 static inline int on_accept(void *userdata, struct session *session, const uint8_t peer[static 32])
 {
 	struct side *s = userdata;
@@ -293,7 +321,7 @@ static inline int on_accept(void *userdata, struct session *session, const uint8
 	if (s->refused)
 		return -EACCES;
 	session_set_callbacks(session, &cb);
-	T_NEED(!session_attach(session, 0, echo_new(), &e), "%s", e.msg);
+	T_NEED(!session_attach(session, 0, node_end(), &e), "%s", e.msg);
 	for (int i = 1; i < N_STREAMS; i++)
 		T_NEED(!session_open_stream(session, echo_new(), &id, &e) && id == 2u * (unsigned)i, "stream %u: %s", id, e.msg);
 	return 0;
@@ -389,7 +417,7 @@ static inline int traffic_new(int stream, size_t total, pid_t pid[2])
 {
 	int pair[2];
 
-	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair"); /* a server that is started must not hold it open */
 	for (int i = 0; i < 2; i++) {
 		pid[i] = fork();
 		if (pid[i])

@@ -5,7 +5,6 @@
 #include "grid/frame.h"
 #include "grid_lab.h"
 
-#include <poll.h>
 #include <zlib.h>
 
 enum { BYTES = 2 << 20, HELD_MS = 50 };

@@ -126,6 +126,38 @@ static void who_does_nothing_makes_room(void)
 	node_remove();
 }
 
+/* A client that ends, whether it says good-bye or not, takes nothing of the node's any longer. */
+static void who_has_ended_is_gone(void)
+{
+	struct visit left;
+	struct side s, t;
+	struct visit owner;
+	uint64_t begin;
+
+	node_make(NULL);
+	side_init(&s);
+	node_find(&s);
+	T_CHECK(!visit_open(&s, &owner, &node.owner), "%s", owner.why);
+	for (int has_manners = 0; has_manners < 2; has_manners++) {
+		side_init(&t);
+		UNTIL(&t, t.up);
+		T_CHECK(!visit_open(&t, &left, &node.owner), "%s", left.why);
+		await_told(&s, &owner, "open", 2);
+		begin = log_now_ms();
+		if (has_manners)
+			visit_close(&left);
+		side_deinit(&t);
+		await_told(&s, &owner, "open", 1);
+		T_CHECK(log_now_ms() - begin < LINK_DEAD_MS / 2, "it took %llu ms", (unsigned long long)(log_now_ms() - begin));
+		left.session = NULL; /* the grid's end was its end */
+		visit_close(&left);
+	}
+	visit_close(&owner);
+	run_for(&s, 50);
+	side_deinit(&s);
+	node_remove();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -133,6 +165,7 @@ static const struct {
 	{ "strangers", strangers_cannot_shut_out_whom_the_farm_names },
 	{ "share", one_key_has_its_share },
 	{ "idle", who_does_nothing_makes_room },
+	{ "ended", who_has_ended_is_gone },
 };
 
 int main(int argc, char **argv)

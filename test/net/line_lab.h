@@ -4,6 +4,7 @@
 
 #include "api/call.h"
 #include "base/parse.h"
+#include "grid/link.h"
 #include "line/gridd.h"
 #include "node/serve.h"
 
