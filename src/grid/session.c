@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "grid/link.h"
 #include "grid/mux.h"
-#include "ident/tls.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,6 +50,8 @@ struct session {
 	char to[HUB_SUBJECT_MAX], from[HUB_SUBJECT_MAX]; /* subjects */
 	int sub;
 	uint64_t deadline_ms; /* of this phase; 0 = none */
+	uint64_t sealed, keyed_ms; /* bytes written since the keys changed, and when that was */
+	uint64_t taken_ms;    /* when something of ours went out last, or nothing waited */
 	uint32_t seen_stream; /* the other side's streams up to this were announced */
 	bool is_dialer, is_silent /* the owner does not want to hear */, tls_finished;
 	struct err why;
@@ -61,6 +62,7 @@ struct grid {
 	struct hub *hub;
 	struct hub_callbacks cb;
 	struct session *sessions[GRID_SESSIONS_MAX];
+	struct grid_rekey rekey;
 	struct tls_ctx *ctx;
 	grid_accept_fn *accept;
 	void *accept_userdata;
@@ -259,6 +261,7 @@ static void enter(struct session *s, enum phase phase, uint64_t limit_ms)
 	session_wake(s);
 }
 
+static bool anything_waits(const struct session *s);
 static bool move_down(struct session *s);
 static void move_out(struct session *s);
 
@@ -312,6 +315,16 @@ unsigned session_streams(const struct session *s)
 	return n;
 }
 
+struct tls_updates session_updates(const struct session *s)
+{
+	return ident_tls_updates(s->tls);
+}
+
+uint64_t session_unread_ms(const struct session *s)
+{
+	return anything_waits(s) ? log_now_ms() - s->taken_ms : 0;
+}
+
 void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
 {
 	s->cb = *cb;
@@ -322,6 +335,7 @@ static void session_opened(struct session *s)
 	struct grid *g = s->grid;
 
 	ident_tls_peer(s->tls, s->peer);
+	s->keyed_ms = s->taken_ms = log_now_ms();
 	if (s->is_dialer) {
 		enter(s, PHASE_OPEN, 0);
 		if (s->cb.ready)
@@ -399,6 +413,29 @@ static bool move_in(struct session *s)
 	return true;
 }
 
+static uint64_t rekey_due_ms(const struct session *s)
+{
+	return s->phase == PHASE_OPEN && s->sealed ? s->keyed_ms + s->grid->rekey.ms : UINT64_MAX;
+}
+
+static void rekey(struct session *s, uint64_t now_ms)
+{
+	if (s->phase != PHASE_OPEN || (s->sealed < s->grid->rekey.bytes && now_ms < rekey_due_ms(s)))
+		return;
+	s->sealed = 0;
+	s->keyed_ms = now_ms;
+	if (ident_tls_update(s->tls, &s->why))
+		session_fail(s, LINK_END_ABORTED);
+}
+
+static bool anything_waits(const struct session *s)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->mux.streams[i].used && s->mux.streams[i].out.len)
+			return true;
+	return ident_tls_pending(s->tls);
+}
+
 /* mux -> TLS -> link. */
 static bool move_down(struct session *s)
 {
@@ -413,12 +450,15 @@ static bool move_down(struct session *s)
 			link_abort(&s->link, LINK_END_ABORTED);
 			return false;
 		}
+		s->sealed += n;
 		moved = true;
 	}
 	while ((n = link_room(&s->link)) && (n = ident_tls_drain(s->tls, s->grid->scratch, n < SCRATCH ? n : SCRATCH))) {
 		link_write(&s->link, s->grid->scratch, n);
 		moved = true;
 	}
+	if (moved || !anything_waits(s))
+		s->taken_ms = log_now_ms();
 	return moved;
 }
 
@@ -498,6 +538,8 @@ static void arm_timer(struct session *s, uint64_t now_ms)
 
 	if (due < now_ms + HOLD_MS && !hub_has_room(s->grid->hub)) /* what is due cannot be sent now */
 		due = now_ms + HOLD_MS;
+	if (rekey_due_ms(s) < due)
+		due = rekey_due_ms(s);
 	if (s->deadline_ms && s->deadline_ms < due)
 		due = s->deadline_ms;
 	sd_event_source_set_time(s->timer, due == UINT64_MAX ? 0 : due * 1000);
@@ -516,6 +558,7 @@ static void session_run(struct session *s)
 		moved = move_in(s);
 		if (s->phase == PHASE_OPEN || s->phase == PHASE_ENDING)
 			moved |= pump_all(s);
+		rekey(s, now);
 		moved |= move_down(s);
 		move_out(s);
 	}
@@ -731,6 +774,7 @@ int grid_new(sd_event *event, const struct hub_options *o, const struct hub_call
 	BUG_ON(!g);
 	g->event = sd_event_ref(event);
 	g->cb = *cb;
+	g->rekey = (struct grid_rekey)GRID_REKEY;
 	r = hub_new(event, o, &(struct hub_callbacks){ on_state, on_writable, g }, &g->hub, e);
 	if (r)
 		grid_free(g);
@@ -758,6 +802,11 @@ void grid_free(struct grid *g)
 struct hub *grid_hub(struct grid *g)
 {
 	return g->hub;
+}
+
+void grid_set_rekey(struct grid *g, const struct grid_rekey *r)
+{
+	g->rekey = *r;
 }
 
 int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void *userdata, struct err *e)

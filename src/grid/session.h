@@ -8,6 +8,7 @@
  * everything but grid_free(). */
 #pragma once
 #include "grid/hub.h"
+#include "ident/tls.h"
 
 enum {
 	GRID_SESSIONS_MAX = 128,
@@ -16,6 +17,12 @@ enum {
 	GRID_HANDSHAKE_MIN_MS = 1000, /* so long nobody loses a place in the handshake to who comes later */
 	GRID_LINGER_MS = 5000,       /* to say good-bye */
 };
+
+/* When the keys of a session change: so many bytes after they were new, or so long after when there was a byte at all. */
+struct grid_rekey {
+	uint64_t bytes, ms;
+};
+#define GRID_REKEY { .bytes = 1ull << 30, .ms = 3600 * 1000 }
 
 struct grid;
 struct session;
@@ -36,6 +43,7 @@ MUST_CHECK int grid_new(sd_event *event, const struct hub_options *o, const stru
                         struct err *e);
 void grid_free(struct grid *g); /* breaks all sessions off, without callbacks */
 struct hub *grid_hub(struct grid *g); /* borrowed */
+void grid_set_rekey(struct grid *g, const struct grid_rekey *r); /* GRID_REKEY otherwise */
 
 MUST_CHECK int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void *userdata, struct err *e);
 
@@ -56,3 +64,6 @@ void session_refuse(struct session *s);
 
 /* How many streams have a descriptor. */
 unsigned session_streams(const struct session *s);
+struct tls_updates session_updates(const struct session *s);
+/* For how long the other side has taken nothing of what waits for it; 0 = nothing waits. */
+uint64_t session_unread_ms(const struct session *s);

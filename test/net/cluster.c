@@ -161,13 +161,6 @@ static void directory_works(int gone)
 	side_deinit(&s);
 }
 
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
-}
-
 static void any_member_may_go_while_a_session_carries(void)
 {
 	enum { BYTES = 96 << 20 };

@@ -233,6 +233,46 @@ static void who_is_not_expected_is_refused(void)
 	hub_remove();
 }
 
+/* The keys change many times in both directions while both carry, and no byte is lost or wrong. */
+static void keys_change_under_way(void)
+{
+	enum { BYTES = 16 << 20, EVERY = 1 << 20, LEAST = BYTES / EVERY / 2 };
+	struct side s;
+	struct tls_updates u;
+	struct err e = { 0 };
+	pid_t pid[2];
+
+	hub_make();
+	test_rekey.bytes = EVERY;
+	struct node n = node_new(false);
+	side_init(&s);
+	dial(&s, &n, NULL);
+	UNTIL(&s, s.over || (s.open && s.last_stream >= 2));
+	T_NEED(s.open, "%s", s.why);
+	u = session_updates(s.session);
+	T_CHECK(!u.sent && !u.got, "%u, %u updates before the first byte", u.sent, u.got);
+	T_NEED(!session_attach(s.session, 2, traffic_new(0, BYTES, pid), &e), "%s", e.msg);
+	UNTIL(&s, s.over || has_ended(pid[1]));
+	T_NEED(!s.over, "%s", s.why);
+	u = session_updates(s.session);
+	T_CHECK(u.sent >= LEAST && u.got >= LEAST, "%u, %u updates for %d bytes each way", u.sent, u.got, BYTES);
+	for (int k = 0; k < 2; k++) {
+		int status = -1;
+
+		T_CHECK(waitpid(pid[k], &status, 0) == pid[k] && !status, "%s: status %x", k ? "reader" : "writer", status);
+	}
+
+	/* and after a while without another byte */
+	unsigned sent = session_updates(s.session).sent;
+	test_rekey = (struct grid_rekey){ .bytes = UINT64_MAX, .ms = 100 };
+	grid_set_rekey(s.grid, &test_rekey);
+	UNTIL(&s, s.over || session_updates(s.session).sent > sent);
+	T_CHECK(!s.over, "%s", s.why);
+	side_deinit(&s);
+	node_kill(&n);
+	hub_remove();
+}
+
 /* A local end that breaks is heard of behind its last byte. */
 static void last_words_arrive(void)
 {
@@ -581,6 +621,7 @@ static const struct {
 	{ "killed-hub", a_killed_hub_loses_no_byte },
 	{ "refusals", who_is_not_expected_is_refused },
 	{ "handshakes", handshakes_are_quick },
+	{ "rekey", keys_change_under_way },
 	{ "last-words", last_words_arrive },
 	{ "directory", records_come_back },
 	{ "permissions", the_hub_keeps_everybody_in_place },

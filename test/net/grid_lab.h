@@ -214,6 +214,8 @@ static inline struct session_callbacks callbacks(struct side *s)
 	return (struct session_callbacks){ on_ready, on_stream, on_closed, s };
 }
 
+static struct grid_rekey test_rekey = GRID_REKEY;
+
 static inline void side_init(struct side *s)
 {
 	struct hub_options o = { .addr = hub.addr, .reconnect_ms = 100 };
@@ -222,6 +224,7 @@ static inline void side_init(struct side *s)
 	*s = (struct side){ 0 };
 	T_NEED(sd_event_new(&s->event) >= 0, "event");
 	T_NEED(!grid_new(s->event, &o, &(struct hub_callbacks){ on_state, NULL, s }, &s->grid, &e), "%s", e.msg);
+	grid_set_rekey(s->grid, &test_rekey);
 }
 
 static inline void side_deinit(struct side *s)
@@ -411,6 +414,13 @@ static inline void reader(int fd, int stream, size_t total)
 			if (bytes[i] != (byte_at(stream, at) ^ 0x5a))
 				_exit(3);
 	_exit(n < 0 ? 4 : at == total ? 0 : 5);
+}
+
+static inline bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
 }
 
 static inline int traffic_new(int stream, size_t total, pid_t pid[2])

@@ -201,13 +201,6 @@ static pid_t proxy_new(const struct mood *mood, uint64_t seed)
 	return pid;
 }
 
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
-}
-
 static const char *outcome(struct side *s, const struct mood *mood, uint64_t seed)
 {
 	struct err e = { 0 };
