@@ -25,6 +25,8 @@ struct pump {
 	uint32_t id;
 	int fd;
 	bool used, readable, writable, is_socket, may_read, may_write, shut;
+	bool is_paced;
+	uint64_t n_read, stuck_n, stuck_ms; /* read from the descriptor; paced: that number since stuck_ms, 0 = it is not stuck */
 	bool is_cut; /* it took a write no more: what comes is thrown away, what it still gives is sent */
 };
 
@@ -51,7 +53,6 @@ struct session {
 	int sub;
 	uint64_t deadline_ms; /* of this phase; 0 = none */
 	uint64_t sealed, keyed_ms; /* bytes written since the keys changed, and when that was */
-	uint64_t taken_ms;    /* when something of ours went out last, or nothing waited */
 	uint32_t seen_stream; /* the other side's streams up to this were announced */
 	bool is_dialer, is_silent /* the owner does not want to hear */, tls_finished;
 	struct err why;
@@ -116,7 +117,7 @@ static bool pump_in(struct pump *p, struct mux_stream *m)
 		if (n < 0 && errno == EAGAIN)
 			p->readable = false;
 		else if (n > 0)
-			mux_write(m, scratch, (size_t)n);
+			p->n_read += mux_write(m, scratch, (size_t)n);
 		else if (n == 0 && !p->is_cut)
 			mux_eof(m);
 		else
@@ -133,11 +134,16 @@ static ssize_t pump_put(struct pump *p, const void *at, size_t n)
 	return p->is_socket ? send(p->fd, at, n, MSG_NOSIGNAL) : write(p->fd, at, n);
 }
 
+static bool pump_waits(const struct pump *p, const struct mux_stream *m)
+{
+	return p->is_paced && !ring_room(&m->out);
+}
+
 static bool pump_out(struct pump *p, struct mux_stream *m)
 {
 	bool moved = false;
 
-	while (p->writable && m->in.len) {
+	while (p->writable && m->in.len && !pump_waits(p, m)) {
 		const void *at;
 		size_t front = ring_front(&m->in, &at);
 		ssize_t n = pump_put(p, at, front);
@@ -261,7 +267,6 @@ static void enter(struct session *s, enum phase phase, uint64_t limit_ms)
 	session_wake(s);
 }
 
-static bool anything_waits(const struct session *s);
 static bool move_down(struct session *s);
 static void move_out(struct session *s);
 
@@ -320,9 +325,9 @@ struct tls_updates session_updates(const struct session *s)
 	return ident_tls_updates(s->tls);
 }
 
-uint64_t session_unread_ms(const struct session *s)
+void session_pace(struct session *s, uint32_t id)
 {
-	return anything_waits(s) ? log_now_ms() - s->taken_ms : 0;
+	pump_find(s, id)->is_paced = true;
 }
 
 void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
@@ -335,7 +340,7 @@ static void session_opened(struct session *s)
 	struct grid *g = s->grid;
 
 	ident_tls_peer(s->tls, s->peer);
-	s->keyed_ms = s->taken_ms = log_now_ms();
+	s->keyed_ms = log_now_ms();
 	if (s->is_dialer) {
 		enter(s, PHASE_OPEN, 0);
 		if (s->cb.ready)
@@ -428,12 +433,34 @@ static void rekey(struct session *s, uint64_t now_ms)
 		session_fail(s, LINK_END_ABORTED);
 }
 
-static bool anything_waits(const struct session *s)
+/* When the first paced stream will have been stuck for as long as it may. */
+static uint64_t unread_due_ms(const struct session *s)
 {
+	uint64_t due = UINT64_MAX;
+
 	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
-		if (s->mux.streams[i].used && s->mux.streams[i].out.len)
-			return true;
-	return ident_tls_pending(s->tls);
+		if (s->pumps[i].used && s->pumps[i].stuck_ms && s->pumps[i].stuck_ms + GRID_UNREAD_MS < due)
+			due = s->pumps[i].stuck_ms + GRID_UNREAD_MS;
+	return due;
+}
+
+static void unread_look(struct session *s, uint64_t now_ms)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
+		struct pump *p = &s->pumps[i];
+		struct mux_stream *m = p->used && p->is_paced ? mux_find(&s->mux, p->id) : NULL;
+
+		if (!m || !m->in.len || !pump_waits(p, m)) {
+			p->stuck_ms = 0;
+		} else if (!p->stuck_ms || p->stuck_n != p->n_read) {
+			p->stuck_ms = now_ms;
+			p->stuck_n = p->n_read;
+		}
+	}
+	if (s->phase != PHASE_OPEN || unread_due_ms(s) > now_ms)
+		return;
+	err_set(&s->why, -ETIMEDOUT, "the other side calls and reads no answers");
+	session_fail(s, LINK_END_ABORTED);
 }
 
 /* mux -> TLS -> link. */
@@ -457,8 +484,6 @@ static bool move_down(struct session *s)
 		link_write(&s->link, s->grid->scratch, n);
 		moved = true;
 	}
-	if (moved || !anything_waits(s))
-		s->taken_ms = log_now_ms();
 	return moved;
 }
 
@@ -540,6 +565,8 @@ static void arm_timer(struct session *s, uint64_t now_ms)
 		due = now_ms + HOLD_MS;
 	if (rekey_due_ms(s) < due)
 		due = rekey_due_ms(s);
+	if (unread_due_ms(s) < due)
+		due = unread_due_ms(s);
 	if (s->deadline_ms && s->deadline_ms < due)
 		due = s->deadline_ms;
 	sd_event_source_set_time(s->timer, due == UINT64_MAX ? 0 : due * 1000);
@@ -562,6 +589,7 @@ static void session_run(struct session *s)
 		moved |= move_down(s);
 		move_out(s);
 	}
+	unread_look(s, now);
 	next_phase(s, now);
 	move_out(s);
 	notice_link(s);

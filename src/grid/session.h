@@ -16,6 +16,7 @@ enum {
 	GRID_HANDSHAKE_MS = 10000,
 	GRID_HANDSHAKE_MIN_MS = 1000, /* so long nobody loses a place in the handshake to who comes later */
 	GRID_LINGER_MS = 5000,       /* to say good-bye */
+	GRID_UNREAD_MS = 10000,      /* session_pace(): to take something of the answers */
 };
 
 /* When the keys of a session change: so many bytes after they were new, or so long after when there was a byte at all. */
@@ -57,6 +58,10 @@ void session_set_callbacks(struct session *s, const struct session_callbacks *cb
 MUST_CHECK int session_attach(struct session *s, uint32_t id, int fd, struct err *e);
 MUST_CHECK int session_open_stream(struct session *s, int fd, uint32_t *ret_id, struct err *e);
 
+/* Stream ID, which has a descriptor, carries calls, each of which is answered: more of what comes waits while answers wait, so that whoever
+ * calls and reads nothing costs no more than the windows; after GRID_UNREAD_MS of that the session ends. */
+void session_pace(struct session *s, uint32_t id);
+
 /* What was read from the descriptors is still sent; the descriptors are closed now; no callback follows. */
 void session_close(struct session *s);
 /* At once, nothing more is sent; the other side hears that no more sessions are taken. No callback follows. */
@@ -65,5 +70,3 @@ void session_refuse(struct session *s);
 /* How many streams have a descriptor. */
 unsigned session_streams(const struct session *s);
 struct tls_updates session_updates(const struct session *s);
-/* For how long the other side has taken nothing of what waits for it; 0 = nothing waits. */
-uint64_t session_unread_ms(const struct session *s);

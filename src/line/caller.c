@@ -290,6 +290,7 @@ static int link_add(struct caller *c, uint32_t id, struct err *e)
 		close(fd[1]);
 		return r;
 	}
+	session_pace(c->session, id);
 	if ((r = sd_varlink_server_add_connection(c->gridd->server, fd[1], &link)) < 0) {
 		close(fd[1]);
 		return err_set(e, r, "make a link: %s", strerror(-r));

@@ -158,6 +158,163 @@ static void who_has_ended_is_gone(void)
 	node_remove();
 }
 
+/* Calls without end and never reads. Runs until the session is over; 0 = it was cut off. */
+static int deaf_run(void)
+{
+	AUTO_BUF struct buf call = { 0 };
+	struct visit v;
+	struct side s;
+	uint64_t end = log_now_ms() + DEADLINE_S * 1000;
+	int pair[2];
+
+	side_init(&s);
+	UNTIL(&s, s.up);
+	visit_dial(&s, &v);
+	UNTIL(&s, v.open || v.over);
+	T_NEED(v.open && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) &&
+	       !session_attach(v.session, 0, pair[0], NULL), "%s", v.why);
+	buf_addf(&call, "{\"method\":\"" CALL_LOGIN "\",\"parameters\":{\"%0400d\":1}}", 0);
+	for (size_t at = 0; !v.over && log_now_ms() < end;) { /* the text's end is part of the message */
+		ssize_t n = write(pair[1], call.p + at, call.len + 1 - at);
+
+		at = n > 0 ? (at + (size_t)n) % (call.len + 1) : at;
+		sd_event_run(s.event, n > 0 ? 0 : 50000);
+	}
+	return v.over && strstr(v.why, "broke the session off") ? 0 : 1;
+}
+
+static void who_never_reads_is_cut_off(void)
+{
+	enum { DEAF = 4, EACH_MOST = 4 << 20 };
+	struct visit owner;
+	struct side s;
+	pid_t deaf[DEAF];
+	size_t before, most = 0;
+	unsigned served = 0;
+
+	node_make(NULL);
+	for (int i = 0; i < DEAF; i++)
+		if (!(deaf[i] = fork())) {
+			side_init(&s);
+			node_find(&s);
+			_exit(deaf_run());
+		}
+	side_init(&s);
+	node_find(&s);
+	T_CHECK(!visit_open(&s, &owner, &node.owner), "%s", owner.why);
+	before = gridd_memory();
+	for (int i = 0; i < DEAF; served++) {
+		size_t now = gridd_memory();
+
+		most = now > most ? now : most;
+		T_NEED(!visit_call(&owner, &node.owner, "zos.Deployment.List"), "others are served: %s", owner.why);
+		run_for(&s, 100);
+		i += has_ended(deaf[i]);
+	}
+	for (int i = 0; i < DEAF; i++) {
+		int status = -1;
+
+		T_CHECK(waitpid(deaf[i], &status, 0) == deaf[i] && !status, "client %d was not cut off: %x", i, status);
+	}
+	T_CHECK(most < before + (size_t)DEAF * EACH_MOST, "%zu bytes before, at most %zu", before, most);
+	await_told(&s, &owner, "open", 1);
+	fprintf(stderr, "# %zu kB a client at most, %u calls served beside them\n", (most - before) / DEAF >> 10, served);
+	visit_close(&owner);
+	run_for(&s, 50);
+	side_deinit(&s);
+	node_remove();
+}
+
+/* One of many processes that all come at once; how many of its sessions were taken, how many not, and none left open. */
+struct crowd {
+	unsigned taken, refused, open;
+};
+
+static void crowd_run(int begin, int report, unsigned n)
+{
+	static struct visit v[HUB_SUBS_MAX];
+	struct crowd c = { 0 };
+	struct side s;
+	char go;
+
+	side_init(&s);
+	node_find(&s);
+	T_NEED(write(report, "", 1) == 1 && read(begin, &go, 1) == 0, "begin");
+	for (unsigned i = 0; i < n; i++)
+		visit_dial(&s, &v[i]);
+	for (uint64_t end = log_now_ms() + DEADLINE_S * 1000; log_now_ms() < end;) {
+		c = (struct crowd){ 0 };
+		for (unsigned i = 0; i < n; i++) {
+			c.taken += v[i].open;
+			c.refused += !v[i].open && v[i].over;
+			c.open += !v[i].over;
+		}
+		if (!c.open)
+			break;
+		sd_event_run(s.event, 100000);
+	}
+	T_NEED(write(report, &c, sizeof(c)) == sizeof(c), "report");
+	_exit(0);
+}
+
+static void a_thousand_at_once_change_nothing(void)
+{
+	enum { PROCESSES = 20, EACH_DIALS = 50, EACH_MOST = 256 << 10 };
+	struct gridd_limits quick = gridd_limits;
+	struct crowd all = { 0 };
+	struct visit owner;
+	struct side s;
+	int begin[2], report[2];
+	size_t before, most = 0;
+	char ready;
+
+	quick.login_ms = 2000; /* nobody in the crowd says who they are */
+	node_make(&quick);
+	T_NEED(!pipe(begin) && !pipe(report), "pipe");
+	for (int i = 0; i < PROCESSES; i++)
+		if (!fork()) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			close(begin[1]);
+			crowd_run(begin[0], report[1], EACH_DIALS);
+		}
+	for (int i = 0; i < PROCESSES; i++)
+		T_NEED(read(report[0], &ready, 1) == 1, "ready");
+	side_init(&s);
+	node_find(&s);
+	T_CHECK(!visit_open(&s, &owner, &node.owner), "%s", owner.why);
+	before = gridd_memory();
+	close(begin[1]);
+	for (int i = 0; i < PROCESSES;) {
+		struct pollfd p = { .fd = report[0], .events = POLLIN };
+		struct crowd c;
+		size_t now = gridd_memory();
+
+		most = now > most ? now : most;
+		T_NEED(!visit_call(&owner, &node.owner, "zos.Deployment.List"), "who is there already is served: %s", owner.why);
+		run_for(&s, 100);
+		if (poll(&p, 1, 0) != 1)
+			continue;
+		T_NEED(read(report[0], &c, sizeof(c)) == sizeof(c), "report");
+		all.taken += c.taken;
+		all.refused += c.refused;
+		all.open += c.open;
+		i++;
+	}
+	T_CHECK(all.taken + all.refused == PROCESSES * EACH_DIALS && !all.open, "%u taken, %u refused, %u open", all.taken,
+	        all.refused, all.open);
+	T_CHECK(most < before + (size_t)GRID_SESSIONS_MAX * EACH_MOST, "%zu bytes before, at most %zu", before, most);
+	fprintf(stderr, "# %u of %u taken, %zu MB more at most\n", all.taken, PROCESSES * EACH_DIALS, (most - before) >> 20);
+	T_CHECK(!has_ended(node.gridd), "gridd is gone");
+	visit_close(&owner);
+	T_CHECK(!visit_open(&s, &owner, &node.owner), "who comes after it: %s", owner.why);
+	visit_close(&owner);
+	run_for(&s, 50);
+	side_deinit(&s);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	node_remove();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -166,6 +323,8 @@ static const struct {
 	{ "share", one_key_has_its_share },
 	{ "idle", who_does_nothing_makes_room },
 	{ "ended", who_has_ended_is_gone },
+	{ "deaf", who_never_reads_is_cut_off },
+	{ "thousand", a_thousand_at_once_change_nothing },
 };
 
 int main(int argc, char **argv)
