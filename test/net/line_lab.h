@@ -9,6 +9,7 @@
 #include "node/serve.h"
 
 #include <malloc.h>
+#include <sys/un.h>
 
 static struct {
 	char dir[64], socket[96];
@@ -102,41 +103,55 @@ static inline size_t gridd_memory(void)
 	return n;
 }
 
-/* LIMITS NULL = gridd's own. */
-static inline void node_make(const struct gridd_limits *limits)
+/* Of a farm whose hub is `hub`, or nowhere. */
+static inline void engine_make(void)
 {
-	int report[2], control[2];
+	int report[2];
 
-	hub_make();
-	node.limits = limits ? *limits : gridd_limits;
+	if (!hub.pid)
+		snprintf(hub.addr.url, sizeof(hub.addr.url), "nats://nowhere:1");
 	snprintf(node.dir, sizeof(node.dir), "/tmp/line-net-XXXXXX");
 	T_NEED(mkdtemp(node.dir) && !key_new(KEY_FARM, &node.farm) && !key_new(KEY_USER, &node.owner), "fixture");
 	snprintf(node.socket, sizeof(node.socket), "%s/sock", node.dir);
-	T_NEED(!pipe(report) && !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), "pipe");
+	T_NEED(!pipe(report), "pipe");
 	if (!(node.engine = fork()))
 		engine_run(report[1]);
 	T_NEED(read(report[0], &node.key, sizeof(node.key)) == sizeof(node.key), "the engine did not start");
-	if (!(node.gridd = fork()))
-		gridd_run(control[1]);
 	close(report[0]);
 	close(report[1]);
+}
+
+static inline void engine_remove(void)
+{
+	struct err e = { 0 };
+
+	kill(node.engine, SIGKILL);
+	T_CHECK(waitpid(node.engine, NULL, 0) == node.engine, "wait");
+	T_CHECK(!tree_remove(AT_FDCWD, node.dir, &e), "%s", e.msg);
+}
+
+/* LIMITS NULL = gridd's own. */
+static inline void node_make(const struct gridd_limits *limits)
+{
+	int control[2];
+
+	hub_make();
+	engine_make();
+	node.limits = limits ? *limits : gridd_limits;
+	T_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), "socketpair");
+	if (!(node.gridd = fork()))
+		gridd_run(control[1]);
 	close(control[1]);
 	node.control = control[0];
 }
 
 static inline void node_remove(void)
 {
-	struct err e = { 0 };
-
 	record_deinit(&node.record);
 	close(node.control);
-	for (int i = 0; i < 2; i++) {
-		pid_t pid = i ? node.engine : node.gridd;
-
-		kill(pid, SIGKILL);
-		T_CHECK(waitpid(pid, NULL, 0) == pid, "wait");
-	}
-	T_CHECK(!tree_remove(AT_FDCWD, node.dir, &e), "%s", e.msg);
+	kill(node.gridd, SIGKILL);
+	T_CHECK(waitpid(node.gridd, NULL, 0) == node.gridd, "wait");
+	engine_remove();
 	hub_remove();
 }
 
