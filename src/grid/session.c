@@ -747,12 +747,26 @@ static struct session *session_accept(struct grid *g, const char *reply, uint64_
 	return s;
 }
 
+/* One of our messages found nobody: the hub does not say which. */
+static void doubt_all(struct grid *g)
+{
+	uint64_t now_ms = log_now_ms();
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		if (g->sessions[i] && !g->sessions[i]->is_dialer) {
+			link_doubt(&g->sessions[i]->link, now_ms);
+			session_wake(g->sessions[i]);
+		}
+}
+
 static void on_inbox(void *userdata, const char *reply, const void *data, size_t n, bool nobody)
 {
 	struct grid *g = userdata;
 	struct session *s = NULL;
 	struct frame f;
 
+	if (nobody)
+		doubt_all(g);
 	if (nobody || !reply || frame_decode(data, n, &f) || !reply_ok(reply, f.session))
 		return;
 	for (size_t i = 0; i < GRID_SESSIONS_MAX && !s; i++)

@@ -127,6 +127,27 @@ static void who_does_nothing_makes_room(void)
 }
 
 /* A client that ends, whether it says good-bye or not, takes nothing of the node's any longer. */
+static void ended_by_a_signal(struct side *s, struct visit *owner)
+{
+	struct visit killed;
+	struct side t;
+	uint64_t begin;
+	pid_t pid = fork();
+
+	if (!pid) {
+		side_init(&t);
+		node_find(&t);
+		_exit(!!visit_open(&t, &killed, &node.owner)); /* no good-bye */
+	}
+	T_CHECK(waitpid(pid, NULL, 0) == pid, "wait");
+	begin = log_now_ms();
+	await_told(s, owner, "open", 2);
+	while (told(owner, "open") != 1 && log_now_ms() - begin < LINK_DEAD_MS + 5000)
+		run_for(s, 200);
+	fprintf(stderr, "# gone after %llu ms\n", (unsigned long long)(log_now_ms() - begin));
+	T_CHECK(log_now_ms() - begin < LINK_DEAD_MS - 2000, "it took %llu ms", (unsigned long long)(log_now_ms() - begin));
+}
+
 static void who_has_ended_is_gone(void)
 {
 	struct visit left;
@@ -152,6 +173,7 @@ static void who_has_ended_is_gone(void)
 		left.session = NULL; /* the grid's end was its end */
 		visit_close(&left);
 	}
+	ended_by_a_signal(&s, &owner);
 	visit_close(&owner);
 	run_for(&s, 50);
 	side_deinit(&s);
