@@ -238,10 +238,7 @@ static void strangers_do_not_join(void)
 	cluster_remove();
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct net_case cases[] = {
 	{ "carry", any_member_may_go_while_a_session_carries },
 	{ "directory", the_directory_outlives_any_member },
 	{ "strangers", strangers_do_not_join },
@@ -249,14 +246,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	signal(SIGPIPE, SIG_IGN);
-	log_init("cluster-net", false);
-	maker_start();
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (argc < 2 || !strcmp(argv[1], cases[i].name)) {
-			void (*const a_case)(void) = cases[i].run;
-
-			T_RUN(a_case);
-		}
-	return T_END();
+	return cases_run("cluster-net", cases, ARRAY_LEN(cases), argc < 2 ? NULL : argv[1]);
 }

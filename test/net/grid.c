@@ -611,10 +611,7 @@ static void the_hub_keeps_everybody_in_place(void)
 	hub_remove();
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct net_case cases[] = {
 	{ "carry", streams_carry_64_mib_both_ways },
 	{ "certificates", a_wrong_certificate_is_explained },
 	{ "tls", only_the_right_certificate_is_taken },
@@ -629,14 +626,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	signal(SIGPIPE, SIG_IGN);
-	log_init("grid-net", false);
-	maker_start();
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (argc < 2 || !strcmp(argv[1], cases[i].name)) {
-			void (*const a_case)(void) = cases[i].run;
-
-			T_RUN(a_case);
-		}
-	return T_END();
+	return cases_run("grid-net", cases, ARRAY_LEN(cases), argc < 2 ? NULL : argv[1]);
 }

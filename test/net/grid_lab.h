@@ -168,6 +168,26 @@ static inline void hub_remove(void)
 	T_CHECK(!tree_remove(AT_FDCWD, hub.dir, &e), "%s", e.msg);
 }
 
+/* What main() of a program with several cases does: `NAME [CASE]`. */
+struct net_case {
+	const char *name;
+	void (*run)(void);
+};
+
+static inline int cases_run(const char *program, const struct net_case *cases, size_t n, const char *chosen)
+{
+	signal(SIGPIPE, SIG_IGN);
+	log_init(program, false);
+	maker_start();
+	for (size_t i = 0; i < n; i++)
+		if (!chosen || !strcmp(chosen, cases[i].name)) {
+			void (*const a_case)(void) = cases[i].run;
+
+			T_RUN(a_case);
+		}
+	return T_END();
+}
+
 /* One process' loop. */
 
 struct side {

@@ -337,10 +337,7 @@ static void a_thousand_at_once_change_nothing(void)
 	node_remove();
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct net_case cases[] = {
 	{ "strangers", strangers_cannot_shut_out_whom_the_farm_names },
 	{ "share", one_key_has_its_share },
 	{ "idle", who_does_nothing_makes_room },
@@ -351,14 +348,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	signal(SIGPIPE, SIG_IGN);
-	log_init("line-net", false);
-	maker_start();
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (argc < 2 || !strcmp(argv[1], cases[i].name)) {
-			void (*const a_case)(void) = cases[i].run;
-
-			T_RUN(a_case);
-		}
-	return T_END();
+	return cases_run("line-net", cases, ARRAY_LEN(cases), argc < 2 ? NULL : argv[1]);
 }
