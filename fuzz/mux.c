@@ -1,5 +1,5 @@
 /* Where TLS cuts the bytes must not matter: fed at once or one by one, the streams end up the same and within bounds.
- * A head that is taken has one spelling only. */
+ * A head that is taken has one spelling only. Whatever came, streams that break are done when what waits is sent. */
 #include "grid/mux.h"
 
 #include <stdlib.h>
@@ -22,6 +22,21 @@ static void check_spelling(const uint8_t *data, size_t n)
 		abort();
 }
 
+static void check_break(struct mux *m)
+{
+	uint8_t frame[MUX_FRAME_MAX];
+
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (m->streams[i].used)
+			mux_break(&m->streams[i]);
+	for (int i = 0; mux_output(m, frame); i++)
+		if (i > 4 * MUX_STREAMS_MAX)
+			abort();
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (m->streams[i].used && !mux_stream_done(&m->streams[i]))
+			abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -38,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		abort();
 	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
 		check_same(&whole.streams[i], &pieces.streams[i]);
+	check_break(&whole);
 	mux_deinit(&whole);
 	mux_deinit(&pieces);
 	return 0;

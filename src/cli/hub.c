@@ -152,21 +152,34 @@ static bool is_over(pid_t pid)
 	return sig == SIGINT || sig == SIGTERM || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
 }
 
-/* One server answers at once or never; a cluster's others may be started tomorrow. */
-static int directory_make(const struct hubd_options *o, pid_t pid, struct err *e)
+static int server_again(const char *program, const char *dir, pid_t *pid, struct err *e)
+{
+	kill(*pid, SIGTERM);
+	waitpid(*pid, NULL, 0);
+	return server_start(program, dir, pid, e);
+}
+
+/* One server answers at once or never; a cluster's others may be started tomorrow. The member that is not counted may be any: each throws
+ * dice, so that they do not all go down at once. */
+static int directory_make(const struct hubd_options *o, const char *program, pid_t *pid, struct err *e)
 {
 	uint64_t end = log_now_ms() + HUB_START_MS;
 	bool told = false;
 	int r;
 
-	while ((r = hubd_create_bucket(o, HUB_TRY_MS, e)) && !is_over(pid)) {
-		if (r != -EAGAIN && (r != -ECONNREFUSED || log_now_ms() >= end))
+	while ((r = hubd_create_bucket(o, HUB_TRY_MS, e)) && !is_over(*pid)) {
+		if (r < 0 && r != -EAGAIN && (r != -ECONNREFUSED || log_now_ms() >= end))
 			return r;
 		if (r == -EAGAIN && !told)
 			fprintf(stderr, "zos: waiting for the cluster's other members: %s\n", o->peers);
 		told |= r == -EAGAIN;
+		if (r != HUBD_MUTE || random_u64() % HUBD_MEMBERS_MAX)
+			continue;
+		if ((r = server_again(program, o->dir, pid, e)))
+			return r;
+		end = log_now_ms() + HUB_START_MS;
 	}
-	return r;
+	return r > 0 ? -EAGAIN : r;
 }
 
 static int tell(const struct cli *c, const struct hub_addr *hub, bool is_public, struct err *e)
@@ -197,6 +210,7 @@ static int tell(const struct cli *c, const struct hub_addr *hub, bool is_public,
 static int hub_run(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	const struct run_args *a = args;
+	const char *server = a->server ? a->server : "nats-server";
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
 	char dir[600], host[256];
 	struct hub_addr hub = { 0 };
@@ -212,9 +226,9 @@ static int hub_run(const struct cli *c, const void *args, const char **words, st
 	    (r = profile_hub_set(&p, &hub, e)))
 		return r;
 	signals_block();
-	if ((r = server_start(a->server ? a->server : "nats-server", dir, &pid, e)))
+	if ((r = server_start(server, dir, &pid, e)))
 		return r;
-	r = directory_make(&o, pid, e);
+	r = directory_make(&o, server, &pid, e);
 	if (!r)
 		r = profile_save(&p, e);
 	if (!r)

@@ -98,6 +98,13 @@ static void hubs_print(sd_json_variant *list)
 	}
 }
 
+static void sessions_print(sd_json_variant *s)
+{
+	if (s)
+		printf("sessions   %u of %u, %llu refused since its line was started\n", (unsigned)out_u64(s, "open"),
+		       (unsigned)out_u64(s, "max"), (unsigned long long)out_u64(s, "refused"));
+}
+
 static void info_print(sd_json_variant *v)
 {
 	sd_json_variant *capacity = sd_json_variant_by_key(v, "capacity");
@@ -118,6 +125,7 @@ static void info_print(sd_json_variant *v)
 	printf("isolation  %s\n", out_true(capacity, "kvm") ? "vm, container" : "container (no KVM)");
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
 	hubs_print(sd_json_variant_by_key(v, "hubs"));
+	sessions_print(sd_json_variant_by_key(v, "sessions"));
 	if (!out_true(v, "durable"))
 		printf("state      kept until it is switched off: the node has no data disk\n");
 }
@@ -165,6 +173,7 @@ static void health_print(sd_json_variant *v)
 	out_table(columns, COLUMNS, cells, n);
 	printf("\n");
 	hubs_print(sd_json_variant_by_key(v, "hubs"));
+	sessions_print(sd_json_variant_by_key(v, "sessions"));
 }
 
 /* One call without arguments but ARGUMENTS, signed by the key of ROLE. */

@@ -1,8 +1,8 @@
 /* The 40-byte header in front of every message of a session, as doc/wire-session.md has it.
  *
  * Nothing in it is authenticated: what it says is a hint, clamped by whoever uses it; TLS inside decides. The check sum is
- * against accidents: libnats 3.10 fills a message that was cut by a dying hub with bytes of the next connection, and TLS
- * would take that for an attack and end. */
+ * against accidents: a library that fills a message which a dying hub cut off with bytes of the next connection, as libnats 3.10
+ * does where it reconnects by itself, would have TLS take that for an attack and end. */
 #pragma once
 #include "base/cleanup.h"
 

@@ -2,9 +2,11 @@
  *
  * libnats calls attach, read, write and detach from its own threads too, and sd-event may not be touched from there. So a
  * private epoll instance stands between: it may be changed from any thread, and sd-event watches it as one descriptor.
- * The connection's mutex is held while libnats reconnects, so between the loss of a connection and the return of it the
- * loop must keep its hands off: `broken` is set by the very call that loses it, and `ups` counts returns.
- * The first connect resolves names and blocks: a thread makes it, and ends. */
+ * A connect resolves names and blocks: a thread makes it, and ends. `broken` is set by the very call that loses a connection.
+ *
+ * A connection that is lost is never taken up again, as libnats would: in somebody else's loop its parser keeps the half message that the
+ * old hub was cut off in, takes what the new one says for the rest of it, and when little comes is deaf for minutes. So each has one
+ * connection's life, and the next is a new one. */
 #include "grid/hub.h"
 
 #include "base/file.h"
@@ -49,13 +51,12 @@ struct hub {
 	struct hub_request requests[HUB_REQUESTS_MAX];
 	uint64_t next_token, connect_at_ms;
 	int answers; /* number of the subscription */
-	unsigned seen_ups, reconnect_ms;
+	unsigned reconnect_ms;
 	bool up, congested, connecting, nudged;
 	pthread_t connector;
 
 	/* shared with libnats' threads */
 	natsConnection *_Atomic nc;
-	_Atomic unsigned ups;
 	_Atomic bool broken, connector_done, connection_closed;
 	_Atomic natsStatus connected; /* what the connector came back with */
 	natsSock socket; /* changed under the connection's mutex only */
@@ -126,15 +127,6 @@ static natsStatus on_detach(void *userdata)
 	return NATS_OK;
 }
 
-static void on_connected(natsConnection *nc, void *userdata)
-{
-	struct hub *h = userdata;
-
-	h->nc = nc;
-	h->ups++;
-	hub_wake(h);
-}
-
 static void on_disconnected(natsConnection *nc, void *userdata)
 {
 	(void)nc;
@@ -145,7 +137,8 @@ static void on_closed(natsConnection *nc, void *userdata)
 {
 	struct hub *h = userdata;
 
-	(void)nc;
+	if (nc != h->nc) /* one that was given up before */
+		return;
 	h->broken = true;
 	h->connection_closed = true;
 	hub_wake(h);
@@ -191,10 +184,7 @@ static void *connector_run(void *userdata)
 	natsConnection *nc = NULL;
 	natsStatus s = natsConnection_Connect(&nc, h->options);
 
-	if (nc)
-		h->nc = nc;
-	if (s == NATS_OK)
-		h->ups++;
+	h->nc = nc;
 	h->connected = s;
 	h->connector_done = true;
 	nats_ReleaseThreadMemory();
@@ -310,9 +300,8 @@ static void go_down(struct hub *h, const char *why)
 	h->cb.state(h->cb.userdata, false, why);
 }
 
-static void go_up(struct hub *h, unsigned ups)
+static void go_up(struct hub *h)
 {
-	h->seen_ups = ups;
 	h->up = true;
 	for (int i = 0; i < HUB_SUBS_MAX; i++)
 		subscribe_now(h, &h->subs[i]);
@@ -335,43 +324,41 @@ static void connect_in(struct hub *h, uint64_t in_ms)
 	arm_timer(h);
 }
 
-/* The first connection: libnats would try again by itself, too, but not sooner when the network comes up. */
+/* Half of a wait is random. A hub that refuses is asked less often, but never given up. */
 static void notice_unconnected(struct hub *h)
 {
-	connect_in(h, h->nudged ? 0 : h->reconnect_ms / 2 + random_u64() % h->reconnect_ms);
+	bool is_refused = h->connected == NATS_CONNECTION_AUTH_FAILED;
+	unsigned wait_ms = is_refused ? 2 * REFUSED_MS : h->reconnect_ms;
+
+	connect_in(h, h->nudged ? 0 : wait_ms / 2 + random_u64() % wait_ms);
+	if (is_refused)
+		h->cb.state(h->cb.userdata, false, "the hub refuses the connection");
 }
 
-/* libnats gives up for good when it is refused twice; a node never does. */
-static void notice_closed(struct hub *h)
+/* Sooner than that: a cluster has other servers. */
+static void notice_lost(struct hub *h)
 {
-	char text[256] = "the hub refuses the connection";
-
-	if (h->nc)
-		natsConnection_ReadLastError(h->nc, text, sizeof(text));
 	drop_connection(h);
 	h->connection_closed = false;
-	connect_in(h, REFUSED_MS + random_u64() % REFUSED_MS);
-	h->cb.state(h->cb.userdata, false, text);
+	connect_in(h, h->reconnect_ms / 4 + random_u64() % h->reconnect_ms / 2);
 }
 
 static void notice_changes(struct hub *h)
 {
-	unsigned ups = h->ups;
+	bool is_done = h->connecting && h->connector_done;
 
-	if (h->connecting && h->connector_done) {
+	if (is_done) {
 		pthread_join(h->connector, NULL);
 		h->connecting = false;
-		if (h->connected == NATS_CONNECTION_AUTH_FAILED)
-			h->connection_closed = true;
-		else if (h->connected != NATS_OK)
-			notice_unconnected(h);
 	}
-	if (h->up && (h->broken || ups != h->seen_ups))
+	if (h->up && h->broken)
 		go_down(h, "the connection to the hub is lost");
-	if (!h->broken && ups != h->seen_ups && !h->connecting && h->nc)
-		go_up(h, ups);
-	if (h->connection_closed && !h->connecting)
-		notice_closed(h);
+	if (is_done && h->connected == NATS_OK && !h->broken)
+		go_up(h);
+	if (is_done && h->connected != NATS_OK)
+		notice_unconnected(h);
+	else if (h->connection_closed && !h->connecting)
+		notice_lost(h);
 }
 
 static void notice_room(struct hub *h)
@@ -456,16 +443,12 @@ static int options_fill(struct hub *h, const struct hub_options *o)
 		natsOptions_SetName(n, "zos"),
 		natsOptions_SetCustomInboxPrefix(n, prefix),
 		natsOptions_SetTimeout(n, CONNECT_MS),
-		natsOptions_SetMaxReconnect(n, -1),
+		natsOptions_SetAllowReconnect(n, false),
 		natsOptions_SetIgnoreDiscoveredServers(n, true), /* where to go is the farm's to say, not the hub's */
-		natsOptions_SetReconnectWait(n, h->reconnect_ms / 2),
-		natsOptions_SetReconnectJitter(n, h->reconnect_ms, h->reconnect_ms),
-		natsOptions_SetReconnectBufSize(n, 0), /* old frames after a gap would only be noise */
 		natsOptions_SetPingInterval(n, 5000),
 		natsOptions_SetMaxPingsOut(n, 2),
 		natsOptions_SetSendAsap(n, true),
 		natsOptions_SetNoEcho(n, false),
-		natsOptions_SetReconnectedCB(n, on_connected, h),
 		natsOptions_SetDisconnectedCB(n, on_disconnected, h),
 		natsOptions_SetClosedCB(n, on_closed, h),
 		natsOptions_SetErrorHandler(n, on_error, h),

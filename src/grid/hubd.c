@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <nats/nats.h>
+#include <netdb.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -466,11 +468,10 @@ static natsStatus admin_connect(struct admin *a, const struct hubd_options *o, u
 	return s;
 }
 
-static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o, int n_members)
+static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o, int n_members, jsErrCode *ret_code)
 {
 	const char *subjects[] = { "$KV.nodes.*" };
 	jsStreamInfo *info = NULL;
-	jsErrCode code = 0;
 	jsStreamConfig c;
 	natsStatus s = jsStreamConfig_Init(&c);
 
@@ -490,21 +491,53 @@ static natsStatus bucket_apply(struct admin *a, const struct hubd_options *o, in
 	c.AllowDirect = true;
 	c.AllowRollup = false; /* one header would let any participant wipe the bucket */
 	c.DenyDelete = true;
-	s = js_AddStream(&info, a->js, &c, NULL, &code);
-	if (s != NATS_OK && code == JSStreamNameExistErr) /* an older hub's bucket */
-		s = js_UpdateStream(&info, a->js, &c, NULL, &code);
+	*ret_code = 0;
+	s = js_AddStream(&info, a->js, &c, NULL, ret_code);
+	if (s != NATS_OK && *ret_code == JSStreamNameExistErr) /* an older hub's bucket */
+		s = js_UpdateStream(&info, a->js, &c, NULL, ret_code);
 	jsStreamInfo_Destroy(info);
 	return s;
 }
 
 /* A cluster takes some seconds to elect who decides, and as long as it likes for its members to come. */
-static natsStatus bucket_wait(struct admin *a, const struct hubd_options *o, int n_members, uint64_t end_ms)
+static natsStatus bucket_wait(struct admin *a, const struct hubd_options *o, int n_members, uint64_t end_ms, jsErrCode *ret_code)
 {
 	natsStatus s;
 
-	while ((s = bucket_apply(a, o, n_members)) != NATS_OK && n_members > 1 && log_now_ms() < end_ms)
+	while ((s = bucket_apply(a, o, n_members, ret_code)) != NATS_OK && n_members > 1 && log_now_ms() < end_ms)
 		nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
 	return s;
+}
+
+static bool place_answers(const char *host, const char *port)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
+	struct timeval limit = { .tv_sec = 1 };
+	bool yes = false;
+
+	if (getaddrinfo(host, port, &hints, &list))
+		return false;
+	for (struct addrinfo *a = list; a && !yes; a = a->ai_next) {
+		AUTO_FD int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		yes = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+		      !connect(fd, a->ai_addr, a->ai_addrlen);
+	}
+	freeaddrinfo(list);
+	return yes;
+}
+
+static bool members_run(const struct hubd_options *o)
+{
+	struct str rest = str_c(o->peers), one;
+	char text[280], host[256], port[8];
+
+	while (str_next(&rest, ',', &one)) {
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(one));
+		if (hub_url_parse(text, host, port) || !place_answers(host, port))
+			return false;
+	}
+	return true;
 }
 
 int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct err *e)
@@ -514,6 +547,7 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 	char store[KEY_TEXT_SIZE];
 	AUTO_FD int fd = -1;
 	uint64_t end = log_now_ms() + timeout_ms;
+	jsErrCode code = 0;
 	natsStatus s;
 	int n_members = members_count(o, e), r = n_members < 0 ? n_members : hubd_open(o, &k, &fd, e);
 
@@ -531,7 +565,11 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 		               hubd_port(o), natsStatus_GetText(s));
 	s = natsConnection_JetStream(&a.js, a.nc, NULL);
 	if (s == NATS_OK)
-		s = bucket_wait(&a, o, n_members, end);
+		s = bucket_wait(&a, o, n_members, end, &code);
+	if (s != NATS_OK && code == JSClusterNoPeersErr && members_run(o)) {
+		err_set(e, -EAGAIN, "set up the hub's directory: all %d members run, and the cluster counts too few", n_members);
+		return HUBD_MUTE;
+	}
 	if (s != NATS_OK && n_members > 1)
 		return err_set(e, -EAGAIN, "set up the hub's directory: too few of the %d members are there (%s)", n_members,
 		               nats_GetLastError(NULL));

@@ -81,10 +81,10 @@ static uint64_t out_end(const struct link *l)
 	return l->una + l->out.len;
 }
 
-/* Something was sent that is not acknowledged, or something waits for leave to be sent. */
+/* Something was sent that is not acknowledged, something waits for leave to be sent, or the other side may be gone. */
 static bool is_waiting(const struct link *l)
 {
-	return l->top > l->una || l->out.len || (l->finishing && !l->fin_acked);
+	return l->top > l->una || l->out.len || (l->finishing && !l->fin_acked) || l->doubt_ms;
 }
 
 static void take_ack(struct link *l, uint64_t ack)
@@ -155,7 +155,7 @@ void link_input(struct link *l, const struct frame *f, const void *data, uint64_
 	if (l->state == LINK_CLOSED || f->session != l->session)
 		return;
 	l->heard_ms = now_ms;
-	l->absent_ms = 0;
+	l->absent_ms = l->doubt_ms = 0;
 	if (f->type == FRAME_RESET) {
 		/* A side that knows both streams to be whole forgets the session first. */
 		bool clean = l->fin_got && (l->fin_acked || (l->finishing && l->top > out_end(l)));
@@ -331,6 +331,19 @@ void link_absent(struct link *l, uint64_t now_ms)
 		l->absent_ms = now_ms ? now_ms : 1;
 	if (now_ms - l->absent_ms >= LINK_ABSENT_MS)
 		link_close(l, LINK_END_ABSENT);
+}
+
+/* Who is there answers what is asked now; each question to who is not comes back as another doubt. */
+void link_doubt(struct link *l, uint64_t now_ms)
+{
+	if (l->state == LINK_CLOSED || now_ms - l->heard_ms < LINK_ABSENT_MS)
+		return;
+	if (!l->doubt_ms) {
+		l->doubt_ms = now_ms;
+		link_kick(l, now_ms);
+	} else if (now_ms - l->doubt_ms >= LINK_GONE_MS) {
+		link_close(l, LINK_END_ABSENT);
+	}
 }
 
 uint64_t link_due_ms(const struct link *l)

@@ -16,6 +16,7 @@ enum {
 	LINK_IDLE_MS = 10000,     /* sign of life when there is nothing to say */
 	LINK_DEAD_MS = 30000,     /* silence that ends the session */
 	LINK_ABSENT_MS = 1000,    /* opening: the hub says that nobody is there for this long */
+	LINK_GONE_MS = 10000,     /* later: longer than a dialler takes to come back to the hub */
 };
 
 enum link_state { LINK_OPENING, LINK_UP, LINK_CLOSED };
@@ -50,6 +51,7 @@ struct link {
 
 	bool owe_credit, owe_sync, owe_ask, owe_reset;
 	uint64_t ask_wait_ms, ask_at_ms, ack_at_ms, sync_at_ms, heard_ms, said_ms, absent_ms;
+	uint64_t doubt_ms; /* since when it may be gone; 0 = not in doubt */
 };
 
 /* Takes no memory before bytes come. SESSION is random and not 0. */
@@ -73,6 +75,7 @@ void link_abort(struct link *l, enum link_end end); /* closed at once; one RESET
 void link_tick(struct link *l, uint64_t now_ms);    /* at link_due_ms() or later */
 void link_kick(struct link *l, uint64_t now_ms);    /* the hub is back: ask where the other stands */
 void link_absent(struct link *l, uint64_t now_ms);  /* the hub says that nobody listens there */
+void link_doubt(struct link *l, uint64_t now_ms);   /* the hub says that somebody has gone, and not who */
 
 /* When link_tick() wants to be called; UINT64_MAX = never. */
 uint64_t link_due_ms(const struct link *l);

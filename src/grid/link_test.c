@@ -317,6 +317,39 @@ static void nobody_there(void)
 	link_deinit(&l);
 }
 
+/* The hub says now and then that somebody is gone; who answers is not. */
+static void who_does_not_answer_a_doubt_is_gone(void)
+{
+	struct frame here = { .type = FRAME_CREDIT, .session = 7, .limit = LINK_WINDOW };
+
+	for (int answers = 0; answers < 2; answers++) {
+		struct link l;
+		uint8_t out[FRAME_MAX];
+		unsigned asked = 0;
+		uint64_t now = 1000, end = now + LINK_GONE_MS + LINK_ABSENT_MS + 2 * LINK_ASK_MAX_MS;
+
+		link_init(&l, false, 7, now);
+		link_input(&l, &here, NULL, now);
+		for (; now < end && l.state != LINK_CLOSED; now += 50) {
+			link_tick(&l, now);
+			while (link_output(&l, out, now)) {
+				asked++;
+				if (answers)
+					link_input(&l, &here, NULL, now);
+				else
+					link_doubt(&l, now);
+			}
+			if (answers || now < 3000)
+				link_doubt(&l, now);
+		}
+		T_CHECK(answers ? l.state == LINK_UP : l.state == LINK_CLOSED && l.end == LINK_END_ABSENT, "state %d, end %d at %llu", l.state,
+		        l.end, (unsigned long long)now);
+		T_CHECK(asked >= 5 && asked < 40, "asked %u times", asked);
+		T_CHECK(answers || now >= 1000 + LINK_GONE_MS, "gone after %llu ms", (unsigned long long)now - 1000);
+		link_deinit(&l);
+	}
+}
+
 int main(void)
 {
 	T_RUN(streams_arrive_whole);
@@ -324,5 +357,6 @@ int main(void)
 	T_RUN(idle_is_cheap);
 	T_RUN(hostile_headers_are_clamped);
 	T_RUN(nobody_there);
+	T_RUN(who_does_not_answer_a_doubt_is_gone);
 	return T_END();
 }

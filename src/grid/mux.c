@@ -139,13 +139,15 @@ static int take_control(struct mux *m, const struct mux_frame *f, struct err *e)
 		if (f->credit > MUX_WINDOW - s->may_send)
 			return err_set(e, -EPROTO, "the other side gave stream %u too much credit", f->stream);
 		s->may_send += f->credit;
+	} else if (s->is_broken && f->type == MUX_EOF) {
+		return 0;
 	} else if (s->eof_got && f->type == MUX_EOF) {
 		return err_set(e, -EPROTO, "the other side ended stream %u twice", f->stream);
 	} else if (f->type == MUX_EOF) {
 		s->eof_got = true;
 	} else {
-		mux_reset(s);
-		s->owe_reset = s->owe_open = false;
+		mux_cut(s); /* what came before it is whole */
+		s->is_reset = true;
 	}
 	return 0;
 }
@@ -156,7 +158,7 @@ static int take_data_head(struct mux *m, const struct mux_frame *f, struct err *
 
 	if (!s && !was_known(m, f->stream))
 		return err_set(e, -EPROTO, "the other side used stream %u, which nobody opened", f->stream);
-	if (s && s->eof_got && !s->is_reset)
+	if (s && s->eof_got && !s->is_reset && !s->is_broken)
 		return err_set(e, -EPROTO, "the other side wrote to stream %u after its end", f->stream);
 	if (s && !s->eof_got) {
 		if (f->len > s->may_get)
@@ -245,7 +247,8 @@ static size_t stream_output(struct mux_stream *s, uint8_t *ret)
 	n = emit_data(s, ret);
 	if (!n && s->eof_asked && !s->eof_sent && !s->out.len) {
 		s->eof_sent = true;
-		return emit(ret, MUX_EOF, s->id, 0);
+		s->is_reset = s->is_broken;
+		return emit(ret, s->is_broken ? MUX_RESET : MUX_EOF, s->id, 0);
 	}
 	return n;
 }
@@ -295,6 +298,14 @@ void mux_reset(struct mux_stream *s)
 	s->eof_asked = s->eof_sent = s->eof_got = true;
 	ring_drop(&s->in, s->in.len);
 	ring_drop(&s->out, s->out.len);
+}
+
+/* Its reader and writer is gone: the other side learns it behind the last byte. */
+void mux_break(struct mux_stream *s)
+{
+	s->is_broken = !s->eof_sent;
+	s->eof_asked = s->eof_got = true;
+	ring_drop(&s->in, s->in.len);
 }
 
 void mux_cut(struct mux_stream *s)

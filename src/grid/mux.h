@@ -31,7 +31,7 @@ size_t mux_encode(uint8_t ret[static MUX_HEAD + 4], const struct mux_frame *f); 
 
 struct mux_stream {
 	uint32_t id;
-	bool used, reading, is_reset, owe_open, owe_reset;
+	bool used, reading, is_reset, is_broken, owe_open, owe_reset;
 	bool eof_asked, eof_sent; /* our direction */
 	bool eof_got;             /* theirs */
 	uint64_t may_send;        /* credit left */
@@ -68,6 +68,7 @@ size_t mux_write(struct mux_stream *s, const void *p, size_t n); /* how much was
 void mux_drop(struct mux_stream *s, size_t n);                   /* N bytes were read from s->in */
 void mux_eof(struct mux_stream *s);                              /* we write no more */
 void mux_reset(struct mux_stream *s);                            /* both directions end now, what waits is lost */
+void mux_break(struct mux_stream *s);                            /* what waits is still sent, then a reset; what comes is lost */
 void mux_cut(struct mux_stream *s);                              /* the other side is gone: what came can still be read */
 bool mux_stream_done(const struct mux_stream *s);                /* both directions have ended and all was read */
 void mux_forget(struct mux_stream *s);                           /* makes the place free; done streams only */

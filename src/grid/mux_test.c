@@ -165,6 +165,36 @@ static void a_reset_ends_both_directions(void)
 	mux_deinit(&m[1]);
 }
 
+static void what_waits_goes_before_a_break(void)
+{
+	struct mux m[2];
+	uint8_t bytes[20000] = { 0 };
+	uint64_t seed = 5;
+	struct mux_stream *a, *b;
+	uint32_t id;
+
+	mux_init(&m[0], true);
+	mux_init(&m[1], false);
+	T_NEED(!mux_open(&m[0], &id), "open");
+	pass(&m[0], &m[1], &seed);
+	a = mux_find(&m[0], id);
+	b = mux_find(&m[1], id);
+	mux_attend(a);
+	mux_attend(b);
+	T_CHECK(mux_write(a, bytes, sizeof(bytes)) == sizeof(bytes) && mux_write(b, bytes, 1000) == 1000, "write");
+	mux_break(a);
+	T_CHECK(!mux_write(a, bytes, 1), "nothing more is taken");
+	mux_eof(b);
+	pass(&m[1], &m[0], &seed); /* written before it could know */
+	T_CHECK(!a->in.len && !mux_stream_done(a), "what comes is lost, what waits is not: %zu", a->in.len);
+	for (int i = 0; i < 4; i++)
+		pass(&m[0], &m[1], &seed);
+	T_CHECK(mux_stream_done(a), "the broken side is done");
+	T_CHECK(b->is_reset && b->in.len == sizeof(bytes), "the other side knows, and has what came before: %zu", b->in.len);
+	for (int who = 0; who < 2; who++)
+		mux_deinit(&m[who]);
+}
+
 static void too_many_streams_are_refused(void)
 {
 	static struct mux m[2];
@@ -249,6 +279,7 @@ int main(void)
 	T_RUN(streams_do_not_mix);
 	T_RUN(an_unread_stream_holds_little);
 	T_RUN(a_reset_ends_both_directions);
+	T_RUN(what_waits_goes_before_a_break);
 	T_RUN(too_many_streams_are_refused);
 	T_RUN(lies_end_the_session);
 	T_RUN(data_without_credit_ends_it);

@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "grid/link.h"
 #include "grid/mux.h"
-#include "ident/tls.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +25,9 @@ struct pump {
 	uint32_t id;
 	int fd;
 	bool used, readable, writable, is_socket, may_read, may_write, shut;
+	bool is_paced;
+	uint64_t n_read, stuck_n, stuck_ms; /* read from the descriptor; paced: that number since stuck_ms, 0 = it is not stuck */
+	bool is_cut; /* it took a write no more: what comes is thrown away, what it still gives is sent */
 };
 
 enum phase {
@@ -50,6 +52,7 @@ struct session {
 	char to[HUB_SUBJECT_MAX], from[HUB_SUBJECT_MAX]; /* subjects */
 	int sub;
 	uint64_t deadline_ms; /* of this phase; 0 = none */
+	uint64_t sealed, keyed_ms; /* bytes written since the keys changed, and when that was */
 	uint32_t seen_stream; /* the other side's streams up to this were announced */
 	bool is_dialer, is_silent /* the owner does not want to hear */, tls_finished;
 	struct err why;
@@ -60,6 +63,7 @@ struct grid {
 	struct hub *hub;
 	struct hub_callbacks cb;
 	struct session *sessions[GRID_SESSIONS_MAX];
+	struct grid_rekey rekey;
 	struct tls_ctx *ctx;
 	grid_accept_fn *accept;
 	void *accept_userdata;
@@ -113,11 +117,11 @@ static bool pump_in(struct pump *p, struct mux_stream *m)
 		if (n < 0 && errno == EAGAIN)
 			p->readable = false;
 		else if (n > 0)
-			mux_write(m, scratch, (size_t)n);
-		else if (n == 0)
+			p->n_read += mux_write(m, scratch, (size_t)n);
+		else if (n == 0 && !p->is_cut)
 			mux_eof(m);
 		else
-			mux_reset(m);
+			mux_break(m);
 		moved |= p->readable;
 	}
 	return moved;
@@ -130,11 +134,16 @@ static ssize_t pump_put(struct pump *p, const void *at, size_t n)
 	return p->is_socket ? send(p->fd, at, n, MSG_NOSIGNAL) : write(p->fd, at, n);
 }
 
+static bool pump_waits(const struct pump *p, const struct mux_stream *m)
+{
+	return p->is_paced && !ring_room(&m->out);
+}
+
 static bool pump_out(struct pump *p, struct mux_stream *m)
 {
 	bool moved = false;
 
-	while (p->writable && m->in.len) {
+	while (p->writable && m->in.len && !pump_waits(p, m)) {
 		const void *at;
 		size_t front = ring_front(&m->in, &at);
 		ssize_t n = pump_put(p, at, front);
@@ -142,7 +151,7 @@ static bool pump_out(struct pump *p, struct mux_stream *m)
 		if (n < 0 && errno == EAGAIN)
 			p->writable = false;
 		else if (n < 0)
-			mux_reset(m);
+			p->may_write = false, p->is_cut = true;
 		else
 			mux_drop(m, (size_t)n);
 		moved |= p->writable;
@@ -296,21 +305,34 @@ void session_close(struct session *s)
 	}
 }
 
-void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
+void session_refuse(struct session *s)
 {
-	s->cb = *cb;
+	s->is_silent = true;
+	session_fail(s, LINK_END_REFUSED);
 }
 
-static unsigned count_peer(const struct session *s)
+unsigned session_streams(const struct session *s)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++) {
-		const struct session *o = s->grid->sessions[i];
-
-		n += o && !o->is_dialer && o->phase == PHASE_OPEN && !memcmp(o->peer, s->peer, sizeof(s->peer));
-	}
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		n += s->pumps[i].used;
 	return n;
+}
+
+struct tls_updates session_updates(const struct session *s)
+{
+	return ident_tls_updates(s->tls);
+}
+
+void session_pace(struct session *s, uint32_t id)
+{
+	pump_find(s, id)->is_paced = true;
+}
+
+void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
+{
+	s->cb = *cb;
 }
 
 static void session_opened(struct session *s)
@@ -318,22 +340,16 @@ static void session_opened(struct session *s)
 	struct grid *g = s->grid;
 
 	ident_tls_peer(s->tls, s->peer);
+	s->keyed_ms = log_now_ms();
 	if (s->is_dialer) {
 		enter(s, PHASE_OPEN, 0);
 		if (s->cb.ready)
 			s->cb.ready(s->cb.userdata, s);
 		return;
 	}
-	if (count_peer(s) >= GRID_PEER_MAX) {
-		s->is_silent = true;
-		session_fail(s, LINK_END_REFUSED);
-		return;
-	}
 	enter(s, PHASE_OPEN, 0);
-	if (g->accept(g->accept_userdata, s, s->peer) < 0) {
-		s->is_silent = true;
-		session_fail(s, LINK_END_REFUSED);
-	}
+	if (g->accept(g->accept_userdata, s, s->peer) < 0)
+		session_refuse(s);
 }
 
 static void handshake(struct session *s)
@@ -402,6 +418,51 @@ static bool move_in(struct session *s)
 	return true;
 }
 
+static uint64_t rekey_due_ms(const struct session *s)
+{
+	return s->phase == PHASE_OPEN && s->sealed ? s->keyed_ms + s->grid->rekey.ms : UINT64_MAX;
+}
+
+static void rekey(struct session *s, uint64_t now_ms)
+{
+	if (s->phase != PHASE_OPEN || (s->sealed < s->grid->rekey.bytes && now_ms < rekey_due_ms(s)))
+		return;
+	s->sealed = 0;
+	s->keyed_ms = now_ms;
+	if (ident_tls_update(s->tls, &s->why))
+		session_fail(s, LINK_END_ABORTED);
+}
+
+/* When the first paced stream will have been stuck for as long as it may. */
+static uint64_t unread_due_ms(const struct session *s)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (s->pumps[i].used && s->pumps[i].stuck_ms && s->pumps[i].stuck_ms + GRID_UNREAD_MS < due)
+			due = s->pumps[i].stuck_ms + GRID_UNREAD_MS;
+	return due;
+}
+
+static void unread_look(struct session *s, uint64_t now_ms)
+{
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
+		struct pump *p = &s->pumps[i];
+		struct mux_stream *m = p->used && p->is_paced ? mux_find(&s->mux, p->id) : NULL;
+
+		if (!m || !m->in.len || !pump_waits(p, m)) {
+			p->stuck_ms = 0;
+		} else if (!p->stuck_ms || p->stuck_n != p->n_read) {
+			p->stuck_ms = now_ms;
+			p->stuck_n = p->n_read;
+		}
+	}
+	if (s->phase != PHASE_OPEN || unread_due_ms(s) > now_ms)
+		return;
+	err_set(&s->why, -ETIMEDOUT, "the other side calls and reads no answers");
+	session_fail(s, LINK_END_ABORTED);
+}
+
 /* mux -> TLS -> link. */
 static bool move_down(struct session *s)
 {
@@ -416,6 +477,7 @@ static bool move_down(struct session *s)
 			link_abort(&s->link, LINK_END_ABORTED);
 			return false;
 		}
+		s->sealed += n;
 		moved = true;
 	}
 	while ((n = link_room(&s->link)) && (n = ident_tls_drain(s->tls, s->grid->scratch, n < SCRATCH ? n : SCRATCH))) {
@@ -501,6 +563,10 @@ static void arm_timer(struct session *s, uint64_t now_ms)
 
 	if (due < now_ms + HOLD_MS && !hub_has_room(s->grid->hub)) /* what is due cannot be sent now */
 		due = now_ms + HOLD_MS;
+	if (rekey_due_ms(s) < due)
+		due = rekey_due_ms(s);
+	if (unread_due_ms(s) < due)
+		due = unread_due_ms(s);
 	if (s->deadline_ms && s->deadline_ms < due)
 		due = s->deadline_ms;
 	sd_event_source_set_time(s->timer, due == UINT64_MAX ? 0 : due * 1000);
@@ -519,9 +585,11 @@ static void session_run(struct session *s)
 		moved = move_in(s);
 		if (s->phase == PHASE_OPEN || s->phase == PHASE_ENDING)
 			moved |= pump_all(s);
+		rekey(s, now);
 		moved |= move_down(s);
 		move_out(s);
 	}
+	unread_look(s, now);
 	next_phase(s, now);
 	move_out(s);
 	notice_link(s);
@@ -640,20 +708,34 @@ static void refuse(struct grid *g, const char *to, const struct frame *f, enum l
 	(void)!hub_publish(g->hub, to, NULL, out, sizeof(out)); /* lost or not: they ask again */
 }
 
-static unsigned count_half_open(const struct grid *g)
+/* Makes place for one more handshake: a stranger that begins many and finishes none loses them to those who come after. */
+static bool half_open_room(struct grid *g, uint64_t now_ms)
 {
+	struct session *oldest = NULL;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
-		n += g->sessions[i] && !g->sessions[i]->is_dialer && g->sessions[i]->phase == PHASE_SHAKING;
-	return n;
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++) {
+		struct session *s = g->sessions[i];
+
+		if (!s || s->is_dialer || s->phase != PHASE_SHAKING)
+			continue;
+		n++;
+		if (!oldest || s->deadline_ms < oldest->deadline_ms)
+			oldest = s;
+	}
+	if (n < GRID_HALF_OPEN_MAX)
+		return true;
+	if (oldest->deadline_ms + GRID_HANDSHAKE_MIN_MS > now_ms + GRID_HANDSHAKE_MS)
+		return false;
+	session_refuse(oldest);
+	return true;
 }
 
 static struct session *session_accept(struct grid *g, const char *reply, uint64_t id)
 {
 	struct session *s;
 
-	if (count_half_open(g) >= GRID_HALF_OPEN_MAX || session_new(g, false, id, &s, NULL))
+	if (!half_open_room(g, log_now_ms()) || session_new(g, false, id, &s, NULL))
 		return NULL;
 	snprintf(s->to, sizeof(s->to), "%s", reply);
 	snprintf(s->from, sizeof(s->from), "n.%s.i", hub_key(g->hub));
@@ -665,12 +747,26 @@ static struct session *session_accept(struct grid *g, const char *reply, uint64_
 	return s;
 }
 
+/* One of our messages found nobody: the hub does not say which. */
+static void doubt_all(struct grid *g)
+{
+	uint64_t now_ms = log_now_ms();
+
+	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
+		if (g->sessions[i] && !g->sessions[i]->is_dialer) {
+			link_doubt(&g->sessions[i]->link, now_ms);
+			session_wake(g->sessions[i]);
+		}
+}
+
 static void on_inbox(void *userdata, const char *reply, const void *data, size_t n, bool nobody)
 {
 	struct grid *g = userdata;
 	struct session *s = NULL;
 	struct frame f;
 
+	if (nobody)
+		doubt_all(g);
 	if (nobody || !reply || frame_decode(data, n, &f) || !reply_ok(reply, f.session))
 		return;
 	for (size_t i = 0; i < GRID_SESSIONS_MAX && !s; i++)
@@ -720,6 +816,7 @@ int grid_new(sd_event *event, const struct hub_options *o, const struct hub_call
 	BUG_ON(!g);
 	g->event = sd_event_ref(event);
 	g->cb = *cb;
+	g->rekey = (struct grid_rekey)GRID_REKEY;
 	r = hub_new(event, o, &(struct hub_callbacks){ on_state, on_writable, g }, &g->hub, e);
 	if (r)
 		grid_free(g);
@@ -747,6 +844,11 @@ void grid_free(struct grid *g)
 struct hub *grid_hub(struct grid *g)
 {
 	return g->hub;
+}
+
+void grid_set_rekey(struct grid *g, const struct grid_rekey *r)
+{
+	g->rekey = *r;
 }
 
 int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void *userdata, struct err *e)

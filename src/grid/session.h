@@ -8,14 +8,22 @@
  * everything but grid_free(). */
 #pragma once
 #include "grid/hub.h"
+#include "ident/tls.h"
 
 enum {
-	GRID_SESSIONS_MAX = 64,
+	GRID_SESSIONS_MAX = 128,
 	GRID_HALF_OPEN_MAX = 16,     /* of these, how many may be in their handshake as servers */
-	GRID_PEER_MAX = 16,          /* of these, how many one key may have open */
 	GRID_HANDSHAKE_MS = 10000,
+	GRID_HANDSHAKE_MIN_MS = 1000, /* so long nobody loses a place in the handshake to who comes later */
 	GRID_LINGER_MS = 5000,       /* to say good-bye */
+	GRID_UNREAD_MS = 10000,      /* session_pace(): to take something of the answers */
 };
+
+/* When the keys of a session change: so many bytes after they were new, or so long after when there was a byte at all. */
+struct grid_rekey {
+	uint64_t bytes, ms;
+};
+#define GRID_REKEY { .bytes = 1ull << 30, .ms = 3600 * 1000 }
 
 struct grid;
 struct session;
@@ -36,6 +44,7 @@ MUST_CHECK int grid_new(sd_event *event, const struct hub_options *o, const stru
                         struct err *e);
 void grid_free(struct grid *g); /* breaks all sessions off, without callbacks */
 struct hub *grid_hub(struct grid *g); /* borrowed */
+void grid_set_rekey(struct grid *g, const struct grid_rekey *r); /* GRID_REKEY otherwise */
 
 MUST_CHECK int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void *userdata, struct err *e);
 
@@ -49,5 +58,15 @@ void session_set_callbacks(struct session *s, const struct session_callbacks *cb
 MUST_CHECK int session_attach(struct session *s, uint32_t id, int fd, struct err *e);
 MUST_CHECK int session_open_stream(struct session *s, int fd, uint32_t *ret_id, struct err *e);
 
+/* Stream ID, which has a descriptor, carries calls, each of which is answered: more of what comes waits while answers wait, so that whoever
+ * calls and reads nothing costs no more than the windows; after GRID_UNREAD_MS of that the session ends. */
+void session_pace(struct session *s, uint32_t id);
+
 /* What was read from the descriptors is still sent; the descriptors are closed now; no callback follows. */
 void session_close(struct session *s);
+/* At once, nothing more is sent; the other side hears that no more sessions are taken. No callback follows. */
+void session_refuse(struct session *s);
+
+/* How many streams have a descriptor. */
+unsigned session_streams(const struct session *s);
+struct tls_updates session_updates(const struct session *s);

@@ -20,6 +20,7 @@ struct tls {
 	BIO *in, *out; /* owned by ssl */
 	uint8_t peer[32];
 	bool is_client, is_done;
+	struct tls_updates updates;
 	uint8_t expected[32];
 };
 
@@ -81,6 +82,19 @@ void ident_tls_ctx_free(struct tls_ctx *c)
 	free(c);
 }
 
+/* Counted from the messages themselves: what was asked for is not what happened. */
+static void on_message(int is_sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
+{
+	struct tls *t = arg;
+
+	(void)version;
+	(void)ssl;
+	if (type != SSL3_RT_HANDSHAKE || !n || *(const uint8_t *)p != SSL3_MT_KEY_UPDATE)
+		return;
+	t->updates.sent += is_sent != 0;
+	t->updates.got += !is_sent;
+}
+
 static int tls_new(struct tls_ctx *c, struct tls **ret, struct err *e)
 {
 	struct tls *t = calloc(1, sizeof(*t));
@@ -101,6 +115,8 @@ static int tls_new(struct tls_ctx *c, struct tls **ret, struct err *e)
 	}
 	BIO_set_mem_eof_return(t->in, -1);
 	SSL_set_bio(t->ssl, t->in, t->out);
+	SSL_set_msg_callback(t->ssl, on_message);
+	SSL_set_msg_callback_arg(t->ssl, t);
 	*ret = t;
 	return 0;
 }
@@ -240,6 +256,20 @@ int ident_tls_write(struct tls *t, const void *p, size_t n, struct err *e)
 	if (SSL_write_ex(t->ssl, p, n, &done) && done == n)
 		return 0;
 	return tls_fail(e, -EPROTO, "write to TLS");
+}
+
+int ident_tls_update(struct tls *t, struct err *e)
+{
+	BUG_ON(!t->is_done);
+	ERR_clear_error();
+	if (SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED) && SSL_do_handshake(t->ssl) == 1)
+		return 0;
+	return tls_fail(e, -EPROTO, "change the keys of TLS");
+}
+
+struct tls_updates ident_tls_updates(const struct tls *t)
+{
+	return t->updates;
 }
 
 void ident_tls_finish(struct tls *t)

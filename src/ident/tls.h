@@ -36,5 +36,12 @@ void ident_tls_peer(const struct tls *t, uint8_t ret[static 32]);
 MUST_CHECK int ident_tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e);
 /* All of it (N <= TLS_RECORD_MAX, one record) or -EPROTO. */
 MUST_CHECK int ident_tls_write(struct tls *t, const void *p, size_t n, struct err *e);
+/* New keys for what is written from here on, and asks the other side for the same; after the handshake. -EPROTO. */
+MUST_CHECK int ident_tls_update(struct tls *t, struct err *e);
+/* How often either side has changed its keys. */
+struct tls_updates {
+	unsigned sent, got;
+};
+struct tls_updates ident_tls_updates(const struct tls *t);
 /* Says that nothing more will be written; TLS_END appears on the other side. */
 void ident_tls_finish(struct tls *t);

@@ -111,6 +111,43 @@ static void a_changed_record_is_noticed(void)
 	T_CHECK(ident_tls_read(p.server, text, sizeof(text), &n, &e) == -EPROTO && e.msg[0], "a flipped bit passed");
 }
 
+static bool says(struct tls *from, struct tls *to, const char *what)
+{
+	char text[32];
+	struct err e = { 0 };
+	size_t n = 0;
+
+	if (ident_tls_write(from, what, strlen(what), &e))
+		return false;
+	shuttle(from, to);
+	return !ident_tls_read(to, text, sizeof(text), &n, &e) && n == strlen(what) && !memcmp(text, what, n);
+}
+
+static bool updates_are(const struct tls *t, unsigned sent, unsigned got)
+{
+	struct tls_updates u = ident_tls_updates(t);
+
+	return u.sent == sent && u.got == got;
+}
+
+static void keys_change_in_both_directions(void)
+{
+	CLEANUP(pair_free) struct pair p = pair_new(NULL);
+	struct outcome o = shake(p.client, p.server);
+	struct err e = { 0 };
+
+	T_NEED(!o.client && !o.server, "%s%s", o.client_err.msg, o.server_err.msg);
+	for (unsigned i = 0; i < 5; i++) {
+		T_CHECK(says(p.client, p.server, "before") && says(p.server, p.client, "and back"), "round %u", i);
+		T_CHECK(updates_are(p.client, i, i) && updates_are(p.server, i, i), "round %u: other updates than asked for", i);
+		T_CHECK(!ident_tls_update(p.client, &e), "%s", e.msg);
+		T_CHECK(says(p.client, p.server, "with new keys"), "round %u", i);
+		T_CHECK(updates_are(p.client, i + 1, i) && updates_are(p.server, i, i + 1), "round %u: the client's keys", i);
+		T_CHECK(says(p.server, p.client, "with new keys too"), "round %u", i);
+		T_CHECK(updates_are(p.client, i + 1, i + 1) && updates_are(p.server, i + 1, i + 1), "round %u: the server's keys", i);
+	}
+}
+
 /* Clients that are not ours, straight from the library: what they leave out decides. */
 static const struct stranger {
 	const char *name;
@@ -175,6 +212,7 @@ int main(void)
 	T_RUN(both_know_each_other);
 	T_RUN(another_server_is_refused);
 	T_RUN(a_changed_record_is_noticed);
+	T_RUN(keys_change_in_both_directions);
 	T_RUN(strangers_are_refused);
 	return T_END();
 }

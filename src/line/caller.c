@@ -16,12 +16,12 @@ struct caller { /* lives as long as its session, its links and its calls */
 	struct gridd *gridd;
 	struct session *session;   /* NULL = closed */
 	unsigned refs;
-	sd_event_source *deadline; /* to log in */
+	sd_event_source *deadline; /* to log in, then to do something */
 	struct key_pub who;        /* role 0 = has not logged in */
 	uint8_t tls_key[32];
 	struct relay *relays;
 	unsigned n_links, tokens;
-	uint64_t refilled_ms;
+	uint64_t refilled_ms, active_ms;
 };
 
 struct relay { /* one call under way */
@@ -43,6 +43,59 @@ static void caller_unref(struct caller *c)
 	free(c);
 }
 
+/* Without a word to the other side: SESSION_END says it. */
+static void caller_leave(struct caller *c, void (*session_end)(struct session *s))
+{
+	session_end(take_ptr(c->session));
+	gridd_tell_soon(c->gridd);
+	caller_unref(c);
+}
+
+static bool is_known(const struct gridd *g, const struct key_pub *who)
+{
+	for (size_t i = 0; i < g->n_known; i++)
+		if (key_pub_eq(&g->known[i], who))
+			return true;
+	return false;
+}
+
+static bool has_logged_in(const struct caller *c)
+{
+	return c->session && c->who.role;
+}
+
+unsigned caller_count(const struct gridd *g)
+{
+	unsigned n = 0;
+
+	for (const struct caller *c = g->callers; c; c = c->next)
+		n += has_logged_in(c);
+	return n;
+}
+
+/* Strangers may fill all places but those that are kept for whom the farm names. */
+static int place_check(const struct gridd *g, const struct key_pub *who, struct err *e)
+{
+	const struct gridd_limits *l = &g->limits;
+	unsigned all = 0, strangers = 0, own = 0;
+
+	for (const struct caller *c = g->callers; c; c = c->next) {
+		if (!has_logged_in(c))
+			continue;
+		all++;
+		strangers += !is_known(g, &c->who);
+		own += key_pub_eq(&c->who, who);
+	}
+	if (own >= l->per_key)
+		return err_set(e, -EBUSY, "your key has %u sessions with this node already: end one of them first", own);
+	if (!is_known(g, who) && strangers >= l->sessions - l->reserved)
+		return err_set(e, -EBUSY, "the node's %u sessions for keys that its farm does not name are taken: try again in a minute, "
+		               "or have the farmer say 'zos farm allow'", strangers);
+	if (all >= l->sessions)
+		return err_set(e, -EBUSY, "the node has its %u sessions already: try again in a minute", all);
+	return 0;
+}
+
 static void relay_free(struct relay *q)
 {
 	struct relay **at = &q->caller->relays;
@@ -50,6 +103,7 @@ static void relay_free(struct relay *q)
 	while (*at != q)
 		at = &(*at)->next;
 	*at = q->next;
+	q->caller->active_ms = log_now_ms();
 	sd_varlink_close_unref(q->engine);
 	sd_varlink_unref(q->client);
 	caller_unref(q->caller);
@@ -164,6 +218,7 @@ static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	struct err e = { 0 };
 	int r;
 
+	c->active_ms = log_now_ms();
 	if (!c->who.role)
 		r = err_set(&e, -EACCES, "log in first: the first call of a session is %s", CALL_LOGIN);
 	else if (!may_order(c, log_now_ms()))
@@ -171,6 +226,20 @@ static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	else if (!(r = json_decode(parameters, &order_table, &a, &e)) && !(r = order_check(c, a.order, &call, &e)))
 		r = relay_start(c, link, parameters, flags & SD_VARLINK_METHOD_MORE, &e);
 	return r ? daemon_reply_error(link, r, &e) : 0;
+}
+
+/* When C will have been idle for as long as it may. */
+static uint64_t deadline_ms(const struct caller *c)
+{
+	const struct gridd_limits *l = &c->gridd->limits;
+
+	return c->active_ms + (!c->who.role ? l->login_ms : is_known(c->gridd, &c->who) ? l->idle_ms : l->stranger_idle_ms);
+}
+
+static void deadline_arm(struct caller *c)
+{
+	sd_event_source_set_time(c->deadline, deadline_ms(c) * 1000);
+	sd_event_source_set_enabled(c->deadline, SD_EVENT_ONESHOT);
 }
 
 struct login_args {
@@ -194,12 +263,16 @@ static int on_login(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 		r = err_set(&e, -EBUSY, "this session has logged in already");
 	else if (!(r = json_decode(parameters, &login_table, &a, &e)))
 		r = login_open(a.login, &c->gridd->node, c->tls_key, time(NULL), &l, &e);
+	if (!r && (r = place_check(c->gridd, &l.user, &e)))
+		c->gridd->n_refused++;
+	gridd_tell_soon(c->gridd);
 	if (r) {
 		log_limited("login refused: %s", e.msg);
 		return daemon_reply_error(link, r, &e);
 	}
 	c->who = l.user;
-	sd_event_source_set_enabled(c->deadline, SD_EVENT_OFF);
+	c->active_ms = log_now_ms();
+	deadline_arm(c);
 	return sd_varlink_reply(link, NULL);
 }
 
@@ -217,6 +290,7 @@ static int link_add(struct caller *c, uint32_t id, struct err *e)
 		close(fd[1]);
 		return r;
 	}
+	session_pace(c->session, id);
 	if ((r = sd_varlink_server_add_connection(c->gridd->server, fd[1], &link)) < 0) {
 		close(fd[1]);
 		return err_set(e, r, "make a link: %s", strerror(-r));
@@ -246,13 +320,18 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct caller *c = userdata;
+	uint64_t now_ms = log_now_ms();
 
 	(void)source;
 	(void)usec;
 	if (!c->session)
 		return 0;
-	session_close(take_ptr(c->session));
-	caller_unref(c);
+	if (c->relays || session_streams(c->session) > c->n_links)
+		c->active_ms = now_ms;
+	if (deadline_ms(c) > now_ms)
+		deadline_arm(c);
+	else
+		caller_leave(c, session_close);
 	return 0;
 }
 
@@ -263,7 +342,25 @@ static void on_closed(void *userdata, struct session *s, const char *why)
 	(void)s;
 	log_debug("session closed: %s", why);
 	c->session = NULL;
+	gridd_tell_soon(c->gridd);
 	caller_unref(c);
+}
+
+/* A stranger that opens many sessions and says nothing in them loses them to those who come after. */
+static void nameless_limit(struct gridd *g)
+{
+	struct caller *oldest = NULL;
+	unsigned n = 0;
+
+	for (struct caller *c = g->callers; c; c = c->next)
+		if (c->session && !c->who.role) {
+			oldest = c; /* the list has the newest first */
+			n++;
+		}
+	if (n < g->limits.nameless)
+		return;
+	g->n_refused++;
+	caller_leave(oldest, session_refuse);
 }
 
 static void on_stream(void *userdata, struct session *s, uint32_t id)
@@ -279,16 +376,18 @@ static void on_stream(void *userdata, struct session *s, uint32_t id)
 int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32])
 {
 	struct gridd *g = gridd;
-	struct caller *c = calloc(1, sizeof(*c));
-	struct session_callbacks cb = { .stream = on_stream, .closed = on_closed, .userdata = c };
+	struct caller *c;
+	struct session_callbacks cb = { .stream = on_stream, .closed = on_closed };
 	struct err e = { 0 };
 
+	nameless_limit(g);
+	cb.userdata = c = calloc(1, sizeof(*c));
 	BUG_ON(!c);
 	*c = (struct caller){ .next = g->callers, .gridd = g, .session = s, .refs = 1, .tokens = CALLER_ORDERS_BURST };
-	c->refilled_ms = log_now_ms();
+	c->refilled_ms = c->active_ms = log_now_ms();
 	memcpy(c->tls_key, peer, sizeof(c->tls_key));
 	g->callers = c;
-	if (sd_event_add_time_relative(g->event, &c->deadline, CLOCK_MONOTONIC, CALLER_LOGIN_MS * 1000ull, 0, on_deadline, c) < 0 ||
+	if (sd_event_add_time(g->event, &c->deadline, CLOCK_MONOTONIC, deadline_ms(c) * 1000, 0, on_deadline, c) < 0 ||
 	    link_add(c, 0, &e)) {
 		log_limited("a session was not taken: %s", e.msg);
 		caller_unref(c);

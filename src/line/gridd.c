@@ -47,8 +47,30 @@ static void tell(struct gridd *g)
 	link_closep(&g->teller);
 	if (!g->n_hubs || states_json(g, &hubs) < 0 || daemon_connect(g->event, g->noded, g, on_told, &g->teller, &e))
 		return;
-	if (sd_varlink_invokebo(g->teller, "zos.Line.State", SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs)) < 0)
+	if (sd_varlink_invokebo(g->teller, "zos.Line.State", SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
+	                        SD_JSON_BUILD_PAIR_UNSIGNED("sessions", caller_count(g)),
+	                        SD_JSON_BUILD_PAIR_UNSIGNED("sessions_max", g->limits.sessions),
+	                        SD_JSON_BUILD_PAIR_UNSIGNED("sessions_refused", g->n_refused)) < 0)
 		link_closep(&g->teller);
+}
+
+static int on_soon(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	tell(userdata);
+	return 0;
+}
+
+/* Sessions come and go at the pleasure of strangers: the engine hears of them at a pace. */
+void gridd_tell_soon(struct gridd *g)
+{
+	int enabled;
+
+	if (sd_event_source_get_enabled(g->soon, &enabled) > 0)
+		return;
+	sd_event_source_set_time_relative(g->soon, GRIDD_TELL_MS * 1000);
+	sd_event_source_set_enabled(g->soon, SD_EVENT_ONESHOT);
 }
 
 static void state_set(struct gridd_hub *h, bool is_up, const char *why)
@@ -222,6 +244,25 @@ static int records_take(struct gridd *g, sd_json_variant *records)
 	return r;
 }
 
+/* The new list or, when it has a fault, the one before. */
+static int known_take(struct gridd *g, sd_json_variant *list)
+{
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
+	struct key_pub known[GRIDD_KNOWN_MAX];
+
+	if (n > GRIDD_KNOWN_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+
+		if (!sd_json_variant_is_string(one) || key_pub_parse(str_c(sd_json_variant_string(one)), &known[i]))
+			return -EBADMSG;
+	}
+	memcpy(g->known, known, n * sizeof(*known));
+	g->n_known = n;
+	return 0;
+}
+
 static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct gridd *g = userdata;
@@ -240,6 +281,8 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 	g->tries = 0;
 	if (!sd_json_variant_is_string(node) || key_pub_parse(str_c(sd_json_variant_string(node)), &g->node))
 		r = err_set(&e, -EBADMSG, "the engine named no node");
+	if (!r)
+		r = known_take(g, sd_json_variant_by_key(v, "known"));
 	if (!r)
 		r = records_take(g, sd_json_variant_by_key(v, "records"));
 	if (!r)
@@ -316,6 +359,11 @@ static int routes_watch(struct gridd *g, struct err *e)
 	return 0;
 }
 
+const struct gridd_limits gridd_limits = {
+	.sessions = 64, .reserved = 16, .per_key = 16, .nameless = 16,
+	.login_ms = 10 * 1000, .idle_ms = 24 * 3600 * 1000, .stranger_idle_ms = 60 * 1000,
+};
+
 int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err *e)
 {
 	int r;
@@ -323,11 +371,14 @@ int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err
 	*ret = (struct gridd)GRIDD_NONE;
 	ret->event = sd_event_ref(event);
 	ret->noded = noded;
+	ret->limits = gridd_limits;
 	if (key_new(KEY_NODE, &ret->tls_key))
 		return err_set(e, -ENOMEM, "make the TLS key of this run: out of memory");
-	if ((r = sd_event_add_time(event, &ret->again, CLOCK_MONOTONIC, UINT64_MAX, 0, on_again, ret)) < 0)
+	if ((r = sd_event_add_time(event, &ret->again, CLOCK_MONOTONIC, UINT64_MAX, 0, on_again, ret)) < 0 ||
+	    (r = sd_event_add_time(event, &ret->soon, CLOCK_MONOTONIC, UINT64_MAX, 0, on_soon, ret)) < 0)
 		return err_set(e, r, "make a timer: %s", strerror(-r));
 	sd_event_source_set_enabled(ret->again, SD_EVENT_OFF);
+	sd_event_source_set_enabled(ret->soon, SD_EVENT_OFF);
 	if ((r = routes_watch(ret, e)) || (r = caller_serve(ret, e)))
 		return r;
 	r = watch(ret, e);
@@ -348,6 +399,7 @@ void gridd_deinit(struct gridd *g)
 	link_closep(&g->engine);
 	link_closep(&g->teller);
 	sd_event_source_disable_unref(g->again);
+	sd_event_source_disable_unref(g->soon);
 	sd_event_source_disable_unref(g->leave);
 	sd_event_source_disable_unref(g->routes);
 	key_wipe(&g->tls_key);

@@ -3,6 +3,7 @@
  * It holds no identity and decides nothing that matters: the engine verifies every order again. What it adds is that strangers, floods
  * and malformed calls end here, in a process that may do nothing. */
 #pragma once
+#include "api/doc.h"
 #include "grid/directory.h"
 #include "grid/reach.h"
 #include "grid/session.h"
@@ -10,13 +11,26 @@
 #include <systemd/sd-varlink.h>
 
 enum {
-	CALLER_LOGIN_MS = 10000,    /* to say who one is */
 	CALLER_LINKS_MAX = 8,       /* varlink streams of one session */
 	CALLER_ORDERS_BURST = 50,   /* orders at once, refilled 20 a second */
 	CALLER_ORDERS_PER_S = 20,
 };
 
 enum { GRIDD_LEAVE_MS = 1000 }; /* between a farm document with other hubs and a new start with them */
+enum { GRIDD_TELL_MS = 1000 };  /* between two words to the engine about sessions */
+enum { GRIDD_KNOWN_MAX = FARM_ALLOW_MAX + 1 }; /* keys that the farm names: those it allows, and its own */
+
+/* What sessions may take of this node, on all hubs together. */
+struct gridd_limits {
+	unsigned sessions;         /* that have logged in */
+	unsigned reserved;         /* of these, for keys that the farm names */
+	unsigned per_key;          /* of one key */
+	unsigned nameless;         /* that have not logged in yet: beyond it the oldest of them goes */
+	uint64_t login_ms;         /* to say who one is */
+	uint64_t idle_ms;          /* without a call or a stream, of a key that the farm names */
+	uint64_t stranger_idle_ms; /* of any other */
+};
+extern const struct gridd_limits gridd_limits;
 
 /* One hub of the farm's. Each has its own connection, its own key and inbox there, and its own copy of the node's record; none of them
  * waits for another. */
@@ -42,6 +56,11 @@ struct gridd {
 	unsigned tries;
 	struct key tls_key;           /* of this run */
 	struct key_pub node;
+	struct gridd_limits limits;
+	struct key_pub known[GRIDD_KNOWN_MAX]; /* whom the farm names */
+	size_t n_known;
+	uint64_t n_refused;           /* sessions, by a limit, since the start */
+	sd_event_source *soon;        /* to tell the engine how many sessions there are */
 	struct gridd_hub hubs[HUBS_MAX];
 	size_t n_hubs;                /* 0 until the engine named one */
 	sd_event_source *leave;       /* the farm has named others */
@@ -52,10 +71,13 @@ struct gridd {
 };
 #define GRIDD_NONE { .tls_key = KEY_NONE }
 
+void gridd_tell_soon(struct gridd *g);
+
 MUST_CHECK int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err *e);
 void gridd_deinit(struct gridd *g);
 
 /* caller.c */
 int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32]);
 void caller_free_all(struct gridd *g);
+unsigned caller_count(const struct gridd *g); /* that have logged in */
 MUST_CHECK int caller_serve(struct gridd *g, struct err *e); /* makes the varlink server that sessions speak to */

@@ -25,7 +25,7 @@ static int unit_json(const struct supervisor_unit *u, sd_json_variant **ret)
 int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
 {
 	AUTO_FREE struct supervisor_unit *units = calloc(HEALTH_UNITS_MAX, sizeof(*units));
-	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL;
+	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL, *sessions = NULL;
 	bool ok = true;
 	int n, r;
 
@@ -49,8 +49,10 @@ int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
 	if (r >= 0)
 		r = line_hubs_json(l, &hubs);
 	if (r >= 0)
+		r = line_sessions_json(l, &sessions);
+	if (r >= 0)
 		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
-		                   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs));
+		                   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions));
 	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
 }
 

@@ -25,13 +25,14 @@ static int capacity_json(const struct capacity *c, sd_json_variant **ret)
 
 int info_build(const struct engine *n, const struct line *l, sd_json_variant **ret)
 {
-	AUTO_JSON sd_json_variant *capacity = NULL, *hubs = NULL;
+	AUTO_JSON sd_json_variant *capacity = NULL, *hubs = NULL, *sessions = NULL;
 	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "";
 	struct utsname uts = { 0 };
 	size_t n_works = 0;
 	int r;
 
-	if ((r = capacity_json(&n->capacity, &capacity)) < 0 || (r = line_hubs_json(l, &hubs)) < 0)
+	if ((r = capacity_json(&n->capacity, &capacity)) < 0 || (r = line_hubs_json(l, &hubs)) < 0 ||
+	    (r = line_sessions_json(l, &sessions)) < 0)
 		return r;
 	uname(&uts);
 	for (const struct item *it = n->items; it; it = it->next)
@@ -51,7 +52,7 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)),
 	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
-	                      SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
+	                      SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
 }
 
 int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret,

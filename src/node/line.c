@@ -33,10 +33,14 @@ static const struct json_table row_table = { row_fields, ARRAY_LEN(row_fields), 
 struct state_args {
 	struct hub_row hubs[HUBS_MAX];
 	size_t n_hubs;
+	uint64_t sessions, sessions_max, sessions_refused;
 };
 static const struct json_field state_fields[] = {
 	{ "hubs", JSON_LIST, offsetof(struct state_args, hubs), .required = true, .max = HUBS_MAX, .table = &row_table,
 	  .n_off = offsetof(struct state_args, n_hubs) },
+	{ "sessions", JSON_U64, offsetof(struct state_args, sessions), .required = true },
+	{ "sessions_max", JSON_U64, offsetof(struct state_args, sessions_max), .required = true },
+	{ "sessions_refused", JSON_U64, offsetof(struct state_args, sessions_refused), .required = true },
 };
 static const struct json_table state_table = { state_fields, ARRAY_LEN(state_fields), 0, NULL };
 
@@ -53,6 +57,28 @@ static int hubs_json(const struct farm *f, sd_json_variant **ret)
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
+	return r;
+}
+
+static int key_append(const struct key_pub *key, sd_json_variant **list)
+{
+	AUTO_JSON sd_json_variant *one = NULL;
+	char text[KEY_TEXT_SIZE];
+	int r;
+
+	key_pub_format(text, key);
+	r = sd_json_variant_new_string(&one, text);
+	return r < 0 ? r : sd_json_variant_append_array(list, one);
+}
+
+static int known_json(const struct farm *f, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	if (r >= 0 && f)
+		r = key_append(&f->farm, ret);
+	for (size_t i = 0; r >= 0 && f && i < f->n_allow; i++)
+		r = key_append(&f->allow[i].key, ret);
 	return r;
 }
 
@@ -75,7 +101,7 @@ static int records_json(const struct line *l, sd_json_variant **ret, struct err 
 
 static int line_send(struct line *l)
 {
-	AUTO_JSON sd_json_variant *hubs = NULL, *records = NULL;
+	AUTO_JSON sd_json_variant *hubs = NULL, *records = NULL, *known = NULL;
 	char node[KEY_TEXT_SIZE];
 	struct err e = { 0 };
 	/* Above every record this node ever signed, as long as its clock does not go back: readers keep the highest. */
@@ -83,13 +109,14 @@ static int line_send(struct line *l)
 	int r;
 
 	l->sequence = sequence > l->sequence ? sequence : l->sequence + 1;
-	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0) {
+	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 ||
+	    (r = known_json(l->engine->farm, &known)) < 0) {
 		log_err("sign the node's record: %s", e.msg[0] ? e.msg : strerror(-r));
 		return r;
 	}
 	key_pub_format(node, &l->engine->identity.pub);
 	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_VARIANT("records", records), SD_JSON_BUILD_PAIR_STRING("node", node),
-	                           SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs));
+	                           SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("known", known));
 }
 
 static void renew_arm(struct line *l, uint64_t in_s)
@@ -170,6 +197,9 @@ int line_state(struct line *l, sd_varlink *link, sd_json_variant *parameters)
 	if (r)
 		return daemon_reply_error(link, r, &e);
 	l->n_hubs = a.n_hubs;
+	l->sessions = a.sessions;
+	l->sessions_max = a.sessions_max;
+	l->sessions_refused = a.sessions_refused;
 	for (size_t i = 0; i < a.n_hubs; i++) {
 		l->hubs[i] = (struct line_hub){ .is_up = a.hubs[i].up, .since_ms = a.hubs[i].since };
 		snprintf(l->hubs[i].url, sizeof(l->hubs[i].url), "%s", a.hubs[i].url);
@@ -184,6 +214,7 @@ void line_gone(struct line *l, sd_varlink *link)
 	if (l->link != link)
 		return;
 	l->link = sd_varlink_unref(l->link);
+	l->sessions = 0;
 	for (size_t i = 0; i < l->n_hubs; i++) {
 		l->hubs[i].is_up = false;
 		l->hubs[i].since_ms = log_now_ms();
@@ -210,4 +241,10 @@ int line_hubs_json(const struct line *l, sd_json_variant **ret)
 			r = sd_json_variant_append_array(ret, one);
 	}
 	return r;
+}
+
+int line_sessions_json(const struct line *l, sd_json_variant **ret)
+{
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("open", l->sessions), SD_JSON_BUILD_PAIR_UNSIGNED("max", l->sessions_max),
+	                      SD_JSON_BUILD_PAIR_UNSIGNED("refused", l->sessions_refused));
 }

@@ -23,17 +23,21 @@ struct line {
 	uint64_t sequence;
 	struct line_hub hubs[HUBS_MAX];
 	size_t n_hubs; /* 0 = it told nothing yet */
+	uint64_t sessions, sessions_max, sessions_refused;
 	sd_event_source *renew;
 };
 
 MUST_CHECK int line_init(struct line *ret, struct engine *engine, uint64_t boot_s, struct err *e);
 void line_deinit(struct line *l);
-/* The method zos.Line.Watch {inboxes, tls_key} -> {records: [{inbox, record}], node, hubs: [{url, key, ca}]} ...; no inboxes and then no
- * records for a gridd that does not know its hubs yet. */
+/* The method zos.Line.Watch {inboxes, tls_key} -> {records: [{inbox, record}], node, hubs: [{url, key, ca}], known: [key]} ...; no inboxes
+ * and then no records for a gridd that does not know its hubs yet. `known` are the keys that the farm names: its own and whom it allows. */
 int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters);
-/* The method zos.Line.State {hubs: [{url, up, since, why}]}: how gridd stands with its hubs. */
+/* The method zos.Line.State {hubs: [{url, up, since, why}], sessions, sessions_max, sessions_refused}: how gridd stands with its hubs, and
+ * how many sessions there are, may be, and were refused by a limit since it started. */
 int line_state(struct line *l, sd_varlink *link, sd_json_variant *parameters);
 void line_gone(struct line *l, sd_varlink *link);
 
 /* [{url, up, since, why}], what the farm document says as long as gridd told nothing. Returns owned. */
 MUST_CHECK int line_hubs_json(const struct line *l, sd_json_variant **ret);
+/* {open, max, refused}. Returns owned. */
+MUST_CHECK int line_sessions_json(const struct line *l, sd_json_variant **ret);

@@ -233,6 +233,83 @@ static void who_is_not_expected_is_refused(void)
 	hub_remove();
 }
 
+/* The keys change many times in both directions while both carry, and no byte is lost or wrong. */
+static void keys_change_under_way(void)
+{
+	enum { BYTES = 16 << 20, EVERY = 1 << 20, LEAST = BYTES / EVERY / 2 };
+	struct side s;
+	struct tls_updates u;
+	struct err e = { 0 };
+	pid_t pid[2];
+
+	hub_make();
+	test_rekey.bytes = EVERY;
+	struct node n = node_new(false);
+	side_init(&s);
+	dial(&s, &n, NULL);
+	UNTIL(&s, s.over || (s.open && s.last_stream >= 2));
+	T_NEED(s.open, "%s", s.why);
+	u = session_updates(s.session);
+	T_CHECK(!u.sent && !u.got, "%u, %u updates before the first byte", u.sent, u.got);
+	T_NEED(!session_attach(s.session, 2, traffic_new(0, BYTES, pid), &e), "%s", e.msg);
+	UNTIL(&s, s.over || has_ended(pid[1]));
+	T_NEED(!s.over, "%s", s.why);
+	u = session_updates(s.session);
+	T_CHECK(u.sent >= LEAST && u.got >= LEAST, "%u, %u updates for %d bytes each way", u.sent, u.got, BYTES);
+	for (int k = 0; k < 2; k++) {
+		int status = -1;
+
+		T_CHECK(waitpid(pid[k], &status, 0) == pid[k] && !status, "%s: status %x", k ? "reader" : "writer", status);
+	}
+
+	/* and after a while without another byte */
+	unsigned sent = session_updates(s.session).sent;
+	test_rekey = (struct grid_rekey){ .bytes = UINT64_MAX, .ms = 100 };
+	grid_set_rekey(s.grid, &test_rekey);
+	UNTIL(&s, s.over || session_updates(s.session).sent > sent);
+	T_CHECK(!s.over, "%s", s.why);
+	side_deinit(&s);
+	node_kill(&n);
+	hub_remove();
+}
+
+/* A local end that breaks is heard of behind its last byte. */
+static void last_words_arrive(void)
+{
+	struct side s;
+	struct err e = { 0 };
+	static uint8_t bytes[65536];
+	size_t at = 0;
+	ssize_t n = -1;
+	int pair[2];
+
+	hub_make();
+	node_end = rude_new;
+	struct node n_rude = node_new(false);
+	side_init(&s);
+	dial(&s, &n_rude, NULL);
+	UNTIL(&s, s.open || s.over);
+	T_NEED(s.open, "%s", s.why);
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(s.session, 0, pair[0], &e), "%s",
+	       e.msg);
+	T_NEED(write(pair[1], "unread", 6) == 6, "write");
+	for (uint64_t end = log_now_ms() + DEADLINE_S * 1000; n && log_now_ms() < end;) {
+		n = read(pair[1], bytes, sizeof(bytes));
+		for (ssize_t i = 0; i < n; i++, at++)
+			T_NEED(bytes[i] == (uint8_t)(at * 2654435761u >> 24), "byte %zu is wrong", at);
+		if (n < 0) {
+			T_NEED(errno == EAGAIN, "read: %m");
+			sd_event_run(s.event, 100000);
+		}
+	}
+	T_CHECK(!n && at == LAST_WORDS, "%zu bytes of %d", at, LAST_WORDS);
+	T_CHECK(!s.over, "the session has other streams: %s", s.why);
+	close(pair[1]);
+	side_deinit(&s);
+	node_kill(&n_rude);
+	hub_remove();
+}
+
 static void handshakes_are_quick(void)
 {
 	enum { ROUNDS = 200 };
@@ -534,29 +611,20 @@ static void the_hub_keeps_everybody_in_place(void)
 	hub_remove();
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct net_case cases[] = {
 	{ "carry", streams_carry_64_mib_both_ways },
 	{ "certificates", a_wrong_certificate_is_explained },
 	{ "tls", only_the_right_certificate_is_taken },
 	{ "killed-hub", a_killed_hub_loses_no_byte },
 	{ "refusals", who_is_not_expected_is_refused },
 	{ "handshakes", handshakes_are_quick },
+	{ "rekey", keys_change_under_way },
+	{ "last-words", last_words_arrive },
 	{ "directory", records_come_back },
 	{ "permissions", the_hub_keeps_everybody_in_place },
 };
 
 int main(int argc, char **argv)
 {
-	signal(SIGPIPE, SIG_IGN);
-	log_init("grid-net", false);
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (argc < 2 || !strcmp(argv[1], cases[i].name)) {
-			void (*const a_case)(void) = cases[i].run;
-
-			T_RUN(a_case);
-		}
-	return T_END();
+	return cases_run("grid-net", cases, ARRAY_LEN(cases), argc < 2 ? NULL : argv[1]);
 }

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <nats/nats.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -19,6 +20,13 @@
 #include <time.h>
 
 enum { N_STREAMS = 4, STREAM_BYTES = 16 << 20, DEADLINE_S = 60 };
+
+/* libnats forgets the half message in a connection that it destroys. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:natsBuf_Create\n";
+}
 
 /* The hub under test. */
 
@@ -44,21 +52,74 @@ static inline uint16_t free_port(void)
 	return 0;
 }
 
-/* In a process of its own: libnats has threads, and a process that was forked off with them is a broken one. */
-static inline void bucket_create(void)
+/* Makes directories, for which libnats' plain calls are used. It is forked off before this process has libnats' threads: a copy of a
+ * process that has them waits for ever for the locks that they held. */
+static int maker = -1;
+
+struct bucket_ask {
+	struct hubd_options options;
+	char dir[64], cluster[32], peers[128], cert[96], key[96];
+	uint64_t timeout_ms;
+};
+
+static inline int bucket_make(struct bucket_ask *a)
 {
-	pid_t pid = fork();
-	int status = -1;
+	struct hubd_options *o = &a->options;
+	struct err e = { 0 };
+	int r;
 
-	if (!pid) {
-		struct err e = { 0 };
-		int r = hubd_create_bucket(&hub.options, 10000, &e);
+	o->dir = a->dir;
+	o->cluster = o->cluster ? a->cluster : NULL;
+	o->peers = o->peers ? a->peers : NULL;
+	o->tls_cert = o->tls_cert ? a->cert : NULL;
+	o->tls_key = o->tls_key ? a->key : NULL;
+	r = hubd_create_bucket(o, a->timeout_ms, &e);
+	if (r < 0)
+		fprintf(stderr, "%s\n", e.msg);
+	return r;
+}
 
-		if (r)
-			fprintf(stderr, "%s\n", e.msg);
-		_exit(r ? 1 : 0);
+static inline _Noreturn void maker_run(int fd)
+{
+	struct bucket_ask a;
+	int r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	do {
+		if (read(fd, &a, sizeof(a)) != sizeof(a))
+			_exit(0);
+		r = bucket_make(&a);
+	} while (write(fd, &r, sizeof(r)) == sizeof(r));
+	_exit(1);
+}
+
+/* The first thing that a program of these tests does. */
+static inline void maker_start(void)
+{
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+	if (!fork()) {
+		close(pair[0]);
+		maker_run(pair[1]);
 	}
-	T_NEED(waitpid(pid, &status, 0) == pid && !status, "the bucket could not be made");
+	close(pair[1]);
+	maker = pair[0];
+}
+
+/* As hubd_create_bucket(). */
+static inline int bucket_create(const struct hubd_options *o, uint64_t timeout_ms)
+{
+	struct bucket_ask a = { .options = *o, .timeout_ms = timeout_ms };
+	int r = -1;
+
+	snprintf(a.dir, sizeof(a.dir), "%s", o->dir);
+	snprintf(a.cluster, sizeof(a.cluster), "%s", o->cluster ? o->cluster : "");
+	snprintf(a.peers, sizeof(a.peers), "%s", o->peers ? o->peers : "");
+	snprintf(a.cert, sizeof(a.cert), "%s", o->tls_cert ? o->tls_cert : "");
+	snprintf(a.key, sizeof(a.key), "%s", o->tls_key ? o->tls_key : "");
+	T_NEED(write(maker, &a, sizeof(a)) == sizeof(a) && read(maker, &r, sizeof(r)) == sizeof(r), "ask the maker");
+	return r;
 }
 
 static inline void hub_run(void)
@@ -79,7 +140,7 @@ static inline void hub_run(void)
 static inline void hub_start(void)
 {
 	hub_run();
-	bucket_create();
+	T_NEED(!bucket_create(&hub.options, 10000), "the directory could not be made");
 }
 
 static inline void hub_kill(void)
@@ -105,6 +166,26 @@ static inline void hub_remove(void)
 
 	hub_kill();
 	T_CHECK(!tree_remove(AT_FDCWD, hub.dir, &e), "%s", e.msg);
+}
+
+/* What main() of a program with several cases does: `NAME [CASE]`. */
+struct net_case {
+	const char *name;
+	void (*run)(void);
+};
+
+static inline int cases_run(const char *program, const struct net_case *cases, size_t n, const char *chosen)
+{
+	signal(SIGPIPE, SIG_IGN);
+	log_init(program, false);
+	maker_start();
+	for (size_t i = 0; i < n; i++)
+		if (!chosen || !strcmp(chosen, cases[i].name)) {
+			void (*const a_case)(void) = cases[i].run;
+
+			T_RUN(a_case);
+		}
+	return T_END();
 }
 
 /* One process' loop. */
@@ -160,6 +241,8 @@ static inline struct session_callbacks callbacks(struct side *s)
 	return (struct session_callbacks){ on_ready, on_stream, on_closed, s };
 }
 
+static struct grid_rekey test_rekey = GRID_REKEY;
+
 static inline void side_init(struct side *s)
 {
 	struct hub_options o = { .addr = hub.addr, .reconnect_ms = 100 };
@@ -168,6 +251,7 @@ static inline void side_init(struct side *s)
 	*s = (struct side){ 0 };
 	T_NEED(sd_event_new(&s->event) >= 0, "event");
 	T_NEED(!grid_new(s->event, &o, &(struct hub_callbacks){ on_state, NULL, s }, &s->grid, &e), "%s", e.msg);
+	grid_set_rekey(s->grid, &test_rekey);
 }
 
 static inline void side_deinit(struct side *s)
@@ -229,6 +313,33 @@ static inline int echo_new(void)
 	return pair[0];
 }
 
+/* The other end waits until something is there to be read, writes LAST_WORDS bytes and ends without having read it: ECONNRESET. */
+enum { LAST_WORDS = 1 << 20 };
+
+static inline int rude_new(void)
+{
+	static uint8_t bytes[LAST_WORDS];
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
+	if (!fork()) {
+		struct pollfd p = { .fd = pair[1], .events = POLLIN };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd = 3; fd < 256; fd++)
+			if (fd != pair[1])
+				close(fd);
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)(i * 2654435761u >> 24);
+		_exit(poll(&p, 1, -1) != 1 || write(pair[1], bytes, sizeof(bytes)) != sizeof(bytes));
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+/* What a node has at the end of stream 0; the others send back what they get. */
+static int (*node_end)(void) = echo_new;
+
 static inline int on_accept(void *userdata, struct session *session, const uint8_t peer[static 32])
 {
 	struct side *s = userdata;
@@ -240,7 +351,7 @@ static inline int on_accept(void *userdata, struct session *session, const uint8
 	if (s->refused)
 		return -EACCES;
 	session_set_callbacks(session, &cb);
-	T_NEED(!session_attach(session, 0, echo_new(), &e), "%s", e.msg);
+	T_NEED(!session_attach(session, 0, node_end(), &e), "%s", e.msg);
 	for (int i = 1; i < N_STREAMS; i++)
 		T_NEED(!session_open_stream(session, echo_new(), &id, &e) && id == 2u * (unsigned)i, "stream %u: %s", id, e.msg);
 	return 0;
@@ -332,11 +443,18 @@ static inline void reader(int fd, int stream, size_t total)
 	_exit(n < 0 ? 4 : at == total ? 0 : 5);
 }
 
+static inline bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+}
+
 static inline int traffic_new(int stream, size_t total, pid_t pid[2])
 {
 	int pair[2];
 
-	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair"); /* a server that is started must not hold it open */
 	for (int i = 0; i < 2; i++) {
 		pid[i] = fork();
 		if (pid[i])

@@ -5,7 +5,6 @@
 #include "grid/frame.h"
 #include "grid_lab.h"
 
-#include <poll.h>
 #include <zlib.h>
 
 enum { BYTES = 2 << 20, HELD_MS = 50 };
@@ -202,13 +201,6 @@ static pid_t proxy_new(const struct mood *mood, uint64_t seed)
 	return pid;
 }
 
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
-}
-
 static const char *outcome(struct side *s, const struct mood *mood, uint64_t seed)
 {
 	struct err e = { 0 };
@@ -279,6 +271,7 @@ int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	log_init("hostile-net", false);
+	maker_start();
 	for (size_t i = 0; i < ARRAY_LEN(moods); i++)
 		if (argc < 2 || !strcmp(argv[1], moods[i].name)) {
 			chosen = &moods[i];
