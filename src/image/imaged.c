@@ -31,7 +31,7 @@ struct pull {
 	struct imaged *all;
 	struct pull *next;
 	struct reference reference;
-	char digest[DIGEST_LEN + 1];
+	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
 	char *ca; /* owned */
 	struct client clients[IMAGED_CLIENTS_MAX];
 	size_t n_clients;
@@ -66,26 +66,24 @@ static void pull_remove(struct pull *p)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	if (p->slot >= 0) {
-		cache_slot_clear(&d->cache, (unsigned)p->slot);
+	if (p->slot >= 0)
 		d->slots &= ~(1u << p->slot);
-	}
 	pull_free(p);
 }
 
 /* The answer from the cache. -ENOENT when the image is not there as a whole. */
-static int answer_build(struct imaged *d, const char *digest, sd_json_variant **ret, struct err *e)
+static int answer_build(struct imaged *d, const char *scope, const char *digest, sd_json_variant **ret, struct err *e)
 {
 	CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
 	AUTO_JSON sd_json_variant *layers = NULL;
-	int r = cache_record_use(&d->cache, digest, &it, e);
+	int r = cache_record_use(&d->cache, scope, digest, &it, e);
 
 	if (r)
 		return r;
 	for (size_t i = 0; i < sd_json_variant_elements(it.layers) && r >= 0; i++) {
 		char path[CACHE_PATH_MAX];
 
-		cache_layer_path(&d->cache, sd_json_variant_string(sd_json_variant_by_index(it.layers, i)), path);
+		cache_layer_path(&d->cache, scope, sd_json_variant_string(sd_json_variant_by_index(it.layers, i)), path);
 		r = sd_json_variant_append_arrayb(&layers, SD_JSON_BUILD_STRING(path));
 	}
 	if (r >= 0)
@@ -95,15 +93,15 @@ static int answer_build(struct imaged *d, const char *digest, sd_json_variant **
 }
 
 /* Notes who keeps the image, before anybody is told that it is there. */
-static int hold(struct imaged *d, const char *holder, const char *digest, struct err *e)
+static int hold(struct imaged *d, const char *holder, const char *scope, const char *digest, struct err *e)
 {
-	return holder[0] ? cache_hold(&d->cache, holder, digest, e) : 0;
+	return holder[0] ? cache_hold(&d->cache, holder, scope, digest, e) : 0;
 }
 
 static void client_answer(struct pull *p, const struct client *c, int r, struct err *e, sd_json_variant *v)
 {
 	if (!r)
-		r = hold(p->all, c->holder, p->last.digest, e);
+		r = hold(p->all, c->holder, p->scope, p->last.digest, e);
 	(void)(r ? daemon_reply_error(c->link, r, e) : sd_varlink_reply(c->link, v));
 }
 
@@ -112,7 +110,7 @@ static void pull_answer(struct pull *p, int r, struct err *e)
 	AUTO_JSON sd_json_variant *v = NULL;
 
 	if (!r)
-		r = answer_build(p->all, p->last.digest, &v, e);
+		r = answer_build(p->all, p->scope, p->last.digest, &v, e);
 	for (size_t i = 0; i < p->n_clients; i++)
 		client_answer(p, &p->clients[i], r, e, v);
 }
@@ -140,8 +138,12 @@ static void line_take(struct pull *p, struct str line)
 		log_limited("a pull says something that cannot be read");
 		return;
 	}
-	p->last = l;
 	timer_move(p);
+	if (l.kind == PULL_USES) {
+		cache_layer_use(&p->all->cache, p->scope, l.digest + strlen("sha256:"));
+		return;
+	}
+	p->last = l;
 	for (size_t i = 0; l.kind == PULL_PROGRESS && i < p->n_clients; i++)
 		(void)progress_send(p->clients[i].link, &l); /* a link that is gone is reported by its own disconnect */
 }
@@ -192,15 +194,22 @@ static void room_make(struct imaged *d)
 
 static void pulls_start(struct imaged *d);
 
-/* The child has ended: what it said last is the result. */
+static void pull_kill(struct pull *p)
+{
+	if (p->pid > 0)
+		kill(-p->pid, SIGKILL); /* mkfs.erofs is in its group, which no part of it can leave */
+}
+
+/* The child has ended: what it said last is the result. What it had finished is kept in any case. */
 static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 {
 	struct pull *p = userdata;
 	struct imaged *d = p->all;
-	struct err e = { 0 };
-	int r;
+	struct err e = { 0 }, of_slot = { 0 };
+	int r, q;
 
 	(void)s;
+	pull_kill(p); /* before its slot is looked at: whoever is left of it must not change what is there */
 	lines_read(p);
 	if (p->last.kind == PULL_FAILED)
 		e = p->last.err;
@@ -208,6 +217,9 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		err_set(&e, -EIO, "pull %s/%s: the process that pulls ended with %s %d: it is tried again", p->reference.host,
 		        p->reference.repository, si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
 	r = e.code;
+	q = cache_slot_take(&d->cache, (unsigned)p->slot, p->scope, r ? NULL : p->last.digest, &of_slot);
+	if (!r && (r = q))
+		e = of_slot;
 	if (r && p->n_clients)
 		log_limited("%s", e.msg);
 	else if (!r)
@@ -218,12 +230,6 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		room_make(d);
 	pulls_start(d);
 	return 0;
-}
-
-static void pull_kill(struct pull *p)
-{
-	if (p->pid > 0)
-		kill(-p->pid, SIGKILL); /* mkfs.erofs is in its group */
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
@@ -240,7 +246,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 [[noreturn]] static void child_run(struct pull *p, int fd)
 {
-	struct pull_job job = { .cache = &p->all->cache, .reference = p->reference, .ca = p->ca, .mkfs = p->all->o.mkfs,
+	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference, .ca = p->ca, .mkfs = p->all->o.mkfs,
 		                .slot = (unsigned)p->slot };
 	sigset_t none;
 
@@ -290,7 +296,8 @@ static int pull_start(struct pull *p, int slot, struct err *e)
 	p->end_us = now + PULL_US;
 	p->began_s = time(NULL);
 	d->slots |= 1u << slot;
-	cache_slot_clear(&d->cache, (unsigned)slot);
+	if ((r = cache_slot_make(&d->cache, (unsigned)slot, e)))
+		return r;
 	r = sd_event_add_time(d->event, &p->timer, CLOCK_MONOTONIC, now + STALL_US, ACCURACY_US, on_timer, p);
 	if (r < 0)
 		return err_set(e, r, "watch a pull: %s", strerror(-r));
@@ -371,6 +378,7 @@ static struct pull *pull_add(struct imaged *d, const struct reference *reference
 	*p = (struct pull){ .all = d, .reference = *reference, .slot = -1, .pipe = -1, .ca = strdup(ca) };
 	BUG_ON(!p->ca);
 	snprintf(p->digest, sizeof(p->digest), "%s", digest);
+	cache_scope(reference->host, p->scope);
 	*at = p;
 	return p;
 }
@@ -379,6 +387,7 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 {
 	AUTO_JSON sd_json_variant *v = NULL;
 	struct reference reference;
+	char scope[CACHE_SCOPE_LEN + 1];
 	const char *digest, *ca;
 	struct client *c;
 	struct pull *p;
@@ -389,8 +398,9 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 	if (r)
 		return r;
 	digest = a->digest[0] ? a->digest : reference.digest;
-	if (digest[0] && !answer_build(d, digest, &v, e)) {
-		r = hold(d, a->holder, digest, e);
+	cache_scope(reference.host, scope);
+	if (digest[0] && !answer_build(d, scope, digest, &v, e)) {
+		r = hold(d, a->holder, scope, digest, e);
 		return r ? r : sd_varlink_reply(link, v);
 	}
 	ca = ca_of(a, reference.host);
@@ -509,7 +519,8 @@ static int sandbox(const struct imaged *d, struct err *e)
 			   { "/run/zos", SANDBOX_READ },
 			   { "/dev/null", SANDBOX_READ | SANDBOX_WRITE } },
 		.any_connect = true, /* a registry's port is its own choice */
-		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN | SANDBOX_CALLS_NEST,
+		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN | SANDBOX_CALLS_NEST |
+		         SANDBOX_CALLS_GROUPS | SANDBOX_CALLS_MARKS,
 	};
 
 	return sandbox_enter(&s, e);

@@ -4,6 +4,7 @@
 #include "base/parse.h"
 #include "image/layer.h"
 #include "image/registry.h"
+#include "sys/sandbox.h"
 
 #include <curl/curl.h>
 #include <fcntl.h>
@@ -126,7 +127,7 @@ static int layer_get(struct pulling *p, size_t i, struct err *e)
 
 	snprintf(blob, sizeof(blob), "%s/blob", p->dir);
 	snprintf(out, sizeof(out), "%s/out", p->dir);
-	cache_slot_clear(p->job->cache, p->job->slot);
+	unlink(blob); /* the layer's before */
 	AUTO_FD int fd = open(blob, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(e, -errno, "make %s: %m", blob);
@@ -138,7 +139,21 @@ static int layer_get(struct pulling *p, size_t i, struct err *e)
 		return err_set(e, -errno, "read %s: %m", blob);
 	if ((r = layer_convert(&w, fd, d->media, p->config.diff_ids[i], out, e)))
 		return err_wrap(e, r, "layer %zu", i);
-	return cache_layer_add(p->job->cache, out, hex_of(p, i), e);
+	return cache_slot_add(p->dir, out, hex_of(p, i), e);
+}
+
+/* Whether the cache lacks layer I; one that it has is told, so that it stays. */
+static bool is_needed(struct pulling *p, size_t i)
+{
+	char line[PULL_LINE_MAX];
+
+	if (comes_again(p, i))
+		return false;
+	if (!cache_layer_is_there(p->job->cache, p->job->scope, hex_of(p, i)))
+		return true;
+	snprintf(line, sizeof(line), "uses %s\n", p->config.diff_ids[i]);
+	tell(p->fd, line);
+	return false;
 }
 
 static int layers_get(struct pulling *p, sd_json_variant **ret, struct err *e)
@@ -147,7 +162,7 @@ static int layers_get(struct pulling *p, sd_json_variant **ret, struct err *e)
 	int r = sd_json_variant_new_array(ret, NULL, 0);
 
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
-		needed[i] = !comes_again(p, i) && !cache_layer_use(p->job->cache, hex_of(p, i));
+		needed[i] = is_needed(p, i);
 		p->total += needed[i] ? p->manifest.layers[i].size_bytes : 0;
 	}
 	for (size_t i = 0; i < p->manifest.n_layers && r >= 0; i++) {
@@ -171,7 +186,7 @@ static int pull(struct pulling *p, struct err *e)
 	p->registry.ctx = p;
 	if ((r = resolve(p, e)) || (r = layers_get(p, &layers, e)))
 		return r;
-	return cache_record_save(p->job->cache, p->digest, p->config.run, layers, e);
+	return cache_slot_record(p->dir, p->config.run, layers, e);
 }
 
 /* A sentence is one line, whatever a registry put into it. */
@@ -182,6 +197,25 @@ static void line_clean(char *s)
 			*s = ' ';
 }
 
+int pull_confine(const struct pull_job *job, struct err *e)
+{
+	char dir[CACHE_PATH_MAX];
+	const struct sandbox s = {
+		.paths = { { dir, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_FLAT },
+			   { job->mkfs, SANDBOX_READ | SANDBOX_EXEC },
+			   { "/lib64/ld-linux-x86-64.so.2", SANDBOX_READ | SANDBOX_EXEC },
+			   { "/usr/lib", SANDBOX_READ },
+			   { "/etc", SANDBOX_READ },
+			   { "/etc/resolv.conf", SANDBOX_READ }, /* a link to where the name servers are */
+			   { "/dev/null", SANDBOX_READ | SANDBOX_WRITE } },
+		.any_connect = true,
+		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN | SANDBOX_CALLS_NEST,
+	};
+
+	cache_slot_path(job->cache, job->slot, dir);
+	return sandbox_enter(&s, e);
+}
+
 int pull_run(const struct pull_job *job, int fd)
 {
 	struct pulling p = { .job = job, .fd = fd };
@@ -189,9 +223,12 @@ int pull_run(const struct pull_job *job, int fd)
 	struct err e = { 0 };
 	int r;
 
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	cache_slot_path(job->cache, job->slot, p.dir);
-	r = pull(&p, &e);
+	r = pull_confine(job, &e);
+	if (!r && curl_global_init(CURL_GLOBAL_DEFAULT))
+		r = err_set(&e, -EIO, "set up HTTPS: libcurl does not start");
+	if (!r)
+		r = pull(&p, &e);
 	line_clean(e.msg);
 	if (r)
 		snprintf(line, sizeof(line), "failed %d %s\n", -r, e.msg);
@@ -230,8 +267,8 @@ int pull_line_decode(struct str line, struct pull_line *ret)
 	if (str_eq(word, S("progress"))) {
 		it.kind = PULL_PROGRESS;
 		r = progress_decode(rest, &it);
-	} else if (str_eq(word, S("done")) && digest_ok(rest)) {
-		it.kind = PULL_DONE;
+	} else if ((str_eq(word, S("done")) || str_eq(word, S("uses"))) && digest_ok(rest)) {
+		it.kind = word.p[0] == 'd' ? PULL_DONE : PULL_USES;
 		memcpy(it.digest, rest.p, DIGEST_LEN);
 	} else if (str_eq(word, S("failed")) && str_next(&rest, ' ', &number) && rest.p && !parse_u64(number, 4095, &code) && code) {
 		it.kind = PULL_FAILED;
