@@ -65,7 +65,7 @@ static int on_status(void *ctx, sd_json_variant *status)
 		const char *state = out_text(one, "state", "?"), *message = out_text(one, "message", "");
 		char line[160];
 
-		if (!strcmp(state, "ok") || !strcmp(state, "gone")) {
+		if (!strcmp(state, "ok") || !strcmp(state, "gone") || !strcmp(state, "degraded")) {
 			ok++;
 			continue;
 		}

@@ -102,7 +102,7 @@ static int image_apply(struct provider *p, struct work *w, struct err *e)
 	*q = (struct pull){ .all = i, .work = w };
 	r = daemon_connect(i->event, i->o.socket, q, on_reply, &q->link, e);
 	if (!r && (r = sd_varlink_observebo(q->link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
-	                                    SD_JSON_BUILD_PAIR_STRING("digest", w->image.digest),
+	                                    SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest),
 	                                    SD_JSON_BUILD_PAIR_STRING("holder", w->id),
 	                                    SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries))) < 0)
 		err_set(e, r, "ask imaged: %s", strerror(-r));

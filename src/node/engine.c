@@ -81,15 +81,22 @@ static bool is_busy(const struct item *it)
 	return false;
 }
 
-/* The digest that an image's tag stood for when this revision was first brought up: kept, so that a restart, with or without a registry,
- * runs what ran before. */
+/* The digest that an image's tag stood for when it was last looked up, and the sequence that asked for it: kept, so that a restart, with or
+ * without a registry, runs what ran before. */
 static void resolved_name(const struct work *w, char ret[static STORE_NAME_MAX])
 {
 	snprintf(ret, STORE_NAME_MAX, "resolved/%s", w->id);
 }
 
-static void resolved_load(struct engine *n, struct work *w)
+/* A reference that names a digest always stands for the same. */
+static bool is_pinned(const struct work *w)
 {
+	return strchr(w->spec.image, '@');
+}
+
+static void resolved_load(struct engine *n, struct item *it)
+{
+	struct work *w = &it->work;
 	AUTO_BUF struct buf text = { 0 };
 	struct str rest, revision;
 	char name[STORE_NAME_MAX];
@@ -101,17 +108,18 @@ static void resolved_load(struct engine *n, struct work *w)
 	rest = buf_str(&text);
 	if (str_next(&rest, ' ', &revision) && str_eq(revision, str_c(w->revision)) && rest.p && rest.n < sizeof(w->image.digest))
 		snprintf(w->image.digest, sizeof(w->image.digest), STR_FMT, STR_ARG(rest));
+	it->view.stale = w->image.digest[0] && version < it->sequence && !is_pinned(w);
 }
 
-static void resolved_save(struct engine *n, const struct work *w)
+static void resolved_save(struct engine *n, const struct item *it)
 {
-	struct held *h = engine_held(n, &w->owner, w->deployment);
+	const struct work *w = &it->work;
 	char name[STORE_NAME_MAX], text[128];
 	struct err e = { 0 };
 
 	resolved_name(w, name);
 	snprintf(text, sizeof(text), "%s %s", w->revision, w->image.digest);
-	if (store_put(&n->store, name, h ? h->deployment->sequence : 0, str_c(text), &e))
+	if (store_put(&n->store, name, it->sequence, str_c(text), &e))
 		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
 }
 
@@ -169,20 +177,37 @@ static unsigned isolation_of(const struct engine *n, const struct zmachine *z)
 	return n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
 }
 
+/* A new document with the same workload in it: what its tag stands for is asked anew. */
+static void item_renew(struct item *it)
+{
+	if (!it->work.image.digest[0] || is_pinned(&it->work))
+		return; /* it is not known yet, and will be for this sequence; or it cannot change */
+	it->view.stale = 1;
+	it->error[0] = '\0';
+	it->view.attempts = 0;
+	it->view.retry_at_ms = 0;
+}
+
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
-static void item_sync(struct engine *n, struct item *it, const struct workload *w)
+static void item_sync(struct engine *n, struct item *it, const struct workload *w, uint64_t sequence)
 {
 	AUTO_BUF struct buf text = { 0 };
 	char revision[17];
 	struct work *k = &it->work;
 
+	if (it->sequence == sequence)
+		return;
+	it->sequence = sequence;
 	BUG_ON(json_format(w->data, &text) < 0);
 	short_digest(buf_str(&text), 8, revision);
-	if (!strcmp(revision, k->revision))
+	if (!strcmp(revision, k->revision)) {
+		item_renew(it);
 		return;
+	}
 	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
 	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
 	it->view.attempts = 0;
+	it->view.stale = 0;
 	it->error[0] = '\0';
 	work_image_clear(k);
 	json_unrefp(&k->data);
@@ -190,7 +215,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	k->spec = w->zmachine;
 	k->spec.isolation = isolation_of(n, &k->spec);
 	memcpy(k->revision, revision, sizeof(revision));
-	resolved_load(n, k);
+	resolved_load(n, it);
 }
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -243,6 +268,17 @@ static enum plan_want want_of(const struct engine *n, const struct held *h, cons
 	return h->deployment->expires_s && h->deployment->expires_s <= time(NULL) ? WANT_PAUSED : WANT_UP;
 }
 
+/* The image is there. */
+static void image_ended(struct engine *n, struct item *it)
+{
+	if (!it->work.image.look_up)
+		return;
+	it->view.stale = 0;
+	if (it->is_looking && strcmp(it->digest_before, it->work.image.digest))
+		it->view.changed = 1;
+	resolved_save(n, it);
+}
+
 static void step_ended(struct engine *n, struct item *it, int r, const struct err *e)
 {
 	struct plan_view *v = &it->view;
@@ -256,18 +292,19 @@ static void step_ended(struct engine *n, struct item *it, int r, const struct er
 			snprintf(it->error, sizeof(it->error), "%s", e && e->msg[0] ? e->msg : strerror(-r));
 			log_warn("%s/%s: %s failed, attempt %u: %s", it->work.deployment, it->work.name, n->providers[s]->name,
 			         v->attempts, it->error);
-			v->steps[s] = STEP_FAILED;
+			v->steps[s] = s == STEP_IMAGE && it->is_looking ? STEP_DONE : STEP_FAILED; /* what it has still holds */
 			continue;
 		}
 		v->steps[s] = v->steps[s] == STEP_APPLYING ? STEP_DONE : STEP_ABSENT;
 		it->error[0] = '\0';
 		if (s == STEP_IMAGE && v->steps[s] == STEP_DONE)
-			resolved_save(n, &it->work);
+			image_ended(n, it);
 		if (s == STEP_MACHINE) {
 			v->attempts = 0;
 			v->changed = v->changed && v->steps[s] == STEP_DONE;
 		}
 	}
+	it->is_looking = false;
 	it->work.progress.what = NULL;
 	engine_notify(n, it);
 	pass_arm(n);
@@ -289,6 +326,9 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 	struct err e = { 0 };
 	int r;
 
+	it->is_looking = o->act == PLAN_APPLY && o->step == STEP_IMAGE && it->view.steps[STEP_IMAGE] == STEP_DONE;
+	memcpy(it->digest_before, it->work.image.digest, sizeof(it->digest_before));
+	it->work.image.look_up = it->is_looking || !it->work.image.digest[0];
 	it->view.steps[o->step] = o->act == PLAN_APPLY ? STEP_APPLYING : STEP_REMOVING;
 	if (o->act == PLAN_REMOVE && o->step == STEP_MACHINE)
 		it->work.machine = (struct machine_result){ .exit = -1 };
@@ -302,15 +342,17 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 /* Looks at one workload; returns when to look again, UINT64_MAX = when something changes. */
 static uint64_t item_pass(struct engine *n, struct item *it)
 {
+	const struct held *h = engine_held(n, &it->work.owner, it->work.deployment);
 	const struct workload *w = wanted(n, it);
 	struct plan_order o;
 	struct err e = { 0 };
 
 	if (is_busy(it))
 		return UINT64_MAX;
-	it->view.want = want_of(n, engine_held(n, &it->work.owner, it->work.deployment), w);
+	it->is_behind = false;
+	it->view.want = want_of(n, h, w);
 	if (w)
-		item_sync(n, it, w);
+		item_sync(n, it, w, h->deployment->sequence);
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
 	case PLAN_APPLY:
@@ -448,6 +490,8 @@ static void hold(struct engine *n, struct deployment *d)
 		h->next = n->held;
 		n->held = h;
 	}
+	for (struct item *it = n->items; it; it = it->next)
+		it->is_behind |= key_pub_eq(&it->work.owner, &d->owner) && !strcmp(it->work.deployment, d->name);
 	deployment_free(h->deployment);
 	h->deployment = d;
 	capacity_sum(&n->capacity, n->held);

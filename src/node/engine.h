@@ -29,6 +29,10 @@ struct item { /* one workload, from when it is wanted until nothing of it is lef
 	struct work work;
 	struct plan_view view;
 	char error[ERR_MSG_MAX]; /* of the last failure; "" after a success */
+	uint64_t sequence;       /* of the document that WORK was brought up to date with */
+	bool is_behind;          /* a newer one was accepted, and no pass has looked at it yet */
+	bool is_looking;         /* the image step that is under way looks a tag up again, below a machine that is up */
+	char digest_before[sizeof(((struct image_result *)0)->digest)]; /* what it stood for until then */
 };
 
 struct watcher {

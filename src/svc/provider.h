@@ -11,6 +11,7 @@ enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128 };
 /* What the image step found: all owned, freed by work_results_deinit(). */
 struct image_result {
 	char digest[80];           /* sha256:... of the manifest; "" = not resolved yet. Set before apply(), it is what to get */
+	bool look_up;              /* apply() is to ask what the reference stands for now, whatever DIGEST says; a failure leaves all as it is */
 	sd_json_variant *config;   /* the image's config object: Env, Entrypoint, Cmd, WorkingDir, User */
 	sd_json_variant *layers;   /* paths of EROFS files, lowest first */
 };
