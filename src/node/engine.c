@@ -2,6 +2,7 @@
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
 #include "node/changes.h"
+#include "node/secrets.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -177,6 +178,14 @@ static unsigned isolation_of(const struct engine *n, const struct zmachine *z)
 	return n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
 }
 
+static void work_spec_clear(struct work *w)
+{
+	work_image_clear(w);
+	json_unrefp(&w->data);
+	json_unrefp(&w->env);
+	json_unrefp(&w->secrets);
+}
+
 /* A new document with the same workload in it: what its tag stands for is asked anew. */
 static void item_renew(struct item *it)
 {
@@ -189,16 +198,18 @@ static void item_renew(struct item *it)
 }
 
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
-static void item_sync(struct engine *n, struct item *it, const struct workload *w, uint64_t sequence)
+static void item_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
 	AUTO_BUF struct buf text = { 0 };
 	char revision[17];
 	struct work *k = &it->work;
 
-	if (it->sequence == sequence)
+	if (it->sequence == h->deployment->sequence)
 		return;
-	it->sequence = sequence;
+	it->sequence = h->deployment->sequence;
 	BUG_ON(json_format(w->data, &text) < 0);
+	secrets_mark(&n->seal, &w->zmachine, h->secrets, &text);
+	BUG_ON(buf_check(&text));
 	short_digest(buf_str(&text), 8, revision);
 	if (!strcmp(revision, k->revision)) {
 		item_renew(it);
@@ -209,10 +220,12 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	it->view.attempts = 0;
 	it->view.stale = 0;
 	it->error[0] = '\0';
-	work_image_clear(k);
-	json_unrefp(&k->data);
+	work_spec_clear(k);
 	k->data = sd_json_variant_ref(w->data);
+	k->secrets = sd_json_variant_ref(h->secrets);
 	k->spec = w->zmachine;
+	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
+	k->spec.env = k->env;
 	k->spec.isolation = isolation_of(n, &k->spec);
 	memcpy(k->revision, revision, sizeof(revision));
 	resolved_load(n, it);
@@ -242,8 +255,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 
 static void item_free(struct item *it)
 {
-	work_image_clear(&it->work);
-	json_unrefp(&it->work.data);
+	work_spec_clear(&it->work);
 	free((char *)it->work.deployment);
 	free((char *)it->work.name);
 	free(it);
@@ -352,7 +364,7 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	it->is_behind = false;
 	it->view.want = want_of(n, h, w);
 	if (w)
-		item_sync(n, it, w, h->deployment->sequence);
+		item_sync(n, it, w, h);
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
 	case PLAN_APPLY:
@@ -480,7 +492,8 @@ static void store_name(const struct deployment *d, char ret[static STORE_NAME_MA
 	snprintf(ret, STORE_NAME_MAX, "deployments/%s/%s", owner, d->name);
 }
 
-static void hold(struct engine *n, struct deployment *d)
+/* Takes D and SECRETS. */
+static void hold(struct engine *n, struct deployment *d, sd_json_variant *secrets)
 {
 	struct held *h = engine_held(n, &d->owner, d->name);
 
@@ -493,12 +506,15 @@ static void hold(struct engine *n, struct deployment *d)
 	for (struct item *it = n->items; it; it = it->next)
 		it->is_behind |= key_pub_eq(&it->work.owner, &d->owner) && !strcmp(it->work.deployment, d->name);
 	deployment_free(h->deployment);
+	json_unrefp(&h->secrets);
 	h->deployment = d;
+	h->secrets = secrets;
 	capacity_sum(&n->capacity, n->held);
 }
 
 /* All that is looked at before a yes. */
-static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, struct err *e)
+static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d,
+                 sd_json_variant **ret_secrets, struct err *e)
 {
 	const struct held *old;
 	int r = deployment_open(envelope, d, e);
@@ -509,22 +525,23 @@ static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant
 	if (!key_pub_eq(caller, &d->owner))
 		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = isolation_check(n, d, old, e)))
+	    (r = isolation_check(n, d, old, e)) || (r = limits_check(n, d, old, e)))
 		return r;
-	return limits_check(n, d, old, e);
+	return secrets_open(&n->seal, d, ret_secrets, e);
 }
 
 int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_JSON sd_json_variant *secrets = NULL;
 	const struct held *old;
 	int r;
 
 	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, e)))
+	if ((r = judge(n, caller, envelope, d, &secrets, e)))
 		return r;
 	old = engine_held(n, &d->owner, d->name);
-	return changes_build(old ? old->deployment : NULL, d, ret_changes) ? err_set(e, -EIO, "compare: out of memory") : 0;
+	return changes_build(old, &(struct held){ .deployment = d, .secrets = secrets }, ret_changes) ? err_set(e, -EIO, "compare: out of memory") : 0;
 }
 
 int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e)
@@ -544,12 +561,13 @@ int engine_document(struct engine *n, const struct held *h, sd_json_variant **re
 int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_JSON sd_json_variant *secrets = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	char name[STORE_NAME_MAX];
 	int r;
 
 	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, e)))
+	if ((r = judge(n, caller, envelope, d, &secrets, e)))
 		return r;
 	if (json_format(envelope, &text))
 		return err_set(e, -EIO, "write the deployment: out of memory");
@@ -558,7 +576,7 @@ int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_varian
 		return err_set(e, -EIO, "keep the deployment: %s", e->msg);
 	*ret_sequence = d->sequence;
 	log_info("deployment %s sequence %" PRIu64 " with %zu workloads accepted", d->name, d->sequence, d->n_workloads);
-	hold(n, take_ptr(d));
+	hold(n, take_ptr(d), take_ptr(secrets));
 	pass_arm(n);
 	tell(n);
 	return 0;
@@ -568,17 +586,19 @@ static int load_one(void *ctx, const char *name)
 {
 	struct engine *n = ctx;
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_JSON sd_json_variant *secrets = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	struct err e = { 0 };
 	uint64_t version;
 
 	BUG_ON(!d);
 	/* One that cannot be read must not keep the others from starting, and is left where it is. */
-	if (store_get(&n->store, name, &version, &text, &e) || deployment_open_text(buf_str(&text), d, &e)) {
+	if (store_get(&n->store, name, &version, &text, &e) || deployment_open_text(buf_str(&text), d, &e) ||
+	    secrets_open(&n->seal, d, &secrets, &e)) {
 		log_err("%s: %s", name, e.msg);
 		return 0;
 	}
-	hold(n, take_ptr(d));
+	hold(n, take_ptr(d), take_ptr(secrets));
 	return 0;
 }
 
@@ -602,6 +622,13 @@ static int identity_load(struct engine *n, struct err *e)
 	r = key_seed_parse(buf_str(&text), &n->identity);
 	explicit_bzero(text.p, text.len);
 	return r || n->identity.pub.role != KEY_NODE ? err_set(e, -EBADMSG, "the stored identity is no node's key") : 0;
+}
+
+static int sealing_load(struct engine *n, struct err *e)
+{
+	int r = seal_key_derive(&n->identity, &n->seal);
+
+	return r ? err_set(e, r, "derive the key for secrets: %s", strerror(-r)) : 0;
 }
 
 static void configure(struct engine *n)
@@ -731,7 +758,8 @@ int engine_init(struct engine *ret, sd_event *event, const char *const *state_di
 	*n = (struct engine)ENGINE_NONE;
 	n->event = sd_event_ref(event);
 	providers_attach(n, providers);
-	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) || (r = farm_load(n, e)) ||
+	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) ||
+	    (r = sealing_load(n, e)) || (r = farm_load(n, e)) ||
 	    (r = capacity_measure(&n->capacity, e)) || (r = store_each(&n->store, "deployments", load_one, n, e)))
 		return err_wrap(e, r, "start the engine");
 	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||
@@ -758,11 +786,13 @@ void engine_deinit(struct engine *n)
 
 		n->held = h->next;
 		deployment_free(h->deployment);
+		json_unrefp(&h->secrets);
 		free(h);
 	}
 	farm_free(n->farm);
 	json_unrefp(&n->approval);
 	key_wipe(&n->identity);
+	seal_key_wipe(&n->seal);
 	store_close(&n->store);
 	sd_event_unref(n->event);
 	*n = (struct engine)ENGINE_NONE;

@@ -2,6 +2,7 @@
 #include "node/engine.h"
 
 #include "base/file.h"
+#include "base/parse.h"
 #include "test/t.h"
 
 #include <fcntl.h>
@@ -28,6 +29,7 @@ struct fixture {
 	struct buf log;
 	char meaning;       /* of the tag: a digest of this digit alone */
 	unsigned looked_up;
+	char password[32];  /* that the machine got in PW */
 };
 
 static int fake_call(struct provider *p, struct work *w, const char *what, struct err *e)
@@ -50,6 +52,9 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 		memset(stpcpy(w->image.digest, "sha256:"), k->f->meaning, 64);
 		w->image.digest[71] = '\0';
 	}
+	if (!strcmp(p->name, "machine") && sd_json_variant_by_key(w->spec.env, "PW"))
+		snprintf(k->f->password, sizeof(k->f->password), "%s",
+		         sd_json_variant_string(sd_json_variant_by_key(w->spec.env, "PW")));
 	if (!strcmp(p->name, "machine"))
 		strcpy(w->machine.state, what[0] == 'a' ? "running" : "");
 	return 0;
@@ -356,6 +361,73 @@ static void a_digest_is_never_looked_up_again(void)
 	down(&f);
 }
 
+#define SECRETIVE                                                                                                   \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"        \
+	"\"isolation\":\"container\",\"env\":{\"TZ\":\"UTC\",\"PW\":{\"secret\":\"db\"}}}}"
+
+/* The field `secrets` with VALUE as "db", sealed as if it were called NAME. */
+static const char *sealed(struct fixture *f, const char *name, const char *value)
+{
+	static struct buf text = { 0 };
+	const struct seal_place at = { &f->owner.pub, &f->engine.identity.pub, name };
+	AUTO_BUF struct buf bytes = { 0 };
+
+	T_NEED(!seal_value(f->engine.seal.pub, &at, str_c(value), &bytes), "seal");
+	text.len = 0;
+	buf_add(&text, S("\"secrets\":{\"db\":\""));
+	format_base64(&text, bytes.p, bytes.len);
+	buf_add(&text, S("\"},"));
+	return text.p;
+}
+
+static int holds_word(void *ctx, const char *name)
+{
+	struct fixture *f = ctx;
+	AUTO_BUF struct buf text = { 0 };
+	uint64_t version;
+
+	T_CHECK(!store_get(&f->engine.store, name, &version, &text, NULL), "%s", name);
+	buf_add(&text, (struct str){ "", 1 });
+	return strstr(text.p, "hunter2") ? 1 : 0;
+}
+
+static void a_secret_reaches_its_machine_and_nobody_else(void)
+{
+	AUTO_JSON sd_json_variant *v = NULL, *changes = NULL, *status = NULL;
+	AUTO_BUF struct buf text = { 0 };
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(deploy(&f, 1, sealed(&f, "other", "hunter2"), SECRETIVE, &e) == -EBADMSG && strstr(e.msg, "/secrets/db: was not sealed"),
+	        "%s", e.msg);
+	T_CHECK(!deploy(&f, 1, sealed(&f, "db", "hunter2"), SECRETIVE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.password, "hunter2") && !strcmp(state(&f), "ok"), "'%s' %s", f.password, state(&f));
+	T_NEED(engine_list(&f.engine, &(struct key_pub){ 0 }, &status) >= 0 && !json_format(status, &text), "status");
+	T_CHECK(strstr(text.p, "r/web:1") && !strstr(text.p, "hunter2"), "it is told: %s", text.p);
+	T_CHECK(!store_each(&f.engine.store, "deployments", holds_word, &f, &e) && !store_each(&f.engine.store, "resolved", holds_word, &f, &e),
+	        "it lies about in clear");
+	f.password[0] = '\0';
+	restart(&f);
+	T_CHECK(!strcmp(f.password, "hunter2"), "a restart lost it: '%s'", f.password);
+
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 2, sealed(&f, "db", "hunter2"), SECRETIVE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;"), "the same value sealed again changes nothing: %s", f.log.p);
+	envelope_make(&f, 3, sealed(&f, "db", "*****"), SECRETIVE, &v);
+	T_CHECK(!engine_check(&f.engine, &f.owner.pub, v, &changes, &e), "%s", e.msg);
+	text.len = 0;
+	T_CHECK(!json_format(changes, &text) && strstr(text.p, "\"change\":\"restart\",\"fields\":[\"secrets\"]"), "%s", text.p);
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 3, sealed(&f, "db", "*****"), SECRETIVE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;") && !strcmp(f.password, "*****"), "%s %s", f.log.p,
+	        f.password);
+	down(&f);
+}
+
 static void an_update_while_a_step_is_under_way_waits_for_it(void)
 {
 	struct fixture f;
@@ -533,6 +605,7 @@ int main(void)
 	T_RUN(a_tag_is_looked_up_once_for_each_sequence);
 	T_RUN(a_registry_out_of_reach_takes_nothing_away);
 	T_RUN(a_digest_is_never_looked_up_again);
+	T_RUN(a_secret_reaches_its_machine_and_nobody_else);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);

@@ -42,6 +42,8 @@ struct work {
 	const char *deployment, *name;
 	char revision[17];        /* hex: says whether two specs are the same */
 	sd_json_variant *data;    /* owned: what spec's texts point into */
+	sd_json_variant *env;     /* owned, wiped: what spec.env is, values in place of secrets' names */
+	sd_json_variant *secrets; /* owned, wiped: name -> value; for spec.pull */
 	enum work_hold hold;
 	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
 	struct image_result image;
