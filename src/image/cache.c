@@ -25,12 +25,13 @@ void cache_slot_path(const struct cache *c, unsigned slot, char ret[static CACHE
 	snprintf(ret, CACHE_PATH_MAX, "%s/work/%u", c->dir, slot);
 }
 
-void cache_scope(const char *host, char ret[static CACHE_SCOPE_LEN + 1])
+void cache_scope(const char *host, const char *owner, char ret[static CACHE_SCOPE_LEN + 1])
 {
-	AUTO_BUF struct buf hex = { 0 };
+	AUTO_BUF struct buf hex = { 0 }, text = { 0 };
 	uint8_t sum[32];
 
-	BUG_ON(!EVP_Digest(host, strlen(host), sum, NULL, EVP_sha256(), NULL));
+	buf_addf(&text, *owner ? "%s %s" : "%s", host, owner);
+	BUG_ON(buf_check(&text) || !EVP_Digest(text.p, text.len, sum, NULL, EVP_sha256(), NULL));
 	format_hex(&hex, sum, CACHE_SCOPE_LEN / 2);
 	BUG_ON(buf_check(&hex));
 	memcpy(ret, hex.p, CACHE_SCOPE_LEN + 1);

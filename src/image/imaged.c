@@ -32,7 +32,8 @@ struct pull {
 	struct pull *next;
 	struct reference reference;
 	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
-	char *ca; /* owned */
+	char *ca, *user; /* owned */
+	int password; /* a file that holds it and that only the pull reads: the daemon never has it in its memory. -1 = as anybody */
 	struct client clients[IMAGED_CLIENTS_MAX];
 	size_t n_clients;
 	int slot; /* -1 = waits for one */
@@ -54,7 +55,9 @@ static void pull_free(struct pull *p)
 	source_unrefp(&p->lines);
 	source_unrefp(&p->timer);
 	fd_close(&p->pipe);
+	fd_close(&p->password);
 	free(p->ca);
+	free(p->user);
 	free(p);
 }
 
@@ -244,10 +247,28 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* The files that a child keeps: its end of the pipe, the secret when there is one. */
+enum { CHILD_PIPE = 3, CHILD_PASSWORD, CHILD_END };
+
+/* Moves FDS to CHILD_PIPE and on, and closes all others, those of other pulls among them. */
+static int child_files(const int *fds, size_t n)
+{
+	int high[CHILD_END - CHILD_PIPE];
+
+	for (size_t i = 0; i < n; i++)
+		if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, CHILD_END)) < 0)
+			return -errno;
+	for (size_t i = 0; i < n; i++)
+		if (dup3(high[i], CHILD_PIPE + (int)i, O_CLOEXEC) < 0)
+			return -errno;
+	return close_range((unsigned)(CHILD_PIPE + n), ~0u, 0) ? -errno : 0;
+}
+
 [[noreturn]] static void child_run(struct pull *p, int fd)
 {
 	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference, .ca = p->ca, .mkfs = p->all->o.mkfs,
-		                .slot = (unsigned)p->slot };
+		                .slot = (unsigned)p->slot, .user = p->user, .password_fd = CHILD_PASSWORD };
+	const int fds[] = { fd, p->password };
 	sigset_t none;
 
 	memcpy(job.digest, p->digest, sizeof(job.digest));
@@ -255,10 +276,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup3(fd, 3, O_CLOEXEC) != 3)
+	if (child_files(fds, p->password < 0 ? 1 : 2))
 		_exit(EXIT_FAILURE);
-	close_range(4, ~0u, 0);
-	_exit(pull_run(&job, 3));
+	_exit(pull_run(&job, CHILD_PIPE));
 }
 
 /* Starts P's child in a slot. */
@@ -327,7 +347,8 @@ static void pulls_start(struct imaged *d)
 }
 
 struct pull_args {
-	const char *reference, *digest, *holder;
+	const char *reference, *digest, *holder, *user, *owner;
+	uint64_t password; /* which of the files that came with the call */
 	struct farm_registry registries[FARM_REGISTRIES_MAX];
 	size_t n_registries;
 };
@@ -340,6 +361,9 @@ static const struct json_field pull_fields[] = {
 	{ "reference", JSON_TEXT, offsetof(struct pull_args, reference), .required = true, .min = 1, .max = 512 },
 	{ "digest", JSON_TEXT, offsetof(struct pull_args, digest), .max = DIGEST_LEN },
 	{ "holder", JSON_TEXT, offsetof(struct pull_args, holder), .max = HOLDER_MAX, .ok = name_ok, .want = "a name" },
+	{ "user", JSON_TEXT, offsetof(struct pull_args, user), .min = 1, .max = 256 },
+	{ "owner", JSON_TEXT, offsetof(struct pull_args, owner), .min = 1, .max = KEY_TEXT_LEN },
+	{ "password", JSON_U64, offsetof(struct pull_args, password) },
 	{ "registries", JSON_LIST, offsetof(struct pull_args, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
 	  .n_off = offsetof(struct pull_args, n_registries) },
 };
@@ -353,58 +377,82 @@ static const char *ca_of(const struct pull_args *a, const char *host)
 	return "";
 }
 
-static struct pull *pull_find(struct imaged *d, const struct reference *reference, const char *digest, const char *ca)
+/* One that everybody may make, and that is under way already. */
+static struct pull *pull_find(struct imaged *d, const struct pull *wanted)
 {
-	for (struct pull *p = d->pulls; p; p = p->next)
-		if (!memcmp(&p->reference, reference, sizeof(*reference)) && !strcmp(p->digest, digest) && !strcmp(p->ca, ca) &&
-		    p->n_clients < IMAGED_CLIENTS_MAX)
+	for (struct pull *p = d->pulls; p && !wanted->user[0]; p = p->next)
+		if (!memcmp(&p->reference, &wanted->reference, sizeof(p->reference)) && !strcmp(p->digest, wanted->digest) &&
+		    !strcmp(p->scope, wanted->scope) && !strcmp(p->ca, wanted->ca) && p->n_clients < IMAGED_CLIENTS_MAX)
 			return p;
 	return NULL;
 }
 
-static struct pull *pull_add(struct imaged *d, const struct reference *reference, const char *digest, const char *ca, struct err *e)
+/* Takes P. NULL when there are too many. */
+static struct pull *pull_add(struct imaged *d, struct pull *wanted, struct err *e)
 {
-	struct pull *p, **at = &d->pulls;
+	struct pull *p = pull_find(d, wanted), **at = &d->pulls;
 	size_t n = 0;
+
+	if (p) {
+		pull_free(wanted);
+		return p;
+	}
 
 	for (; *at; at = &(*at)->next)
 		n++;
 	if (n >= IMAGED_PULLS_MAX) {
 		err_set(e, -EBUSY, "%zu pulls are under way or waiting: it is tried again later", n);
+		pull_free(wanted);
 		return NULL;
 	}
-	p = calloc(1, sizeof(*p));
+	return *at = wanted;
+}
+
+static void pull_freep(struct pull **p)
+{
+	if (*p)
+		pull_free(*p);
+}
+
+static int pull_new(struct imaged *d, sd_varlink *link, const struct pull_args *a, struct pull **ret, struct err *e)
+{
+	CLEANUP(pull_freep) struct pull *p = calloc(1, sizeof(*p));
+	int r;
+
 	BUG_ON(!p);
-	*p = (struct pull){ .all = d, .reference = *reference, .slot = -1, .pipe = -1, .ca = strdup(ca) };
-	BUG_ON(!p->ca);
-	snprintf(p->digest, sizeof(p->digest), "%s", digest);
-	cache_scope(reference->host, p->scope);
-	*at = p;
-	return p;
+	*p = (struct pull){ .all = d, .slot = -1, .pipe = -1, .password = -1 };
+	if ((r = reference_parse(str_c(a->reference), &p->reference, e)))
+		return r;
+	if (a->digest[0] && !digest_ok(str_c(a->digest)))
+		return err_set(e, -EBADMSG, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
+	if (!a->user[0] != !a->owner[0])
+		return err_set(e, -EBADMSG, "a user asks a registry in the name of an owner");
+	if (a->user[0] && (p->password = sd_varlink_take_fd(link, a->password)) < 0)
+		return err_set(e, -EBADMSG, "the user's secret did not come with the call");
+	p->ca = strdup(ca_of(a, p->reference.host));
+	p->user = strdup(a->user);
+	BUG_ON(!p->ca || !p->user);
+	cache_scope(p->reference.host, a->owner, p->scope);
+	snprintf(p->digest, sizeof(p->digest), "%s", a->digest[0] ? a->digest : p->reference.digest);
+	*ret = take_ptr(p);
+	return 0;
 }
 
 static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args *a, struct err *e)
 {
+	CLEANUP(pull_freep) struct pull *wanted = NULL;
 	AUTO_JSON sd_json_variant *v = NULL;
-	struct reference reference;
-	char scope[CACHE_SCOPE_LEN + 1];
-	const char *digest, *ca;
 	struct client *c;
 	struct pull *p;
-	int r = reference_parse(str_c(a->reference), &reference, e);
+	int r = pull_new(d, link, a, &wanted, e);
 
-	if (!r && a->digest[0] && !digest_ok(str_c(a->digest)))
-		r = err_set(e, -EBADMSG, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
 	if (r)
 		return r;
-	digest = a->digest[0] ? a->digest : reference.digest;
-	cache_scope(reference.host, scope);
-	if (digest[0] && !answer_build(d, scope, digest, &v, e)) {
-		r = hold(d, a->holder, scope, digest, e);
+	if (wanted->digest[0] && !answer_build(d, wanted->scope, wanted->digest, &v, e)) {
+		r = hold(d, a->holder, wanted->scope, wanted->digest, e);
 		return r ? r : sd_varlink_reply(link, v);
 	}
-	ca = ca_of(a, reference.host);
-	p = pull_find(d, &reference, digest, ca) ?: pull_add(d, &reference, digest, ca, e);
+	p = pull_add(d, take_ptr(wanted), e);
 	if (!p)
 		return e->code;
 	c = &p->clients[p->n_clients++];
@@ -419,7 +467,7 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 static int on_pull(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct imaged *d = userdata;
-	struct pull_args a = { .digest = "", .holder = "" };
+	struct pull_args a = { .digest = "", .holder = "", .user = "", .owner = "" };
 	struct err e = { 0 };
 	int r = json_decode(parameters, &pull_table, &a, &e);
 
@@ -491,6 +539,14 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 	}
 }
 
+/* Secrets come as files. */
+static int on_connect(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	(void)server;
+	(void)userdata;
+	return sd_varlink_set_allow_fd_passing_input(link, true);
+}
+
 /* Root is the only client, and needs no permission. */
 static int serve(struct imaged *d, struct err *e)
 {
@@ -501,6 +557,7 @@ static int serve(struct imaged *d, struct err *e)
 	if ((r = sd_varlink_server_bind_method(d->server, "zos.Image.Pull", on_pull)) < 0 ||
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Release", on_release)) < 0 ||
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Holders", on_holders)) < 0 ||
+	    (r = sd_varlink_server_bind_connect(d->server, on_connect)) < 0 ||
 	    (r = sd_varlink_server_bind_disconnect(d->server, on_disconnect)) < 0)
 		return err_set(e, r, "serve calls: %s", strerror(-r));
 	return 0;

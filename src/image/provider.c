@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "svc/daemon.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 struct images {
 	struct provider provider;
@@ -92,6 +94,52 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 	return 0;
 }
 
+/* A file in memory with VALUE, for the one that it is handed to. */
+static int value_file(const char *value, struct err *e)
+{
+	AUTO_FD int fd = memfd_create("secret", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t n = strlen(value);
+
+	if (fd < 0 || write(fd, value, n) != (ssize_t)n ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+		return err_set(e, -errno, "hand a secret on: %m");
+	return take_fd(fd);
+}
+
+/* Puts the secret of W's `pull` onto LINK: its number there, or an error. */
+static int login_push(sd_varlink *link, const struct work *w, struct err *e)
+{
+	const char *value = sd_json_variant_string(sd_json_variant_by_key(w->secrets, w->spec.pull.secret));
+	int fd = value_file(value, e), r;
+
+	if (fd < 0)
+		return fd;
+	if ((r = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (r = sd_varlink_push_fd(link, fd)) < 0) {
+		close(fd);
+		return err_set(e, r, "hand a secret on: %s", strerror(-r));
+	}
+	return r;
+}
+
+static int ask(struct images *i, sd_varlink *link, const struct work *w, struct err *e)
+{
+	const char *user = w->spec.pull.user;
+	char owner[KEY_TEXT_SIZE];
+	int password = 0, r;
+
+	key_pub_format(owner, &w->owner);
+	if (user && (password = login_push(link, w, e)) < 0)
+		return password;
+	r = sd_varlink_observebo(link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
+	                         SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest),
+	                         SD_JSON_BUILD_PAIR_STRING("holder", w->id),
+	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "user", SD_JSON_BUILD_STRING(user)),
+	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "owner", SD_JSON_BUILD_STRING(owner)),
+	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "password", SD_JSON_BUILD_INTEGER(password)),
+	                         SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries));
+	return r < 0 ? err_set(e, r, "ask imaged: %s", strerror(-r)) : 0;
+}
+
 static int image_apply(struct provider *p, struct work *w, struct err *e)
 {
 	struct images *i = images_of(p);
@@ -101,12 +149,7 @@ static int image_apply(struct provider *p, struct work *w, struct err *e)
 	BUG_ON(!q);
 	*q = (struct pull){ .all = i, .work = w };
 	r = daemon_connect(i->event, i->o.socket, q, on_reply, &q->link, e);
-	if (!r && (r = sd_varlink_observebo(q->link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
-	                                    SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest),
-	                                    SD_JSON_BUILD_PAIR_STRING("holder", w->id),
-	                                    SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries))) < 0)
-		err_set(e, r, "ask imaged: %s", strerror(-r));
-	if (r >= 0)
+	if (!r && !(r = ask(i, q->link, w, e)))
 		return PROVIDER_BUSY;
 	link_closep(&q->link);
 	free(q);

@@ -19,6 +19,7 @@ struct pulling {
 	const struct pull_job *job;
 	int fd;
 	struct registry registry;
+	char password[SEAL_CLEAR_MAX + 1];
 	struct manifest manifest;
 	struct image_config config;
 	char digest[DIGEST_LEN + 1];
@@ -174,13 +175,26 @@ static int layers_get(struct pulling *p, sd_json_variant **ret, struct err *e)
 	return r < 0 ? err_set(e, r, "note the layers: %s", strerror(-r)) : 0;
 }
 
+static int password_read(struct pulling *p, struct err *e)
+{
+	ssize_t n = pread(p->job->password_fd, p->password, sizeof(p->password), 0);
+
+	if (n < 0)
+		return err_set(e, -errno, "read the secret for the registry: %m");
+	if (n == sizeof(p->password))
+		return err_set(e, -EFBIG, "the secret for the registry is too long");
+	p->password[n] = '\0';
+	return 0;
+}
+
 static int pull(struct pulling *p, struct err *e)
 {
+	struct registry_login login = { p->job->user[0] ? p->job->user : NULL, p->password };
 	AUTO_JSON sd_json_variant *layers = NULL;
 	int r;
 
 	progress_begin(p, PULL_RESOLVING);
-	if ((r = registry_init(&p->registry, &p->job->reference, p->job->ca, e)))
+	if ((login.user && (r = password_read(p, e))) || (r = registry_init(&p->registry, &p->job->reference, p->job->ca, &login, e)))
 		return r;
 	p->registry.progress = on_bytes;
 	p->registry.ctx = p;
@@ -236,6 +250,7 @@ int pull_run(const struct pull_job *job, int fd)
 		snprintf(line, sizeof(line), "done %s\n", p.digest);
 	tell(fd, line);
 	registry_deinit(&p.registry);
+	explicit_bzero(p.password, sizeof(p.password));
 	image_config_deinit(&p.config);
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -8,6 +8,7 @@
  * It may write in its slot and nowhere else; what it leaves there the daemon takes over. */
 #pragma once
 #include "image/cache.h"
+#include "ident/seal.h"
 
 enum { PULL_LINE_MAX = 640 };
 
@@ -20,6 +21,8 @@ struct pull_job {
 	struct reference reference;
 	char digest[DIGEST_LEN + 1]; /* the manifest to get, or "" for what the reference says */
 	const char *ca;              /* PEM or "" */
+	const char *user;            /* "" = ask as anybody */
+	int password_fd;             /* borrowed: what proves it; -1 without a user */
 	const char *mkfs;
 	unsigned slot;
 };

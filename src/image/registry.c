@@ -136,9 +136,10 @@ static int options_set(struct registry *g)
 	return bad;
 }
 
-int registry_init(struct registry *ret, const struct reference *reference, const char *ca, struct err *e)
+int registry_init(struct registry *ret, const struct reference *reference, const char *ca, const struct registry_login *login,
+                  struct err *e)
 {
-	*ret = (struct registry){ .reference = reference, .ca = ca };
+	*ret = (struct registry){ .reference = reference, .ca = ca, .login = *login };
 	ret->curl = curl_easy_init();
 	if (!ret->curl || options_set(ret))
 		return err_set(e, -EIO, "set up HTTPS: this build of libcurl lacks something");
@@ -201,9 +202,20 @@ static void sink_begin(struct registry *g, struct sink *s)
 	curl_easy_setopt(g->curl, CURLOPT_RANGE, s->from ? range : NULL);
 }
 
+static void auth_set(struct registry *g, enum registry_auth auth)
+{
+	static const long kinds[] = { [REGISTRY_ANYBODY] = (long)CURLAUTH_NONE, [REGISTRY_BASIC] = (long)CURLAUTH_BASIC,
+		                      [REGISTRY_BEARER] = (long)CURLAUTH_BEARER };
+
+	curl_easy_setopt(g->curl, CURLOPT_HTTPAUTH, kinds[auth]);
+	curl_easy_setopt(g->curl, CURLOPT_USERNAME, auth == REGISTRY_BASIC ? g->login.user : NULL);
+	curl_easy_setopt(g->curl, CURLOPT_PASSWORD, auth == REGISTRY_BASIC ? g->login.password : NULL);
+	curl_easy_setopt(g->curl, CURLOPT_XOAUTH2_BEARER, auth == REGISTRY_BEARER ? g->token : NULL);
+}
+
 /* One GET. 0 with the answer's status, or a failed transfer. */
-static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, struct sink *s, long *ret_status,
-                      struct err *e)
+static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, enum registry_auth auth, struct sink *s,
+                      long *ret_status, struct err *e)
 {
 	char detail[CURL_ERROR_SIZE] = "";
 	CURLcode code;
@@ -214,8 +226,7 @@ static int fetch_once(struct registry *g, const char *url, struct curl_slist *he
 	curl_easy_setopt(g->curl, CURLOPT_WRITEDATA, s);
 	curl_easy_setopt(g->curl, CURLOPT_HEADERDATA, s);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, detail);
-	curl_easy_setopt(g->curl, CURLOPT_HTTPAUTH, g->token[0] ? (long)CURLAUTH_BEARER : (long)CURLAUTH_NONE);
-	curl_easy_setopt(g->curl, CURLOPT_XOAUTH2_BEARER, g->token[0] ? g->token : NULL);
+	auth_set(g, auth);
 	code = curl_easy_perform(g->curl);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, NULL);
 	s->is_broken = !s->r && is_passing(code);
@@ -285,6 +296,17 @@ int registry_challenge(struct str header, const char *repository, struct buf *re
 	return buf_check(ret_url);
 }
 
+static int denied(struct registry *g, long status, struct err *e)
+{
+	const struct reference *f = g->reference;
+
+	if (g->login.user)
+		return err_set(e, -EACCES, "%s does not let '%.60s' pull '%s' (HTTP %ld): are the user, the secret and the name right?", f->host,
+		               g->login.user, f->repository, status);
+	return err_set(e, -EACCES, "%s does not let everybody pull '%s' (HTTP %ld; or it does not exist): make it public, or name a user and a "
+	               "secret in the workload's 'pull'", f->host, f->repository, status);
+}
+
 static int token_decode(struct str text, char *ret, size_t size, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
@@ -301,7 +323,7 @@ static int token_decode(struct str text, char *ret, size_t size, struct err *e)
 	return 0;
 }
 
-/* Asks the place that the challenge names for an anonymous token. */
+/* Asks the place that the challenge names for a token. */
 static int token_get(struct registry *g, const char *challenge, struct err *e)
 {
 	AUTO_BUF struct buf url = { 0 }, body = { .limit = TOKEN_BYTES_MAX };
@@ -312,16 +334,28 @@ static int token_get(struct registry *g, const char *challenge, struct err *e)
 	int r;
 
 	if (registry_challenge(str_c(challenge), g->reference->repository, &url))
-		return err_set(e, -EACCES, "%s wants a password for %s; only what everybody may pull can be pulled", host,
-		               g->reference->repository);
-	g->token[0] = '\0';
-	if ((r = fetch_once(g, url.p, NULL, &s, &status, e)))
+		return err_set(e, -EACCES, "%s asks for a proof of a kind that is not known here", host);
+	if ((r = fetch_once(g, url.p, NULL, g->login.user ? REGISTRY_BASIC : REGISTRY_ANYBODY, &s, &status, e)))
 		return err_wrap(e, r, "ask for a token");
 	if (status != HTTP_OK)
-		return err_set(e, -EACCES, "%s gives no token for %s (HTTP %ld): is the name right, and may everybody pull it?", host,
-		               g->reference->repository, status);
-	r = token_decode(buf_str(&body), g->token, sizeof(g->token), e);
-	return r ? err_wrap(e, -EIO, "ask %s for a token", host) : 0;
+		return denied(g, status, e);
+	if ((r = token_decode(buf_str(&body), g->token, sizeof(g->token), e)))
+		return err_wrap(e, -EIO, "ask %s for a token", host);
+	g->auth = REGISTRY_BEARER;
+	return 0;
+}
+
+/* Does what the challenge asks for. */
+static int authenticate(struct registry *g, const char *challenge, struct err *e)
+{
+	while (*challenge == ' ')
+		challenge++;
+	if (strncasecmp(challenge, "Basic ", 6))
+		return token_get(g, challenge, e);
+	if (!g->login.user || g->auth == REGISTRY_BASIC)
+		return denied(g, HTTP_UNAUTHORIZED, e);
+	g->auth = REGISTRY_BASIC;
+	return 0;
 }
 
 static int status_failed(struct registry *g, long status, const char *what, struct err *e)
@@ -333,8 +367,7 @@ static int status_failed(struct registry *g, long status, const char *what, stru
 		return err_set(e, -ENOENT, "%s has no %s in '%s'", host, what, g->reference->repository);
 	case HTTP_UNAUTHORIZED:
 	case HTTP_FORBIDDEN:
-		return err_set(e, -EACCES, "%s does not let everybody pull '%s' (or it does not exist): make it public", host,
-		               g->reference->repository);
+		return denied(g, status, e);
 	case HTTP_TOO_MANY:
 		return err_set(e, -EBUSY, "%s says that this address pulls too much: it is tried again later", host);
 	default:
@@ -342,17 +375,17 @@ static int status_failed(struct registry *g, long status, const char *what, stru
 	}
 }
 
-/* One GET, with a token when one is asked for. */
+/* One GET, with the proof that is asked for. */
 static int fetch(struct registry *g, const char *url, const char *accept, const char *what, struct sink *s, struct err *e)
 {
 	struct curl_slist *headers = accept ? curl_slist_append(NULL, accept) : NULL;
 	long status = 0;
-	int r = fetch_once(g, url, headers, s, &status, e);
+	int r = fetch_once(g, url, headers, g->auth, s, &status, e);
 
 	if (!r && status == HTTP_UNAUTHORIZED && s->challenge[0]) {
-		r = token_get(g, s->challenge, e);
+		r = authenticate(g, s->challenge, e);
 		if (!r)
-			r = fetch_once(g, url, headers, s, &status, e);
+			r = fetch_once(g, url, headers, g->auth, s, &status, e);
 	}
 	curl_slist_free_all(headers);
 	if (!r && status != HTTP_OK && !(status == HTTP_PARTIAL && s->from))

@@ -58,12 +58,14 @@ class Imaged:
             self.process.wait()
         self.dir.cleanup()
 
-    def call(self, method, **parameters):
-        """Yields the parameters of each reply; raises Refused."""
+    def call(self, method, files=(), **parameters):
+        """Yields the parameters of each reply; raises Refused. FILES go with the call."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(DEADLINE_S)
             s.connect(f"{self.at}/sock")
-            s.sendall(json.dumps({"method": method, "parameters": parameters, "more": True}).encode() + b"\0")
+            text = json.dumps({"method": method, "parameters": parameters, "more": True}).encode() + b"\0"
+            sent = socket.send_fds(s, [text], files) if files else 0
+            s.sendall(text[sent:])
             data = b""
             while True:
                 while b"\0" not in data:
@@ -83,14 +85,21 @@ class Imaged:
         replies = list(self.call("zos.Image.Pull", reference=reference, digest=digest, registries=registries, **more))
         return replies[-1], replies[:-1]
 
-    def refused(self, kind, words, *pull):
+    def refused(self, kind, words, *pull, **more):
         try:
-            self.pull(*pull)
+            self.pull(*pull, **more)
         except Refused as e:
             assert e.args[0] == kind and words in e.args[1], e.args
             print(f"# refused: {e.args[1]}")
             return
         raise AssertionError(f"taken, and '{words}' was expected")
+
+
+def secret(value):
+    """A file in memory that holds it, as the engine hands secrets on."""
+    fd = os.memfd_create("secret")
+    os.write(fd, value.encode())
+    return fd
 
 
 def trust(registry, ca=None):
@@ -318,7 +327,8 @@ def case_liars():
             (to_file, "zos.Failed", "not HTTPS"), (round_and_round, "zos.Failed", "redirects"), (endless, "zos.Invalid", "more than the"),
             (lambda h, p: h.send(500) or True, "zos.Failed", "HTTP 500"), (lambda h, p: h.send(403) or True, "zos.Denied", "everybody"),
             (lambda h, p: h.send(429) or True, "zos.Busy", "too much"),
-            (lambda h, p: h.send(401, WWW_Authenticate='Basic realm="x"') or True, "zos.Denied", "password"),
+            (lambda h, p: h.send(401, WWW_Authenticate='Basic realm="x"') or True, "zos.Denied", "name a user"),
+            (lambda h, p: h.send(401, WWW_Authenticate='Digest realm="x"') or True, "zos.Denied", "not known here"),
             (lambda h, p: h.send(200, b"{}") or True, "zos.Invalid", "the manifest")]
     with Imaged() as imaged:
         for answer, kind, words in rows:
@@ -439,6 +449,56 @@ def case_protocol():
                 assert time.monotonic() < deadline, "the child lives on"
                 os.sched_yield()
             never.set()
+
+
+def case_login():
+    """Debian's registry with a password file, then one with tokens; and what was pulled with a password is its owner's alone."""
+    def login(user, password, owner="UA"):
+        return {"user": user, "owner": owner, "password": 0, "files": [secret(password)]}
+
+    with Registry(login=("shop", "pass word:1")) as registry, Imaged() as imaged, tempfile.TemporaryDirectory() as tmp:
+        registry.push(workload.build("private", tmp), "shop/nginx")
+        name, ca = registry.host() + "/shop/nginx", trust(registry)
+        image, _ = imaged.pull(name, ca, **login("shop", "pass word:1"))
+        assert image["digest"] == registry.digest("shop/nginx")
+        imaged.refused("zos.Denied", "does not let 'shop' pull", name, ca, **login("shop", "wrong"))
+        imaged.refused("zos.Denied", "does not let 'nobody' pull", name, ca, **login("nobody", "pass word:1"))
+        imaged.refused("zos.Denied", "name a user and a secret in the workload's 'pull'", name, ca)
+        imaged.refused("zos.Denied", "does not let everybody", name + "@" + image["digest"], ca)
+        imaged.refused("zos.Denied", "does not let everybody", name, ca, image["digest"])
+        imaged.refused("zos.Denied", "does not let 'shop'", name, ca, image["digest"], **login("shop", "wrong", "UB"))
+        imaged.refused("zos.Invalid", "in the name of an owner", name, ca, user="shop")
+        imaged.refused("zos.Invalid", "did not come with the call", name, ca, user="shop", owner="UA", password=0)
+        other, steps = imaged.pull(name, ca, image["digest"], **login("shop", "pass word:1", "UB"))
+        assert other["layers"] != image["layers"] and "pulling" in [s["what"] for s in steps], "another owner gets nothing from the cache"
+        registry.stop()
+        assert imaged.pull(name, ca, image["digest"], **login("shop", "any")) == (image, []), "its owner does, also without a registry"
+
+    image, asked = Image({"a": b"hello"}), []
+    def token(h, path):
+        asked.append((path.partition("?")[0], h.headers.get("Authorization")))
+        if path.startswith("/token"):
+            good = h.headers.get("Authorization") == "Basic dTpw"
+            return h.send(*((200, b'{"token":"open"}') if good else (401, b"{}"))) or True
+        if h.headers.get("Authorization") != "Bearer open":
+            return h.send(401, WWW_Authenticate=f'Bearer realm="https://{liar.host()}/token",service="lab"') or True
+
+    with Imaged() as imaged, Liar(image, token) as liar:
+        imaged.pull(liar.host() + "/x", trust(liar), **login("u", "p"))
+        assert all(a == "Basic dTpw" for path, a in asked if path == "/token"), asked
+        assert all(a in (None, "Bearer open") for path, a in asked if path != "/token"), "the password went where no token is made"
+        imaged.refused("zos.Denied", "does not let 'u' pull", liar.host() + "/x", trust(liar), **login("u", "q", "UB"))
+    leaked = []
+    with Imaged() as imaged, Liar(image, lambda h, path: leaked.append(h.headers.get("Authorization"))) as elsewhere:
+        def sends_on(h, path):
+            if not h.headers.get("Authorization"):
+                return h.send(401, WWW_Authenticate='Basic realm="x"') or True
+            return "blobs" in path and (h.send(307, Location=f"https://{elsewhere.host()}{path}") or True)
+
+        both = [{"host": h.host(), "ca": h.ca_pem + elsewhere.ca_pem} for h in [elsewhere]]
+        with Liar(image, sends_on) as liar:
+            imaged.pull(liar.host() + "/x", [{"host": liar.host(), "ca": liar.ca_pem + elsewhere.ca_pem}, *both], **login("u", "p"))
+        assert leaked and not any(leaked), f"a redirect carried the password elsewhere: {leaked}"
 
 
 PROBE = r"""
