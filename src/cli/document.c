@@ -130,13 +130,13 @@ bool document_is_open(sd_json_variant *doc)
 int document_seal(sd_json_variant **doc, int dir_fd, const uint8_t seal_key[static SEAL_PUB_LEN], const struct key_pub *owner,
                   const struct key_pub *node, struct err *e)
 {
-	AUTO_JSON sd_json_variant *all = sd_json_variant_ref(sd_json_variant_by_key(*doc, "secrets"));
-	size_t n = sd_json_variant_is_object(all) ? sd_json_variant_elements(all) : 0;
+	AUTO_JSON sd_json_variant *given = sd_json_variant_ref(sd_json_variant_by_key(*doc, "secrets")), *all = sd_json_variant_ref(given);
+	size_t n = sd_json_variant_is_object(given) ? sd_json_variant_elements(given) : 0;
 	int r;
 
 	for (size_t i = 0; i + 1 < n; i += 2) {
-		const struct seal_place at = { owner, node, sd_json_variant_string(sd_json_variant_by_index(all, i)) };
-		sd_json_variant *v = sd_json_variant_by_index(all, i + 1);
+		const struct seal_place at = { owner, node, sd_json_variant_string(sd_json_variant_by_index(given, i)) };
+		sd_json_variant *v = sd_json_variant_by_index(given, i + 1);
 		AUTO_BUF struct buf text = { 0 };
 
 		if (is_sealed(v))

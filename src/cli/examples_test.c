@@ -119,7 +119,7 @@ static void secrets_are_sealed_where_they_are_named(void)
 		sd_json_variant *value;
 		int r;
 
-		buf_addf(&text, "{\"secrets\":{\"db\":%s}}", rows[i].source);
+		buf_addf(&text, "{\"secrets\":{\"db\":%s,\"one\":{\"env\":\"ZOS_TEST_SECRET\"},\"two\":{\"env\":\"ZOS_TEST_SECRET\"}}}", rows[i].source);
 		T_NEED(!json_parse(buf_str(&text), &doc, &e) && document_is_open(doc), "%s", rows[i].source);
 		r = document_seal(&doc, dir_fd, seal.pub, &owner.pub, &node.pub, &e);
 		T_CHECK(rows[i].why ? r < 0 && strstr(e.msg, rows[i].why) : !r, "%s: %d '%s'", rows[i].source, r, e.msg);

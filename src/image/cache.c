@@ -11,13 +11,14 @@
 
 /* A name in the cache: SCOPE-HEX. */
 enum { NAME_LEN = CACHE_SCOPE_LEN + 1 + DIGEST_HEX_LEN };
-enum { RECORD_VERSION = 1, RECORD_BYTES_MAX = 4 << 20, FILES_MAX = 65536 };
+enum { CACHE_HOLDER_MAX = 36 };
+enum { RECORD_VERSION = 2, RECORD_BYTES_MAX = 4 << 20, FILES_MAX = 65536 };
 static const char layer_suffix[] = ".erofs";
 
 void cache_record_deinit(struct cache_record *r)
 {
 	json_unrefp(&r->data);
-	r->config = r->layers = NULL;
+	*r = (struct cache_record){ 0 };
 }
 
 void cache_slot_path(const struct cache *c, unsigned slot, char ret[static CACHE_PATH_MAX])
@@ -116,22 +117,27 @@ int cache_slot_add(const char *slot_dir, const char *from, const char *hex, stru
 
 struct record {
 	uint64_t version;
+	const char *reference, *owner;
 	sd_json_variant *config, *layers;
 };
 static const struct json_field record_fields[] = {
 	{ "version", JSON_U64, offsetof(struct record, version), .required = true, .min = RECORD_VERSION, .max = RECORD_VERSION },
+	{ "reference", JSON_TEXT, offsetof(struct record, reference), .required = true, .max = CACHE_REFERENCE_MAX },
+	{ "owner", JSON_TEXT, offsetof(struct record, owner), .required = true, .max = KEY_TEXT_LEN },
 	{ "config", JSON_ANY, offsetof(struct record, config), .required = true },
 	{ "layers", JSON_TEXTS, offsetof(struct record, layers), .required = true, .max = MANIFEST_LAYERS_MAX },
 };
 static const struct json_table record_table = { record_fields, ARRAY_LEN(record_fields), 0, NULL };
 
-int cache_slot_record(const char *slot_dir, sd_json_variant *config, sd_json_variant *layers, struct err *e)
+int cache_slot_record(const char *slot_dir, const struct cache_record *record, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	char path[CACHE_PATH_MAX + 8];
-	int r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_UNSIGNED("version", RECORD_VERSION), SD_JSON_BUILD_PAIR_VARIANT("config", config),
-	                       SD_JSON_BUILD_PAIR_VARIANT("layers", layers));
+	int r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_UNSIGNED("version", RECORD_VERSION),
+	                       SD_JSON_BUILD_PAIR_STRING("reference", record->reference),
+	                       SD_JSON_BUILD_PAIR_STRING("owner", record->owner), SD_JSON_BUILD_PAIR_VARIANT("config", record->config),
+	                       SD_JSON_BUILD_PAIR_VARIANT("layers", record->layers));
 
 	if (r < 0 || (r = json_format(v, &text)))
 		return err_set(e, r, "write the image's record: %s", strerror(-r));
@@ -144,6 +150,18 @@ static bool hex_ok(struct str s)
 	uint8_t bytes[DIGEST_HEX_LEN / 2];
 
 	return !parse_hex(s, bytes, sizeof(bytes));
+}
+
+/* A record says for whom it is, and lies in the scope of just that: a pull that was broken cannot write it for somebody else. */
+static bool is_of_scope(const struct record *it, const char *scope)
+{
+	char own[CACHE_SCOPE_LEN + 1];
+	struct reference reference;
+
+	if (reference_parse(str_c(it->reference), &reference, NULL))
+		return false;
+	cache_scope(reference.host, it->owner, own);
+	return !strcmp(own, scope);
 }
 
 static int record_load(const struct cache *c, const char *scope, const char *digest, struct cache_record *ret, struct err *e)
@@ -161,7 +179,10 @@ static int record_load(const struct cache *c, const char *scope, const char *dig
 	for (size_t i = 0; i < sd_json_variant_elements(it.layers); i++)
 		if (!hex_ok(str_c(sd_json_variant_string(sd_json_variant_by_index(it.layers, i)))))
 			return err_set(e, -EBADMSG, "the record of %.20s...: layer %zu is not 64 hex digits", digest, i);
-	*ret = (struct cache_record){ .data = take_ptr(v), .config = it.config, .layers = it.layers };
+	if (!is_of_scope(&it, scope))
+		return err_set(e, -EBADMSG, "the record of %.20s...: is for somebody else", digest);
+	*ret = (struct cache_record){ .data = take_ptr(v), .reference = it.reference, .owner = it.owner, .config = it.config,
+		                      .layers = it.layers };
 	return 0;
 }
 
@@ -274,7 +295,7 @@ struct entry {
 	char name[NAME_LEN + 1]; /* SCOPE-HEX */
 	int64_t used_s;
 	uint64_t size_bytes;
-	bool kept;
+	bool kept, gone;
 };
 struct entries {
 	struct entry *list;
@@ -456,4 +477,157 @@ int cache_evict(const struct cache *c, uint64_t limit_bytes, int64_t since_s, st
 		n++;
 	}
 	return n + (n ? records_drop(c, &images) : 0);
+}
+
+/* What holders need: a bounded list of {holder, image}. */
+struct held {
+	char (*holders)[CACHE_HOLDER_MAX + 1], (*names)[NAME_LEN + 1];
+	size_t n;
+};
+
+static void held_deinit(struct held *h)
+{
+	free(h->holders);
+	free(h->names);
+}
+
+static void held_add(struct held *h, int dir_fd, const char *holder)
+{
+	AUTO_BUF struct buf name = { 0 };
+	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
+
+	if (!name_ok(str_c(holder)) || h->n >= FILES_MAX || file_read(dir_fd, holder, NAME_LEN, &name, NULL) ||
+	    !name_decode(buf_str(&name), scope, digest))
+		return;
+	h->holders = reallocarray(h->holders, h->n + 1, sizeof(*h->holders));
+	h->names = reallocarray(h->names, h->n + 1, sizeof(*h->names));
+	BUG_ON(!h->holders || !h->names);
+	snprintf(h->holders[h->n], sizeof(*h->holders), "%s", holder);
+	snprintf(h->names[h->n++], sizeof(*h->names), "%s", name.p);
+}
+
+static int held_list(const struct cache *c, struct held *ret, struct err *e)
+{
+	CLEANUP(dir_closep) DIR *d = NULL;
+	char path[CACHE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/held", c->dir);
+	d = opendir(path);
+	if (!d)
+		return err_set(e, -errno, "list %s: %m", path);
+	for (struct dirent *f = readdir(d); f; f = readdir(d))
+		held_add(ret, dirfd(d), f->d_name);
+	return 0;
+}
+
+static bool is_held(const struct held *h, const char *name)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (!strcmp(h->names[i], name))
+			return true;
+	return false;
+}
+
+static uint64_t layer_bytes(const struct cache *c, const char *scope, const char *hex)
+{
+	char path[CACHE_PATH_MAX];
+	struct stat st;
+
+	cache_layer_path(c, scope, hex, path);
+	return stat(path, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+/* One row of the list; nothing for a record that lacks a layer. */
+static int row_append(const struct cache *c, const struct entry *image, const struct held *held, sd_json_variant **list)
+{
+	CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
+	AUTO_JSON sd_json_variant *holders = NULL;
+	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
+	uint64_t size = 0;
+	const char *hex;
+	int r = sd_json_variant_new_array(&holders, NULL, 0);
+
+	if (r < 0 || !name_decode(str_c(image->name), scope, digest) || record_load(c, scope, digest, &it, NULL) ||
+	    !record_is_whole(c, scope, &it, cache_layer_is_there, &hex))
+		return r;
+	for (size_t i = 0; i < sd_json_variant_elements(it.layers); i++)
+		size += layer_bytes(c, scope, sd_json_variant_string(sd_json_variant_by_index(it.layers, i)));
+	for (size_t i = 0; i < held->n && r >= 0; i++)
+		if (!strcmp(held->names[i], image->name))
+			r = sd_json_variant_append_arrayb(&holders, SD_JSON_BUILD_STRING(held->holders[i]));
+	return r < 0 ? r : sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("reference", it.reference),
+	                                                  SD_JSON_BUILD_PAIR_STRING("digest", digest),
+	                                                  SD_JSON_BUILD_PAIR_STRING("owner", it.owner),
+	                                                  SD_JSON_BUILD_PAIR_UNSIGNED("size", size),
+	                                                  SD_JSON_BUILD_PAIR_UNSIGNED("used", (uint64_t)image->used_s),
+	                                                  SD_JSON_BUILD_PAIR_VARIANT("holders", holders));
+}
+
+int cache_list(const struct cache *c, sd_json_variant **ret, struct err *e)
+{
+	CLEANUP(entries_deinit) struct entries images = { 0 };
+	CLEANUP(held_deinit) struct held held = { 0 };
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r;
+
+	if ((r = entries_list(c, "images", &images, e)) || (r = held_list(c, &held, e)))
+		return r;
+	r = sd_json_variant_new_array(&list, NULL, 0);
+	for (size_t i = images.n; i-- > 0 && r >= 0;) /* the last used one first */
+		r = row_append(c, &images.list[i], &held, &list);
+	if (r < 0)
+		return err_set(e, r, "list the images: %s", strerror(-r));
+	*ret = take_ptr(list);
+	return 0;
+}
+
+/* Removes what no record of SCOPE, the start of a name, needs. */
+static uint64_t scope_sweep(const struct cache *c, const char *scope, struct entries *layers, const struct entries *images, int64_t since_s)
+{
+	uint64_t freed = 0;
+
+	for (size_t i = 0; i < images->n; i++) {
+		CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
+		char of[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
+
+		if (name_decode(str_c(images->list[i].name), of, digest) && !strncmp(of, scope, CACHE_SCOPE_LEN) &&
+		    !record_load(c, of, digest, &it, NULL))
+			layers_keep(layers, of, it.layers);
+	}
+	for (size_t i = 0; i < layers->n; i++) {
+		const struct entry *it = &layers->list[i];
+		char path[CACHE_PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/layers/%s%s", c->dir, it->name, layer_suffix);
+		if (!it->kept && it->used_s < since_s && !strncmp(it->name, scope, CACHE_SCOPE_LEN) && !unlink(path))
+			freed += it->size_bytes;
+	}
+	return freed;
+}
+
+int cache_prune(const struct cache *c, const char *owner, int64_t since_s, uint64_t *ret_bytes, struct err *e)
+{
+	CLEANUP(entries_deinit) struct entries layers = { 0 }, images = { 0 };
+	CLEANUP(held_deinit) struct held held = { 0 };
+	int n = 0, r;
+
+	if ((r = entries_list(c, "layers", &layers, e)) || (r = entries_list(c, "images", &images, e)) || (r = held_list(c, &held, e)))
+		return r;
+	*ret_bytes = 0;
+	for (size_t i = 0; i < images.n; i++) {
+		CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
+		char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1], path[CACHE_PATH_MAX];
+
+		if (is_held(&held, images.list[i].name) || images.list[i].used_s >= since_s ||
+		    !name_decode(str_c(images.list[i].name), scope, digest) ||
+		    (owner && (record_load(c, scope, digest, &it, NULL) || strcmp(it.owner, owner))))
+			continue;
+		record_path(c, scope, digest, path);
+		images.list[i].gone = !unlink(path);
+		n += images.list[i].gone;
+	}
+	for (size_t i = 0; i < images.n; i++)
+		if (images.list[i].gone)
+			*ret_bytes += scope_sweep(c, images.list[i].name, &layers, &images, since_s);
+	return n;
 }

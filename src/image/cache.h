@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "image/manifest.h"
 
-enum { CACHE_SLOTS = 4, CACHE_PATH_MAX = 256, CACHE_DIR_MAX = 100, CACHE_SCOPE_LEN = 16 };
+enum { CACHE_SLOTS = 16, CACHE_REFERENCE_MAX = 640, CACHE_PATH_MAX = 256, CACHE_DIR_MAX = 100, CACHE_SCOPE_LEN = 16 };
 
 struct cache {
 	char dir[CACHE_DIR_MAX + 1];
@@ -14,6 +14,8 @@ struct cache {
 
 struct cache_record {
 	sd_json_variant *data;   /* owned: what the rest points into */
+	const char *reference;   /* borrowed: as it was pulled or pushed, for people */
+	const char *owner;       /* borrowed: whose alone it is; "" = everybody's */
 	sd_json_variant *config; /* borrowed */
 	sd_json_variant *layers; /* borrowed: 64 hex digits each, lowest first */
 };
@@ -34,7 +36,7 @@ MUST_CHECK int cache_slot_take(const struct cache *c, unsigned slot, const char 
 
 /* For the pull itself: a finished layer, and the record, put into the slot under the names that cache_slot_take() looks for. */
 MUST_CHECK int cache_slot_add(const char *slot_dir, const char *from, const char *hex, struct err *e);
-MUST_CHECK int cache_slot_record(const char *slot_dir, sd_json_variant *config, sd_json_variant *layers, struct err *e);
+MUST_CHECK int cache_slot_record(const char *slot_dir, const struct cache_record *record, struct err *e);
 
 void cache_layer_path(const struct cache *c, const char *scope, const char *hex, char ret[static CACHE_PATH_MAX]);
 bool cache_layer_is_there(const struct cache *c, const char *scope, const char *hex);
@@ -47,6 +49,13 @@ MUST_CHECK int cache_record_use(const struct cache *c, const char *scope, const 
 MUST_CHECK int cache_hold(const struct cache *c, const char *holder, const char *scope, const char *digest, struct err *e);
 void cache_release(const struct cache *c, const char *holder);
 MUST_CHECK int cache_holders(const struct cache *c, sd_json_variant **ret, struct err *e); /* an array of their names. Returns owned */
+
+/* What is there: [{reference, digest, owner, size, used (Unix time), holders: [name]}]; shared layers count for each. Returns owned. */
+MUST_CHECK int cache_list(const struct cache *c, sd_json_variant **ret, struct err *e);
+
+/* Removes the images that nobody holds, OWNER's alone unless it is NULL, and their layers; what was used since SINCE_S stays. Returns how
+ * many images went, or -errno. */
+int cache_prune(const struct cache *c, const char *owner, int64_t since_s, uint64_t *ret_bytes, struct err *e);
 
 /* Removes least recently used layers until they take at most LIMIT_BYTES, and the records that lack one then. What a holder needs
  * stays, and so does what was used since SINCE_S (Unix time). Returns how many files went, or -errno. */

@@ -3,6 +3,7 @@
 #include "api/doc.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "image/hangup.h"
 #include "image/pull.h"
 #include "image/registry.h"
 #include "sys/sandbox.h"
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,8 +34,9 @@ struct pull {
 	struct pull *next;
 	struct reference reference;
 	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
-	char *ca, *user; /* owned */
+	char *ca, *user, *owner; /* owned; "" = none */
 	int password; /* a file that holds it and that only the pull reads: the daemon never has it in its memory. -1 = as anybody */
+	int archive;  /* of a push: the image comes here, and lines go back. -1 = a pull */
 	struct client clients[IMAGED_CLIENTS_MAX];
 	size_t n_clients;
 	int slot; /* -1 = waits for one */
@@ -56,8 +59,10 @@ static void pull_free(struct pull *p)
 	source_unrefp(&p->timer);
 	fd_close(&p->pipe);
 	fd_close(&p->password);
+	fd_close(&p->archive);
 	free(p->ca);
 	free(p->user);
+	free(p->owner);
 	free(p);
 }
 
@@ -108,10 +113,35 @@ static void client_answer(struct pull *p, const struct client *c, int r, struct 
 	(void)(r ? daemon_reply_error(c->link, r, e) : sd_varlink_reply(c->link, v));
 }
 
+/* The lines of pull.h are what the other end of a push hears. One that does not read loses progress, and then the end. */
+static void push_tell(struct pull *p, const char *line)
+{
+	size_t n = strlen(line);
+
+	if (p->archive >= 0 && send(p->archive, line, n, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)n)
+		log_debug("nobody hears how a push goes: %m");
+}
+
+static void push_answer(struct pull *p, int r, const struct err *e)
+{
+	char line[PULL_LINE_MAX];
+
+	if (r)
+		snprintf(line, sizeof(line), "failed %d %s\n", -r, e->msg);
+	else
+		snprintf(line, sizeof(line), "done %s\n", p->last.digest);
+	push_tell(p, line);
+	hangup_begin(p->all->event, take_fd(p->archive));
+}
+
 static void pull_answer(struct pull *p, int r, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
 
+	if (p->archive >= 0) {
+		push_answer(p, r, e);
+		return;
+	}
 	if (!r)
 		r = answer_build(p->all, p->scope, p->last.digest, &v, e);
 	for (size_t i = 0; i < p->n_clients; i++)
@@ -147,6 +177,12 @@ static void line_take(struct pull *p, struct str line)
 		return;
 	}
 	p->last = l;
+	if (l.kind == PULL_PROGRESS && p->archive >= 0) {
+		char text[PULL_LINE_MAX];
+
+		snprintf(text, sizeof(text), STR_FMT "\n", STR_ARG(line));
+		push_tell(p, text);
+	}
 	for (size_t i = 0; l.kind == PULL_PROGRESS && i < p->n_clients; i++)
 		(void)progress_send(p->clients[i].link, &l); /* a link that is gone is reported by its own disconnect */
 }
@@ -179,16 +215,20 @@ static int on_lines(sd_event_source *s, int fd, uint32_t events, void *userdata)
 	return 0;
 }
 
-static void room_make(struct imaged *d)
+/* What was used since then may be part of what a running pull puts together. */
+static time_t since_oldest(const struct imaged *d, time_t since_s)
 {
-	time_t since_s = time(NULL) - 60;
-	struct err e = { 0 };
-	int n;
-
 	for (struct pull *p = d->pulls; p; p = p->next)
 		if (p->slot >= 0 && p->began_s < since_s)
 			since_s = p->began_s;
-	n = cache_evict(&d->cache, d->o.limit_bytes, since_s, &e);
+	return since_s;
+}
+
+static void room_make(struct imaged *d)
+{
+	struct err e = { 0 };
+	int n = cache_evict(&d->cache, d->o.limit_bytes, since_oldest(d, time(NULL) - 60), &e);
+
 	if (n < 0)
 		log_limited("make room in the cache: %s", e.msg);
 	else if (n)
@@ -223,10 +263,10 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 	q = cache_slot_take(&d->cache, (unsigned)p->slot, p->scope, r ? NULL : p->last.digest, &of_slot);
 	if (!r && (r = q))
 		e = of_slot;
-	if (r && p->n_clients)
+	if (r && (p->n_clients || p->archive >= 0))
 		log_limited("%s", e.msg);
 	else if (!r)
-		log_info("pulled %s/%s digest=%s", p->reference.host, p->reference.repository, p->last.digest);
+		log_info("%s %s/%s digest=%s", p->archive < 0 ? "pulled" : "took", p->reference.host, p->reference.repository, p->last.digest);
 	pull_answer(p, r, &e);
 	pull_remove(p);
 	if (!r)
@@ -247,8 +287,14 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* The files that a child keeps: its end of the pipe, the secret when there is one. */
-enum { CHILD_PIPE = 3, CHILD_PASSWORD, CHILD_END };
+/* Whether what P brings is its owner's alone. */
+static bool is_owned(const struct pull *p)
+{
+	return p->user[0] || reference_is_local(&p->reference);
+}
+
+/* The files that a child keeps: its end of the pipe, and the secret or the archive when there is one. */
+enum { CHILD_PIPE = 3, CHILD_FILE, CHILD_END };
 
 /* Moves FDS to CHILD_PIPE and on, and closes all others, those of other pulls among them. */
 static int child_files(const int *fds, size_t n)
@@ -267,8 +313,9 @@ static int child_files(const int *fds, size_t n)
 [[noreturn]] static void child_run(struct pull *p, int fd)
 {
 	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference, .ca = p->ca, .mkfs = p->all->o.mkfs,
-		                .slot = (unsigned)p->slot, .user = p->user, .password_fd = CHILD_PASSWORD };
-	const int fds[] = { fd, p->password };
+		                .slot = (unsigned)p->slot, .user = p->user, .owner = is_owned(p) ? p->owner : "",
+		                .password_fd = CHILD_FILE, .archive_fd = p->archive < 0 ? -1 : CHILD_FILE };
+	const int fds[] = { fd, p->archive < 0 ? p->password : p->archive };
 	sigset_t none;
 
 	memcpy(job.digest, p->digest, sizeof(job.digest));
@@ -276,7 +323,7 @@ static int child_files(const int *fds, size_t n)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (child_files(fds, p->password < 0 ? 1 : 2))
+	if (child_files(fds, fds[1] < 0 ? 1 : 2))
 		_exit(EXIT_FAILURE);
 	_exit(pull_run(&job, CHILD_PIPE));
 }
@@ -324,6 +371,15 @@ static int pull_start(struct pull *p, int slot, struct err *e)
 	return child_start(p, e);
 }
 
+static size_t owner_count(const struct imaged *d, const char *owner, bool only_running)
+{
+	size_t n = 0;
+
+	for (struct pull *p = d->pulls; p; p = p->next)
+		n += !strcmp(p->owner, owner) && (!only_running || p->slot >= 0);
+	return n;
+}
+
 /* Puts waiting pulls into free slots. */
 static void pulls_start(struct imaged *d)
 {
@@ -338,7 +394,7 @@ static void pulls_start(struct imaged *d)
 			slot++;
 			continue;
 		}
-		if (p->slot < 0 && (r = pull_start(p, slot, &e))) {
+		if (p->slot < 0 && owner_count(d, p->owner, true) < IMAGED_OWNER_RUNS_MAX && (r = pull_start(p, slot, &e))) {
 			pull_answer(p, r, &e);
 			pull_remove(p);
 		}
@@ -400,7 +456,7 @@ static struct pull *pull_add(struct imaged *d, struct pull *wanted, struct err *
 
 	for (; *at; at = &(*at)->next)
 		n++;
-	if (n >= IMAGED_PULLS_MAX) {
+	if (n >= IMAGED_PULLS_MAX || owner_count(d, wanted->owner, false) >= IMAGED_OWNER_PULLS_MAX) {
 		err_set(e, -EBUSY, "%zu pulls are under way or waiting: it is tried again later", n);
 		pull_free(wanted);
 		return NULL;
@@ -420,19 +476,20 @@ static int pull_new(struct imaged *d, sd_varlink *link, const struct pull_args *
 	int r;
 
 	BUG_ON(!p);
-	*p = (struct pull){ .all = d, .slot = -1, .pipe = -1, .password = -1 };
+	*p = (struct pull){ .all = d, .slot = -1, .pipe = -1, .password = -1, .archive = -1 };
 	if ((r = reference_parse(str_c(a->reference), &p->reference, e)))
 		return r;
 	if (a->digest[0] && !digest_ok(str_c(a->digest)))
 		return err_set(e, -EBADMSG, "'%s' is not a digest: sha256: and 64 hex digits", a->digest);
-	if (!a->user[0] != !a->owner[0])
-		return err_set(e, -EBADMSG, "a user asks a registry in the name of an owner");
+	if (!a->owner[0] && (a->user[0] || reference_is_local(&p->reference)))
+		return err_set(e, -EBADMSG, "nobody is named whose image it is");
 	if (a->user[0] && (p->password = sd_varlink_take_fd(link, a->password)) < 0)
 		return err_set(e, -EBADMSG, "the user's secret did not come with the call");
 	p->ca = strdup(ca_of(a, p->reference.host));
 	p->user = strdup(a->user);
-	BUG_ON(!p->ca || !p->user);
-	cache_scope(p->reference.host, a->owner, p->scope);
+	p->owner = strdup(a->owner);
+	BUG_ON(!p->ca || !p->user || !p->owner);
+	cache_scope(p->reference.host, is_owned(p) ? p->owner : "", p->scope);
 	snprintf(p->digest, sizeof(p->digest), "%s", a->digest[0] ? a->digest : p->reference.digest);
 	*ret = take_ptr(p);
 	return 0;
@@ -452,6 +509,8 @@ static int pull_serve(struct imaged *d, sd_varlink *link, const struct pull_args
 		r = hold(d, a->holder, wanted->scope, wanted->digest, e);
 		return r ? r : sd_varlink_reply(link, v);
 	}
+	if (reference_is_local(&wanted->reference))
+		return err_set(e, -ENOENT, "this node does not have %.100s (any more): 'zos image push FILE' brings it", a->reference);
 	p = pull_add(d, take_ptr(wanted), e);
 	if (!p)
 		return e->code;
@@ -476,6 +535,98 @@ static int on_pull(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	if (!r)
 		r = pull_serve(d, link, &a, &e);
 	return r < 0 ? daemon_reply_error(link, r, &e) : 0;
+}
+
+struct push_args {
+	const char *owner, *name;
+};
+static const struct json_field push_fields[] = {
+	{ "owner", JSON_TEXT, offsetof(struct push_args, owner), .required = true, .min = 1, .max = KEY_TEXT_LEN },
+	{ "name", JSON_TEXT, offsetof(struct push_args, name), .required = true, .min = 1, .max = 200 },
+};
+static const struct json_table push_table = { push_fields, ARRAY_LEN(push_fields), 0, NULL };
+
+/* The digest is not known before it is all there, and a local reference needs one. */
+static int push_reference(const char *name, struct reference *ret, struct err *e)
+{
+	char text[400];
+	int r;
+
+	snprintf(text, sizeof(text), REFERENCE_LOCAL "/%s@sha256:%064d", name, 0);
+	if ((r = reference_parse(str_c(text), ret, NULL)) || strlen(ret->repository) != strlen(name))
+		return err_set(e, -EBADMSG, "'%.100s' is no name for an image: lower-case letters, digits, '.', '_', '-' and '/'", name);
+	ret->digest[0] = '\0';
+	return 0;
+}
+
+static int push_serve(struct imaged *d, sd_varlink *link, const struct push_args *a, struct err *e)
+{
+	CLEANUP(pull_freep) struct pull *p = calloc(1, sizeof(*p));
+	int r;
+
+	BUG_ON(!p);
+	*p = (struct pull){ .all = d, .slot = -1, .pipe = -1, .password = -1, .archive = -1, .ca = strdup(""), .user = strdup(""),
+		            .owner = strdup(a->owner) };
+	BUG_ON(!p->ca || !p->user || !p->owner);
+	if ((r = push_reference(a->name, &p->reference, e)))
+		return r;
+	if ((p->archive = sd_varlink_take_fd(link, 0)) < 0)
+		return err_set(e, -EBADMSG, "there is nothing that the image could come through");
+	cache_scope(p->reference.host, p->owner, p->scope);
+	if (!pull_add(d, take_ptr(p), e))
+		return e->code;
+	pulls_start(d);
+	return sd_varlink_reply(link, NULL);
+}
+
+static int on_push(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct push_args a = { 0 };
+	struct err e = { 0 };
+	int r = json_decode(parameters, &push_table, &a, &e);
+
+	(void)flags;
+	if (!r)
+		r = push_serve(userdata, link, &a, &e);
+	return r < 0 ? daemon_reply_error(link, r, &e) : 0;
+}
+
+static const struct json_table no_arguments = { 0 };
+
+static int on_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	AUTO_JSON sd_json_variant *all = NULL;
+	struct imaged *d = userdata;
+	struct err e = { 0 };
+	int r = json_decode(parameters, &no_arguments, NULL, &e);
+
+	(void)flags;
+	if (!r)
+		r = cache_list(&d->cache, &all, &e);
+	return r ? daemon_reply_error(link, r, &e) : sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("images", all));
+}
+
+struct prune_args {
+	const char *owner;
+};
+static const struct json_field prune_fields[] = {
+	{ "owner", JSON_TEXT, offsetof(struct prune_args, owner), .min = 1, .max = KEY_TEXT_LEN },
+};
+static const struct json_table prune_table = { prune_fields, ARRAY_LEN(prune_fields), 0, NULL };
+
+static int on_prune(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct prune_args a = { 0 };
+	struct imaged *d = userdata;
+	struct err e = { 0 };
+	uint64_t bytes = 0;
+	int r = json_decode(parameters, &prune_table, &a, &e);
+
+	(void)flags;
+	if (!r)
+		r = cache_prune(&d->cache, a.owner, since_oldest(d, INT64_MAX), &bytes, &e);
+	return r < 0 ? daemon_reply_error(link, r, &e) :
+	               sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("images", r), SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes));
 }
 
 struct release_args {
@@ -503,11 +654,10 @@ static int on_release(sd_varlink *link, sd_json_variant *parameters, sd_varlink_
 
 static int on_holders(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
-	static const struct json_table none = { 0 };
 	AUTO_JSON sd_json_variant *all = NULL;
 	struct imaged *d = userdata;
 	struct err e = { 0 };
-	int r = json_decode(parameters, &none, NULL, &e);
+	int r = json_decode(parameters, &no_arguments, NULL, &e);
 
 	(void)flags;
 	if (!r)
@@ -555,6 +705,9 @@ static int serve(struct imaged *d, struct err *e)
 	if (r)
 		return r;
 	if ((r = sd_varlink_server_bind_method(d->server, "zos.Image.Pull", on_pull)) < 0 ||
+	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Push", on_push)) < 0 ||
+	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.List", on_list)) < 0 ||
+	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Prune", on_prune)) < 0 ||
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Release", on_release)) < 0 ||
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Holders", on_holders)) < 0 ||
 	    (r = sd_varlink_server_bind_connect(d->server, on_connect)) < 0 ||

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 struct images {
 	struct provider provider;
@@ -134,7 +135,7 @@ static int ask(struct images *i, sd_varlink *link, const struct work *w, struct 
 	                         SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest),
 	                         SD_JSON_BUILD_PAIR_STRING("holder", w->id),
 	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "user", SD_JSON_BUILD_STRING(user)),
-	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "owner", SD_JSON_BUILD_STRING(owner)),
+	                         SD_JSON_BUILD_PAIR_STRING("owner", owner),
 	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "password", SD_JSON_BUILD_INTEGER(password)),
 	                         SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries));
 	return r < 0 ? err_set(e, r, "ask imaged: %s", strerror(-r)) : 0;
@@ -242,11 +243,73 @@ static void image_configure(struct provider *p, const struct farm *farm)
 	BUG_ON(r < 0);
 }
 
+/* A call of the engine's on its way. */
+struct asking {
+	struct provider_stream s;
+	sd_varlink *link;
+	int fd; /* our end of a stream; -1 = none */
+};
+
+static void asking_free(struct asking *a)
+{
+	link_closep(&a->link);
+	fd_close(&a->fd);
+	free(a);
+}
+
+static int on_asked(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct asking *a = userdata;
+	struct err e = { 0 };
+	int r = error_id ? daemon_error_of(error_id, v, &e) : 0;
+
+	(void)link;
+	(void)flags;
+	a->s.ready(a->s.ctx, r ? -1 : take_fd(a->fd), v, r, &e);
+	asking_free(a);
+	return 0;
+}
+
+/* Gives the daemon one end of a pair. */
+static int pair_push(struct asking *a, struct err *e)
+{
+	int fds[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return err_set(e, -errno, "make a stream: %m");
+	a->fd = fds[0];
+	if ((r = sd_varlink_set_allow_fd_passing_output(a->link, true)) >= 0 && (r = sd_varlink_push_fd(a->link, fds[1])) >= 0)
+		return 0;
+	close(fds[1]);
+	return err_set(e, r, "make a stream: %s", strerror(-r));
+}
+
+static int image_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
+{
+	struct images *i = images_of(p);
+	struct asking *a = calloc(1, sizeof(*a));
+	int r;
+
+	(void)w;
+	BUG_ON(!a);
+	*a = (struct asking){ .s = *s, .fd = -1 };
+	r = daemon_connect(i->event, i->o.socket, a, on_asked, &a->link, e);
+	if (!r && s->has_stream)
+		r = pair_push(a, e);
+	if (!r && (r = sd_varlink_invoke(a->link, s->method, s->parameters)) < 0)
+		err_set(e, r, "ask imaged: %s", strerror(-r));
+	if (r >= 0)
+		return 0;
+	asking_free(a);
+	return r;
+}
+
 static const struct provider_ops image_ops = {
 	.apply = image_apply,
 	.remove = image_remove,
 	.configure = image_configure,
 	.sweep = image_sweep,
+	.stream = image_stream,
 };
 
 int image_provider_new(sd_event *event, const struct image_options *o, struct provider **ret, struct err *e)

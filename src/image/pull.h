@@ -1,4 +1,4 @@
-/* One pull, in a process of its own that may block, hang and be killed. It tells how far it is by lines on a pipe:
+/* One pull, or one push, in a process of its own that may block, hang and be killed. It tells how far it is by lines on a pipe:
  *
  *     progress WHAT DONE TOTAL
  *     uses sha256:...          a layer that the cache has already
@@ -22,7 +22,9 @@ struct pull_job {
 	char digest[DIGEST_LEN + 1]; /* the manifest to get, or "" for what the reference says */
 	const char *ca;              /* PEM or "" */
 	const char *user;            /* "" = ask as anybody */
-	int password_fd;             /* borrowed: what proves it; -1 without a user */
+	const char *owner;           /* whose image it will be; "" = everybody's */
+	int password_fd;             /* borrowed: what proves it; only with a user */
+	int archive_fd;              /* borrowed: where the image comes from; -1 = from the registry */
 	const char *mkfs;
 	unsigned slot;
 };

@@ -196,7 +196,7 @@ static int entry_begin(struct tar *t, char kind, uint64_t size, struct err *e)
 	t->fill = t->skip ? t->skip - size : 0;
 	if (size && !t->skip)
 		return err_set(e, -EBADMSG, "the archive has content behind an entry that is no file");
-	return 0;
+	return t->entry ? t->entry(t->ctx, field(b + AT_NAME, NAME_LEN), kind ? kind : '0', size, e) : 0;
 }
 
 static int header_done(struct tar *t, struct err *e)
@@ -228,6 +228,7 @@ static int content_feed(struct tar *t, const uint8_t *p, size_t use, struct err 
 		buf_add_bytes(&t->extended, p, keep);
 	t->extended_left -= t->extended_kind ? keep : 0;
 	t->skip -= use;
+	t->is_content = !t->extended_kind;
 	return t->sink(t->ctx, p, use, e);
 }
 
@@ -247,6 +248,7 @@ int tar_feed(struct tar *t, const uint8_t *p, size_t n, struct err *e)
 			use = n < TAR_BLOCK - t->have ? n : TAR_BLOCK - t->have;
 			memcpy(t->block + t->have, p, use);
 			t->have = (t->have + use) % TAR_BLOCK;
+			t->is_content = false;
 			if (!t->have && !(r = header_done(t, e)))
 				r = t->sink(t->ctx, t->block, TAR_BLOCK, e);
 		}

@@ -55,12 +55,13 @@ struct work {
 	} progress;
 };
 
-/* A byte stream into a workload, or an answer from it, for its owner. */
+/* A byte stream into a workload, or an answer from it, for its owner; or the same of the provider itself, without a workload. */
 struct provider_stream {
-	enum { PROVIDER_RUNNER, PROVIDER_TCP } kind;
+	enum { PROVIDER_RUNNER, PROVIDER_TCP, PROVIDER_CALL } kind;
 	uint64_t port;                  /* TCP */
-	const char *method;             /* RUNNER: a call to the machine's runner; static text */
-	sd_json_variant *parameters;    /* RUNNER: borrowed for the call; may be NULL */
+	const char *method;             /* RUNNER: a call to the machine's runner, CALL: to the provider's daemon; static text */
+	sd_json_variant *parameters;    /* RUNNER, CALL: borrowed for the call; may be NULL */
+	bool has_stream;                /* CALL: the daemon gets the other end of FD */
 	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
 	void (*ready)(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);
 	void *ctx;

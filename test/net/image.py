@@ -467,7 +467,7 @@ def case_login():
         imaged.refused("zos.Denied", "does not let everybody", name + "@" + image["digest"], ca)
         imaged.refused("zos.Denied", "does not let everybody", name, ca, image["digest"])
         imaged.refused("zos.Denied", "does not let 'shop'", name, ca, image["digest"], **login("shop", "wrong", "UB"))
-        imaged.refused("zos.Invalid", "in the name of an owner", name, ca, user="shop")
+        imaged.refused("zos.Invalid", "nobody is named whose image it is", name, ca, user="shop")
         imaged.refused("zos.Invalid", "did not come with the call", name, ca, user="shop", owner="UA", password=0)
         other, steps = imaged.pull(name, ca, image["digest"], **login("shop", "pass word:1", "UB"))
         assert other["layers"] != image["layers"] and "pulling" in [s["what"] for s in steps], "another owner gets nothing from the cache"
@@ -499,6 +499,115 @@ def case_login():
         with Liar(image, sends_on) as liar:
             imaged.pull(liar.host() + "/x", [{"host": liar.host(), "ca": liar.ca_pem + elsewhere.ca_pem}, *both], **login("u", "p"))
         assert leaked and not any(leaked), f"a redirect carried the password elsewhere: {leaked}"
+
+
+class Push:
+    """An archive on its way to the daemon; lines() are what comes back."""
+
+    def __init__(self, imaged, name="app", owner="UA"):
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(DEADLINE_S)
+        list(imaged.call("zos.Image.Push", owner=owner, name=name, files=[theirs.fileno()]))
+        theirs.close()
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError: # it has heard enough, and says why
+            pass
+        return self
+
+    def end(self):
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        return self.lines()[-1]
+
+    def lines(self):
+        data = b""
+        while more := self.socket.recv(65536):
+            data += more
+        self.socket.close()
+        return data.decode().splitlines()
+
+
+def tar_of(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def layout(image, **changes):
+    """The files of IMAGE as an OCI layout."""
+    blobs = {**image.blobs, image.digest: image.manifest}
+    return {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": image.index(), **changes,
+            **{f"blobs/sha256/{d[7:]}": b for d, b in blobs.items()}}
+
+
+def case_push():
+    """An archive of skopeo's, and what is wrong with others; an owner's images are theirs; lists; what is in use stays."""
+    with Imaged() as imaged, tempfile.TemporaryDirectory() as tmp:
+        oci = workload.build("pushed", tmp)
+        subprocess.run(["skopeo", "--insecure-policy", "--tmpdir", tmp, "copy", "--quiet", f"oci:{oci}:latest", f"oci-archive:{tmp}/a.tar"], check=True)
+        archive = open(f"{tmp}/a.tar", "rb").read()
+        push = Push(imaged).send(archive)
+        push.socket.shutdown(socket.SHUT_WR)
+        lines = push.lines()
+        assert lines[-1].startswith("done sha256:") and any(l.startswith("progress converting") for l in lines), lines
+        digest = lines[-1][5:]
+        name = f"local/app@{digest}"
+        got, steps = imaged.pull(name, [], owner="UA", holder="w1")
+        assert got["digest"] == digest and got["config"]["Entrypoint"] == ["nginx"] and not steps
+        with Mounted(got["layers"]) as root:
+            assert open(f"{root}/var/www/html/index.html").read() == "pushed\n"
+        imaged.refused("zos.NotFound", "'zos image push FILE' brings it", name, [], owner="UB")
+        imaged.refused("zos.Invalid", "nobody is named", name, [])
+        imaged.refused("zos.Invalid", "is named by its digest", "local/app:1", [], owner="UA")
+        assert Push(imaged).send(archive).end() == f"done {digest}", "the same again is fine"
+        assert Push(imaged, owner="UB").send(archive).end() == f"done {digest}"
+
+        images = next(imaged.call("zos.Image.List"))["images"]
+        rows = {(i["owner"], i["reference"], tuple(i["holders"])) for i in images}
+        assert rows == {("UA", name, ("w1",)), ("UB", name, ())}, rows
+        assert all(i["size"] >= sum(os.stat(p).st_blocks * 512 for p in got["layers"]) > 0 for i in images), images
+        assert list(imaged.call("zos.Image.Prune", owner="UA")) == [{"images": 0, "bytes": 0}], "another's stays, and what is in use"
+        gone = next(imaged.call("zos.Image.Prune"))
+        assert gone["images"] == 1 and gone["bytes"] > 0, gone
+        assert imaged.pull(name, [], owner="UA")[0] == got
+        imaged.refused("zos.NotFound", "brings it", name, [], owner="UB")
+        list(imaged.call("zos.Image.Release", holder="w1"))
+        assert next(imaged.call("zos.Image.Prune", owner="UA"))["images"] == 1
+        assert os.listdir(f"{imaged.at}/cache/layers") == [] == os.listdir(f"{imaged.at}/cache/images")
+
+        image = Image({"a": os.urandom(100000)})
+        files = layout(image)
+        assert Push(imaged).send(tar_of(files)).end() == f"done {image.digest}"
+        layer = f"blobs/sha256/{first_layer(image)[7:]}"
+        foreign = Image({"a": b"x"})
+        rows = [({layer: files[layer][:-1] + b"x"}, "damaged or forged part"), ({layer: None}, "lacks the layer"),
+                ({"index.json": None}, "no index.json"), ({"index.json": b"{}"}, "'schemaVersion' is missing"), ({"index.json": image.index("arm64")}, "linux/arm64"),
+                ({"index.json": foreign.index()}, "lacks the part"), ({"blobs/sha256/short": b""}, "no digest"),
+                ({"blobs/sha256/../../x": b""}, "climbs out"), ({"index.json": b" " * (5 << 20)}, "more than")]
+        for change, words in rows:
+            changed = {n: b for n, b in {**files, **change}.items() if b is not None}
+            last = Push(imaged, owner="UC").send(tar_of(changed)).end()
+            assert last.startswith("failed ") and words in last, (words, last)
+        for data, words in ((b"", "no index.json"), (archive[:len(archive) // 2], "not all of it came"), (gzip.compress(archive), "not a tar"),
+                            (os.urandom(100000), "not a tar")):
+            last = Push(imaged, owner="UC").send(data).end()
+            assert last.startswith("failed ") and words in last, (words, last)
+        try:
+            Push(imaged, name="Not/Fine")
+            raise AssertionError("taken under any name")
+        except Refused as e:
+            assert "is no name for an image" in e.args[1], e.args
+        assert not [i for i in next(imaged.call("zos.Image.List"))["images"] if i["owner"] == "UC"]
+        assert os.listdir(f"{imaged.at}/cache/work") == []
 
 
 PROBE = r"""
