@@ -234,6 +234,7 @@ static const struct json_field registry_fields[] = {
 	{ "host", JSON_TEXT, offsetof(struct farm_registry, host), .required = true, .max = 200, .ok = host_ok,
 	  .want = "a host name, with :port where it needs one" },
 	{ "ca", JSON_TEXT, offsetof(struct farm_registry, ca), .max = 16384 },
+	{ "plain", JSON_BOOL, offsetof(struct farm_registry, plain) },
 };
 static const struct json_table registry_table = { registry_fields, ARRAY_LEN(registry_fields), sizeof(struct farm_registry),
 	                                          NULL };

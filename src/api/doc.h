@@ -72,6 +72,7 @@ struct farm_allow {
 };
 struct farm_registry {
 	const char *host, *ca; /* host[:port]; PEM, NULL = the image's own list */
+	bool plain;            /* speaks HTTP, and may */
 };
 struct farm_open {
 	const char *range; /* a.b.c.d/n: a private range that machines and image pulls may reach */

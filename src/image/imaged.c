@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* A pull that says nothing for so long hangs; one that takes so long in all is a slow registry's hold on us. */
-#define STALL_US (120ull * 1000000)
+/* A pull that takes so long in all is a slow registry's hold on us. */
 #define PULL_US (3600ull * 1000000)
 #define ACCURACY_US 1000000
 
@@ -35,6 +34,7 @@ struct pull {
 	struct reference reference;
 	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
 	char *ca, *user, *owner; /* owned; "" = none */
+	bool is_plain; /* over HTTP: the farm allows it for this registry */
 	int password; /* a file that holds it and that only the pull reads: the daemon never has it in its memory. -1 = as anybody */
 	int archive;  /* of a push: the image comes here, and lines go back. -1 = a pull */
 	struct client clients[IMAGED_CLIENTS_MAX];
@@ -154,13 +154,18 @@ static int progress_send(sd_varlink *link, const struct pull_line *l)
 	                           SD_JSON_BUILD_PAIR_UNSIGNED("done", l->done), SD_JSON_BUILD_PAIR_UNSIGNED("total", l->total));
 }
 
+static uint64_t stall_us(const struct imaged *d)
+{
+	return d->o.stall_s * 1000000ull;
+}
+
 static void timer_move(struct pull *p)
 {
 	uint64_t now, due;
 
 	sd_event_now(p->all->event, CLOCK_MONOTONIC, &now);
-	due = now + STALL_US < p->end_us ? now + STALL_US : p->end_us;
-	sd_event_source_set_time(p->timer, due);
+	due = now + stall_us(p->all);
+	sd_event_source_set_time(p->timer, due < p->end_us ? due : p->end_us);
 }
 
 static void line_take(struct pull *p, struct str line)
@@ -281,8 +286,11 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)s;
 	p->last = (struct pull_line){ .kind = PULL_FAILED };
-	err_set(&p->last.err, -EIO, "pull %s/%s: %s: it is tried again", p->reference.host, p->reference.repository,
-	        usec >= p->end_us ? "took more than an hour" : "nothing moved for two minutes");
+	if (usec >= p->end_us)
+		err_set(&p->last.err, -EIO, "pull %s/%s: took more than an hour: it is tried again", p->reference.host, p->reference.repository);
+	else
+		err_set(&p->last.err, -EIO, "pull %s/%s: nothing moved for %u s: it is tried again", p->reference.host, p->reference.repository,
+		        p->all->o.stall_s);
 	pull_kill(p);
 	return 0;
 }
@@ -312,7 +320,7 @@ static int child_files(const int *fds, size_t n)
 
 [[noreturn]] static void child_run(struct pull *p, int fd)
 {
-	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference, .ca = p->ca, .mkfs = p->all->o.mkfs,
+	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference, .trust = { p->ca, p->is_plain }, .mkfs = p->all->o.mkfs,
 		                .slot = (unsigned)p->slot, .user = p->user, .owner = is_owned(p) ? p->owner : "",
 		                .password_fd = CHILD_FILE, .archive_fd = p->archive < 0 ? -1 : CHILD_FILE };
 	const int fds[] = { fd, p->archive < 0 ? p->password : p->archive };
@@ -365,7 +373,7 @@ static int pull_start(struct pull *p, int slot, struct err *e)
 	d->slots |= 1u << slot;
 	if ((r = cache_slot_make(&d->cache, (unsigned)slot, e)))
 		return r;
-	r = sd_event_add_time(d->event, &p->timer, CLOCK_MONOTONIC, now + STALL_US, ACCURACY_US, on_timer, p);
+	r = sd_event_add_time(d->event, &p->timer, CLOCK_MONOTONIC, now + stall_us(d), ACCURACY_US, on_timer, p);
 	if (r < 0)
 		return err_set(e, r, "watch a pull: %s", strerror(-r));
 	return child_start(p, e);
@@ -409,6 +417,7 @@ struct pull_args {
 	size_t n_registries;
 };
 static const struct json_field registry_fields[] = {
+	{ "plain", JSON_BOOL, offsetof(struct farm_registry, plain) },
 	{ "host", JSON_TEXT, offsetof(struct farm_registry, host), .required = true, .min = 1, .max = REFERENCE_HOST_MAX },
 	{ "ca", JSON_TEXT, offsetof(struct farm_registry, ca), .required = true, .max = 16384 },
 };
@@ -425,12 +434,15 @@ static const struct json_field pull_fields[] = {
 };
 static const struct json_table pull_table = { pull_fields, ARRAY_LEN(pull_fields), 0, NULL };
 
-static const char *ca_of(const struct pull_args *a, const char *host)
+/* What the farm says about a registry. */
+static const struct farm_registry *registry_find(const struct pull_args *a, const char *host)
 {
+	static const struct farm_registry unknown = { .ca = "" };
+
 	for (size_t i = 0; i < a->n_registries; i++)
 		if (!strcmp(a->registries[i].host, host))
-			return a->registries[i].ca;
-	return "";
+			return &a->registries[i];
+	return &unknown;
 }
 
 /* One that everybody may make, and that is under way already. */
@@ -438,7 +450,7 @@ static struct pull *pull_find(struct imaged *d, const struct pull *wanted)
 {
 	for (struct pull *p = d->pulls; p && !wanted->user[0]; p = p->next)
 		if (!memcmp(&p->reference, &wanted->reference, sizeof(p->reference)) && !strcmp(p->digest, wanted->digest) &&
-		    !strcmp(p->scope, wanted->scope) && !strcmp(p->ca, wanted->ca) && p->n_clients < IMAGED_CLIENTS_MAX)
+		    !strcmp(p->scope, wanted->scope) && !strcmp(p->ca, wanted->ca) && p->is_plain == wanted->is_plain && p->n_clients < IMAGED_CLIENTS_MAX)
 			return p;
 	return NULL;
 }
@@ -485,7 +497,8 @@ static int pull_new(struct imaged *d, sd_varlink *link, const struct pull_args *
 		return err_set(e, -EBADMSG, "nobody is named whose image it is");
 	if (a->user[0] && (p->password = sd_varlink_take_fd(link, a->password)) < 0)
 		return err_set(e, -EBADMSG, "the user's secret did not come with the call");
-	p->ca = strdup(ca_of(a, p->reference.host));
+	p->ca = strdup(registry_find(a, p->reference.host)->ca);
+	p->is_plain = registry_find(a, p->reference.host)->plain;
 	p->user = strdup(a->user);
 	p->owner = strdup(a->owner);
 	BUG_ON(!p->ca || !p->user || !p->owner);

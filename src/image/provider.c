@@ -236,7 +236,8 @@ static void image_configure(struct provider *p, const struct farm *farm)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("host", farm->registries[k].host),
-		                   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""));
+		                   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""),
+		                   SD_JSON_BUILD_PAIR_BOOLEAN("plain", farm->registries[k].plain));
 		if (r >= 0)
 			r = sd_json_variant_append_array(&i->registries, one);
 	}

@@ -114,7 +114,7 @@ static int registry_open(struct pulling *p, struct err *e)
 	const struct registry_login login = { p->job->user[0] ? p->job->user : NULL, p->password };
 	int r;
 
-	if ((login.user && (r = password_read(p, e))) || (r = registry_init(&p->registry, &p->job->reference, p->job->ca, &login, e)))
+	if ((login.user && (r = password_read(p, e))) || (r = registry_init(&p->registry, &p->job->reference, &p->job->trust, &login, e)))
 		return r;
 	p->registry.progress = on_bytes;
 	p->registry.ctx = p;

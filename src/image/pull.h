@@ -9,6 +9,7 @@
 #pragma once
 #include "image/cache.h"
 #include "ident/seal.h"
+#include "image/registry.h"
 
 enum { PULL_LINE_MAX = 640 };
 
@@ -20,7 +21,7 @@ struct pull_job {
 	const char *scope;
 	struct reference reference;
 	char digest[DIGEST_LEN + 1]; /* the manifest to get, or "" for what the reference says */
-	const char *ca;              /* PEM or "" */
+	struct registry_trust trust;
 	const char *user;            /* "" = ask as anybody */
 	const char *owner;           /* whose image it will be; "" = everybody's */
 	int password_fd;             /* borrowed: what proves it; only with a user */

@@ -9,7 +9,13 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { REDIRECTS_MAX = 5, CONNECT_S = 20, STALL_S = 30, STALL_BYTES_S = 256, TOKEN_BYTES_MAX = 64 << 10 };
+enum { REDIRECTS_MAX = 5, TOKEN_BYTES_MAX = 64 << 10 };
+enum {
+	CONNECT_S = 20, /* name, TCP and TLS */
+	STALL_S = 30,   /* with less than STALL_BYTES_S a second */
+	STALL_BYTES_S = 256,
+	SMALL_S = 60,   /* a token, a manifest, a configuration; a layer has the hour of its pull */
+};
 enum {
 	RESUMES_MAX = 100,     /* of one blob */
 	RESUMES_IDLE_MAX = 4,  /* in a row that brought nothing */
@@ -110,11 +116,11 @@ static size_t on_header(char *p, size_t one, size_t n, void *userdata)
 
 static int options_set(struct registry *g)
 {
-	struct curl_blob ca = { .data = (void *)g->ca, .len = strlen(g->ca), .flags = CURL_BLOB_NOCOPY };
+	struct curl_blob ca = { .data = (void *)g->trust.ca, .len = strlen(g->trust.ca), .flags = CURL_BLOB_NOCOPY };
 	CURL *c = g->curl;
 	int bad = 0;
 
-	bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
+	bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, g->trust.is_plain ? "http,https" : "https");
 	bad |= curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "https");
 	bad |= curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
 	bad |= curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
@@ -130,16 +136,19 @@ static int options_set(struct registry *g)
 	bad |= curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	bad |= curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	bad |= curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-	bad |= g->ca[0] ? curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &ca) : curl_easy_setopt(c, CURLOPT_CAINFO, REGISTRY_CA_BUNDLE);
+	bad |= g->trust.ca[0] ? curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &ca) : curl_easy_setopt(c, CURLOPT_CAINFO, REGISTRY_CA_BUNDLE);
 	bad |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	bad |= curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	return bad;
 }
 
-int registry_init(struct registry *ret, const struct reference *reference, const char *ca, const struct registry_login *login,
-                  struct err *e)
+int registry_init(struct registry *ret, const struct reference *reference, const struct registry_trust *trust,
+                  const struct registry_login *login, struct err *e)
 {
-	*ret = (struct registry){ .reference = reference, .ca = ca, .login = *login };
+	*ret = (struct registry){ .reference = reference, .trust = *trust, .login = *login };
+	if (trust->is_plain && login->user)
+		return err_set(e, -EACCES, "the secret of '%.60s' would cross the network in clear: give %s a certificate, then 'zos farm registry %s'",
+		               login->user, reference->host, reference->host);
 	ret->curl = curl_easy_init();
 	if (!ret->curl || options_set(ret))
 		return err_set(e, -EIO, "set up HTTPS: this build of libcurl lacks something");
@@ -168,6 +177,9 @@ static int transfer_failed(struct registry *g, const struct sink *s, CURLcode co
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return err_set(e, -EIO, "%s cannot prove who it is (%s): the farm document names the CA of each registry that has its own",
 		               host, why);
+	case CURLE_SSL_CONNECT_ERROR:
+		return err_set(e, -EIO, "%s cannot be spoken to over TLS (%s): if it speaks plain HTTP, its farmer allows that with "
+		               "'zos farm registry %s --plain'", host, why, host);
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(e, -EIO, "%s stopped answering: %s", host, why);
 	case CURLE_UNSUPPORTED_PROTOCOL:
@@ -226,6 +238,7 @@ static int fetch_once(struct registry *g, const char *url, struct curl_slist *he
 	curl_easy_setopt(g->curl, CURLOPT_WRITEDATA, s);
 	curl_easy_setopt(g->curl, CURLOPT_HEADERDATA, s);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, detail);
+	curl_easy_setopt(g->curl, CURLOPT_TIMEOUT, s->buf ? (long)SMALL_S : 0l);
 	auth_set(g, auth);
 	code = curl_easy_perform(g->curl);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, NULL);
@@ -406,7 +419,7 @@ static void digest_final(EVP_MD_CTX *sum, char ret[static DIGEST_LEN + 1])
 
 static void url_make(char *ret, size_t size, const struct registry *g, const char *kind, const char *name)
 {
-	snprintf(ret, size, "https://%s/v2/%s/%s/%s", g->reference->host, g->reference->repository, kind, name);
+	snprintf(ret, size, "%s://%s/v2/%s/%s/%s", g->trust.is_plain ? "http" : "https", g->reference->host, g->reference->repository, kind, name);
 }
 
 int registry_manifest(struct registry *g, const char *name, struct buf *ret, char digest[static DIGEST_LEN + 1], struct err *e)

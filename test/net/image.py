@@ -239,11 +239,11 @@ class Image:
 
 
 class Liar(Registry):
-    """A registry that does what ANSWER(handler, path) says; without an answer of its own (False) it serves IMAGE."""
+    """A registry that does what ANSWER(handler, path) says; without an answer of its own (False) it serves IMAGE. PLAIN: over HTTP."""
 
-    def __init__(self, image, answer=lambda handler, path: False):
+    def __init__(self, image, answer=lambda handler, path: False, plain=False):
         super().__init__()
-        self.image, self.answer, self.asked = image, answer, []
+        self.image, self.answer, self.plain, self.asked = image, answer, plain, []
 
     def start(self):
         liar = self
@@ -271,7 +271,8 @@ class Liar(Registry):
         self.server = http.server.ThreadingHTTPServer((self.address, 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(f"{self.at}/cert.pem", f"{self.at}/key.pem")
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        if not self.plain:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -499,6 +500,68 @@ def case_login():
         with Liar(image, sends_on) as liar:
             imaged.pull(liar.host() + "/x", [{"host": liar.host(), "ca": liar.ca_pem + elsewhere.ca_pem}, *both], **login("u", "p"))
         assert leaked and not any(leaked), f"a redirect carried the password elsewhere: {leaked}"
+
+
+def case_plain():
+    """Plain HTTP where the farm says so and nowhere else, never with a password, and no way there from elsewhere."""
+    image = Image({"a": b"hello"})
+    with Imaged() as imaged, Liar(image, plain=True) as plain:
+        name, allowed = plain.host() + "/x", [{"host": plain.host(), "ca": "", "plain": True}]
+        imaged.refused("zos.Failed", f"'zos farm registry {plain.host()} --plain'", name, [])
+        imaged.refused("zos.Failed", f"'zos farm registry {plain.host()} --plain'", name, [{"host": "127.0.0.1:1", "ca": "", "plain": True}])
+        assert not plain.asked, "nothing was said in clear"
+        assert imaged.pull(name, allowed)[0]["digest"] == image.digest
+        imaged.refused("zos.Denied", "would cross the network in clear", name, allowed, user="u", owner="UA", password=0, files=[secret("p")])
+        other = Image({"b": b"there"})
+        with Liar(other, lambda h, p: "blobs" in p and (h.send(307, Location=f"http://{plain.host()}{p}") or True)) as liar:
+            plain.image = other
+            imaged.refused("zos.Failed", "not HTTPS", liar.host() + "/x", trust(liar) + allowed)
+        forged = Image({"c": b"forged"})
+        with Liar(forged, lambda h, p: first_layer(forged) in p and (h.send(200, bytes(len(forged.blobs[first_layer(forged)]))) or True),
+                  plain=True) as liar:
+            imaged.refused("zos.Invalid", "damaged or forged", liar.host() + "/x", [{"host": liar.host(), "ca": "", "plain": True}])
+
+
+def case_patience():
+    """A registry that hangs, wherever it does, is given up on, and keeps nobody else waiting."""
+    image, other = Image({"a": os.urandom(1 << 20)}), Image({"b": b"quick"})
+    never = threading.Event()
+
+    def hangs(where):
+        return lambda h, path: where in path and not never.wait(DEADLINE_S) and False
+
+    def drips(h, path):
+        """A first byte, and then none."""
+        if first_layer(image) not in path:
+            return False
+        h.send_response(200)
+        h.send_header("Content-Length", str(len(image.blobs[first_layer(image)])))
+        h.end_headers()
+        h.wfile.write(b"x")
+        h.wfile.flush()
+        never.wait(DEADLINE_S)
+        return True
+
+    with Imaged("--stall", "2") as imaged:
+        for answer in (hangs("manifests"), hangs(first_layer(image)), drips):
+            with Liar(image, answer) as liar:
+                imaged.refused("zos.Failed", "nothing moved for 2 s", liar.host() + "/x", trust(liar))
+        with socket.create_server(("127.0.0.1", 0)) as silent: # takes connections and says nothing, not even in TLS
+            imaged.refused("zos.Failed", "nothing moved for 2 s", f"127.0.0.1:{silent.getsockname()[1]}/x", [])
+        push = Push(imaged)
+        assert "nothing moved for 2 s" in push.lines()[-1], "a push that brings nothing is no better"
+    with Imaged() as imaged, Liar(image, hangs("manifests")) as slow, Liar(other) as quick:
+        blocked = [imaged.call("zos.Image.Pull", reference=f"{slow.host()}/x:{i}", registries=trust(slow), owner="UA") for i in range(20)]
+        for call in blocked[:4]:
+            assert next(call)["what"] == "resolving"
+        began = [threading.Thread(target=lambda c=c: next(c, None), daemon=True) for c in blocked[4:]]
+        for t in began:
+            t.start()
+        assert imaged.pull(quick.host() + "/x", trust(quick), owner="UB")[0]["digest"] == other.digest
+        children = f"/proc/{imaged.process.pid}/task/{imaged.process.pid}/children"
+        assert len(open(children).read().split()) == 4, "an owner's pulls run four at a time"
+        never.set()
+        imaged.stop()
 
 
 class Push:
