@@ -101,7 +101,7 @@ static int blob_write(struct archive *a, const uint8_t *p, size_t n, struct err 
 	while (n) {
 		ssize_t did = write(a->fd, p, n);
 
-		if (did < 0 && errno == ENOSPC)
+		if (did < 0 && (errno == ENOSPC || errno == EFBIG)) /* the latter keeps some room for others */
 			return err_set(e, -ENOSPC, "there is no room left for the image: 'zos image prune' makes some");
 		if (did < 0 && errno != EINTR)
 			return err_set(e, -errno, "keep a blob of the archive: %m");

@@ -320,6 +320,8 @@ static void line_clean(char *s)
 int pull_confine(const struct pull_job *job, struct err *e)
 {
 	char dir[CACHE_PATH_MAX];
+
+	cache_slot_path(job->cache, job->slot, dir);
 	const struct sandbox s = {
 		.paths = { { dir, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_FLAT },
 			   { job->mkfs, SANDBOX_READ | SANDBOX_EXEC },
@@ -330,9 +332,9 @@ int pull_confine(const struct pull_job *job, struct err *e)
 			   { "/dev/null", SANDBOX_READ | SANDBOX_WRITE } },
 		.any_connect = true,
 		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN | SANDBOX_CALLS_NEST,
+		.file_size_max = layer_room(dir),
 	};
 
-	cache_slot_path(job->cache, job->slot, dir);
 	return sandbox_enter(&s, e);
 }
 

@@ -93,7 +93,7 @@ static size_t on_body(char *p, size_t one, size_t n, void *userdata)
 	if (s->buf)
 		buf_add_bytes(s->buf, p, n);
 	else if (!write_all(s->fd, p, n))
-		s->r = -errno;
+		s->r = errno == EFBIG ? -ENOSPC : -errno; /* the sandbox keeps some room for others */
 	if (s->buf && buf_check(s->buf))
 		s->r = -ENOMEM;
 	if (!s->r && s->registry->progress)

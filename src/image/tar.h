@@ -29,6 +29,7 @@ struct tar {
 	size_t extended_left;
 	char extended_kind;     /* its typeflag, 0 = none */
 	bool has_size, at_end;
+	bool link_climbs; /* the long link name before the next entry has a ".." in it: fine for a symbolic link alone */
 	bool is_content; /* what the sink gets is a file's, with what fills its last block */
 	unsigned n_zero;
 	uint64_t n_entries;

@@ -4,6 +4,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -172,7 +173,10 @@ static int seccomp_enter(const struct sandbox *s, struct err *e)
 static int limits_enter(const struct sandbox *s, struct err *e)
 {
 	struct rlimit files = { s->files_max, s->files_max }, memory = { s->memory_max, s->memory_max }, none = { 0, 0 };
+	struct rlimit size = { s->file_size_max, s->file_size_max };
 
+	if (s->file_size_max && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &size)))
+		return err_set(e, -errno, "set limits: %m");
 	if ((s->files_max && setrlimit(RLIMIT_NOFILE, &files)) || (s->memory_max && setrlimit(RLIMIT_AS, &memory)) ||
 	    setrlimit(RLIMIT_CORE, &none))
 		return err_set(e, -errno, "set limits: %m");

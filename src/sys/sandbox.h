@@ -37,6 +37,7 @@ struct sandbox {
 	unsigned calls;      /* enum sandbox_calls */
 	uint32_t files_max;  /* open files; 0 = as init set it */
 	uint64_t memory_max; /* address space in bytes; 0 = as init set it */
+	uint64_t file_size_max; /* bytes of one file, EFBIG beyond; 0 = no limit */
 };
 
 MUST_CHECK int sandbox_enter(const struct sandbox *s, struct err *e);

@@ -29,6 +29,17 @@ static int may_write(void)
 	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 ? 0 : errno;
 }
 
+static int may_write_much(void)
+{
+	char path[128], bytes[200] = { 0 };
+
+	snprintf(path, sizeof(path), "%s/in/much", dir);
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, bytes, 100) != 100)
+		return errno;
+	return write(fd, bytes, sizeof(bytes)) == sizeof(bytes) ? 0 : EFBIG;
+}
+
 static int may_make_dir(void)
 {
 	char path[128];
@@ -96,6 +107,8 @@ static const struct {
 	{ "reads what it may", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_read, 0 },
 	{ "does not write what it may read", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_write, EACCES },
 	{ "writes what it may", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ | SANDBOX_WRITE, may_write, 0 },
+	{ "writes much", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE, may_write_much, 0 },
+	{ "writes no more than it may", { .calls = SANDBOX_CALLS_FILES, .file_size_max = 128 }, SANDBOX_WRITE, may_write_much, EFBIG },
 	{ "makes no directory", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE | SANDBOX_FLAT, may_make_dir, EACCES },
 	{ "makes no link", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE | SANDBOX_FLAT, may_make_link, EACCES },
 	{ "makes a directory", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE, may_make_dir, 0 },

@@ -3,7 +3,7 @@
 
 The daemon runs as on a node: as its own user, without capabilities, in its sandbox.
 """
-import gzip, hashlib, http.server, io, json, os, shutil, socket, ssl, subprocess, sys, tarfile, tempfile, threading, time
+import gzip, hashlib, http.server, io, json, os, shutil, socket, ssl, stat, subprocess, sys, tarfile, tempfile, threading, time, zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -22,12 +22,15 @@ class Refused(Exception):
 class Imaged:
     """The daemon, in a directory of its own, ended with the block."""
 
-    def __init__(self, *options):
-        self.options = options
+    def __init__(self, *options, room=None):
+        """ROOM: the size of a file system of its own, for what may fill it."""
+        self.options, self.room = options, room
 
     def __enter__(self):
         self.dir = tempfile.TemporaryDirectory(prefix="zos-imaged-", dir="/run")
         self.at = self.dir.name
+        if self.room:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.room}", "room", self.at], check=True)
         os.chmod(self.at, 0o755)
         os.chown(self.at, UID, UID)
         self.start()
@@ -56,6 +59,8 @@ class Imaged:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+        if self.room:
+            subprocess.run(["umount", self.at], check=True)
         self.dir.cleanup()
 
     def call(self, method, files=(), **parameters):
@@ -671,6 +676,90 @@ def case_push():
             assert "is no name for an image" in e.args[1], e.args
         assert not [i for i in next(imaged.call("zos.Image.List"))["images"] if i["owner"] == "UC"]
         assert os.listdir(f"{imaged.at}/cache/work") == []
+
+
+def entries(*rows):
+    """A tar of (name, type, link or content, device)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for name, kind, value, device in rows:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if kind == tarfile.REGTYPE:
+                info.size = len(value)
+            elif value:
+                info.linkname = value
+            info.devmajor, info.devminor = device
+            t.addfile(info, io.BytesIO(value) if kind == tarfile.REGTYPE else None)
+    return out.getvalue()
+
+
+class Packed(Image):
+    """An image whose one layer is packed already, for what is too large to hold: DIFF_ID is what it says of itself."""
+
+    def __init__(self, layer, diff_id):
+        super().__init__({}, pack=lambda _: layer, diff_id=diff_id)
+
+
+def gzip_of(blocks):
+    """The packed stream of many blocks, and the digest of what it unpacks to."""
+    packer, total, parts = zlib.compressobj(1, zlib.DEFLATED, 31), hashlib.sha256(), []
+    for block in blocks:
+        total.update(block)
+        parts.append(packer.compress(block))
+    return b"".join(parts) + packer.flush(), "sha256:" + total.hexdigest()
+
+
+def case_hostile():
+    """Names that lead out, devices, and archives that are meant to use up what there is."""
+    plain, hard, soft, char = tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE
+    none = (0, 0)
+    with Imaged() as imaged:
+        good = entries(("a", plain, b"hello", none), ("b", hard, "a", none), ("out", soft, "/etc/passwd", none), ("up", soft, "../../etc/passwd", none),
+                       ("dev/zero", char, None, (1, 5)))
+        with Liar(Image({}, tar=good)) as liar:
+            layers = imaged.pull(liar.host() + "/x", trust(liar))[0]["layers"]
+            with Mounted(layers) as root: # links are kept as links: they are followed inside the machine's root, and there alone
+                assert os.readlink(f"{root}/out") == "/etc/passwd" and os.readlink(f"{root}/up") == "../../etc/passwd"
+                assert os.stat(f"{root}/b").st_ino == os.stat(f"{root}/a").st_ino and open(f"{root}/b").read() == "hello"
+                assert stat.S_ISCHR(os.stat(f"{root}/dev/zero").st_mode)
+            subprocess.run(["mount", "-t", "erofs", "-o", "ro,loop,nodev", layers[0], "/mnt"], check=True) # as machines get it
+            try:
+                open("/mnt/dev/zero", "rb")
+                raise AssertionError("a layer's device can be opened")
+            except PermissionError:
+                pass
+            finally:
+                subprocess.run(["umount", "/mnt"], check=True)
+        pax = tarfile.TarInfo("b")
+        pax.type, pax.pax_headers = hard, {"linkpath": "../../etc/passwd"}
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as t:
+            t.addfile(pax)
+        rows = [(entries(("a/../../b", plain, b"x", none)), "zos.Invalid", "climbs out"), (entries(("..", plain, b"x", none)), "zos.Invalid", "climbs out"),
+                (entries(("b", hard, "../../etc/passwd", none)), "zos.Invalid", "climbs out"), (out.getvalue(), "zos.Invalid", "climbs out"),
+                (entries(("b", hard, "/etc/passwd", none)), "zos.Failed", "mkfs.erofs")]
+        for tar, kind, words in rows:
+            with Liar(Image({}, tar=tar)) as liar:
+                imaged.refused(kind, words, liar.host() + "/x", trust(liar))
+        for body in (os.urandom(4096), b"\0" * 4096, b"[" * 4096, b"{" + b'"a":' * 4096):
+            with Liar(Image({"a": b"x"}), lambda h, p: "manifests" in p and (h.send(200, body) or True)) as liar:
+                imaged.refused("zos.Invalid", "the manifest: not JSON", liar.host() + "/x", trust(liar))
+        one = entries(("a", plain, b"", none))[:512]
+        many, digest = gzip_of([one * 1000] * 1001)
+        with Liar(Packed(many, digest)) as liar:
+            imaged.refused("zos.Invalid", "more than 1000000 entries", liar.host() + "/x", trust(liar))
+        with Liar(Packed(*gzip_of([one] * 1000 + [bytes(1024)]))) as liar:
+            imaged.pull(liar.host() + "/x", trust(liar))
+    head = tarfile.TarInfo("zeros")
+    head.size = 4 << 30
+    bomb = gzip_of([head.tobuf(tarfile.GNU_FORMAT)] + [bytes(1 << 20)] * 4096 + [bytes(1024)])
+    with Imaged(room="256m") as imaged, Liar(Packed(*bomb)) as liar:
+        assert len(bomb[0]) < 32 << 20
+        imaged.refused("zos.NoCapacity", "room", liar.host() + "/x", trust(liar))
+        assert os.listdir(f"{imaged.at}/cache/work") == [] == os.listdir(f"{imaged.at}/cache/layers")
+        liar.image = Image({"a": b"small"})
+        imaged.pull(liar.host() + "/x", trust(liar))
 
 
 PROBE = r"""
