@@ -165,7 +165,8 @@ int seal_value(const uint8_t pub[static SEAL_PUB_LEN], const struct seal_place *
 	if (!ctx || buf_check(&body))
 		return -ENOMEM;
 	if (OSSL_HPKE_encap(ctx, enc, &n_enc, pub, SEAL_X25519_LEN, (uint8_t *)info.p, info.len) != 1 ||
-	    OSSL_HPKE_seal(ctx, (uint8_t *)body.p, &n_body, (const uint8_t *)at->name, strlen(at->name), (const uint8_t *)clear.p, clear.n) != 1)
+	    OSSL_HPKE_seal(ctx, (uint8_t *)body.p, &n_body, (const uint8_t *)at->name, strlen(at->name), (const uint8_t *)clear.p,
+	                   clear.n) != 1)
 		return -EINVAL;
 	body.len = n_body;
 	buf_add_le(ret, SEAL_VERSION, 1);
@@ -232,6 +233,7 @@ void seal_mark(const struct seal_key *k, struct str clear, char ret[static SEAL_
 	uint8_t sum[SUM_LEN];
 	size_t n;
 
-	BUG_ON(!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, k->mark, sizeof(k->mark), (const uint8_t *)clear.p, clear.n, sum, sizeof(sum), &n));
+	BUG_ON(!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, k->mark, sizeof(k->mark), (const uint8_t *)clear.p, clear.n, sum,
+	                  sizeof(sum), &n));
 	hex_put(sum, SEAL_MARK_LEN / 2, ret);
 }

@@ -24,7 +24,8 @@ void cache_record_deinit(struct cache_record *r);
 /* Makes what is missing. */
 MUST_CHECK int cache_open(struct cache *ret, const char *dir, struct err *e);
 
-/* Who may meet whom in the cache: pulls of one scope share layers and records, others never see them. OWNER "" = what everybody may pull. */
+/* Who may meet whom in the cache: pulls of one scope share layers and records, others never see them. OWNER "" = what everybody may
+ * pull. */
 void cache_scope(const char *host, const char *owner, char ret[static CACHE_SCOPE_LEN + 1]);
 
 /* A slot is made empty for a pull, with the FIFO called "fifo" in it. */

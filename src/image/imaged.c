@@ -320,7 +320,8 @@ static int child_files(const int *fds, size_t n)
 
 [[noreturn]] static void child_run(struct pull *p, int fd)
 {
-	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference, .trust = { p->ca, p->is_plain }, .mkfs = p->all->o.mkfs,
+	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference,
+		                .trust = { p->ca, p->is_plain }, .mkfs = p->all->o.mkfs,
 		                .slot = (unsigned)p->slot, .user = p->user, .owner = is_owned(p) ? p->owner : "",
 		                .password_fd = CHILD_FILE, .archive_fd = p->archive < 0 ? -1 : CHILD_FILE };
 	const int fds[] = { fd, p->archive < 0 ? p->password : p->archive };
@@ -450,7 +451,8 @@ static struct pull *pull_find(struct imaged *d, const struct pull *wanted)
 {
 	for (struct pull *p = d->pulls; p && !wanted->user[0]; p = p->next)
 		if (!memcmp(&p->reference, &wanted->reference, sizeof(p->reference)) && !strcmp(p->digest, wanted->digest) &&
-		    !strcmp(p->scope, wanted->scope) && !strcmp(p->ca, wanted->ca) && p->is_plain == wanted->is_plain && p->n_clients < IMAGED_CLIENTS_MAX)
+		    !strcmp(p->scope, wanted->scope) && !strcmp(p->ca, wanted->ca) && p->is_plain == wanted->is_plain &&
+		    p->n_clients < IMAGED_CLIENTS_MAX)
 			return p;
 	return NULL;
 }
@@ -606,17 +608,23 @@ static int on_push(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 
 static const struct json_table no_arguments = { 0 };
 
-static int on_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+/* Answers a call without arguments with what LIST finds in the cache. */
+static int list_serve(struct imaged *d, sd_varlink *link, sd_json_variant *parameters, const char *name,
+                      int (*list)(const struct cache *c, sd_json_variant **ret, struct err *e))
 {
 	AUTO_JSON sd_json_variant *all = NULL;
-	struct imaged *d = userdata;
 	struct err e = { 0 };
 	int r = json_decode(parameters, &no_arguments, NULL, &e);
 
-	(void)flags;
 	if (!r)
-		r = cache_list(&d->cache, &all, &e);
-	return r ? daemon_reply_error(link, r, &e) : sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("images", all));
+		r = list(&d->cache, &all, &e);
+	return r ? daemon_reply_error(link, r, &e) : sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT(name, all));
+}
+
+static int on_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	(void)flags;
+	return list_serve(userdata, link, parameters, "images", cache_list);
 }
 
 struct prune_args {
@@ -667,15 +675,8 @@ static int on_release(sd_varlink *link, sd_json_variant *parameters, sd_varlink_
 
 static int on_holders(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
-	AUTO_JSON sd_json_variant *all = NULL;
-	struct imaged *d = userdata;
-	struct err e = { 0 };
-	int r = json_decode(parameters, &no_arguments, NULL, &e);
-
 	(void)flags;
-	if (!r)
-		r = cache_holders(&d->cache, &all, &e);
-	return r ? daemon_reply_error(link, r, &e) : sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("holders", all));
+	return list_serve(userdata, link, parameters, "holders", cache_holders);
 }
 
 /* A pull that nobody waits for any more is ended; what it has stays in the cache. */

@@ -90,9 +90,10 @@ static int password_read(struct pulling *p, struct err *e)
 	return 0;
 }
 
+typedef int named_get(struct pulling *p, const struct descriptor *d, struct buf *ret, struct err *e);
+
 /* Follows indexes, from TEXT on, until TEXT is a manifest. GET brings what a descriptor names. */
-static int manifest_follow(struct pulling *p, struct buf *text, int (*get)(struct pulling *, const struct descriptor *, struct buf *, struct err *),
-                           struct err *e)
+static int manifest_follow(struct pulling *p, struct buf *text, named_get *get, struct err *e)
 {
 	for (int level = 0; level < INDEX_LEVELS_MAX; level++) {
 		AUTO_BUF struct buf next = { 0 };

@@ -419,7 +419,8 @@ static void digest_final(EVP_MD_CTX *sum, char ret[static DIGEST_LEN + 1])
 
 static void url_make(char *ret, size_t size, const struct registry *g, const char *kind, const char *name)
 {
-	snprintf(ret, size, "%s://%s/v2/%s/%s/%s", g->trust.is_plain ? "http" : "https", g->reference->host, g->reference->repository, kind, name);
+	snprintf(ret, size, "%s://%s/v2/%s/%s/%s", g->trust.is_plain ? "http" : "https", g->reference->host, g->reference->repository,
+	         kind, name);
 }
 
 int registry_manifest(struct registry *g, const char *name, struct buf *ret, char digest[static DIGEST_LEN + 1], struct err *e)

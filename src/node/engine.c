@@ -541,7 +541,9 @@ int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant
 	if ((r = judge(n, caller, envelope, d, &secrets, e)))
 		return r;
 	old = engine_held(n, &d->owner, d->name);
-	return changes_build(old, &(struct held){ .deployment = d, .secrets = secrets }, ret_changes) ? err_set(e, -EIO, "compare: out of memory") : 0;
+	if (changes_build(old, &(struct held){ .deployment = d, .secrets = secrets }, ret_changes))
+		return err_set(e, -EIO, "compare: out of memory");
+	return 0;
 }
 
 int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e)
