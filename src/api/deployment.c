@@ -120,7 +120,7 @@ const char *secret_ref(sd_json_variant *v)
 	return sd_json_variant_is_object(v) ? sd_json_variant_string(sd_json_variant_by_key(v, "secret")) : NULL;
 }
 
-const char *zmachine_secret(const struct zmachine *z, size_t i)
+const char *zmachine_env_secret(const struct zmachine *z, size_t i)
 {
 	for (size_t k = 1; z->env && k < sd_json_variant_elements(z->env); k += 2) {
 		const char *name = secret_ref(sd_json_variant_by_index(z->env, k));
@@ -128,7 +128,7 @@ const char *zmachine_secret(const struct zmachine *z, size_t i)
 		if (name && !i--)
 			return name;
 	}
-	return i ? NULL : z->pull.secret;
+	return NULL;
 }
 
 static int secrets_check(const struct deployment *d, struct err *e)
@@ -142,14 +142,22 @@ static int secrets_check(const struct deployment *d, struct err *e)
 	return 0;
 }
 
+static int secret_check(const struct deployment *d, size_t at, const char *name, struct err *e)
+{
+	if (sd_json_variant_by_key(d->secrets, name))
+		return 0;
+	return err_set(e, -EBADMSG, "/workloads/%zu/data: uses the secret '%s', and /secrets has none of that name", at, name);
+}
+
 static int secrets_used_check(const struct deployment *d, size_t at, struct err *e)
 {
+	const struct zmachine *z = &d->workloads[at].zmachine;
+	int r = z->pull.secret ? secret_check(d, at, z->pull.secret, e) : 0;
 	const char *name;
 
-	for (size_t i = 0; (name = zmachine_secret(&d->workloads[at].zmachine, i)); i++)
-		if (!sd_json_variant_by_key(d->secrets, name))
-			return err_set(e, -EBADMSG, "/workloads/%zu/data: uses the secret '%s', and /secrets has none of that name", at, name);
-	return 0;
+	for (size_t i = 0; !r && (name = zmachine_env_secret(z, i)); i++)
+		r = secret_check(d, at, name, e);
+	return r;
 }
 
 static int workload_check(struct deployment *d, size_t at, struct err *e)

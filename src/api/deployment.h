@@ -75,8 +75,8 @@ MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, s
 
 /* The name in {"secret": NAME}; NULL when V is a string. */
 const char *secret_ref(sd_json_variant *v);
-/* The name of the I-th secret that Z uses, NULL past the last one. */
-const char *zmachine_secret(const struct zmachine *z, size_t i);
+/* The name of the I-th secret in Z's env, NULL past the last one. */
+const char *zmachine_env_secret(const struct zmachine *z, size_t i);
 
 /* Whether the signatures under D reach what S asks for: for updates, S are the stored ones. -EKEYREJECTED. */
 MUST_CHECK int deployment_meets(const struct deployment *d, const struct signers *s, struct err *e);

@@ -3,5 +3,5 @@
 #include "node/engine.h"
 
 /* OLD NULL = there is none. Returns owned: a list of {workload, change, fields}, where change is "add", "restart", "keep" or "remove" and
- * fields names what differs in `data`, and `secrets` when the value of one that it uses does. -ENOMEM. */
+ * fields names what differs in `data`, and `secrets` when the value of one in its env does. -ENOMEM. */
 MUST_CHECK int changes_build(const struct held *old, const struct held *wanted, sd_json_variant **ret);

@@ -186,12 +186,12 @@ static void work_spec_clear(struct work *w)
 	json_unrefp(&w->secrets);
 }
 
-/* A new document with the same workload in it: what its tag stands for is asked anew. */
-static void item_renew(struct item *it)
+/* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
+static void item_renew(struct item *it, const struct held *h)
 {
-	if (!it->work.image.digest[0] || is_pinned(&it->work))
-		return; /* it is not known yet, and will be for this sequence; or it cannot change */
-	it->view.stale = 1;
+	json_unrefp(&it->work.secrets);
+	it->work.secrets = sd_json_variant_ref(h->secrets);
+	it->view.stale = it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
 	it->error[0] = '\0';
 	it->view.attempts = 0;
 	it->view.retry_at_ms = 0;
@@ -212,7 +212,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	BUG_ON(buf_check(&text));
 	short_digest(buf_str(&text), 8, revision);
 	if (!strcmp(revision, k->revision)) {
-		item_renew(it);
+		item_renew(it, h);
 		return;
 	}
 	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;

@@ -30,6 +30,7 @@ struct fixture {
 	char meaning;       /* of the tag: a digest of this digit alone */
 	unsigned looked_up;
 	char password[32];  /* that the machine got in PW */
+	char login[32];     /* that the registry would have got */
 };
 
 static int fake_call(struct provider *p, struct work *w, const char *what, struct err *e)
@@ -45,6 +46,9 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 		k->busy = w;
 		return PROVIDER_BUSY;
 	}
+	if (!strcmp(p->name, "image") && w->spec.pull.secret)
+		snprintf(k->f->login, sizeof(k->f->login), "%s",
+		         sd_json_variant_string(sd_json_variant_by_key(w->secrets, w->spec.pull.secret)));
 	if (!strcmp(p->name, "image") && w->image.look_up) {
 		k->f->looked_up++;
 		if (k->fail_look_up > 0 && k->fail_look_up--)
@@ -428,6 +432,30 @@ static void a_secret_reaches_its_machine_and_nobody_else(void)
 	down(&f);
 }
 
+#define PRIVATE                                                                                                      \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"        \
+	"\"isolation\":\"container\",\"pull\":{\"user\":\"u\",\"secret\":\"db\"}}}"
+
+static void a_registrys_new_password_touches_no_machine(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	f.fakes[STEP_IMAGE].fail = 1;
+	T_CHECK(!deploy(&f, 1, sealed(&f, "db", "wrong"), PRIVATE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "retrying"), "%s", state(&f));
+	T_CHECK(!deploy(&f, 2, sealed(&f, "db", "right"), PRIVATE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "ok") && !strcmp(f.login, "right"), "a new password is tried at once: %s '%s'", state(&f), f.login);
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 3, sealed(&f, "db", "rotated"), PRIVATE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;") && !strcmp(f.login, "rotated"), "%s '%s'", f.log.p, f.login);
+	down(&f);
+}
+
 static void an_update_while_a_step_is_under_way_waits_for_it(void)
 {
 	struct fixture f;
@@ -606,6 +634,7 @@ int main(void)
 	T_RUN(a_registry_out_of_reach_takes_nothing_away);
 	T_RUN(a_digest_is_never_looked_up_again);
 	T_RUN(a_secret_reaches_its_machine_and_nobody_else);
+	T_RUN(a_registrys_new_password_touches_no_machine);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);
