@@ -212,18 +212,21 @@ def sha256(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def tar_of(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            t.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
 class Image:
     """An image in memory: blobs by digest, its manifest, what a registry answers. FILES: name -> content of one layer."""
 
     def __init__(self, files, pack=gzip.compress, media="application/vnd.oci.image.layer.v1.tar+gzip", diff_id=None, tar=None):
-        if tar is None:
-            out = io.BytesIO()
-            with tarfile.open(fileobj=out, mode="w") as t:
-                for name, content in files.items():
-                    info = tarfile.TarInfo(name)
-                    info.size = len(content)
-                    t.addfile(info, io.BytesIO(content))
-            tar = out.getvalue()
+        tar = tar_of(files) if tar is None else tar
         self.blobs = {}
         layer = pack(tar)
         config = self.blob(json.dumps({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/a"]},
@@ -598,16 +601,6 @@ class Push:
             data += more
         self.socket.close()
         return data.decode().splitlines()
-
-
-def tar_of(files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as t:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            t.addfile(info, io.BytesIO(content))
-    return out.getvalue()
 
 
 def layout(image, **changes):
