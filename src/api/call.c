@@ -34,6 +34,10 @@ static const struct json_field forward_fields[] = {
 	{ "port", JSON_U64, offsetof(struct call_forward, port), .required = true, .min = 1, .max = 65535 },
 };
 
+static const struct json_field push_fields[] = {
+	{ "name", JSON_TEXT, offsetof(struct call_push, name), .required = true, .min = 1, .max = 200 },
+};
+
 static const struct json_field machine_fields[] = { MACHINE_FIELDS(struct call_machine) };
 
 static bool absolute_ok(struct str s)
@@ -61,6 +65,7 @@ TABLE(logs);
 TABLE(machine);
 TABLE(exec);
 TABLE(forward);
+TABLE(push);
 static const struct json_table none_table = { NULL, 0, 0, NULL };
 
 const struct call calls[] = {
@@ -76,6 +81,9 @@ const struct call calls[] = {
 	{ "zos.Deployment.Get", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.List", CALL_ALLOWED, false, false, &list_table, sizeof(struct call_deployment) },
 	{ "zos.Deployment.Watch", CALL_ALLOWED, true, false, &deployment_table, sizeof(struct call_deployment) },
+	{ "zos.Image.Push", CALL_ALLOWED, false, true, &push_table, sizeof(struct call_push) },
+	{ "zos.Image.List", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
+	{ "zos.Image.Prune", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
 	{ "zos.Machine.Exec", CALL_ALLOWED, false, true, &exec_table, sizeof(struct call_exec) },
 	{ "zos.Machine.Console", CALL_ALLOWED, false, true, &machine_table, sizeof(struct call_machine) },

@@ -58,6 +58,9 @@ struct call_exec {
 	bool tty;
 	uint64_t rows, cols;
 };
+struct call_push {
+	const char *name;
+};
 struct call_forward {
 	const char *deployment, *machine;
 	struct key_pub owner;

@@ -1,6 +1,7 @@
 #include "api/deployment.h"
 
 #include "base/parse.h"
+#include "ident/seal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +15,22 @@ static bool absolute_ok(struct str s)
 
 #define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
 
+#define SECRET_FIELD(T) \
+	{ "secret", JSON_TEXT, offsetof(T, secret), .required = true, .ok = name_ok, .want = "the name of a secret" }
+
+struct secret_value {
+	const char *secret;
+};
+static const struct json_field secret_value_fields[] = { SECRET_FIELD(struct secret_value) };
+static const struct json_table secret_value_table = { secret_value_fields, ARRAY_LEN(secret_value_fields), sizeof(struct secret_value),
+	                                              NULL };
+
+static const struct json_field pull_fields[] = {
+	{ "user", JSON_TEXT, offsetof(struct pull_login, user), .required = true, .min = 1, .max = 256 },
+	SECRET_FIELD(struct pull_login),
+};
+static const struct json_table pull_table = { pull_fields, ARRAY_LEN(pull_fields), 0, NULL };
+
 static const struct json_field zmachine_fields[] = {
 	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
 	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
@@ -25,10 +42,10 @@ static const struct json_field zmachine_fields[] = {
 	{ "rootfs_size", JSON_U64, offsetof(struct zmachine, rootfs_bytes), .min = 16ull << 20, .max = 1ull << 44 },
 	{ "entrypoint", JSON_TEXTS, offsetof(struct zmachine, entrypoint), .max = 64 },
 	{ "args", JSON_TEXTS, offsetof(struct zmachine, args), .max = 256 },
-	{ "env", JSON_MAP, offsetof(struct zmachine, env), .max = 256 },
+	{ "env", JSON_MAP, offsetof(struct zmachine, env), .max = 256, .table = &secret_value_table },
 	{ "workdir", JSON_TEXT, offsetof(struct zmachine, workdir), .ok = absolute_ok, .want = "an absolute path" },
 	{ "user", JSON_TEXT, offsetof(struct zmachine, user), .min = 1, .max = 64 },
-	NOT_YET("pull", "a registry credential"),
+	{ "pull", JSON_OBJECT, offsetof(struct zmachine, pull), .table = &pull_table },
 	NOT_YET("boot", "booting a disk image"),
 	NOT_YET("modules", "loading kernel modules"),
 	NOT_YET("mounts", "mounting volumes"),
@@ -71,7 +88,7 @@ static const struct json_field deployment_fields[] = {
 	{ "metadata", JSON_MAP, offsetof(struct deployment, metadata), .max = 64 },
 	{ "workloads", JSON_LIST, offsetof(struct deployment, workloads), .required = true, .max = DEPLOYMENT_WORKLOADS_MAX,
 	  .table = &workload_table, .n_off = offsetof(struct deployment, n_workloads) },
-	NOT_YET("secrets", "a secret"),
+	{ "secrets", JSON_MAP, offsetof(struct deployment, secrets), .max = DEPLOYMENT_SECRETS_MAX, .text_max = SEAL_TEXT_MAX },
 };
 static const struct json_table deployment_table = { deployment_fields, ARRAY_LEN(deployment_fields), 0, NULL };
 
@@ -98,6 +115,51 @@ static int type_check(const struct workload *w, size_t at, struct err *e)
 	return err_set(e, -EBADMSG, "/workloads/%zu/type: '%s' is no workload type: this node runs 'zmachine'", at, w->type);
 }
 
+const char *secret_ref(sd_json_variant *v)
+{
+	return sd_json_variant_is_object(v) ? sd_json_variant_string(sd_json_variant_by_key(v, "secret")) : NULL;
+}
+
+const char *zmachine_env_secret(const struct zmachine *z, size_t i)
+{
+	for (size_t k = 1; z->env && k < sd_json_variant_elements(z->env); k += 2) {
+		const char *name = secret_ref(sd_json_variant_by_index(z->env, k));
+
+		if (name && !i--)
+			return name;
+	}
+	return NULL;
+}
+
+static int secrets_check(const struct deployment *d, struct err *e)
+{
+	for (size_t i = 0; d->secrets && i < sd_json_variant_elements(d->secrets); i += 2) {
+		const char *name = sd_json_variant_string(sd_json_variant_by_index(d->secrets, i));
+
+		if (!name_ok(str_c(name)))
+			return err_set(e, -EBADMSG, "/secrets: '%.60s' is not " NAME_WANT, name);
+	}
+	return 0;
+}
+
+static int secret_check(const struct deployment *d, size_t at, const char *name, struct err *e)
+{
+	if (sd_json_variant_by_key(d->secrets, name))
+		return 0;
+	return err_set(e, -EBADMSG, "/workloads/%zu/data: uses the secret '%s', and /secrets has none of that name", at, name);
+}
+
+static int secrets_used_check(const struct deployment *d, size_t at, struct err *e)
+{
+	const struct zmachine *z = &d->workloads[at].zmachine;
+	int r = z->pull.secret ? secret_check(d, at, z->pull.secret, e) : 0;
+	const char *name;
+
+	for (size_t i = 0; !r && (name = zmachine_env_secret(z, i)); i++)
+		r = secret_check(d, at, name, e);
+	return r;
+}
+
 static int workload_check(struct deployment *d, size_t at, struct err *e)
 {
 	struct workload *w = &d->workloads[at];
@@ -116,7 +178,7 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "
 		               "set 'isolation' to 'container'", at, (unsigned long long)w->zmachine.memory_bytes,
 		               (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
-	return 0;
+	return secrets_used_check(d, at, e);
 }
 
 static int metadata_check(const struct deployment *d, struct err *e)
@@ -175,6 +237,8 @@ static int deployment_body(struct deployment *d, struct err *e)
 		key_pub_format(owner, &d->owner);
 		return err_set(e, -EKEYREJECTED, "/owner: the signature of %s is missing", owner);
 	}
+	if ((r = secrets_check(d, e)))
+		return r;
 	for (size_t i = 0; i < d->n_workloads; i++)
 		if ((r = workload_check(d, i, e)))
 			return r;

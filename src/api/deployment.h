@@ -8,6 +8,7 @@ enum {
 	DEPLOYMENT_WORKLOADS_MAX = 64,
 	DEPLOYMENT_SIGNERS_MAX = DSSE_SIGNATURES_MAX,
 	DEPLOYMENT_METADATA_MAX = 4096, /* bytes */
+	DEPLOYMENT_SECRETS_MAX = 32,
 	ZMACHINE_CPU_MILLI_MIN = 10,
 };
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
@@ -18,11 +19,17 @@ enum isolation { ISOLATION_AUTO, ISOLATION_VM, ISOLATION_CONTAINER };
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 extern const char *const isolation_names[], *const restart_names[]; /* end with NULL */
 
+/* Who asks a registry, and the name of the secret that proves it. */
+struct pull_login {
+	const char *user, *secret; /* NULL = everybody may pull it */
+};
+
 struct zmachine {
 	const char *image; /* OCI reference with tag or digest */
+	struct pull_login pull;
 	unsigned isolation, restart;
 	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
-	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it */
+	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it: strings and {"secret": NAME} */
 	const char *workdir, *user;               /* NULL = the image's */
 };
 
@@ -51,6 +58,7 @@ struct deployment {
 	int64_t expires_s; /* 0 = never */
 	struct signers signers; /* threshold 0 = the owner alone */
 	sd_json_variant *metadata;
+	sd_json_variant *secrets; /* NULL = none; name -> value sealed to the node (ident/seal.h), base64 */
 	struct workload workloads[DEPLOYMENT_WORKLOADS_MAX];
 	size_t n_workloads;
 };
@@ -64,6 +72,11 @@ void deployment_freep(struct deployment **d);
 /* Opens the envelope into D. -EBADMSG, -EKEYREJECTED (signatures do not suffice). */
 MUST_CHECK int deployment_open(sd_json_variant *envelope, struct deployment *d, struct err *e);
 MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, struct err *e);
+
+/* The name in {"secret": NAME}; NULL when V is a string. */
+const char *secret_ref(sd_json_variant *v);
+/* The name of the I-th secret in Z's env, NULL past the last one. */
+const char *zmachine_env_secret(const struct zmachine *z, size_t i);
 
 /* Whether the signatures under D reach what S asks for: for updates, S are the stored ones. -EKEYREJECTED. */
 MUST_CHECK int deployment_meets(const struct deployment *d, const struct signers *s, struct err *e);

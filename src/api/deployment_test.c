@@ -61,7 +61,17 @@ static void rows(void)
 		{ "\"colour\":1,", "", "/colour: unknown field" },
 		{ "\"expires\":\"tomorrow\",", "", "/expires: must be a time" },
 		{ "\"name\":\"x\",", "", "/name: stands twice" },
-		{ "\"secrets\":{},", "", "/secrets: a secret is not done by this version" },
+		{ "\"secrets\":{},", "", NULL },
+		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
+		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), NULL },
+		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"B\":{\"secret\":\"dc\"}}"),
+		  "/workloads/0/data: uses the secret 'dc', and /secrets has none" },
+		{ "", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), "/workloads/0/data: uses the secret 'db'" },
+		{ "", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\"}"), "/workloads/0/data/pull/secret: is missing" },
+		{ "", WEB(",\"memory\":134217728,\"env\":{\"B\":{\"secret\":\"db\",\"x\":1}}"), "/workloads/0/data/env/B/x: unknown field" },
+		{ "", WEB(",\"memory\":134217728,\"env\":{\"B\":{\"secret\":1}}"), "/workloads/0/data/env/B/secret: must be a string" },
+		{ "\"secrets\":{\"DB\":\"AQ==\"},", "", "/secrets: 'DB' is not a name" },
+		{ "\"secrets\":{\"db\":{\"env\":\"X\"}},", "", "/secrets: 'db' must be a string" },
 	};
 	struct fixture f;
 

@@ -234,6 +234,7 @@ static const struct json_field registry_fields[] = {
 	{ "host", JSON_TEXT, offsetof(struct farm_registry, host), .required = true, .max = 200, .ok = host_ok,
 	  .want = "a host name, with :port where it needs one" },
 	{ "ca", JSON_TEXT, offsetof(struct farm_registry, ca), .max = 16384 },
+	{ "plain", JSON_BOOL, offsetof(struct farm_registry, plain) },
 };
 static const struct json_table registry_table = { registry_fields, ARRAY_LEN(registry_fields), sizeof(struct farm_registry),
 	                                          NULL };
@@ -337,6 +338,7 @@ static const struct json_field record_fields[] = {
 	{ "flavour", JSON_TEXT, offsetof(struct record, flavour), .max = 32 },
 	{ "arch", JSON_TEXT, offsetof(struct record, arch), .max = 32 },
 	{ "boot_time", JSON_U64, offsetof(struct record, boot_s) },
+	{ "seal_key", JSON_TEXT, offsetof(struct record, seal_key), .min = 64, .max = 64, .ok = hex_ok, .want = "hexadecimal" },
 };
 static const struct json_table record_table = { record_fields, ARRAY_LEN(record_fields), 0, NULL };
 

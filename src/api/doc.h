@@ -72,6 +72,7 @@ struct farm_allow {
 };
 struct farm_registry {
 	const char *host, *ca; /* host[:port]; PEM, NULL = the image's own list */
+	bool plain;            /* speaks HTTP, and may */
 };
 struct farm_open {
 	const char *range; /* a.b.c.d/n: a private range that machines and image pulls may reach */
@@ -113,6 +114,7 @@ struct record {
 	uint64_t sequence;
 	int64_t expires_s;
 	const char *farm_name, *version, *flavour, *arch;
+	const char *seal_key; /* SHA-256 of the key that secrets are sealed to, 64 hex digits; NULL = of a version that takes none */
 	struct key_pub farm; /* role 0 = none */
 	bool approved;       /* an approval by `farm` stands in it and holds */
 	sd_json_variant *approval, *capacity;

@@ -172,23 +172,43 @@ static int texts_decode(sd_json_variant *v, const struct json_field *f, void *at
 	return 0;
 }
 
+/* One value of a map. */
+static int value_decode(sd_json_variant *v, const char *key, const struct json_field *f, struct path *p, struct err *e)
+{
+	uint64_t max = f->text_max ? f->text_max : JSON_TEXT_MAX;
+	char looked_at[JSON_MAP_SIZE_MAX] = { 0 };
+	size_t before;
+	int r;
+
+	if (sd_json_variant_is_string(v) && strlen(sd_json_variant_string(v)) <= max)
+		return 0;
+	if (!f->table || !sd_json_variant_is_object(v))
+		return bad(p, e, "'%.60s' must be a string of at most %" PRIu64 " characters", key, max);
+	BUG_ON(f->table->size > sizeof(looked_at));
+	before = path_down(p, key);
+	r = object_decode(v, f->table, looked_at, p, e);
+	path_up(p, before);
+	return r;
+}
+
 static int map_decode(sd_json_variant *v, const struct json_field *f, void *at, struct path *p, struct err *e)
 {
 	size_t n = sd_json_variant_is_object(v) ? sd_json_variant_elements(v) : 0;
 	size_t max = f->max ? f->max : JSON_COUNT_MAX;
 
 	if (!sd_json_variant_is_object(v))
-		return bad(p, e, "must be an object of strings");
+		return bad(p, e, f->table ? "must be an object" : "must be an object of strings");
 	if (n / 2 > max)
 		return bad(p, e, "has %zu entries: at most %zu are allowed", n / 2, max);
 	for (size_t i = 0; i < n; i += 2) {
-		sd_json_variant *key = sd_json_variant_by_index(v, i), *one = sd_json_variant_by_index(v, i + 1);
+		const char *key = sd_json_variant_string(sd_json_variant_by_index(v, i));
+		sd_json_variant *one = sd_json_variant_by_index(v, i + 1);
+		int r = value_decode(one, key, f, p, e);
 
-		if (!sd_json_variant_is_string(one) || strlen(sd_json_variant_string(one)) > JSON_TEXT_MAX)
-			return bad(p, e, "'%.60s' must be a string of at most %d characters", sd_json_variant_string(key),
-			           JSON_TEXT_MAX);
-		if (sd_json_variant_by_key(v, sd_json_variant_string(key)) != one)
-			return bad(p, e, "'%.60s' stands twice", sd_json_variant_string(key));
+		if (r)
+			return r;
+		if (sd_json_variant_by_key(v, key) != one)
+			return bad(p, e, "'%.60s' stands twice", key);
 	}
 	*(sd_json_variant **)at = v;
 	return 0;

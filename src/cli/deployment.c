@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -65,7 +66,7 @@ static int on_status(void *ctx, sd_json_variant *status)
 		const char *state = out_text(one, "state", "?"), *message = out_text(one, "message", "");
 		char line[160];
 
-		if (!strcmp(state, "ok") || !strcmp(state, "gone")) {
+		if (!strcmp(state, "ok") || !strcmp(state, "gone") || !strcmp(state, "degraded")) {
 			ok++;
 			continue;
 		}
@@ -183,14 +184,35 @@ struct deploy_args {
 	bool no_wait, dry_run;
 };
 
-/* Sends DOC and, unless told otherwise, waits until it is true. */
-static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_variant **doc, struct err *e)
+/* Seals what DOC refers to, with the key whose DIGEST the node's signed record names. */
+static int secrets_seal(struct link *l, const char *digest, int dir_fd, sd_json_variant **doc, struct err *e)
+{
+	AUTO_JSON sd_json_variant *info = NULL;
+	AUTO_BUF struct buf key = { 0 };
+	char got[SEAL_DIGEST_LEN + 1] = "";
+	int r;
+
+	if (!document_is_open(*doc))
+		return 0;
+	if (!digest[0])
+		return err_set(e, -EINVAL, "/secrets: this node's version takes none: update it, or choose another node");
+	if ((r = link_call(l, "zos.Node.Info", NULL, &info, e)))
+		return r;
+	if (!parse_base64(str_c(out_text(info, "seal_key", "")), &key) && key.len == SEAL_PUB_LEN)
+		seal_digest((const uint8_t *)key.p, got);
+	if (strcmp(got, digest))
+		return err_set(e, -EKEYREJECTED, "/secrets: the node names another key than its signed record does: nothing was sent");
+	return document_seal(doc, dir_fd, (const uint8_t *)key.p, &l->client->key.pub, &l->node, e);
+}
+
+/* Sends DOC and, unless told otherwise, waits until it is true. Files that it names are looked for from DIR_FD on. */
+static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_variant **doc, int dir_fd, struct err *e)
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
 	AUTO_JSON sd_json_variant *arguments = NULL, *reply = NULL, *status = NULL;
 	const struct record *where;
-	char key[KEY_TEXT_SIZE], name[40]; /* a copy: DOC is replaced as it is filled in */
+	char key[KEY_TEXT_SIZE], seal[SEAL_DIGEST_LEN + 1], name[40]; /* copies: what they are taken from is replaced */
 	uint64_t sequence = 0;
 	int r;
 
@@ -198,7 +220,10 @@ static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_vari
 	if (!name_ok(str_c(name)))
 		return err_set(e, -EINVAL, "/name: '%s' is not a name: a-z, 0-9 and -, at most 36 characters", name);
 	if ((r = document_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) ||
-	    (r = deploy_node(&client, a->node, name, *doc, &where, e)) || (r = link_open(&client, where, &link, e)) ||
+	    (r = deploy_node(&client, a->node, name, *doc, &where, e)))
+		return r;
+	snprintf(seal, sizeof(seal), "%s", where->seal_key ? where->seal_key : "");
+	if ((r = link_open(&client, where, &link, e)) || (r = secrets_seal(&link, seal, dir_fd, doc, e)) ||
 	    (r = sequence_next(&link, name, &sequence, e)) || (r = document_sign(doc, &client.key, &link.node, sequence, &arguments, e)))
 		return r;
 	if (a->dry_run)
@@ -234,7 +259,12 @@ static int cmd_deploy(const struct cli *c, const void *args, const char **words,
 
 	if (r || (r = json_parse(buf_str(&text), &doc, e)))
 		return err_wrap(e, r, "%s", words[0]);
-	return deploy(c, a, &doc, e);
+	AUTO_FREE char *path = strdup(words[0]);
+	BUG_ON(!path);
+	AUTO_FD int dir_fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return err_set(e, -errno, "open the directory of %s: %m", words[0]);
+	return deploy(c, a, &doc, dir_fd, e);
 }
 
 struct run_args {
@@ -296,7 +326,7 @@ static int cmd_run(const struct cli *c, const void *args, const char **words, st
 					SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
-	return deploy(c, &a->deploy, &doc, e);
+	return deploy(c, &a->deploy, &doc, AT_FDCWD, e);
 }
 
 struct node_args {
@@ -315,7 +345,7 @@ static int cmd_delete(const struct cli *c, const void *args, const char **words,
 
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
-	return deploy(c, &(struct deploy_args){ .node = a->node }, &doc, e);
+	return deploy(c, &(struct deploy_args){ .node = a->node }, &doc, AT_FDCWD, e);
 }
 
 static int cmd_get(const struct cli *c, const void *args, const char **words, struct err *e)

@@ -298,6 +298,60 @@ static int farm_allow(const struct cli *c, const void *args, const char **words,
 	return 0;
 }
 
+struct registry_args {
+	const char *ca;
+	bool plain, forget;
+};
+static const struct opt registry_opts[] = {
+	OPT(struct registry_args, ca, "ca", "FILE", "its own certificate authority (PEM), instead of the image's"),
+	OPT(struct registry_args, plain, "plain", NULL, "it speaks plain HTTP: nodes may pull from it, without passwords"),
+	OPT(struct registry_args, forget, "forget", NULL, "treat it like any other again"),
+};
+
+/* What a change of one registry is made of. */
+struct registry_change {
+	const struct registry_args *args;
+	const char *ca; /* PEM, NULL = none */
+};
+
+static int registry_body(const struct client *c, const struct farm *f, const void *args, const char *host, sd_json_variant **ret)
+{
+	const struct registry_change *change = args;
+	AUTO_JSON sd_json_variant *list = NULL;
+	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, "registries");
+	int r = sd_json_variant_new_array(&list, NULL, 0);
+
+	(void)c;
+	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
+		if (strcmp(out_text(sd_json_variant_by_index(old, i), "host", ""), host))
+			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
+	if (r >= 0 && !change->args->forget)
+		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("host", host),
+		                                   SD_JSON_BUILD_PAIR_CONDITION(change->ca != NULL, "ca", SD_JSON_BUILD_STRING(change->ca)),
+		                                   SD_JSON_BUILD_PAIR_CONDITION(change->args->plain, "plain", SD_JSON_BUILD_BOOLEAN(true)));
+	return r < 0 ? r : body_change(f, "registries", list, ret);
+}
+
+static int farm_registry(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	struct registry_change change = { .args = args };
+	AUTO_BUF struct buf ca = { 0 };
+	int r;
+
+	if (change.args->ca && (change.args->plain || change.args->forget))
+		return err_set(e, -EINVAL, "--ca goes with neither --plain nor --forget");
+	if (change.args->ca && (r = file_read(AT_FDCWD, change.args->ca, 16384, &ca, e)))
+		return r;
+	change.ca = ca.p;
+	if ((r = farm_change(&client, registry_body, &change, words[0], e)))
+		return r;
+	if (!c->json)
+		printf("the farm's nodes pull from %s %s\n", words[0],
+		       change.args->forget ? "as from any other" : change.args->plain ? "over plain HTTP" : "over HTTPS");
+	return 0;
+}
+
 static int hubs_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *hubs = NULL;
@@ -343,6 +397,9 @@ const struct command farm_commands[] = {
 	  .max_words = 1, .run = farm_approve },
 	{ .name = "farm allow", .words = "U...", .help = "let a user deploy on the farm's nodes", .opts = allow_opts,
 	  .n_opts = ARRAY_LEN(allow_opts), .args_size = sizeof(struct allow_args), .min_words = 1, .max_words = 1, .run = farm_allow },
+	{ .name = "farm registry", .words = "HOST[:PORT]", .help = "say how the farm's nodes pull from a registry of its own kind",
+	  .opts = registry_opts, .n_opts = ARRAY_LEN(registry_opts), .args_size = sizeof(struct registry_args), .min_words = 1, .max_words = 1,
+	  .run = farm_registry },
 	{ .name = "farm hubs", .help = "let the farm's nodes use the hubs that you use ('zos hub list')", .run = farm_hubs },
 	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1,
 	  .run = farm_trust },

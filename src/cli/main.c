@@ -11,6 +11,7 @@
 const struct command_group command_groups[] = {
 	{ "Run things", deployment_commands, &n_deployment_commands },
 	{ "Reach machines", machine_commands, &n_machine_commands },
+	{ "Keep images", image_commands, &n_image_commands },
 	{ "Nodes", node_commands, &n_node_commands },
 	{ "Keys", key_commands, &n_key_commands },
 	{ "For farmers", farm_commands, &n_farm_commands },

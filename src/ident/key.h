@@ -1,7 +1,7 @@
 /* Identities: Ed25519 key pairs in the nkey text form (a role letter, base32, CRC-16), https://github.com/nats-io/nkeys.
  *
- * An identity is its key. A secret lives in struct key only, is wiped by its clean-up and signs DSSE documents; the one
- * other use is a key made for a single TLS run, which never signs documents. */
+ * An identity is its key. A secret lives in struct key only, is wiped by its clean-up and signs DSSE documents. A node's sealing key
+ * (seal.h) is derived from it; and a key made for a single TLS run never signs documents. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"

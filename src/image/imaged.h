@@ -6,11 +6,17 @@
 #include "image/cache.h"
 #include "svc/daemon.h"
 
-enum { IMAGED_PULLS_MAX = 64, IMAGED_CLIENTS_MAX = 64 }; /* waiting and running; clients of one pull */
+enum {
+	IMAGED_PULLS_MAX = 256,    /* waiting and running */
+	IMAGED_CLIENTS_MAX = 64,   /* of one pull */
+	IMAGED_OWNER_PULLS_MAX = 64, /* of one owner, waiting and running */
+	IMAGED_OWNER_RUNS_MAX = 4, /* running: slots are left for others, however slow a registry is */
+};
 
 struct imaged_options {
 	const char *socket, *cache, *mkfs;
 	uint64_t limit_bytes; /* what the layers may take; 0 = half of the file system */
+	uint32_t stall_s;     /* a pull that moves nothing for so long is ended */
 };
 
 struct pull;

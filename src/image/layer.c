@@ -13,13 +13,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 /* The same archive gives the same bytes, wherever and whenever: fixed UUID, the archive's own times. */
 #define EROFS_UUID "7a6f7300-0000-4000-8000-000000000002"
-enum { READ_BYTES = 128 << 10, ZEROS_MAX = 8 << 20 };
+enum { READ_BYTES = 128 << 10, ZEROS_MAX = 8 << 20, ROOM_RESERVE = 16 /* a part in so many */ };
 
 struct convert {
+	uint64_t given; /* bytes of the archive so far */
 	int pipe;
 	bool is_full; /* mkfs.erofs reads no more */
 	struct tar tar;
@@ -62,6 +64,8 @@ static int on_checked(void *ctx, const uint8_t *p, size_t n, struct err *e)
 	struct convert *c = ctx;
 	int r = pipe_write(c, p, n);
 
+	c->given += n;
+
 	if (r)
 		return err_set(e, r, "hand the layer to mkfs.erofs: %s", strerror(-r));
 	if (c->is_full && !c->tar.at_end)
@@ -70,7 +74,7 @@ static int on_checked(void *ctx, const uint8_t *p, size_t n, struct err *e)
 }
 
 /* In the child: shut into the pull's directory, without network, then mkfs.erofs. */
-[[noreturn]] static void mkfs_exec(const struct layer_work *w, const char *fifo, const char *out)
+[[noreturn]] static void mkfs_exec(const struct layer_work *w, uint64_t room_bytes, const char *fifo, const char *out)
 {
 	const struct sandbox s = {
 		.paths = { { w->mkfs, SANDBOX_READ | SANDBOX_EXEC },
@@ -81,6 +85,7 @@ static int on_checked(void *ctx, const uint8_t *p, size_t n, struct err *e)
 			   { w->dir, SANDBOX_READ | SANDBOX_WRITE } },
 		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_SPAWN, /* the latter for exec */
 		.files_max = 64,
+		.file_size_max = room_bytes,
 	};
 	const char *const argv[] = { "mkfs.erofs", "--quiet", "--tar=f", "--aufs", "-T0", "--mkfs-time", "-U" EROFS_UUID, "-zlz4",
 		                     "--workers=0", /* 1.8.6 waits for ever for a thread that could not start, and gains little by them */
@@ -98,7 +103,7 @@ static int on_checked(void *ctx, const uint8_t *p, size_t n, struct err *e)
 }
 
 /* Starts mkfs.erofs with the FIFO open for reading, beside its own opening of it. */
-static int mkfs_start(const struct layer_work *w, const char *out, int *ret_pipe, pid_t *ret_pid, struct err *e)
+static int mkfs_start(const struct layer_work *w, uint64_t room_bytes, const char *out, int *ret_pipe, pid_t *ret_pid, struct err *e)
 {
 	char fifo[300];
 	pid_t pid;
@@ -114,7 +119,7 @@ static int mkfs_start(const struct layer_work *w, const char *out, int *ret_pipe
 	if (!pid) {
 		close(writer);
 		fcntl(reader, F_SETFD, 0);
-		mkfs_exec(w, fifo, out);
+		mkfs_exec(w, room_bytes, fifo, out);
 	}
 	*ret_pipe = take_fd(writer);
 	*ret_pid = pid;
@@ -174,17 +179,42 @@ static int mkfs_wait(pid_t pid, struct err *e)
 	return err_set(e, -EIO, "mkfs.erofs failed with status %d: is there enough room for the image?", WEXITSTATUS(status));
 }
 
+uint64_t layer_room(const char *dir)
+{
+	struct statvfs st;
+	uint64_t reserve;
+
+	if (statvfs(dir, &st))
+		return LAYER_BYTES_MAX; /* what writes there will find out */
+	reserve = st.f_blocks / ROOM_RESERVE;
+	return (st.f_bavail > reserve ? st.f_bavail - reserve : 1) * st.f_frsize;
+}
+
+/* What became of mkfs.erofs, R, says little; how much it was given tells when it ran out of room. */
+static int mkfs_failed(const struct convert *c, uint64_t room_bytes, int r, const struct err *of_mkfs, struct err *e)
+{
+	char room[16];
+
+	if (c->given < room_bytes)
+		return r ? err_set(e, r, "%s", of_mkfs->msg) : -EIO;
+	format_size(room, room_bytes);
+	return err_set(e, -ENOSPC, "there is no room for the image: it unpacks to more than the %s that are left: free some, or give the node a "
+	               "disk", room);
+}
+
 int layer_convert(const struct layer_work *w, int blob, enum media media, const char *diff_id, const char *out, struct err *e)
 {
 	CLEANUP(convert_deinit) struct convert c = { .pipe = -1, .tar = TAR_INIT(on_checked, &c) };
 	CLEANUP(unpack_freep) struct unpack *u = NULL;
+	/* mkfs.erofs puts the archive's files aside before it packs them: two thirds for these, the rest for what it makes */
+	uint64_t room_bytes = layer_room(w->dir) / 3 * 2;
 	struct err of_mkfs = { 0 };
 	pid_t pid = -1;
 	int r, q;
 
 	c.sum = EVP_MD_CTX_new();
 	BUG_ON(!c.sum || EVP_DigestInit_ex(c.sum, EVP_sha256(), NULL) != 1);
-	if ((r = unpack_new(media, LAYER_BYTES_MAX, on_unpacked, &c, &u, e)) || (r = mkfs_start(w, out, &c.pipe, &pid, e)))
+	if ((r = unpack_new(media, LAYER_BYTES_MAX, on_unpacked, &c, &u, e)) || (r = mkfs_start(w, room_bytes, out, &c.pipe, &pid, e)))
 		return r;
 	r = blob_feed(w, blob, u, e);
 	if (!r)
@@ -197,7 +227,7 @@ int layer_convert(const struct layer_work *w, int blob, enum media media, const 
 		kill(pid, SIGKILL); /* what it has is not worth finishing */
 	fd_close(&c.pipe);
 	q = mkfs_wait(pid, &of_mkfs);
-	if (q && (!r || r == -EIO))
-		return err_set(e, q, "%s", of_mkfs.msg);
+	if (r == -EIO || (q && !r))
+		return mkfs_failed(&c, room_bytes, q, &of_mkfs, e);
 	return r;
 }

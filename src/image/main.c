@@ -8,13 +8,14 @@ static const struct opt opts[] = {
 	OPT(struct imaged_options, socket, "socket", "PATH", "listen here (default " IMAGED_SOCKET ")"),
 	OPT(struct imaged_options, cache, "cache", "DIR", "keep images here (default " IMAGED_CACHE ")"),
 	OPT(struct imaged_options, mkfs, "mkfs", "PATH", "the program that makes EROFS files (default " IMAGED_MKFS ")"),
+	OPT(struct imaged_options, stall_s, "stall", "SECONDS", "end a pull that moves nothing for so long (default 120)"),
 	OPT_SIZE(struct imaged_options, limit_bytes, "limit", "what the layers may take (default half of the file system)"),
 };
 
 int main(int argc, char **argv)
 {
 	CLEANUP(event_unrefp) sd_event *event = NULL;
-	struct imaged_options o = { .socket = IMAGED_SOCKET, .cache = IMAGED_CACHE, .mkfs = IMAGED_MKFS };
+	struct imaged_options o = { .socket = IMAGED_SOCKET, .cache = IMAGED_CACHE, .mkfs = IMAGED_MKFS, .stall_s = 120 };
 	const char *words[1];
 	struct opt_words w = { .words = words, .max = 1 };
 	struct imaged d = IMAGED_NONE;

@@ -156,11 +156,12 @@ static int index_choose(sd_json_variant *entries, struct descriptor *ret, struct
 		bool fits;
 		int r = entry_fits(entry, list, sizeof(list), &fits, e);
 
+		fits |= n == 1 && !sd_json_variant_by_key(entry, "platform"); /* as tools write the index of a layout */
 		if (!r && !fits)
 			continue;
 		if (r || (r = descriptor_decode(entry, &d, e)))
 			return r;
-		if (d.media != MEDIA_MANIFEST)
+		if (d.media != MEDIA_MANIFEST && d.media != MEDIA_INDEX)
 			return err_set(e, -EBADMSG, "names something for " WANT_OS "/" WANT_ARCHITECTURE " that is no image manifest");
 		*ret = d;
 		return MANIFEST_IS_INDEX;

@@ -11,6 +11,7 @@
 #define MANIFEST(config, layers) "{\"schemaVersion\":2," config ",\"layers\":[" layers "],\"annotations\":{\"x\":\"y\"}}"
 #define ENTRY(os, arch, more) \
 	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" DIGEST "\",\"size\":5,\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"" more "}}"
+#define ANY "{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" DIGEST "\",\"size\":5}"
 #define INDEX(entries) "{\"schemaVersion\":2,\"manifests\":[" entries "]}"
 
 static void manifests(void)
@@ -59,7 +60,9 @@ static void indexes(void)
 		{ INDEX(ENTRY("linux", "arm64", "") "," ENTRY("linux", "amd64", "")), MANIFEST_IS_INDEX, "" },
 		{ INDEX(ENTRY("linux", "amd64", ",\"variant\":\"v3\"") "," ENTRY("linux", "arm64", "")), -ENOENT, "linux/amd64, linux/arm64" },
 		{ INDEX(ENTRY("linux", "arm64", "") "," ENTRY("windows", "amd64", "")), -ENOENT, "linux/arm64, windows/amd64" },
-		{ INDEX("{\"digest\":\"" DIGEST "\",\"size\":1}"), -ENOENT, "no platform" },
+		{ INDEX("{\"digest\":\"" DIGEST "\",\"size\":1}"), -EBADMSG, "no image manifest" },
+		{ INDEX(ANY), MANIFEST_IS_INDEX, "" }, /* as tools write the index of a layout */
+		{ INDEX(ANY "," ANY), -ENOENT, "no platform" },
 		{ INDEX(""), -ENOENT, "no platform" },
 		{ INDEX("{\"digest\":\"x\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}"), -EBADMSG, "digest" },
 		{ "{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}", -EBADMSG, "either" },

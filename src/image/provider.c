@@ -3,7 +3,10 @@
 #include "base/log.h"
 #include "svc/daemon.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 
 struct images {
 	struct provider provider;
@@ -92,6 +95,52 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 	return 0;
 }
 
+/* A file in memory with VALUE, for the one that it is handed to. */
+static int value_file(const char *value, struct err *e)
+{
+	AUTO_FD int fd = memfd_create("secret", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t n = strlen(value);
+
+	if (fd < 0 || write(fd, value, n) != (ssize_t)n ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+		return err_set(e, -errno, "hand a secret on: %m");
+	return take_fd(fd);
+}
+
+/* Puts the secret of W's `pull` onto LINK: its number there, or an error. */
+static int login_push(sd_varlink *link, const struct work *w, struct err *e)
+{
+	const char *value = sd_json_variant_string(sd_json_variant_by_key(w->secrets, w->spec.pull.secret));
+	int fd = value_file(value, e), r;
+
+	if (fd < 0)
+		return fd;
+	if ((r = sd_varlink_set_allow_fd_passing_output(link, true)) < 0 || (r = sd_varlink_push_fd(link, fd)) < 0) {
+		close(fd);
+		return err_set(e, r, "hand a secret on: %s", strerror(-r));
+	}
+	return r;
+}
+
+static int ask(struct images *i, sd_varlink *link, const struct work *w, struct err *e)
+{
+	const char *user = w->spec.pull.user;
+	char owner[KEY_TEXT_SIZE];
+	int password = 0, r;
+
+	key_pub_format(owner, &w->owner);
+	if (user && (password = login_push(link, w, e)) < 0)
+		return password;
+	r = sd_varlink_observebo(link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
+	                         SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest),
+	                         SD_JSON_BUILD_PAIR_STRING("holder", w->id),
+	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "user", SD_JSON_BUILD_STRING(user)),
+	                         SD_JSON_BUILD_PAIR_STRING("owner", owner),
+	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "password", SD_JSON_BUILD_INTEGER(password)),
+	                         SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries));
+	return r < 0 ? err_set(e, r, "ask imaged: %s", strerror(-r)) : 0;
+}
+
 static int image_apply(struct provider *p, struct work *w, struct err *e)
 {
 	struct images *i = images_of(p);
@@ -101,12 +150,7 @@ static int image_apply(struct provider *p, struct work *w, struct err *e)
 	BUG_ON(!q);
 	*q = (struct pull){ .all = i, .work = w };
 	r = daemon_connect(i->event, i->o.socket, q, on_reply, &q->link, e);
-	if (!r && (r = sd_varlink_observebo(q->link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
-	                                    SD_JSON_BUILD_PAIR_STRING("digest", w->image.digest),
-	                                    SD_JSON_BUILD_PAIR_STRING("holder", w->id),
-	                                    SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries))) < 0)
-		err_set(e, r, "ask imaged: %s", strerror(-r));
-	if (r >= 0)
+	if (!r && !(r = ask(i, q->link, w, e)))
 		return PROVIDER_BUSY;
 	link_closep(&q->link);
 	free(q);
@@ -192,11 +236,73 @@ static void image_configure(struct provider *p, const struct farm *farm)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("host", farm->registries[k].host),
-		                   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""));
+		                   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""),
+		                   SD_JSON_BUILD_PAIR_BOOLEAN("plain", farm->registries[k].plain));
 		if (r >= 0)
 			r = sd_json_variant_append_array(&i->registries, one);
 	}
 	BUG_ON(r < 0);
+}
+
+/* A call of the engine's on its way. */
+struct asking {
+	struct provider_stream s;
+	sd_varlink *link;
+	int fd; /* our end of a stream; -1 = none */
+};
+
+static void asking_free(struct asking *a)
+{
+	link_closep(&a->link);
+	fd_close(&a->fd);
+	free(a);
+}
+
+static int on_asked(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct asking *a = userdata;
+	struct err e = { 0 };
+	int r = error_id ? daemon_error_of(error_id, v, &e) : 0;
+
+	(void)link;
+	(void)flags;
+	a->s.ready(a->s.ctx, r ? -1 : take_fd(a->fd), v, r, &e);
+	asking_free(a);
+	return 0;
+}
+
+/* Gives the daemon one end of a pair. */
+static int pair_push(struct asking *a, struct err *e)
+{
+	int fds[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return err_set(e, -errno, "make a stream: %m");
+	a->fd = fds[0];
+	if ((r = sd_varlink_set_allow_fd_passing_output(a->link, true)) >= 0 && (r = sd_varlink_push_fd(a->link, fds[1])) >= 0)
+		return 0;
+	close(fds[1]);
+	return err_set(e, r, "make a stream: %s", strerror(-r));
+}
+
+static int image_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
+{
+	struct images *i = images_of(p);
+	struct asking *a = calloc(1, sizeof(*a));
+	int r;
+
+	(void)w;
+	BUG_ON(!a);
+	*a = (struct asking){ .s = *s, .fd = -1 };
+	r = daemon_connect(i->event, i->o.socket, a, on_asked, &a->link, e);
+	if (!r && s->has_stream)
+		r = pair_push(a, e);
+	if (!r && (r = sd_varlink_invoke(a->link, s->method, s->parameters)) < 0)
+		err_set(e, r, "ask imaged: %s", strerror(-r));
+	if (r >= 0)
+		return 0;
+	asking_free(a);
+	return r;
 }
 
 static const struct provider_ops image_ops = {
@@ -204,6 +310,7 @@ static const struct provider_ops image_ops = {
 	.remove = image_remove,
 	.configure = image_configure,
 	.sweep = image_sweep,
+	.stream = image_stream,
 };
 
 int image_provider_new(sd_event *event, const struct image_options *o, struct provider **ret, struct err *e)

@@ -102,7 +102,8 @@ static struct str host_cut(struct str *rest)
 
 	if (!str_next(&after, '/', &first) || !after.p)
 		return S("");
-	if (!memchr(first.p, '.', first.n) && !memchr(first.p, ':', first.n) && !str_eq(first, S("localhost")))
+	if (!memchr(first.p, '.', first.n) && !memchr(first.p, ':', first.n) && !str_eq(first, S("localhost")) &&
+	    !str_eq(first, S(REFERENCE_LOCAL)))
 		return S("");
 	*rest = after;
 	return first;
@@ -126,6 +127,11 @@ static int names_fill(struct str host, struct str repository, struct reference *
 	return 0;
 }
 
+bool reference_is_local(const struct reference *r)
+{
+	return !strcmp(r->host, REFERENCE_LOCAL);
+}
+
 int reference_parse(struct str text, struct reference *ret, struct err *e)
 {
 	struct reference it = { 0 };
@@ -141,6 +147,9 @@ int reference_parse(struct str text, struct reference *ret, struct err *e)
 		goto bad;
 	fill(it.tag, sizeof(it.tag), tag.n ? tag : digest.n ? S("") : S("latest"));
 	fill(it.digest, sizeof(it.digest), digest);
+	if (reference_is_local(&it) && (tag.n || !digest.n))
+		return err_set(e, -EBADMSG, "image '%.*s': what was pushed to a node is named by its digest, " REFERENCE_LOCAL "/NAME@sha256:...: "
+		               "'zos image list' shows it", (int)(text.n < 200 ? text.n : 200), text.p);
 	*ret = it;
 	return 0;
 bad:

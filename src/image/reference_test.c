@@ -12,6 +12,8 @@ static void takes_what_people_write(void)
 	} rows[] = {
 		{ "nginx", HUB, "library/nginx", "latest", "" },
 		{ "nginx:1.27", HUB, "library/nginx", "1.27", "" },
+		{ "local/app@sha256:" HEX, "local", "app", "", "sha256:" HEX },
+		{ "docker.io/local/app", HUB, "local/app", "latest", "" },
 		{ "docker.io/nginx", HUB, "library/nginx", "latest", "" },
 		{ "docker.io/me/app:x", HUB, "me/app", "x", "" },
 		{ "me/app", HUB, "me/app", "latest", "" },
@@ -41,7 +43,7 @@ static void refuses_the_rest(void)
 		"", "/", ":", "@", "Nginx", "nginx:", "a//b", "a/", "/a", "a/../b", "a/./b", "ghcr.io/", "ghcr.io/../x", "a b", "a\nb",
 		"https://ghcr.io/a", "user@ghcr.io/a", "ghcr.io:/a", "ghcr.io:80x/a", "ghcr.io:123456/a", "a@sha256:abc", "a@md5:" HEX,
 		"a@sha256:" HEX "0", "a:-x", "a:.x", "a:b:c", "a?x", "a#x", "a%2f", ".a", "-a", "a..b", "[::1]/a", "gh/cr.io:5/a",
-		"a@sha256:" HEX "@sha256:" HEX,
+		"a@sha256:" HEX "@sha256:" HEX, "local/app", "local/app:1", "local/app:1@sha256:" HEX,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

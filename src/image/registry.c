@@ -9,7 +9,13 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { REDIRECTS_MAX = 5, CONNECT_S = 20, STALL_S = 30, STALL_BYTES_S = 256, TOKEN_BYTES_MAX = 64 << 10 };
+enum { REDIRECTS_MAX = 5, TOKEN_BYTES_MAX = 64 << 10 };
+enum {
+	CONNECT_S = 20, /* name, TCP and TLS */
+	STALL_S = 30,   /* with less than STALL_BYTES_S a second */
+	STALL_BYTES_S = 256,
+	SMALL_S = 60,   /* a token, a manifest, a configuration; a layer has the hour of its pull */
+};
 enum {
 	RESUMES_MAX = 100,     /* of one blob */
 	RESUMES_IDLE_MAX = 4,  /* in a row that brought nothing */
@@ -87,7 +93,7 @@ static size_t on_body(char *p, size_t one, size_t n, void *userdata)
 	if (s->buf)
 		buf_add_bytes(s->buf, p, n);
 	else if (!write_all(s->fd, p, n))
-		s->r = -errno;
+		s->r = errno == EFBIG ? -ENOSPC : -errno; /* the sandbox keeps some room for others */
 	if (s->buf && buf_check(s->buf))
 		s->r = -ENOMEM;
 	if (!s->r && s->registry->progress)
@@ -110,11 +116,11 @@ static size_t on_header(char *p, size_t one, size_t n, void *userdata)
 
 static int options_set(struct registry *g)
 {
-	struct curl_blob ca = { .data = (void *)g->ca, .len = strlen(g->ca), .flags = CURL_BLOB_NOCOPY };
+	struct curl_blob ca = { .data = (void *)g->trust.ca, .len = strlen(g->trust.ca), .flags = CURL_BLOB_NOCOPY };
 	CURL *c = g->curl;
 	int bad = 0;
 
-	bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
+	bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, g->trust.is_plain ? "http,https" : "https");
 	bad |= curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "https");
 	bad |= curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
 	bad |= curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
@@ -130,15 +136,19 @@ static int options_set(struct registry *g)
 	bad |= curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	bad |= curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	bad |= curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-	bad |= g->ca[0] ? curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &ca) : curl_easy_setopt(c, CURLOPT_CAINFO, REGISTRY_CA_BUNDLE);
+	bad |= g->trust.ca[0] ? curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &ca) : curl_easy_setopt(c, CURLOPT_CAINFO, REGISTRY_CA_BUNDLE);
 	bad |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	bad |= curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	return bad;
 }
 
-int registry_init(struct registry *ret, const struct reference *reference, const char *ca, struct err *e)
+int registry_init(struct registry *ret, const struct reference *reference, const struct registry_trust *trust,
+                  const struct registry_login *login, struct err *e)
 {
-	*ret = (struct registry){ .reference = reference, .ca = ca };
+	*ret = (struct registry){ .reference = reference, .trust = *trust, .login = *login };
+	if (trust->is_plain && login->user)
+		return err_set(e, -EACCES, "the secret of '%.60s' would cross the network in clear: give %s a certificate, then 'zos farm registry %s'",
+		               login->user, reference->host, reference->host);
 	ret->curl = curl_easy_init();
 	if (!ret->curl || options_set(ret))
 		return err_set(e, -EIO, "set up HTTPS: this build of libcurl lacks something");
@@ -167,6 +177,9 @@ static int transfer_failed(struct registry *g, const struct sink *s, CURLcode co
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return err_set(e, -EIO, "%s cannot prove who it is (%s): the farm document names the CA of each registry that has its own",
 		               host, why);
+	case CURLE_SSL_CONNECT_ERROR:
+		return err_set(e, -EIO, "%s cannot be spoken to over TLS (%s): if it speaks plain HTTP, its farmer allows that with "
+		               "'zos farm registry %s --plain'", host, why, host);
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(e, -EIO, "%s stopped answering: %s", host, why);
 	case CURLE_UNSUPPORTED_PROTOCOL:
@@ -201,9 +214,20 @@ static void sink_begin(struct registry *g, struct sink *s)
 	curl_easy_setopt(g->curl, CURLOPT_RANGE, s->from ? range : NULL);
 }
 
+static void auth_set(struct registry *g, enum registry_auth auth)
+{
+	static const long kinds[] = { [REGISTRY_ANYBODY] = (long)CURLAUTH_NONE, [REGISTRY_BASIC] = (long)CURLAUTH_BASIC,
+		                      [REGISTRY_BEARER] = (long)CURLAUTH_BEARER };
+
+	curl_easy_setopt(g->curl, CURLOPT_HTTPAUTH, kinds[auth]);
+	curl_easy_setopt(g->curl, CURLOPT_USERNAME, auth == REGISTRY_BASIC ? g->login.user : NULL);
+	curl_easy_setopt(g->curl, CURLOPT_PASSWORD, auth == REGISTRY_BASIC ? g->login.password : NULL);
+	curl_easy_setopt(g->curl, CURLOPT_XOAUTH2_BEARER, auth == REGISTRY_BEARER ? g->token : NULL);
+}
+
 /* One GET. 0 with the answer's status, or a failed transfer. */
-static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, struct sink *s, long *ret_status,
-                      struct err *e)
+static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, enum registry_auth auth, struct sink *s,
+                      long *ret_status, struct err *e)
 {
 	char detail[CURL_ERROR_SIZE] = "";
 	CURLcode code;
@@ -214,8 +238,8 @@ static int fetch_once(struct registry *g, const char *url, struct curl_slist *he
 	curl_easy_setopt(g->curl, CURLOPT_WRITEDATA, s);
 	curl_easy_setopt(g->curl, CURLOPT_HEADERDATA, s);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, detail);
-	curl_easy_setopt(g->curl, CURLOPT_HTTPAUTH, g->token[0] ? (long)CURLAUTH_BEARER : (long)CURLAUTH_NONE);
-	curl_easy_setopt(g->curl, CURLOPT_XOAUTH2_BEARER, g->token[0] ? g->token : NULL);
+	curl_easy_setopt(g->curl, CURLOPT_TIMEOUT, s->buf ? (long)SMALL_S : 0l);
+	auth_set(g, auth);
 	code = curl_easy_perform(g->curl);
 	curl_easy_setopt(g->curl, CURLOPT_ERRORBUFFER, NULL);
 	s->is_broken = !s->r && is_passing(code);
@@ -285,6 +309,17 @@ int registry_challenge(struct str header, const char *repository, struct buf *re
 	return buf_check(ret_url);
 }
 
+static int denied(struct registry *g, long status, struct err *e)
+{
+	const struct reference *f = g->reference;
+
+	if (g->login.user)
+		return err_set(e, -EACCES, "%s does not let '%.60s' pull '%s' (HTTP %ld): are the user, the secret and the name right?", f->host,
+		               g->login.user, f->repository, status);
+	return err_set(e, -EACCES, "%s does not let everybody pull '%s' (HTTP %ld; or it does not exist): make it public, or name a user and a "
+	               "secret in the workload's 'pull'", f->host, f->repository, status);
+}
+
 static int token_decode(struct str text, char *ret, size_t size, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
@@ -301,7 +336,7 @@ static int token_decode(struct str text, char *ret, size_t size, struct err *e)
 	return 0;
 }
 
-/* Asks the place that the challenge names for an anonymous token. */
+/* Asks the place that the challenge names for a token. */
 static int token_get(struct registry *g, const char *challenge, struct err *e)
 {
 	AUTO_BUF struct buf url = { 0 }, body = { .limit = TOKEN_BYTES_MAX };
@@ -312,16 +347,28 @@ static int token_get(struct registry *g, const char *challenge, struct err *e)
 	int r;
 
 	if (registry_challenge(str_c(challenge), g->reference->repository, &url))
-		return err_set(e, -EACCES, "%s wants a password for %s; only what everybody may pull can be pulled", host,
-		               g->reference->repository);
-	g->token[0] = '\0';
-	if ((r = fetch_once(g, url.p, NULL, &s, &status, e)))
+		return err_set(e, -EACCES, "%s asks for a proof of a kind that is not known here", host);
+	if ((r = fetch_once(g, url.p, NULL, g->login.user ? REGISTRY_BASIC : REGISTRY_ANYBODY, &s, &status, e)))
 		return err_wrap(e, r, "ask for a token");
 	if (status != HTTP_OK)
-		return err_set(e, -EACCES, "%s gives no token for %s (HTTP %ld): is the name right, and may everybody pull it?", host,
-		               g->reference->repository, status);
-	r = token_decode(buf_str(&body), g->token, sizeof(g->token), e);
-	return r ? err_wrap(e, -EIO, "ask %s for a token", host) : 0;
+		return denied(g, status, e);
+	if ((r = token_decode(buf_str(&body), g->token, sizeof(g->token), e)))
+		return err_wrap(e, -EIO, "ask %s for a token", host);
+	g->auth = REGISTRY_BEARER;
+	return 0;
+}
+
+/* Does what the challenge asks for. */
+static int authenticate(struct registry *g, const char *challenge, struct err *e)
+{
+	while (*challenge == ' ')
+		challenge++;
+	if (strncasecmp(challenge, "Basic ", 6))
+		return token_get(g, challenge, e);
+	if (!g->login.user || g->auth == REGISTRY_BASIC)
+		return denied(g, HTTP_UNAUTHORIZED, e);
+	g->auth = REGISTRY_BASIC;
+	return 0;
 }
 
 static int status_failed(struct registry *g, long status, const char *what, struct err *e)
@@ -333,8 +380,7 @@ static int status_failed(struct registry *g, long status, const char *what, stru
 		return err_set(e, -ENOENT, "%s has no %s in '%s'", host, what, g->reference->repository);
 	case HTTP_UNAUTHORIZED:
 	case HTTP_FORBIDDEN:
-		return err_set(e, -EACCES, "%s does not let everybody pull '%s' (or it does not exist): make it public", host,
-		               g->reference->repository);
+		return denied(g, status, e);
 	case HTTP_TOO_MANY:
 		return err_set(e, -EBUSY, "%s says that this address pulls too much: it is tried again later", host);
 	default:
@@ -342,17 +388,17 @@ static int status_failed(struct registry *g, long status, const char *what, stru
 	}
 }
 
-/* One GET, with a token when one is asked for. */
+/* One GET, with the proof that is asked for. */
 static int fetch(struct registry *g, const char *url, const char *accept, const char *what, struct sink *s, struct err *e)
 {
 	struct curl_slist *headers = accept ? curl_slist_append(NULL, accept) : NULL;
 	long status = 0;
-	int r = fetch_once(g, url, headers, s, &status, e);
+	int r = fetch_once(g, url, headers, g->auth, s, &status, e);
 
 	if (!r && status == HTTP_UNAUTHORIZED && s->challenge[0]) {
-		r = token_get(g, s->challenge, e);
+		r = authenticate(g, s->challenge, e);
 		if (!r)
-			r = fetch_once(g, url, headers, s, &status, e);
+			r = fetch_once(g, url, headers, g->auth, s, &status, e);
 	}
 	curl_slist_free_all(headers);
 	if (!r && status != HTTP_OK && !(status == HTTP_PARTIAL && s->from))
@@ -373,7 +419,8 @@ static void digest_final(EVP_MD_CTX *sum, char ret[static DIGEST_LEN + 1])
 
 static void url_make(char *ret, size_t size, const struct registry *g, const char *kind, const char *name)
 {
-	snprintf(ret, size, "https://%s/v2/%s/%s/%s", g->reference->host, g->reference->repository, kind, name);
+	snprintf(ret, size, "%s://%s/v2/%s/%s/%s", g->trust.is_plain ? "http" : "https", g->reference->host, g->reference->repository,
+	         kind, name);
 }
 
 int registry_manifest(struct registry *g, const char *name, struct buf *ret, char digest[static DIGEST_LEN + 1], struct err *e)

@@ -81,16 +81,22 @@ static void root_rename(uint8_t *b)
 	snprintf((char *)b + AT_SUM, SUM_LEN - 1, "%06o", (unsigned)sum); /* the last one stays a space */
 }
 
+static bool climbs_out(struct str name)
+{
+	struct str part;
+
+	while (str_next(&name, '/', &part))
+		if (str_eq(part, S("..")))
+			return true;
+	return false;
+}
+
 static int name_check(struct str name, struct err *e)
 {
-	struct str rest = name, part;
-
 	if (name.n && memchr(name.p, '\0', name.n))
 		return err_set(e, -EBADMSG, "a name in the archive holds a NUL byte");
-	while (str_next(&rest, '/', &part))
-		if (str_eq(part, S("..")))
-			return err_set(e, -EBADMSG, "the archive holds the name '%.*s', which climbs out", (int)(name.n < 100 ? name.n : 100),
-			               name.p);
+	if (climbs_out(name))
+		return err_set(e, -EBADMSG, "the archive holds the name '%.*s', which climbs out", (int)(name.n < 100 ? name.n : 100), name.p);
 	if (str_eq(name, S(".wh..wh..opq")) || str_eq(name, S("./.wh..wh..opq")))
 		return err_set(e, -EBADMSG, "the layer hides all that is below it, which cannot be kept: build the image from nothing instead");
 	return 0;
@@ -111,6 +117,8 @@ static int pax_one(struct tar *t, struct str key, struct str value, struct err *
 		return err_set(e, -EBADMSG, "the archive holds sparse files: pack the layer without --sparse");
 	if (str_eq(key, S("path")))
 		return long_name_check(value, e);
+	if (str_eq(key, S("linkpath")))
+		t->link_climbs = climbs_out(value);
 	if (!str_eq(key, S("size")))
 		return 0;
 	t->has_size = true;
@@ -150,6 +158,8 @@ static int extended_done(struct tar *t, struct err *e)
 		r = pax_decode(t, e);
 	else if (t->extended_kind == 'g') /* for all entries: nobody has a use for it in a layer, and a size there would be a trap */
 		r = pax_decode(t, e) ?: t->has_size ? err_set(e, -EBADMSG, "the archive has a size in a global header") : 0;
+	else if (t->extended_kind == 'K')
+		t->link_climbs = climbs_out(field((const uint8_t *)buf_str(&t->extended).p, t->extended.len));
 	else if (t->extended_kind == 'L')
 		r = long_name_check(field((const uint8_t *)buf_str(&t->extended).p, t->extended.len), e);
 	t->extended.len = 0;
@@ -183,6 +193,9 @@ static int entry_begin(struct tar *t, char kind, uint64_t size, struct err *e)
 		r = name_check(field(b + AT_PREFIX, PREFIX_LEN), e);
 	if (!r && kind == '1')
 		r = name_check(field(b + AT_LINK, NAME_LEN), e);
+	if (!r && kind == '1' && t->link_climbs)
+		r = err_set(e, -EBADMSG, "the archive holds a hard link whose other name climbs out");
+	t->link_climbs = false;
 	if (r)
 		return r;
 	if (is_root(field(b + AT_NAME, NAME_LEN)))
@@ -196,7 +209,7 @@ static int entry_begin(struct tar *t, char kind, uint64_t size, struct err *e)
 	t->fill = t->skip ? t->skip - size : 0;
 	if (size && !t->skip)
 		return err_set(e, -EBADMSG, "the archive has content behind an entry that is no file");
-	return 0;
+	return t->entry ? t->entry(t->ctx, field(b + AT_NAME, NAME_LEN), kind ? kind : '0', size, e) : 0;
 }
 
 static int header_done(struct tar *t, struct err *e)
@@ -228,6 +241,7 @@ static int content_feed(struct tar *t, const uint8_t *p, size_t use, struct err 
 		buf_add_bytes(&t->extended, p, keep);
 	t->extended_left -= t->extended_kind ? keep : 0;
 	t->skip -= use;
+	t->is_content = !t->extended_kind;
 	return t->sink(t->ctx, p, use, e);
 }
 
@@ -247,6 +261,7 @@ int tar_feed(struct tar *t, const uint8_t *p, size_t n, struct err *e)
 			use = n < TAR_BLOCK - t->have ? n : TAR_BLOCK - t->have;
 			memcpy(t->block + t->have, p, use);
 			t->have = (t->have + use) % TAR_BLOCK;
+			t->is_content = false;
 			if (!t->have && !(r = header_done(t, e)))
 				r = t->sink(t->ctx, t->block, TAR_BLOCK, e);
 		}

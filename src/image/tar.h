@@ -13,9 +13,12 @@ enum { TAR_BLOCK = 512, TAR_ENTRIES_MAX = 1000000, TAR_EXTENDED_MAX = 1 << 20 };
 
 /* Takes what is to go on to mkfs.erofs; a non-zero result ends it. */
 typedef int (*tar_sink)(void *ctx, const uint8_t *p, size_t n, struct err *e);
+/* Hears of each entry before its content; SIZE is 0 but for files. */
+typedef int (*tar_entry)(void *ctx, struct str name, char kind, uint64_t size, struct err *e);
 
 struct tar {
 	tar_sink sink;
+	tar_entry entry; /* NULL = nobody wants to know */
 	void *ctx;
 	uint8_t block[TAR_BLOCK];
 	size_t have;      /* bytes of the block so far */
@@ -26,6 +29,8 @@ struct tar {
 	size_t extended_left;
 	char extended_kind;     /* its typeflag, 0 = none */
 	bool has_size, at_end;
+	bool link_climbs; /* the long link name before the next entry has a ".." in it: fine for a symbolic link alone */
+	bool is_content; /* what the sink gets is a file's, with what fills its last block */
 	unsigned n_zero;
 	uint64_t n_entries;
 };

@@ -1,4 +1,5 @@
 #include "node/changes.h"
+#include "node/secrets.h"
 
 static const struct workload *workload_find(const struct deployment *d, const char *name)
 {
@@ -29,7 +30,7 @@ static int change_add(sd_json_variant **list, const char *name, const char *chan
 	                                      SD_JSON_BUILD_PAIR_CONDITION(fields != NULL, "fields", SD_JSON_BUILD_VARIANT(fields)));
 }
 
-static int change_of(sd_json_variant **list, const struct workload *before, const struct workload *w)
+static int change_of(sd_json_variant **list, const struct workload *before, const struct workload *w, bool has_same_secrets)
 {
 	AUTO_JSON sd_json_variant *fields = NULL;
 	int r;
@@ -39,19 +40,26 @@ static int change_of(sd_json_variant **list, const struct workload *before, cons
 	if ((r = sd_json_variant_new_array(&fields, NULL, 0)) < 0 || (r = fields_add(&fields, w->data, before->data, false)) < 0 ||
 	    (r = fields_add(&fields, before->data, w->data, true)) < 0)
 		return r;
+	if (!has_same_secrets && (r = sd_json_variant_append_arrayb(&fields, SD_JSON_BUILD_STRING("secrets"))) < 0)
+		return r;
 	return change_add(list, w->name, sd_json_variant_elements(fields) ? "restart" : "keep", fields);
 }
 
-int changes_build(const struct deployment *old, const struct deployment *wanted, sd_json_variant **ret)
+int changes_build(const struct held *old, const struct held *wanted, sd_json_variant **ret)
 {
+	const struct deployment *before = old ? old->deployment : NULL, *after = wanted->deployment;
 	AUTO_JSON sd_json_variant *list = NULL;
 	int r = sd_json_variant_new_array(&list, NULL, 0);
 
-	for (size_t i = 0; r >= 0 && i < wanted->n_workloads; i++)
-		r = change_of(&list, workload_find(old, wanted->workloads[i].name), &wanted->workloads[i]);
-	for (size_t i = 0; r >= 0 && old && i < old->n_workloads; i++)
-		if (!workload_find(wanted, old->workloads[i].name))
-			r = change_add(&list, old->workloads[i].name, "remove", NULL);
+	for (size_t i = 0; r >= 0 && i < after->n_workloads; i++) {
+		const struct workload *w = &after->workloads[i];
+
+		r = change_of(&list, workload_find(before, w->name), w,
+		              !old || secrets_equal(&w->zmachine, old->secrets, wanted->secrets));
+	}
+	for (size_t i = 0; r >= 0 && before && i < before->n_workloads; i++)
+		if (!workload_find(after, before->workloads[i].name))
+			r = change_add(&list, before->workloads[i].name, "remove", NULL);
 	if (r < 0)
 		return -ENOMEM;
 	*ret = take_ptr(list);

@@ -1,7 +1,7 @@
 /* What an update would do to each workload, for those who ask before they send it. Pure. */
 #pragma once
-#include "api/deployment.h"
+#include "node/engine.h"
 
 /* OLD NULL = there is none. Returns owned: a list of {workload, change, fields}, where change is "add", "restart", "keep" or "remove" and
- * fields names what differs in `data`. -ENOMEM. */
-MUST_CHECK int changes_build(const struct deployment *old, const struct deployment *wanted, sd_json_variant **ret);
+ * fields names what differs in `data`, and `secrets` when the value of one in its env does. -ENOMEM. */
+MUST_CHECK int changes_build(const struct held *old, const struct held *wanted, sd_json_variant **ret);

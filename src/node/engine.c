@@ -2,6 +2,7 @@
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
 #include "node/changes.h"
+#include "node/secrets.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -81,15 +82,22 @@ static bool is_busy(const struct item *it)
 	return false;
 }
 
-/* The digest that an image's tag stood for when this revision was first brought up: kept, so that a restart, with or without a registry,
- * runs what ran before. */
+/* The digest that an image's tag stood for when it was last looked up, and the sequence that asked for it: kept, so that a restart, with or
+ * without a registry, runs what ran before. */
 static void resolved_name(const struct work *w, char ret[static STORE_NAME_MAX])
 {
 	snprintf(ret, STORE_NAME_MAX, "resolved/%s", w->id);
 }
 
-static void resolved_load(struct engine *n, struct work *w)
+/* A reference that names a digest always stands for the same. */
+static bool is_pinned(const struct work *w)
 {
+	return strchr(w->spec.image, '@');
+}
+
+static void resolved_load(struct engine *n, struct item *it)
+{
+	struct work *w = &it->work;
 	AUTO_BUF struct buf text = { 0 };
 	struct str rest, revision;
 	char name[STORE_NAME_MAX];
@@ -101,17 +109,18 @@ static void resolved_load(struct engine *n, struct work *w)
 	rest = buf_str(&text);
 	if (str_next(&rest, ' ', &revision) && str_eq(revision, str_c(w->revision)) && rest.p && rest.n < sizeof(w->image.digest))
 		snprintf(w->image.digest, sizeof(w->image.digest), STR_FMT, STR_ARG(rest));
+	it->view.stale = w->image.digest[0] && version < it->sequence && !is_pinned(w);
 }
 
-static void resolved_save(struct engine *n, const struct work *w)
+static void resolved_save(struct engine *n, const struct item *it)
 {
-	struct held *h = engine_held(n, &w->owner, w->deployment);
+	const struct work *w = &it->work;
 	char name[STORE_NAME_MAX], text[128];
 	struct err e = { 0 };
 
 	resolved_name(w, name);
 	snprintf(text, sizeof(text), "%s %s", w->revision, w->image.digest);
-	if (store_put(&n->store, name, h ? h->deployment->sequence : 0, str_c(text), &e))
+	if (store_put(&n->store, name, it->sequence, str_c(text), &e))
 		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
 }
 
@@ -169,28 +178,57 @@ static unsigned isolation_of(const struct engine *n, const struct zmachine *z)
 	return n->capacity.has_kvm ? ISOLATION_VM : ISOLATION_CONTAINER;
 }
 
+static void work_spec_clear(struct work *w)
+{
+	work_image_clear(w);
+	json_unrefp(&w->data);
+	json_unrefp(&w->env);
+	json_unrefp(&w->secrets);
+}
+
+/* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
+static void item_renew(struct item *it, const struct held *h)
+{
+	json_unrefp(&it->work.secrets);
+	it->work.secrets = sd_json_variant_ref(h->secrets);
+	it->view.stale = it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
+	it->error[0] = '\0';
+	it->view.attempts = 0;
+	it->view.retry_at_ms = 0;
+}
+
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
-static void item_sync(struct engine *n, struct item *it, const struct workload *w)
+static void item_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
 	AUTO_BUF struct buf text = { 0 };
 	char revision[17];
 	struct work *k = &it->work;
 
-	BUG_ON(json_format(w->data, &text) < 0);
-	short_digest(buf_str(&text), 8, revision);
-	if (!strcmp(revision, k->revision))
+	if (it->sequence == h->deployment->sequence)
 		return;
+	it->sequence = h->deployment->sequence;
+	BUG_ON(json_format(w->data, &text) < 0);
+	secrets_mark(&n->seal, &w->zmachine, h->secrets, &text);
+	BUG_ON(buf_check(&text));
+	short_digest(buf_str(&text), 8, revision);
+	if (!strcmp(revision, k->revision)) {
+		item_renew(it, h);
+		return;
+	}
 	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
 	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
 	it->view.attempts = 0;
+	it->view.stale = 0;
 	it->error[0] = '\0';
-	work_image_clear(k);
-	json_unrefp(&k->data);
+	work_spec_clear(k);
 	k->data = sd_json_variant_ref(w->data);
+	k->secrets = sd_json_variant_ref(h->secrets);
 	k->spec = w->zmachine;
+	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
+	k->spec.env = k->env;
 	k->spec.isolation = isolation_of(n, &k->spec);
 	memcpy(k->revision, revision, sizeof(revision));
-	resolved_load(n, k);
+	resolved_load(n, it);
 }
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -217,8 +255,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 
 static void item_free(struct item *it)
 {
-	work_image_clear(&it->work);
-	json_unrefp(&it->work.data);
+	work_spec_clear(&it->work);
 	free((char *)it->work.deployment);
 	free((char *)it->work.name);
 	free(it);
@@ -243,6 +280,17 @@ static enum plan_want want_of(const struct engine *n, const struct held *h, cons
 	return h->deployment->expires_s && h->deployment->expires_s <= time(NULL) ? WANT_PAUSED : WANT_UP;
 }
 
+/* The image is there. */
+static void image_ended(struct engine *n, struct item *it)
+{
+	if (!it->work.image.look_up)
+		return;
+	it->view.stale = 0;
+	if (it->is_looking && strcmp(it->digest_before, it->work.image.digest))
+		it->view.changed = 1;
+	resolved_save(n, it);
+}
+
 static void step_ended(struct engine *n, struct item *it, int r, const struct err *e)
 {
 	struct plan_view *v = &it->view;
@@ -256,18 +304,19 @@ static void step_ended(struct engine *n, struct item *it, int r, const struct er
 			snprintf(it->error, sizeof(it->error), "%s", e && e->msg[0] ? e->msg : strerror(-r));
 			log_warn("%s/%s: %s failed, attempt %u: %s", it->work.deployment, it->work.name, n->providers[s]->name,
 			         v->attempts, it->error);
-			v->steps[s] = STEP_FAILED;
+			v->steps[s] = s == STEP_IMAGE && it->is_looking ? STEP_DONE : STEP_FAILED; /* what it has still holds */
 			continue;
 		}
 		v->steps[s] = v->steps[s] == STEP_APPLYING ? STEP_DONE : STEP_ABSENT;
 		it->error[0] = '\0';
 		if (s == STEP_IMAGE && v->steps[s] == STEP_DONE)
-			resolved_save(n, &it->work);
+			image_ended(n, it);
 		if (s == STEP_MACHINE) {
 			v->attempts = 0;
 			v->changed = v->changed && v->steps[s] == STEP_DONE;
 		}
 	}
+	it->is_looking = false;
 	it->work.progress.what = NULL;
 	engine_notify(n, it);
 	pass_arm(n);
@@ -289,6 +338,9 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 	struct err e = { 0 };
 	int r;
 
+	it->is_looking = o->act == PLAN_APPLY && o->step == STEP_IMAGE && it->view.steps[STEP_IMAGE] == STEP_DONE;
+	memcpy(it->digest_before, it->work.image.digest, sizeof(it->digest_before));
+	it->work.image.look_up = it->is_looking || !it->work.image.digest[0];
 	it->view.steps[o->step] = o->act == PLAN_APPLY ? STEP_APPLYING : STEP_REMOVING;
 	if (o->act == PLAN_REMOVE && o->step == STEP_MACHINE)
 		it->work.machine = (struct machine_result){ .exit = -1 };
@@ -302,15 +354,17 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 /* Looks at one workload; returns when to look again, UINT64_MAX = when something changes. */
 static uint64_t item_pass(struct engine *n, struct item *it)
 {
+	const struct held *h = engine_held(n, &it->work.owner, it->work.deployment);
 	const struct workload *w = wanted(n, it);
 	struct plan_order o;
 	struct err e = { 0 };
 
 	if (is_busy(it))
 		return UINT64_MAX;
-	it->view.want = want_of(n, engine_held(n, &it->work.owner, it->work.deployment), w);
+	it->is_behind = false;
+	it->view.want = want_of(n, h, w);
 	if (w)
-		item_sync(n, it, w);
+		item_sync(n, it, w, h);
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
 	case PLAN_APPLY:
@@ -438,7 +492,8 @@ static void store_name(const struct deployment *d, char ret[static STORE_NAME_MA
 	snprintf(ret, STORE_NAME_MAX, "deployments/%s/%s", owner, d->name);
 }
 
-static void hold(struct engine *n, struct deployment *d)
+/* Takes D and SECRETS. */
+static void hold(struct engine *n, struct deployment *d, sd_json_variant *secrets)
 {
 	struct held *h = engine_held(n, &d->owner, d->name);
 
@@ -448,13 +503,18 @@ static void hold(struct engine *n, struct deployment *d)
 		h->next = n->held;
 		n->held = h;
 	}
+	for (struct item *it = n->items; it; it = it->next)
+		it->is_behind |= key_pub_eq(&it->work.owner, &d->owner) && !strcmp(it->work.deployment, d->name);
 	deployment_free(h->deployment);
+	json_unrefp(&h->secrets);
 	h->deployment = d;
+	h->secrets = secrets;
 	capacity_sum(&n->capacity, n->held);
 }
 
 /* All that is looked at before a yes. */
-static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, struct err *e)
+static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d,
+                 sd_json_variant **ret_secrets, struct err *e)
 {
 	const struct held *old;
 	int r = deployment_open(envelope, d, e);
@@ -465,22 +525,25 @@ static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant
 	if (!key_pub_eq(caller, &d->owner))
 		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = isolation_check(n, d, old, e)))
+	    (r = isolation_check(n, d, old, e)) || (r = limits_check(n, d, old, e)))
 		return r;
-	return limits_check(n, d, old, e);
+	return secrets_open(&n->seal, d, ret_secrets, e);
 }
 
 int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_JSON sd_json_variant *secrets = NULL;
 	const struct held *old;
 	int r;
 
 	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, e)))
+	if ((r = judge(n, caller, envelope, d, &secrets, e)))
 		return r;
 	old = engine_held(n, &d->owner, d->name);
-	return changes_build(old ? old->deployment : NULL, d, ret_changes) ? err_set(e, -EIO, "compare: out of memory") : 0;
+	if (changes_build(old, &(struct held){ .deployment = d, .secrets = secrets }, ret_changes))
+		return err_set(e, -EIO, "compare: out of memory");
+	return 0;
 }
 
 int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e)
@@ -500,12 +563,13 @@ int engine_document(struct engine *n, const struct held *h, sd_json_variant **re
 int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_JSON sd_json_variant *secrets = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	char name[STORE_NAME_MAX];
 	int r;
 
 	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, e)))
+	if ((r = judge(n, caller, envelope, d, &secrets, e)))
 		return r;
 	if (json_format(envelope, &text))
 		return err_set(e, -EIO, "write the deployment: out of memory");
@@ -514,7 +578,7 @@ int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_varian
 		return err_set(e, -EIO, "keep the deployment: %s", e->msg);
 	*ret_sequence = d->sequence;
 	log_info("deployment %s sequence %" PRIu64 " with %zu workloads accepted", d->name, d->sequence, d->n_workloads);
-	hold(n, take_ptr(d));
+	hold(n, take_ptr(d), take_ptr(secrets));
 	pass_arm(n);
 	tell(n);
 	return 0;
@@ -524,17 +588,19 @@ static int load_one(void *ctx, const char *name)
 {
 	struct engine *n = ctx;
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	AUTO_JSON sd_json_variant *secrets = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	struct err e = { 0 };
 	uint64_t version;
 
 	BUG_ON(!d);
 	/* One that cannot be read must not keep the others from starting, and is left where it is. */
-	if (store_get(&n->store, name, &version, &text, &e) || deployment_open_text(buf_str(&text), d, &e)) {
+	if (store_get(&n->store, name, &version, &text, &e) || deployment_open_text(buf_str(&text), d, &e) ||
+	    secrets_open(&n->seal, d, &secrets, &e)) {
 		log_err("%s: %s", name, e.msg);
 		return 0;
 	}
-	hold(n, take_ptr(d));
+	hold(n, take_ptr(d), take_ptr(secrets));
 	return 0;
 }
 
@@ -558,6 +624,13 @@ static int identity_load(struct engine *n, struct err *e)
 	r = key_seed_parse(buf_str(&text), &n->identity);
 	explicit_bzero(text.p, text.len);
 	return r || n->identity.pub.role != KEY_NODE ? err_set(e, -EBADMSG, "the stored identity is no node's key") : 0;
+}
+
+static int sealing_load(struct engine *n, struct err *e)
+{
+	int r = seal_key_derive(&n->identity, &n->seal);
+
+	return r ? err_set(e, r, "derive the key for secrets: %s", strerror(-r)) : 0;
 }
 
 static void configure(struct engine *n)
@@ -687,7 +760,8 @@ int engine_init(struct engine *ret, sd_event *event, const char *const *state_di
 	*n = (struct engine)ENGINE_NONE;
 	n->event = sd_event_ref(event);
 	providers_attach(n, providers);
-	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) || (r = farm_load(n, e)) ||
+	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) ||
+	    (r = sealing_load(n, e)) || (r = farm_load(n, e)) ||
 	    (r = capacity_measure(&n->capacity, e)) || (r = store_each(&n->store, "deployments", load_one, n, e)))
 		return err_wrap(e, r, "start the engine");
 	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||
@@ -714,11 +788,13 @@ void engine_deinit(struct engine *n)
 
 		n->held = h->next;
 		deployment_free(h->deployment);
+		json_unrefp(&h->secrets);
 		free(h);
 	}
 	farm_free(n->farm);
 	json_unrefp(&n->approval);
 	key_wipe(&n->identity);
+	seal_key_wipe(&n->seal);
 	store_close(&n->store);
 	sd_event_unref(n->event);
 	*n = (struct engine)ENGINE_NONE;

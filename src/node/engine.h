@@ -3,6 +3,7 @@
  * Desired state is in the store before a deployment is accepted. Observed state lives in memory only and is made anew by applying
  * everything again after a start; providers are idempotent. Owned by main; everything runs in its one loop. */
 #pragma once
+#include "ident/seal.h"
 #include "node/plan.h"
 #include "node/store.h"
 #include "svc/provider.h"
@@ -22,6 +23,7 @@ struct capacity {
 struct held { /* a deployment that was accepted, or the last word about one that is deleted */
 	struct held *next;
 	struct deployment *deployment;
+	sd_json_variant *secrets; /* opened; NULL = none (secrets.h) */
 };
 
 struct item { /* one workload, from when it is wanted until nothing of it is left */
@@ -29,6 +31,10 @@ struct item { /* one workload, from when it is wanted until nothing of it is lef
 	struct work work;
 	struct plan_view view;
 	char error[ERR_MSG_MAX]; /* of the last failure; "" after a success */
+	uint64_t sequence;       /* of the document that WORK was brought up to date with */
+	bool is_behind;          /* a newer one was accepted, and no pass has looked at it yet */
+	bool is_looking;         /* the image step that is under way looks a tag up again, below a machine that is up */
+	char digest_before[sizeof(((struct image_result *)0)->digest)]; /* what it stood for until then */
 };
 
 struct watcher {
@@ -42,6 +48,7 @@ struct engine {
 	sd_event_source *pass, *timer;
 	struct store store;
 	struct key identity;
+	struct seal_key seal;         /* derived from it */
 	struct farm *farm;            /* NULL = none */
 	sd_json_variant *approval;    /* NULL = none */
 	struct held *held;

@@ -2,6 +2,7 @@
 #include "node/engine.h"
 
 #include "base/file.h"
+#include "base/parse.h"
 #include "test/t.h"
 
 #include <fcntl.h>
@@ -13,6 +14,7 @@ struct fake {
 	struct fixture *f;
 	bool later;         /* answers when told to, not at once */
 	int fail;           /* so many calls fail first */
+	int fail_look_up;   /* so many that ask what a tag stands for do */
 	struct work *busy;
 };
 
@@ -25,6 +27,10 @@ struct fixture {
 	struct engine engine;
 	struct key owner, farm;
 	struct buf log;
+	char meaning;       /* of the tag: a digest of this digit alone */
+	unsigned looked_up;
+	char password[32];  /* that the machine got in PW */
+	char login[32];     /* that the registry would have got */
 };
 
 static int fake_call(struct provider *p, struct work *w, const char *what, struct err *e)
@@ -40,8 +46,19 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 		k->busy = w;
 		return PROVIDER_BUSY;
 	}
-	if (!strcmp(p->name, "image"))
-		strcpy(w->image.digest, "sha256:1111111111111111111111111111111111111111111111111111111111111111");
+	if (!strcmp(p->name, "image") && w->spec.pull.secret)
+		snprintf(k->f->login, sizeof(k->f->login), "%s",
+		         sd_json_variant_string(sd_json_variant_by_key(w->secrets, w->spec.pull.secret)));
+	if (!strcmp(p->name, "image") && w->image.look_up) {
+		k->f->looked_up++;
+		if (k->fail_look_up > 0 && k->fail_look_up--)
+			return err_set(e, -EIO, "fake: no registry");
+		memset(stpcpy(w->image.digest, "sha256:"), k->f->meaning, 64);
+		w->image.digest[71] = '\0';
+	}
+	if (!strcmp(p->name, "machine") && sd_json_variant_by_key(w->spec.env, "PW"))
+		snprintf(k->f->password, sizeof(k->f->password), "%s",
+		         sd_json_variant_string(sd_json_variant_by_key(w->spec.env, "PW")));
 	if (!strcmp(p->name, "machine"))
 		strcpy(w->machine.state, what[0] == 'a' ? "running" : "");
 	return 0;
@@ -79,7 +96,7 @@ static void up(struct fixture *f)
 {
 	static const char *const names[] = { "image", "network", "machine" };
 
-	*f = (struct fixture){ .engine = ENGINE_NONE };
+	*f = (struct fixture){ .engine = ENGINE_NONE, .meaning = '1' };
 	strcpy(f->dir, "/tmp/engine_test.XXXXXX");
 	T_NEED(mkdtemp(f->dir) && sd_event_new(&f->event) >= 0, "fixture");
 	T_NEED(!key_new(KEY_USER, &f->owner) && !key_new(KEY_FARM, &f->farm), "keys");
@@ -171,7 +188,8 @@ static void a_deployment_comes_up_changes_and_goes(void)
 	f.log.len = 0;
 	T_CHECK(!deploy(&f, 2, "", web(64), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(f.log.len == 0, "the same again changes nothing: %s", f.log.p);
+	T_CHECK(!strcmp(f.log.p, "apply image web;"), "the same again touches no machine: %s", f.log.p);
+	f.log.len = 0;
 	T_CHECK(!deploy(&f, 3, "", web(128), &e), "%s", e.msg);
 	settle(&f);
 	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;"), "%s", f.log.p);
@@ -264,6 +282,177 @@ static void a_failure_is_told_and_tried_again(void)
 	while (strcmp(state(&f), "ok") && time(NULL) < patience) /* the engine's own timer ends the wait */
 		T_NEED(sd_event_run(f.event, 20000000) >= 0, "loop");
 	T_CHECK(!strcmp(f.log.p, "apply image web;apply image web;apply network web;apply machine web;"), "%s", f.log.p);
+	down(&f);
+}
+
+static char digit(struct fixture *f)
+{
+	return f->engine.items->work.image.digest[7];
+}
+
+static void restart(struct fixture *f)
+{
+	engine_deinit(&f->engine);
+	f->log.len = 0;
+	engine_up(f);
+	settle(f);
+}
+
+static void a_tag_is_looked_up_once_for_each_sequence(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(f.looked_up == 1 && digit(&f) == '1', "%u", f.looked_up);
+	f.meaning = '2';
+	restart(&f);
+	T_CHECK(f.looked_up == 1 && digit(&f) == '1' && !strcmp(state(&f), "ok"), "a restart asked: %u", f.looked_up);
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 2, "", web(64), &e) && !strcmp(state(&f), "pending"), "%s, %s", e.msg, state(&f));
+	settle(&f);
+	T_CHECK(f.looked_up == 2 && digit(&f) == '2' && !strcmp(state(&f), "ok"), "%u %s", f.looked_up, state(&f));
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;"), "%s", f.log.p);
+	restart(&f);
+	T_CHECK(f.looked_up == 2 && digit(&f) == '2', "a restart asked: %u", f.looked_up);
+	down(&f);
+}
+
+static void a_registry_out_of_reach_takes_nothing_away(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	time_t patience = time(NULL) + 20;
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	f.meaning = '2';
+	f.fakes[STEP_IMAGE].fail_look_up = 3;
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 2, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;") && !strcmp(state(&f), "degraded") && digit(&f) == '1', "%s %s", f.log.p, state(&f));
+	restart(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;apply network web;apply machine web;apply image web;") && digit(&f) == '1',
+	        "what ran comes up, then the tag is looked up: %s", f.log.p);
+	restart(&f);
+	T_CHECK(!strcmp(state(&f), "degraded") && f.looked_up == 4, "a second restart does not pass for an answer: %s", state(&f));
+	f.log.len = 0;
+	while (strcmp(state(&f), "ok") && time(NULL) < patience) /* the engine's own timer ends the wait */
+		T_NEED(sd_event_run(f.event, 20000000) >= 0, "loop");
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;") && digit(&f) == '2', "%s", f.log.p);
+	T_CHECK(f.looked_up == 5, "%u", f.looked_up);
+	down(&f);
+}
+
+static void a_digest_is_never_looked_up_again(void)
+{
+#define PINNED "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web@sha256:" \
+	"1111111111111111111111111111111111111111111111111111111111111111\",\"cpu\":1,\"memory\":67108864,\"isolation\":\"container\"}}"
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", PINNED, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!deploy(&f, 2, "", PINNED, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(f.looked_up == 1 && !strcmp(f.log.p, "apply image web;apply network web;apply machine web;"), "%s", f.log.p);
+	T_CHECK(!strcmp(state(&f), "ok"), "%s", state(&f));
+	down(&f);
+}
+
+#define SECRETIVE                                                                                                   \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"        \
+	"\"isolation\":\"container\",\"env\":{\"TZ\":\"UTC\",\"PW\":{\"secret\":\"db\"}}}}"
+
+/* The field `secrets` with VALUE as "db", sealed as if it were called NAME. */
+static const char *sealed(struct fixture *f, const char *name, const char *value)
+{
+	static struct buf text = { 0 };
+	const struct seal_place at = { &f->owner.pub, &f->engine.identity.pub, name };
+	AUTO_BUF struct buf bytes = { 0 };
+
+	T_NEED(!seal_value(f->engine.seal.pub, &at, str_c(value), &bytes), "seal");
+	text.len = 0;
+	buf_add(&text, S("\"secrets\":{\"db\":\""));
+	format_base64(&text, bytes.p, bytes.len);
+	buf_add(&text, S("\"},"));
+	return text.p;
+}
+
+static int holds_word(void *ctx, const char *name)
+{
+	struct fixture *f = ctx;
+	AUTO_BUF struct buf text = { 0 };
+	uint64_t version;
+
+	T_CHECK(!store_get(&f->engine.store, name, &version, &text, NULL), "%s", name);
+	buf_add(&text, (struct str){ "", 1 });
+	return strstr(text.p, "hunter2") ? 1 : 0;
+}
+
+static void a_secret_reaches_its_machine_and_nobody_else(void)
+{
+	AUTO_JSON sd_json_variant *v = NULL, *changes = NULL, *status = NULL;
+	AUTO_BUF struct buf text = { 0 };
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(deploy(&f, 1, sealed(&f, "other", "hunter2"), SECRETIVE, &e) == -EBADMSG && strstr(e.msg, "/secrets/db: was not sealed"),
+	        "%s", e.msg);
+	T_CHECK(!deploy(&f, 1, sealed(&f, "db", "hunter2"), SECRETIVE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.password, "hunter2") && !strcmp(state(&f), "ok"), "'%s' %s", f.password, state(&f));
+	T_NEED(engine_list(&f.engine, &(struct key_pub){ 0 }, &status) >= 0 && !json_format(status, &text), "status");
+	T_CHECK(strstr(text.p, "r/web:1") && !strstr(text.p, "hunter2"), "it is told: %s", text.p);
+	T_CHECK(!store_each(&f.engine.store, "deployments", holds_word, &f, &e) && !store_each(&f.engine.store, "resolved", holds_word, &f, &e),
+	        "it lies about in clear");
+	f.password[0] = '\0';
+	restart(&f);
+	T_CHECK(!strcmp(f.password, "hunter2"), "a restart lost it: '%s'", f.password);
+
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 2, sealed(&f, "db", "hunter2"), SECRETIVE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;"), "the same value sealed again changes nothing: %s", f.log.p);
+	envelope_make(&f, 3, sealed(&f, "db", "*****"), SECRETIVE, &v);
+	T_CHECK(!engine_check(&f.engine, &f.owner.pub, v, &changes, &e), "%s", e.msg);
+	text.len = 0;
+	T_CHECK(!json_format(changes, &text) && strstr(text.p, "\"change\":\"restart\",\"fields\":[\"secrets\"]"), "%s", text.p);
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 3, sealed(&f, "db", "*****"), SECRETIVE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;") && !strcmp(f.password, "*****"), "%s %s", f.log.p,
+	        f.password);
+	down(&f);
+}
+
+#define PRIVATE                                                                                                      \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"        \
+	"\"isolation\":\"container\",\"pull\":{\"user\":\"u\",\"secret\":\"db\"}}}"
+
+static void a_registrys_new_password_touches_no_machine(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	f.fakes[STEP_IMAGE].fail = 1;
+	T_CHECK(!deploy(&f, 1, sealed(&f, "db", "wrong"), PRIVATE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "retrying"), "%s", state(&f));
+	T_CHECK(!deploy(&f, 2, sealed(&f, "db", "right"), PRIVATE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "ok") && !strcmp(f.login, "right"), "a new password is tried at once: %s '%s'", state(&f), f.login);
+	f.log.len = 0;
+	T_CHECK(!deploy(&f, 3, sealed(&f, "db", "rotated"), PRIVATE, &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;") && !strcmp(f.login, "rotated"), "%s '%s'", f.log.p, f.login);
 	down(&f);
 }
 
@@ -441,6 +630,11 @@ int main(void)
 	T_RUN(a_restart_brings_back_what_was_accepted);
 	T_RUN(a_wish_lasts_as_long_as_its_deployment);
 	T_RUN(a_failure_is_told_and_tried_again);
+	T_RUN(a_tag_is_looked_up_once_for_each_sequence);
+	T_RUN(a_registry_out_of_reach_takes_nothing_away);
+	T_RUN(a_digest_is_never_looked_up_again);
+	T_RUN(a_secret_reaches_its_machine_and_nobody_else);
+	T_RUN(a_registrys_new_password_touches_no_machine);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);

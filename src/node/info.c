@@ -27,6 +27,7 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 {
 	AUTO_JSON sd_json_variant *capacity = NULL, *hubs = NULL, *sessions = NULL;
 	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "";
+	AUTO_BUF struct buf seal = { 0 };
 	struct utsname uts = { 0 };
 	size_t n_works = 0;
 	int r;
@@ -40,6 +41,9 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	key_pub_format(node, &n->identity.pub);
 	if (n->farm)
 		key_pub_format(farm, &n->farm->farm);
+	format_base64(&seal, n->seal.pub, sizeof(n->seal.pub));
+	if (buf_check(&seal))
+		return -ENOMEM;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node),
 	                      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
 	                      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name",
@@ -52,7 +56,8 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)),
 	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
-	                      SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
+	                      SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions), SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p),
+	                      SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
 }
 
 int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret,
@@ -60,7 +65,7 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 {
 	AUTO_JSON sd_json_variant *capacity = NULL, *body = NULL;
 	AUTO_BUF struct buf text = { 0 };
-	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "", expires[24];
+	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "", expires[24], seal[SEAL_DIGEST_LEN + 1];
 	struct utsname uts = { 0 };
 	int r = capacity_json(&n->capacity, &capacity);
 
@@ -69,6 +74,7 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 	if (n->farm)
 		key_pub_format(farm, &n->farm->farm);
 	format_time(expires, time(NULL) + RECORD_LIFE_S);
+	seal_digest(n->seal.pub, seal);
 	if (r >= 0)
 		r = sd_json_buildo(&body, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("inbox", inbox),
 		                   SD_JSON_BUILD_PAIR_STRING("tls_key", tls_key), SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
@@ -80,7 +86,7 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 		                                                SD_JSON_BUILD_VARIANT(n->approval)),
 		                   SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
 		                   SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
-		                   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s));
+		                   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s), SD_JSON_BUILD_PAIR_STRING("seal_key", seal));
 	if (r < 0 || json_format(body, &text) || dsse_sign(API_TYPE_RECORD, buf_str(&text), &n->identity, 1, ret))
 		return err_set(e, -ENOMEM, "sign the node's record: out of memory");
 	return 0;

@@ -18,7 +18,7 @@ static int item_of(struct request *q, const struct key_pub *named, const char *d
 	return 0;
 }
 
-static void stream_ready(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e)
+void request_stream_ready(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e)
 {
 	sd_varlink *link = ctx;
 
@@ -42,7 +42,7 @@ static int stream_open(struct request *q, struct item *it, enum plan_step step, 
 	if (it->view.steps[STEP_MACHINE] != STEP_DONE)
 		return err_set(e, -EHOSTUNREACH, "'%s' does not run yet: 'zos get %s' tells how far it is", it->work.name,
 		               it->work.deployment);
-	s->ready = stream_ready;
+	s->ready = request_stream_ready;
 	s->ctx = sd_varlink_ref(q->link);
 	r = p->ops->stream(p, &it->work, s, e);
 	if (r)

@@ -7,11 +7,16 @@ static struct plan_order act(enum plan_act what, enum plan_step step)
 	return (struct plan_order){ .act = what, .step = step };
 }
 
+static struct plan_order wait_until(uint64_t ms)
+{
+	return (struct plan_order){ .act = PLAN_WAIT, .until_ms = ms };
+}
+
 /* A failed step is tried again in the direction it is needed, not before its time. */
 static struct plan_order again(const struct plan_view *v, enum plan_act what, enum plan_step step, uint64_t now_ms)
 {
 	if (v->steps[step] == STEP_FAILED && now_ms < v->retry_at_ms)
-		return (struct plan_order){ .act = PLAN_WAIT, .until_ms = v->retry_at_ms };
+		return wait_until(v->retry_at_ms);
 	return act(what, step);
 }
 
@@ -20,6 +25,9 @@ static struct plan_order bring_up(const struct plan_view *v, uint64_t now_ms)
 	for (int s = 0; s < STEPS; s++)
 		if (v->steps[s] != STEP_DONE)
 			return again(v, PLAN_APPLY, s, now_ms);
+	/* a registry that is out of reach must not keep down what ran before: looking again comes last */
+	if (v->stale)
+		return now_ms < v->retry_at_ms ? wait_until(v->retry_at_ms) : act(PLAN_APPLY, STEP_IMAGE);
 	return act(PLAN_NOTHING, 0);
 }
 

@@ -13,7 +13,8 @@ enum plan_want { WANT_UP, WANT_PAUSED, WANT_GONE, WANTS };
 struct plan_view {
 	enum plan_want want;
 	enum plan_step_state steps[STEPS];
-	int changed;         /* the machine that runs is of an older revision */
+	int changed;         /* the machine that runs is of an older revision, or of an older image */
+	int stale;           /* what is up is what the image's tag stood for under an older sequence: it is to be looked up again */
 	unsigned attempts;   /* failures in a row */
 	uint64_t retry_at_ms; /* when a failed step may be tried again */
 };

@@ -31,6 +31,8 @@ static unsigned play(struct plan_view *v, unsigned fail_at, uint64_t *now_ms, in
 				continue;
 			}
 			v->steps[o.step] = o.act == PLAN_APPLY ? STEP_DONE : STEP_ABSENT;
+			if (v->stale && v->steps[STEP_MACHINE] == STEP_DONE && o.step == STEP_IMAGE)
+				v->stale = 0;
 			if (o.act == PLAN_REMOVE && o.step == STEP_MACHINE)
 				v->changed = 0;
 		}
@@ -54,6 +56,25 @@ static void comes_up_in_order_and_goes_in_reverse(void)
 }
 
 /* From every state a workload can be in, with any single failure on the way, what is wanted becomes true. */
+static void a_tag_is_looked_up_below_what_runs(void)
+{
+	struct plan_view v = { .want = WANT_UP, .stale = 1 };
+	struct plan_order o;
+
+	for (int s = 0; s < STEPS; s++) {
+		o = plan_next(&v, 5);
+		T_CHECK(o.act == PLAN_APPLY && o.step == (enum plan_step)s, "what ran before comes up first: step %d", s);
+		v.steps[s] = STEP_DONE;
+	}
+	o = plan_next(&v, 5);
+	T_CHECK(o.act == PLAN_APPLY && o.step == STEP_IMAGE, "then the tag");
+	v.retry_at_ms = 7;
+	o = plan_next(&v, 5);
+	T_CHECK(o.act == PLAN_WAIT && o.until_ms == 7, "and again later");
+	v.want = WANT_PAUSED;
+	T_CHECK(plan_next(&v, 5).act == PLAN_REMOVE, "not for what is paused");
+}
+
 static void every_start_reaches_its_end(void)
 {
 	static const enum plan_step_state from[] = { STEP_ABSENT, STEP_DONE, STEP_FAILED };
@@ -61,7 +82,7 @@ static void every_start_reaches_its_end(void)
 	for (int code = 0; code < 27; code++)
 		for (int want = 0; want < WANTS; want++)
 			for (unsigned fail_at = 0; fail_at < 6; fail_at++) {
-				struct plan_view v = { .want = want, .changed = code & 1 };
+				struct plan_view v = { .want = want, .changed = code & 1, .stale = code & 2 };
 				uint64_t now = 1000;
 				int forgotten;
 
@@ -121,6 +142,7 @@ static void pauses_grow_and_end(void)
 int main(void)
 {
 	T_RUN(comes_up_in_order_and_goes_in_reverse);
+	T_RUN(a_tag_is_looked_up_below_what_runs);
 	T_RUN(every_start_reaches_its_end);
 	T_RUN(a_failure_removes_nothing);
 	T_RUN(a_change_restarts_only_the_machine);

@@ -1,4 +1,5 @@
-/* One call that has passed all checks, and the handlers of calls for machines (machines.c); the others stand in serve.c. */
+/* One call that has passed all checks, and the handlers of calls for machines (machines.c) and images (images.c); the others stand in
+ * serve.c. */
 #pragma once
 #include "api/call.h"
 #include "node/serve.h"
@@ -15,6 +16,7 @@ struct request {
 		struct call_machine machine;
 		struct call_exec exec;
 		struct call_forward forward;
+		struct call_push push;
 	} args;
 };
 
@@ -28,3 +30,9 @@ int machine_restart(struct request *q, struct err *e);
 int machine_pause(struct request *q, struct err *e);
 int machine_resume(struct request *q, struct err *e);
 int machine_forward(struct request *q, struct err *e);
+int image_push(struct request *q, struct err *e);
+int image_list(struct request *q, struct err *e);
+int image_prune(struct request *q, struct err *e);
+
+/* For provider_stream.ready: hands FD or REPLY to the caller behind CTX, a link whose reference is taken. */
+void request_stream_ready(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);

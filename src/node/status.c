@@ -3,13 +3,24 @@
 
 #include <stdio.h>
 
-enum { TALLY_MAX = 12 }; /* item_state() knows eight */
+enum { TALLY_MAX = 12 }; /* item_state() knows nine */
+
+/* It runs, and a newer document asks what its image's tag stands for now. */
+static const char *renewal_state(const struct item *it, const char **ret_message)
+{
+	*ret_message = it->error[0] ? it->error : it->work.progress.what ? it->work.progress.what : "";
+	return it->error[0] ? "degraded" : "pending";
+}
 
 static const char *item_state(const struct item *it, const char **ret_message)
 {
 	const struct plan_view *v = &it->view;
 
-	*ret_message = it->error;
+	if (v->stale && v->want == WANT_UP && v->steps[STEP_MACHINE] == STEP_DONE)
+		return renewal_state(it, ret_message);
+	*ret_message = it->is_behind ? "" : it->error;
+	if (it->is_behind)
+		return "pending";
 	for (int s = 0; s < STEPS; s++)
 		if (v->steps[s] == STEP_FAILED || (it->error[0] && v->steps[s] == STEP_APPLYING))
 			return "retrying";
@@ -18,9 +29,9 @@ static const char *item_state(const struct item *it, const char **ret_message)
 		return "stopping";
 	if (v->want == WANT_PAUSED)
 		return "paused";
-	if (v->steps[STEP_MACHINE] != STEP_DONE && strcmp(it->work.machine.state, "backoff")) {
+	if (v->changed || (v->steps[STEP_MACHINE] != STEP_DONE && strcmp(it->work.machine.state, "backoff"))) {
 		*ret_message = it->work.progress.what ? it->work.progress.what : "";
-		return v->steps[STEP_IMAGE] == STEP_DONE ? "starting" : "pending";
+		return v->steps[STEP_IMAGE] == STEP_DONE && !v->changed ? "starting" : "pending";
 	}
 	if (!strcmp(it->work.machine.state, "running"))
 		return "ok";

@@ -11,6 +11,7 @@ enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128 };
 /* What the image step found: all owned, freed by work_results_deinit(). */
 struct image_result {
 	char digest[80];           /* sha256:... of the manifest; "" = not resolved yet. Set before apply(), it is what to get */
+	bool look_up;              /* apply() is to ask what the reference stands for now, whatever DIGEST says; a failure leaves all as it is */
 	sd_json_variant *config;   /* the image's config object: Env, Entrypoint, Cmd, WorkingDir, User */
 	sd_json_variant *layers;   /* paths of EROFS files, lowest first */
 };
@@ -41,6 +42,8 @@ struct work {
 	const char *deployment, *name;
 	char revision[17];        /* hex: says whether two specs are the same */
 	sd_json_variant *data;    /* owned: what spec's texts point into */
+	sd_json_variant *env;     /* owned, wiped: what spec.env is, values in place of secrets' names */
+	sd_json_variant *secrets; /* owned, wiped: name -> value; for spec.pull */
 	enum work_hold hold;
 	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
 	struct image_result image;
@@ -52,12 +55,13 @@ struct work {
 	} progress;
 };
 
-/* A byte stream into a workload, or an answer from it, for its owner. */
+/* A byte stream into a workload, or an answer from it, for its owner; or the same of the provider itself, without a workload. */
 struct provider_stream {
-	enum { PROVIDER_RUNNER, PROVIDER_TCP } kind;
+	enum { PROVIDER_RUNNER, PROVIDER_TCP, PROVIDER_CALL } kind;
 	uint64_t port;                  /* TCP */
-	const char *method;             /* RUNNER: a call to the machine's runner; static text */
-	sd_json_variant *parameters;    /* RUNNER: borrowed for the call; may be NULL */
+	const char *method;             /* RUNNER: a call to the machine's runner, CALL: to the provider's daemon; static text */
+	sd_json_variant *parameters;    /* RUNNER, CALL: borrowed for the call; may be NULL */
+	bool has_stream;                /* CALL: the daemon gets the other end of FD */
 	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
 	void (*ready)(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);
 	void *ctx;

@@ -4,6 +4,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,6 +17,9 @@
 	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                \
 	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER |                   \
 	 LANDLOCK_ACCESS_FS_TRUNCATE)
+#define ACCESS_NOT_FLAT                                                                                            \
+	(LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |              \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 #define ACCESS_EXEC LANDLOCK_ACCESS_FS_EXECUTE
 #define ACCESS_OF_FILES                                                                                            \
 	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE |               \
@@ -36,6 +40,8 @@ static int path_allow(int rules, const struct sandbox_path *p, uint64_t handled,
 	                      (p->access & SANDBOX_EXEC ? ACCESS_EXEC : 0);
 	if (p->access & SANDBOX_WRITE)
 		rule.allowed_access |= LANDLOCK_ACCESS_FS_IOCTL_DEV; /* a device that may be written may be steered */
+	if (p->access & SANDBOX_FLAT)
+		rule.allowed_access &= ~(uint64_t)ACCESS_NOT_FLAT;
 	rule.allowed_access &= handled & (S_ISDIR(st.st_mode) ? UINT64_MAX : ACCESS_OF_FILES);
 	if (rule.allowed_access && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
 		return err_set(e, -errno, "allow %s: %m", p->path);
@@ -112,17 +118,19 @@ static const struct {
 	  { "open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx",
 	    "statfs", "fstatfs", "readlink", "readlinkat", "getdents64", "getcwd", "chdir", "fchdir", "pread64", "pwrite64",
 	    "preadv", "pwritev", "preadv2", "pwritev2", "ftruncate", "truncate", "fallocate", "fsync", "fdatasync",
-	    "sync_file_range", "syncfs", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir",
-	    "link", "linkat", "symlink", "symlinkat", "fchmod", "fchmodat", "fchown", "utimensat", "flock", "sendfile",
+	    "sync_file_range", "syncfs", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir",
+	    "link", "linkat", "symlink", "symlinkat", "fchmod", "fchown", "flock", "sendfile",
 	    "copy_file_range", "splice", "tee", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "fadvise64",
 	    "readahead", "fgetxattr", "fsetxattr", "name_to_handle_at" } },
 	{ SANDBOX_CALLS_NET, { "socket", "bind", "connect", "listen", "accept", "sendmmsg", "recvmmsg" } },
 	{ SANDBOX_CALLS_THREADS, { "clone", "clone3", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "setpriority" } },
 	{ SANDBOX_CALLS_SPAWN,
-	  { "clone", "clone3", "fork", "vfork", "execve", "execveat", "wait4", "waitid", "kill", "pidfd_send_signal", "setsid",
-	    "setpgid", "prlimit64", "access", "chdir" } },
+	  { "clone", "clone3", "fork", "vfork", "execve", "execveat", "wait4", "waitid", "kill", "pidfd_send_signal", "prlimit64",
+	    "access", "chdir" } },
 	{ SANDBOX_CALLS_NEST,
 	  { "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "setrlimit", "prlimit64" } },
+	{ SANDBOX_CALLS_GROUPS, { "setsid", "setpgid" } },
+	{ SANDBOX_CALLS_MARKS, { "fchmodat", "fchmodat2", "utimensat" } },
 	{ SANDBOX_CALLS_URING, { "io_uring_setup", "io_uring_enter", "io_uring_register" } },
 };
 
@@ -165,7 +173,10 @@ static int seccomp_enter(const struct sandbox *s, struct err *e)
 static int limits_enter(const struct sandbox *s, struct err *e)
 {
 	struct rlimit files = { s->files_max, s->files_max }, memory = { s->memory_max, s->memory_max }, none = { 0, 0 };
+	struct rlimit size = { s->file_size_max, s->file_size_max };
 
+	if (s->file_size_max && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &size)))
+		return err_set(e, -errno, "set limits: %m");
 	if ((s->files_max && setrlimit(RLIMIT_NOFILE, &files)) || (s->memory_max && setrlimit(RLIMIT_AS, &memory)) ||
 	    setrlimit(RLIMIT_CORE, &none))
 		return err_set(e, -errno, "set limits: %m");

@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
-enum sandbox_access { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_EXEC = 4 }; /* a set; WRITE includes making and removing */
+/* A set. WRITE includes making and removing; with FLAT, of plain files alone: no directories, links by name, or sockets. */
+enum sandbox_access { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_EXEC = 4, SANDBOX_FLAT = 8 };
 enum { SANDBOX_PATHS_MAX = 16, SANDBOX_PORTS_MAX = 8 };
 
 struct sandbox_path {
@@ -25,6 +26,8 @@ enum sandbox_calls {
 	SANDBOX_CALLS_SPAWN = 1 << 3,   /* fork, exec, wait, kill */
 	SANDBOX_CALLS_URING = 1 << 4,
 	SANDBOX_CALLS_NEST = 1 << 5,    /* shut oneself, or a child, in further */
+	SANDBOX_CALLS_GROUPS = 1 << 6,  /* leave the process group, and with it whoever would end it as a whole */
+	SANDBOX_CALLS_MARKS = 1 << 7,   /* modes and times by path: Landlock does not watch these */
 };
 
 struct sandbox {
@@ -34,6 +37,7 @@ struct sandbox {
 	unsigned calls;      /* enum sandbox_calls */
 	uint32_t files_max;  /* open files; 0 = as init set it */
 	uint64_t memory_max; /* address space in bytes; 0 = as init set it */
+	uint64_t file_size_max; /* bytes of one file, EFBIG beyond; 0 = no limit */
 };
 
 MUST_CHECK int sandbox_enter(const struct sandbox *s, struct err *e);

@@ -29,6 +29,46 @@ static int may_write(void)
 	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 ? 0 : errno;
 }
 
+static int may_write_much(void)
+{
+	char path[128], bytes[200] = { 0 };
+
+	snprintf(path, sizeof(path), "%s/in/much", dir);
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, bytes, 100) != 100)
+		return errno;
+	return write(fd, bytes, sizeof(bytes)) == sizeof(bytes) ? 0 : EFBIG;
+}
+
+static int may_make_dir(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/in/dir", dir);
+	return mkdir(path, 0700) ? errno : 0;
+}
+
+static int may_make_link(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/in/link", dir);
+	return symlink("/", path) ? errno : 0;
+}
+
+static int may_leave_the_group(void)
+{
+	return setpgid(0, 0) ? errno : 0;
+}
+
+static int may_change_a_mode(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/in/file", dir);
+	return fchmodat(AT_FDCWD, path, 0600, 0) ? errno : 0;
+}
+
 static int may_read_outside(void)
 {
 	return open("/etc/hostname", O_RDONLY | O_CLOEXEC) >= 0 || errno == ENOENT ? 0 : errno;
@@ -67,6 +107,17 @@ static const struct {
 	{ "reads what it may", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_read, 0 },
 	{ "does not write what it may read", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_write, EACCES },
 	{ "writes what it may", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ | SANDBOX_WRITE, may_write, 0 },
+	{ "writes much", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE, may_write_much, 0 },
+	{ "writes no more than it may", { .calls = SANDBOX_CALLS_FILES, .file_size_max = 128 }, SANDBOX_WRITE, may_write_much, EFBIG },
+	{ "makes no directory", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE | SANDBOX_FLAT, may_make_dir, EACCES },
+	{ "makes no link", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE | SANDBOX_FLAT, may_make_link, EACCES },
+	{ "makes a directory", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE, may_make_dir, 0 },
+	{ "makes a link", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_WRITE, may_make_link, 0 },
+	{ "still makes a file", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_FLAT, may_write, 0 },
+	{ "leaves its group", { .calls = SANDBOX_CALLS_GROUPS }, 0, may_leave_the_group, 0 },
+	{ "stays in its group", { .calls = SANDBOX_CALLS_SPAWN }, 0, may_leave_the_group, EPERM },
+	{ "changes a mode", { .calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_MARKS }, 0, may_change_a_mode, 0 },
+	{ "changes no mode", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ | SANDBOX_WRITE, may_change_a_mode, EPERM },
 	{ "reads nothing else", { .calls = SANDBOX_CALLS_FILES }, SANDBOX_READ, may_read_outside, EACCES },
 	{ "opens nothing without the calls", {}, SANDBOX_READ, may_read, EPERM },
 	{ "does not fork", { .calls = SANDBOX_CALLS_FILES }, 0, may_fork, EPERM },

@@ -4,8 +4,10 @@
         registry.push(oci_dir, "nginx", "1")
         reference = registry.host("10.0.2.2") + "/nginx:1"      # as a guest on QEMU's user network says it
         trust = registry.ca_pem
+
+With login=("user", "password") only they may push and pull.
 """
-import os, select, signal, socket, ssl, subprocess, tempfile, time
+import ctypes, os, select, signal, socket, ssl, subprocess, tempfile, time
 
 CONFIG = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -19,9 +21,21 @@ http:
 """
 
 
+AUTH = """auth:
+  htpasswd: {{realm: lab, path: {at}/htpasswd}}
+"""
+
+
+def bcrypt(password):
+    """As htpasswd writes it, by the C library's crypt()."""
+    libcrypt = ctypes.CDLL("libcrypt.so.1")
+    libcrypt.crypt.restype = ctypes.c_char_p
+    return libcrypt.crypt(password.encode(), b"$2b$04$" + b"abcdefghijklmnopqrstuu").decode()
+
+
 class Registry:
-    def __init__(self, address="127.0.0.1"):
-        self.address, self.process = address, None
+    def __init__(self, address="127.0.0.1", login=None):
+        self.address, self.process, self.login = address, None, login
 
     def __enter__(self):
         self.dir = tempfile.TemporaryDirectory(prefix="zos-registry-")
@@ -52,7 +66,10 @@ class Registry:
             s.bind((self.address, port))
             self.port = s.getsockname()[1]
         with open(f"{self.at}/config.yml", "w") as f:
-            f.write(CONFIG.format(at=self.at, address=self.address, port=self.port))
+            f.write((CONFIG + (AUTH if self.login else "")).format(at=self.at, address=self.address, port=self.port))
+        if self.login:
+            with open(f"{self.at}/htpasswd", "w") as f:
+                f.write(f"{self.login[0]}:{bcrypt(self.login[1])}\n")
         with open(f"{self.at}/log", "a") as log:
             self.process = subprocess.Popen(["docker-registry", "serve", f"{self.at}/config.yml"], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={**os.environ, "OTEL_TRACES_EXPORTER": "none"})
@@ -67,7 +84,7 @@ class Registry:
         try:
             with socket.create_connection((self.address, self.port), 1) as s, context.wrap_socket(s, server_hostname="127.0.0.1") as t:
                 t.sendall(b"GET /v2/ HTTP/1.0\r\n\r\n")
-                return b" 200 " in t.recv(64)
+                return (b" 401 " if self.login else b" 200 ") in t.recv(64)
         except OSError:
             return False
 
@@ -87,13 +104,16 @@ class Registry:
             raise RuntimeError(f"skopeo {argv[0]} failed:\n{done.stderr[-2000:]}")
         return done.stdout
 
+    def creds(self, option):
+        return [option, ":".join(self.login)] if self.login else []
+
     def push(self, oci_dir, name, tag="latest", image_tag="latest", *more):
         """Pushes the image IMAGE_TAG of the layout OCI_DIR as NAME:TAG."""
-        self.skopeo("copy", "--quiet", "--dest-tls-verify=false", *more, f"oci:{oci_dir}:{image_tag}",
+        self.skopeo("copy", "--quiet", "--dest-tls-verify=false", *self.creds("--dest-creds"), *more, f"oci:{oci_dir}:{image_tag}",
                     f"docker://{self.host()}/{name}:{tag}")
 
     def digest(self, name, tag="latest"):
-        return self.skopeo("inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{self.host()}/{name}:{tag}").strip()
+        return self.skopeo("inspect", "--tls-verify=false", *self.creds("--creds"), "--format", "{{.Digest}}", f"docker://{self.host()}/{name}:{tag}").strip()
 
     def blob_path(self, digest):
         """Where the registry keeps a blob, for tests that damage it."""

@@ -1,0 +1,78 @@
+#include "node/secrets.h"
+
+#include "base/parse.h"
+
+static int value_open(const struct seal_key *k, const struct deployment *d, const char *name, const char *sealed, sd_json_variant **ret,
+                      struct err *e)
+{
+	const struct seal_place at = { &d->owner, &d->node, name };
+	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_BUF struct buf bytes = { 0 };
+	int r = parse_base64(str_c(sealed), &bytes) ? -EBADMSG : seal_open(k, &at, buf_str(&bytes), &clear);
+
+	if (r == -EBADMSG)
+		return err_set(e, r, "/secrets/%s: was not sealed for this node, owner and name: let 'zos deploy' seal it", name);
+	if (r)
+		return err_set(e, r, "/secrets/%s: %s", name, strerror(-r));
+	if (memchr(clear.p, '\0', clear.len) || sd_json_variant_new_stringn(ret, clear.p, clear.len) < 0)
+		return err_set(e, -EBADMSG, "/secrets/%s: the value is not UTF-8 text", name);
+	sd_json_variant_sensitive(*ret);
+	return 0;
+}
+
+int secrets_open(const struct seal_key *k, const struct deployment *d, sd_json_variant **ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *all = NULL;
+
+	for (size_t i = 0; d->secrets && i < sd_json_variant_elements(d->secrets); i += 2) {
+		const char *name = sd_json_variant_string(sd_json_variant_by_index(d->secrets, i));
+		AUTO_JSON sd_json_variant *value = NULL;
+		int r = value_open(k, d, name, sd_json_variant_string(sd_json_variant_by_index(d->secrets, i + 1)), &value, e);
+
+		if (r)
+			return r;
+		if ((r = sd_json_variant_set_field(&all, name, value)) < 0)
+			return err_set(e, r, "/secrets: %s", strerror(-r));
+		sd_json_variant_sensitive(all);
+	}
+	*ret = take_ptr(all);
+	return 0;
+}
+
+int secrets_fill(sd_json_variant *env, sd_json_variant *values, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *all = sd_json_variant_ref(env);
+
+	for (size_t i = 0; env && i < sd_json_variant_elements(env); i += 2) {
+		const char *name = secret_ref(sd_json_variant_by_index(env, i + 1));
+
+		if (name && sd_json_variant_set_field(&all, sd_json_variant_string(sd_json_variant_by_index(env, i)),
+		                                      sd_json_variant_by_key(values, name)) < 0)
+			return -ENOMEM;
+	}
+	sd_json_variant_sensitive(all);
+	*ret = take_ptr(all);
+	return 0;
+}
+
+void secrets_mark(const struct seal_key *k, const struct zmachine *z, sd_json_variant *values, struct buf *ret)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = zmachine_env_secret(z, i)); i++) {
+		char mark[SEAL_MARK_LEN + 1];
+
+		seal_mark(k, str_c(sd_json_variant_string(sd_json_variant_by_key(values, name))), mark);
+		buf_addf(ret, "\n%s=%s", name, mark);
+	}
+}
+
+bool secrets_equal(const struct zmachine *z, sd_json_variant *a, sd_json_variant *b)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = zmachine_env_secret(z, i)); i++)
+		if (!sd_json_variant_equal(sd_json_variant_by_key(a, name), sd_json_variant_by_key(b, name)))
+			return false;
+	return true;
+}

@@ -1,0 +1,16 @@
+/* The secrets of a deployment, opened: an object of strings that is wiped when it goes. Nothing prints or returns it. */
+#pragma once
+#include "api/deployment.h"
+#include "ident/seal.h"
+
+/* RET is NULL when D has none. Returns owned. -EBADMSG: sealed for another node, owner or name. */
+MUST_CHECK int secrets_open(const struct seal_key *k, const struct deployment *d, sd_json_variant **ret, struct err *e);
+
+/* ENV with values where it names secrets; NULL for NULL. Returns owned. -ENOMEM. */
+MUST_CHECK int secrets_fill(sd_json_variant *env, sd_json_variant *values, sd_json_variant **ret);
+
+/* Appends what tells the values in Z's env from others; nothing when it names none. */
+void secrets_mark(const struct seal_key *k, const struct zmachine *z, sd_json_variant *values, struct buf *ret);
+
+/* Whether all that Z's env names has one value in both. */
+bool secrets_equal(const struct zmachine *z, sd_json_variant *a, sd_json_variant *b);
