@@ -317,7 +317,7 @@ static bool cgroup_find(void)
 			strcpy(cgroup_mount, at);
 	if (f)
 		fclose(f);
-	snprintf(cgroup_base, sizeof(cgroup_base), "/zos-test-%d", (int)getpid());
+	snprintf(cgroup_base, sizeof(cgroup_base), "/zos-test-%016llx", (unsigned long long)random_u64()); /* process ids repeat between name spaces */
 	return cgroup_mount[0];
 }
 

@@ -31,8 +31,10 @@ def approval(lab, key, report):
         assert info["node"] == key and info["approved"] is True and info["flavour"] == "debug" and info["durable"] is False, info
 
 
-def looks_inside(lab, report):
+def looks_inside(lab, node, report):
     with report.case("its services are told to who may deploy, their lines to the farm alone"):
+        node.console.at = 0
+        node.wait_line("drivers: up", 60)  # the last to come: nobody waits for it
         health = lab.zos_json("node", "health")
         states = {s["name"]: s["state"] for s in health["services"]}
         assert health["ok"] is True and states["noded"] == "up" and states["gridd"] == "up", states
@@ -94,7 +96,7 @@ def main():
                 key = lab.wait_nodes()[0]["node"]
             if key:
                 approval(lab, key, report)
-                looks_inside(lab, report)
+                looks_inside(lab, node, report)
                 strangers(lab, key, report)
                 for daemon in ("noded", "gridd"):
                     comes_back(lab, node, report, f"kill -9 of {daemon}", lambda: node.shell(f"kill -9 $(pidof {daemon})"), 15)
