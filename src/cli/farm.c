@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-enum { FARM_FILE_MAX = 1 << 20 };
+enum { FARM_FILE_MAX = 1 << 20, APPROVAL_LOOKS_MAX = 100, APPROVAL_LOOK_MS = 50 };
 
 /* Signs BODY and keeps it; the next call of a command finds it again. */
 static int farm_write(const struct profile *p, const struct key *farm, sd_json_variant *body, struct err *e)
@@ -163,6 +163,23 @@ static int confirmed(const char *key, struct err *e)
 	return 0;
 }
 
+/* The node writes its record anew when it is approved; until that is read, the next command would not know. */
+static int approval_wait(struct client *c, const char *key, struct err *e)
+{
+	const struct record *node;
+	const bool never = false;
+	int r = 0;
+
+	for (int i = 0; i < APPROVAL_LOOKS_MAX; i++) {
+		if ((r = client_node(c, key, true, &node, e)) || node->approved)
+			return r;
+		(void)!client_wait(c, &never, APPROVAL_LOOK_MS);
+		if ((r = client_refresh(c, e)))
+			return r;
+	}
+	return err_set(e, -ETIMEDOUT, "%.8s... took the approval and has not said so in the directory: see 'zos node list' in a moment", key);
+}
+
 static int farm_approve(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	const struct approve_args *a = args;
@@ -182,7 +199,8 @@ static int farm_approve(const struct cli *c, const void *args, const char **word
 	if (approval_sign(&client.key, &node->node, &envelope) || json_parse(buf_str(&envelope), &doc, e) ||
 	    sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_VARIANT("document", doc)) < 0)
 		return err_set(e, -ENOMEM, "sign the approval: out of memory");
-	if ((r = link_open(&client, node, &link, e)) || (r = link_call(&link, "zos.Node.Approve", arguments, NULL, e)))
+	if ((r = link_open(&client, node, &link, e)) || (r = link_call(&link, "zos.Node.Approve", arguments, NULL, e)) ||
+	    (r = approval_wait(&client, key, e)))
 		return r;
 	if (!c->json)
 		printf("%s is approved\n", key);
