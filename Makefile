@@ -34,6 +34,9 @@ soak: image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad 
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
+coverage: | setup ## lines that the unit and net tests run, by room
+	@[ -f build/coverage/build.ninja ] || $(in) meson setup build/coverage --buildtype=debug -Db_coverage=true >/dev/null
+	@$(in) ninja -C build/coverage --quiet && $(in) tools/coverage
 bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
 	@tools/setup bench && $(in) bench/run $(T)
 format:        ## let clang-format have its way
@@ -42,4 +45,4 @@ clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image debug-image run test check net node soak fuzz bench format clean clean-all
+.PHONY: help setup build image debug-image run test check net node soak fuzz coverage bench format clean clean-all
