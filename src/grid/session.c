@@ -9,26 +9,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "grid/link.h"
-#include "grid/mux.h"
+#include "grid/pump.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
-enum { SCRATCH = 64 << 10, TLS_WAITING_MAX = 64 << 10, HOLD_MS = 100 };
-
-/* One stream's descriptor. Edge-triggered: the flags say what the descriptor would take or give, until it says EAGAIN. */
-struct pump {
-	struct session *session;
-	sd_event_source *io;
-	uint32_t id;
-	int fd;
-	bool used, readable, writable, is_socket, may_read, may_write, shut;
-	bool is_paced;
-	uint64_t n_read, stuck_n, stuck_ms; /* read from the descriptor; paced: that number since stuck_ms, 0 = it is not stuck */
-	bool is_cut; /* it took a write no more: what comes is thrown away, what it still gives is sent */
-};
+enum { TLS_WAITING_MAX = 64 << 10, HOLD_MS = 100 };
 
 enum phase {
 	PHASE_SHAKING, /* link and TLS are getting up */
@@ -46,7 +31,7 @@ struct session {
 	struct tls *tls;
 	struct tls_ctx *own_ctx; /* a dialler's */
 	struct mux mux;
-	struct pump pumps[MUX_STREAMS_MAX];
+	struct pumps pumps;
 	sd_event_source *defer, *timer;
 	uint8_t peer[32];
 	char to[HUB_SUBJECT_MAX], from[HUB_SUBJECT_MAX]; /* subjects */
@@ -67,7 +52,7 @@ struct grid {
 	struct tls_ctx *ctx;
 	grid_accept_fn *accept;
 	void *accept_userdata;
-	uint8_t scratch[SCRATCH];
+	uint8_t scratch[PUMP_SCRATCH];
 };
 
 static void session_wake(struct session *s)
@@ -77,160 +62,13 @@ static void session_wake(struct session *s)
 
 /* Descriptors. */
 
-static void pump_close(struct pump *p)
-{
-	p->io = sd_event_source_disable_unref(p->io);
-	fd_close(&p->fd);
-	p->used = false;
-}
-
-static struct pump *pump_find(struct session *s, uint32_t id)
-{
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
-		if (s->pumps[i].used && s->pumps[i].id == id)
-			return &s->pumps[i];
-	return NULL;
-}
-
-static int on_pump(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct pump *p = userdata;
-
-	(void)source;
-	(void)fd;
-	p->readable |= revents & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP);
-	p->writable |= revents & (EPOLLOUT | EPOLLHUP | EPOLLERR);
-	session_wake(p->session);
-	return 0;
-}
-
-/* True when something moved. */
-static bool pump_in(struct pump *p, struct mux_stream *m)
-{
-	bool moved = false;
-
-	while (p->readable && !m->eof_asked && ring_room(&m->out)) {
-		uint8_t *scratch = p->session->grid->scratch;
-		size_t room = ring_room(&m->out);
-		ssize_t n = p->may_read ? read(p->fd, scratch, room < SCRATCH ? room : SCRATCH) : 0;
-
-		if (n < 0 && errno == EAGAIN)
-			p->readable = false;
-		else if (n > 0)
-			p->n_read += mux_write(m, scratch, (size_t)n);
-		else if (n == 0 && !p->is_cut)
-			mux_eof(m);
-		else
-			mux_break(m);
-		moved |= p->readable;
-	}
-	return moved;
-}
-
-static ssize_t pump_put(struct pump *p, const void *at, size_t n)
-{
-	if (!p->may_write)
-		return (ssize_t)n;
-	return p->is_socket ? send(p->fd, at, n, MSG_NOSIGNAL) : write(p->fd, at, n);
-}
-
-static bool pump_waits(const struct pump *p, const struct mux_stream *m)
-{
-	return p->is_paced && !ring_room(&m->out);
-}
-
-static bool pump_out(struct pump *p, struct mux_stream *m)
-{
-	bool moved = false;
-
-	while (p->writable && m->in.len && !pump_waits(p, m)) {
-		const void *at;
-		size_t front = ring_front(&m->in, &at);
-		ssize_t n = pump_put(p, at, front);
-
-		if (n < 0 && errno == EAGAIN)
-			p->writable = false;
-		else if (n < 0)
-			p->may_write = false, p->is_cut = true;
-		else
-			mux_drop(m, (size_t)n);
-		moved |= p->writable;
-	}
-	if (m->eof_got && !m->in.len && !p->shut) {
-		p->shut = true;
-		if (p->is_socket)
-			shutdown(p->fd, SHUT_WR);
-	}
-	return moved;
-}
-
-static bool pump_all(struct session *s)
-{
-	bool moved = false;
-
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
-		struct mux_stream *m = &s->mux.streams[i];
-		struct pump *p = m->used ? pump_find(s, m->id) : NULL;
-
-		if (p) {
-			moved |= pump_out(p, m);
-			moved |= pump_in(p, m);
-		}
-		if (!m->used || !mux_stream_done(m))
-			continue;
-		if (p)
-			pump_close(p);
-		if (!m->owe_reset && !m->owe_open)
-			mux_forget(m);
-	}
-	return moved;
-}
-
-static int pump_start(struct session *s, struct pump *p, uint32_t id, int fd, struct err *e)
-{
-	int flags = fcntl(fd, F_GETFL), type, r;
-	socklen_t len = sizeof(type);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
-		return err_set(e, -errno, "attach a descriptor to stream %u: %m", id);
-	*p = (struct pump){
-		.session = s, .id = id, .fd = fd,
-		.is_socket = !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len),
-		.may_read = (flags & O_ACCMODE) != O_WRONLY, .may_write = (flags & O_ACCMODE) != O_RDONLY,
-	};
-	p->readable = !p->may_read;
-	p->writable = !p->may_write;
-	r = sd_event_add_io(s->grid->event, &p->io, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_pump, p);
-	if (r < 0)
-		return err_set(e, r, "attach a descriptor to stream %u: %s", id, strerror(-r));
-	p->used = true;
-	return 0;
-}
-
 int session_attach(struct session *s, uint32_t id, int fd, struct err *e)
 {
 	AUTO_FD int owned = fd;
-	struct mux_stream *m = mux_find(&s->mux, id);
-	int r;
 
 	if (s->phase != PHASE_OPEN && s->phase != PHASE_ENDING)
 		return err_set(e, -ENOTCONN, "attach to stream %u: the session is not open", id);
-	if (!m)
-		return err_set(e, -ENOENT, "attach to stream %u: there is no such stream in this session", id);
-	if (pump_find(s, id))
-		return err_set(e, -EBUSY, "attach to stream %u: it has a descriptor already", id);
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
-		if (s->pumps[i].used)
-			continue;
-		r = pump_start(s, &s->pumps[i], id, owned, e);
-		if (r)
-			return r;
-		(void)take_fd(owned);
-		mux_attend(m);
-		session_wake(s);
-		return 0;
-	}
-	return err_set(e, -EMFILE, "attach to stream %u: too many streams", id);
+	return pump_attach(&s->pumps, id, take_fd(owned), e);
 }
 
 int session_open_stream(struct session *s, int fd, uint32_t *ret_id, struct err *e)
@@ -253,13 +91,6 @@ int session_open_stream(struct session *s, int fd, uint32_t *ret_id, struct err 
 
 /* Phases. */
 
-static void close_pumps(struct session *s)
-{
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
-		if (s->pumps[i].used)
-			pump_close(&s->pumps[i]);
-}
-
 static void enter(struct session *s, enum phase phase, uint64_t limit_ms)
 {
 	s->phase = phase;
@@ -280,14 +111,14 @@ static void session_fail(struct session *s, enum link_end end)
 		move_out(s);
 	link_abort(&s->link, end);
 	move_out(s);
-	close_pumps(s);
+	pumps_close(&s->pumps);
 	enter(s, PHASE_OVER, 0);
 }
 
 /* Our side says good-bye; the link lingers until the other side has heard it. */
 static void session_leave(struct session *s)
 {
-	close_pumps(s);
+	pumps_close(&s->pumps);
 	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
 		if (s->mux.streams[i].used)
 			mux_eof(&s->mux.streams[i]);
@@ -313,11 +144,7 @@ void session_refuse(struct session *s)
 
 unsigned session_streams(const struct session *s)
 {
-	unsigned n = 0;
-
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
-		n += s->pumps[i].used;
-	return n;
+	return pumps_count(&s->pumps);
 }
 
 struct tls_updates session_updates(const struct session *s)
@@ -327,7 +154,7 @@ struct tls_updates session_updates(const struct session *s)
 
 void session_pace(struct session *s, uint32_t id)
 {
-	pump_find(s, id)->is_paced = true;
+	pump_pace(&s->pumps, id);
 }
 
 void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
@@ -380,7 +207,7 @@ static bool move_up(struct session *s)
 
 	while (s->phase == PHASE_OPEN || s->phase == PHASE_LEAVING) {
 		size_t n;
-		int r = ident_tls_read(s->tls, s->grid->scratch, SCRATCH, &n, &s->why);
+		int r = ident_tls_read(s->tls, s->grid->scratch, PUMP_SCRATCH, &n, &s->why);
 
 		if (r == TLS_AGAIN)
 			break;
@@ -405,7 +232,7 @@ static bool move_up(struct session *s)
 
 static bool move_in(struct session *s)
 {
-	size_t n = link_read(&s->link, s->grid->scratch, SCRATCH);
+	size_t n = link_read(&s->link, s->grid->scratch, PUMP_SCRATCH);
 
 	if (!n)
 		return false;
@@ -436,27 +263,14 @@ static void rekey(struct session *s, uint64_t now_ms)
 /* When the first paced stream will have been stuck for as long as it may. */
 static uint64_t unread_due_ms(const struct session *s)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t since_ms = pumps_stuck_ms(&s->pumps);
 
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
-		if (s->pumps[i].used && s->pumps[i].stuck_ms && s->pumps[i].stuck_ms + GRID_UNREAD_MS < due)
-			due = s->pumps[i].stuck_ms + GRID_UNREAD_MS;
-	return due;
+	return since_ms == UINT64_MAX ? UINT64_MAX : since_ms + GRID_UNREAD_MS;
 }
 
 static void unread_look(struct session *s, uint64_t now_ms)
 {
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++) {
-		struct pump *p = &s->pumps[i];
-		struct mux_stream *m = p->used && p->is_paced ? mux_find(&s->mux, p->id) : NULL;
-
-		if (!m || !m->in.len || !pump_waits(p, m)) {
-			p->stuck_ms = 0;
-		} else if (!p->stuck_ms || p->stuck_n != p->n_read) {
-			p->stuck_ms = now_ms;
-			p->stuck_n = p->n_read;
-		}
-	}
+	pumps_look(&s->pumps, now_ms);
 	if (s->phase != PHASE_OPEN || unread_due_ms(s) > now_ms)
 		return;
 	err_set(&s->why, -ETIMEDOUT, "the other side calls and reads no answers");
@@ -480,7 +294,7 @@ static bool move_down(struct session *s)
 		s->sealed += n;
 		moved = true;
 	}
-	while ((n = link_room(&s->link)) && (n = ident_tls_drain(s->tls, s->grid->scratch, n < SCRATCH ? n : SCRATCH))) {
+	while ((n = link_room(&s->link)) && (n = ident_tls_drain(s->tls, s->grid->scratch, n < PUMP_SCRATCH ? n : PUMP_SCRATCH))) {
 		link_write(&s->link, s->grid->scratch, n);
 		moved = true;
 	}
@@ -495,14 +309,6 @@ static void move_out(struct session *s)
 	while (hub_has_room(s->grid->hub) && (n = link_output(&s->link, frame, log_now_ms())))
 		if (hub_publish(s->grid->hub, s->to, s->from, frame, n))
 			return;
-}
-
-static bool all_delivered(struct session *s)
-{
-	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
-		if (s->pumps[i].used && mux_find(&s->mux, s->pumps[i].id)->in.len)
-			return false;
-	return true;
 }
 
 static bool any_stream(const struct session *s)
@@ -534,7 +340,7 @@ static void next_phase(struct session *s, uint64_t now_ms)
 		err_set(&s->why, -ESHUTDOWN, "all streams of the session have ended");
 		session_leave(s);
 	}
-	if (s->phase == PHASE_ENDING && (late || all_delivered(s)))
+	if (s->phase == PHASE_ENDING && (late || pumps_are_empty(&s->pumps)))
 		session_leave(s);
 	if (s->phase == PHASE_LEAVING && all_sent(s) && !s->tls_finished) {
 		s->tls_finished = true;
@@ -553,7 +359,7 @@ static void notice_link(struct session *s)
 		return;
 	if (!s->why.code)
 		err_set(&s->why, -ECONNRESET, "%s", link_end_text(s->link.end));
-	close_pumps(s);
+	pumps_close(&s->pumps);
 	enter(s, PHASE_OVER, 0);
 }
 
@@ -584,7 +390,7 @@ static void session_run(struct session *s)
 	for (int round = 0; moved && round < 8; round++) { /* other sessions want their turn too */
 		moved = move_in(s);
 		if (s->phase == PHASE_OPEN || s->phase == PHASE_ENDING)
-			moved |= pump_all(s);
+			moved |= pumps_move(&s->pumps);
 		rekey(s, now);
 		moved |= move_down(s);
 		move_out(s);
@@ -605,7 +411,7 @@ static void session_free(struct session *s)
 	for (size_t i = 0; i < GRID_SESSIONS_MAX; i++)
 		if (g->sessions[i] == s)
 			g->sessions[i] = NULL;
-	close_pumps(s);
+	pumps_close(&s->pumps);
 	hub_unsubscribe(g->hub, s->sub);
 	sd_event_source_disable_unref(s->defer);
 	sd_event_source_disable_unref(s->timer);
@@ -655,6 +461,7 @@ static int session_new(struct grid *g, bool is_dialer, uint64_t id, struct sessi
 	mux_init(&s->mux, !is_dialer);
 	g->sessions[at] = s;
 	r = sd_event_add_defer(g->event, &s->defer, on_defer, s);
+	s->pumps = (struct pumps){ .event = g->event, .mux = &s->mux, .scratch = g->scratch, .wake = s->defer };
 	if (r >= 0)
 		r = sd_event_add_time(g->event, &s->timer, CLOCK_MONOTONIC, 0, 5000, on_timer, s);
 	if (r < 0) {
