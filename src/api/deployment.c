@@ -160,6 +160,17 @@ static int secrets_used_check(const struct deployment *d, size_t at, struct err 
 	return r;
 }
 
+/* What is written to the root is held in the machine's memory: a root as large would let its own files kill it at every start. */
+static int rootfs_check(struct zmachine *z, size_t at, struct err *e)
+{
+	if (z->rootfs_bytes && z->rootfs_bytes >= z->memory_bytes)
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/rootfs_size: %" PRIu64 " is not below the machine's memory of %" PRIu64 ", which holds "
+		               "it: ask for more 'memory', or for less root", at, z->rootfs_bytes, z->memory_bytes);
+	if (!z->rootfs_bytes)
+		z->rootfs_bytes = z->memory_bytes / 2 < ZMACHINE_ROOTFS_DEFAULT ? z->memory_bytes / 2 : ZMACHINE_ROOTFS_DEFAULT;
+	return 0;
+}
+
 static int workload_check(struct deployment *d, size_t at, struct err *e)
 {
 	struct workload *w = &d->workloads[at];
@@ -171,13 +182,15 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 			return err_set(e, -EBADMSG, "/workloads/%zu/name: '%s' stands twice in this deployment", at, w->name);
 	if ((r = type_check(w, at, e)))
 		return r;
-	w->zmachine = (struct zmachine){ .rootfs_bytes = ZMACHINE_ROOTFS_DEFAULT };
+	w->zmachine = (struct zmachine){ 0 };
 	if ((r = json_decode(w->data, &zmachine_table, &w->zmachine, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
 	if (w->zmachine.isolation != ISOLATION_CONTAINER && w->zmachine.memory_bytes < ZMACHINE_VM_MEMORY_MIN)
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "
 		               "set 'isolation' to 'container'", at, (unsigned long long)w->zmachine.memory_bytes,
 		               (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
+	if ((r = rootfs_check(&w->zmachine, at, e)))
+		return r;
 	return secrets_used_check(d, at, e);
 }
 

@@ -13,7 +13,7 @@ enum {
 };
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
 #define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
-#define ZMACHINE_ROOTFS_DEFAULT (256ull << 20)
+#define ZMACHINE_ROOTFS_DEFAULT (256ull << 20) /* or half of the memory that holds it, when that is less */
 
 enum isolation { ISOLATION_AUTO, ISOLATION_VM, ISOLATION_CONTAINER };
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };

@@ -61,6 +61,9 @@ static void rows(void)
 		{ "\"colour\":1,", "", "/colour: unknown field" },
 		{ "\"expires\":\"tomorrow\",", "", "/expires: must be a time" },
 		{ "\"name\":\"x\",", "", "/name: stands twice" },
+		{ "", WEB(",\"memory\":134217728,\"rootfs_size\":134217727"), NULL },
+		{ "", WEB(",\"memory\":134217728,\"rootfs_size\":134217728"),
+		  "/workloads/0/data/rootfs_size: 134217728 is not below the machine's memory" },
 		{ "\"secrets\":{},", "", NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), NULL },
@@ -100,7 +103,7 @@ static void values_arrive(void)
 	T_CHECK(d->workloads[0].zmachine.memory_bytes == 134217728 && d->workloads[0].zmachine.cpu_milli == 1000, "sizes");
 	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_CONTAINER, "isolation");
 	T_CHECK(d->workloads[0].zmachine.restart == RESTART_ON_FAILURE, "restart");
-	T_CHECK(d->workloads[0].zmachine.rootfs_bytes == ZMACHINE_ROOTFS_DEFAULT, "a default");
+	T_CHECK(d->workloads[0].zmachine.rootfs_bytes == 67108864, "half of its memory");
 }
 
 static void somebody_elses_name_as_owner(void)

@@ -1,10 +1,14 @@
 #include "base/file.h"
 
+#include "base/parse.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+enum { COUNTS_MAX = 65536 };
 
 int file_read(int dir_fd, const char *path, size_t limit_bytes, struct buf *ret, struct err *e)
 {
@@ -31,6 +35,24 @@ int file_read(int dir_fd, const char *path, size_t limit_bytes, struct buf *ret,
 		if (!n)
 			return 0;
 	}
+}
+
+uint64_t file_count(const char *path, const char *key)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct str rest, line, name;
+	uint64_t n;
+
+	if (file_read(AT_FDCWD, path, COUNTS_MAX, &text, NULL))
+		return 0;
+	for (rest = buf_str(&text); str_next(&rest, '\n', &line);) {
+		if (key && (!str_next(&line, ' ', &name) || !str_eq(name, str_c(key))))
+			continue;
+		if (str_eq(line, S("max")))
+			return UINT64_MAX;
+		return parse_u64(line, UINT64_MAX, &n) ? 0 : n;
+	}
+	return 0;
 }
 
 static int write_all(int fd, struct str s)

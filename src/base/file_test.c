@@ -61,8 +61,40 @@ static void a_log_limit_refills(void)
 	T_CHECK(log_limit_pass(&l, 6000) && !log_limit_pass(&l, 6000), "one a second");
 }
 
+static void counters_are_found(void)
+{
+	static const struct {
+		const char *text, *key;
+		uint64_t want;
+	} rows[] = {
+		{ "4096\n", NULL, 4096 },
+		{ "max\n", NULL, UINT64_MAX },
+		{ "low 0\noom 3\noom_kill 7\noom_group_kill 1\n", "oom_kill", 7 },
+		{ "low 0\noom 3\noom_kill 7\noom_group_kill 1\n", "oom", 3 },
+		{ "low 0\noom 3\n", "oom_kill", 0 },
+		{ "max 12\n", "max", 12 },
+		{ "oom_kill x\n", "oom_kill", 0 },
+		{ "", NULL, 0 },
+	};
+	char dir[] = "/tmp/zos-count-XXXXXX", path[64];
+	struct err e = { 0 };
+
+	T_NEED(mkdtemp(dir), "a directory");
+	snprintf(path, sizeof(path), "%s/counts", dir);
+	T_CHECK(!file_count(path, NULL), "a file that is not there");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t n;
+
+		T_NEED(!file_save(AT_FDCWD, path, str_c(rows[i].text), 0600, &e), "%s", e.msg);
+		n = file_count(path, rows[i].key);
+		T_CHECK(n == rows[i].want, "row %zu: %llu", i, (unsigned long long)n);
+	}
+	T_CHECK(!tree_remove(AT_FDCWD, dir, &e), "%s", e.msg);
+}
+
 int main(void)
 {
+	T_RUN(counters_are_found);
 	T_RUN(saves_and_reads);
 	T_RUN(removes_a_tree_but_not_through_links);
 	T_RUN(a_log_limit_refills);

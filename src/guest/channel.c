@@ -108,9 +108,9 @@ void channel_failed(int fd, const char *sentence)
 	say(fd, GUEST_FAILED, text, n);
 }
 
-void channel_exit(int fd, unsigned status)
+void channel_exit(int fd, unsigned status, bool oom)
 {
-	uint8_t bytes[4] = { (uint8_t)status };
+	uint8_t bytes[4] = { (uint8_t)status, oom ? GUEST_EXIT_OOM >> 8 : 0 };
 
 	say(fd, GUEST_EXIT, bytes, sizeof(bytes));
 }

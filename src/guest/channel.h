@@ -15,4 +15,4 @@ int channel_signal(int fd);
 
 void channel_ready(int fd);
 void channel_failed(int fd, const char *sentence);
-void channel_exit(int fd, unsigned status);
+void channel_exit(int fd, unsigned status, bool oom);

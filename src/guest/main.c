@@ -1,5 +1,6 @@
 /* guest-init -- PID 1 of a virtual machine that a node made from an image. It asks the runner what to run, makes the root, runs it, says
  * how that ended, and switches the machine off. README.md. */
+#include "base/file.h"
 #include "guest/channel.h"
 #include "guest/program.h"
 #include "guest/root.h"
@@ -38,7 +39,7 @@ int main(void)
 		fprintf(stderr, "guest-init: %s\n", e.msg); /* the console: the runner keeps its last lines */
 		channel_failed(ports.control, e.msg);
 	} else {
-		channel_exit(ports.control, (unsigned)r);
+		channel_exit(ports.control, (unsigned)r, r == 128 + SIGKILL && file_count("/proc/vmstat", "oom_kill"));
 	}
 	sync();
 	reboot(RB_POWER_OFF);

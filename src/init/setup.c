@@ -65,6 +65,8 @@ static const struct {
 	{ "kernel/unprivileged_userns_clone", "0" },
 	{ "kernel/yama/ptrace_scope", "2" },
 	{ "kernel/randomize_va_space", "2" },
+	{ "kernel/pid_max", "4194304" },     /* machines are held by pids.max and their memory, not by a number */
+	{ "kernel/threads-max", "4194304" }, /* that one could use up for all */
 	{ "fs/suid_dumpable", "0" },
 	{ "fs/protected_symlinks", "1" },
 	{ "fs/protected_hardlinks", "1" },

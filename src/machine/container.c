@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "machine/enter.h"
+#include "machine/group.h"
 #include "machine/look.h"
 #include "machine/oci.h"
 #include "machine/root.h"
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -21,6 +23,7 @@
 
 struct container {
 	struct root root;
+	char group[160]; /* what crun makes at each start; its parent has the limits and stays, as what is written to the root counts there */
 	sd_event_source *child;
 	pid_t pid; /* the container's first process; 0 = none */
 	int exit_status;
@@ -73,7 +76,7 @@ static int config_write(struct runner *r, struct err *e)
 	struct oci o = { .spec = &r->spec, .root = c->root.path, .dir = r->dir, .cgroup = cgroup, .uid_base = root_uid_base(&r->spec) };
 	int ret;
 
-	snprintf(cgroup, sizeof(cgroup), "/zos/machines/%s/box", r->spec.id);
+	snprintf(cgroup, sizeof(cgroup), "/zos/machines/%s/box/run", r->spec.id);
 	snprintf(path, sizeof(path), "%s/config.json", r->dir);
 	if ((ret = look_user(c->root.path, o.uid_base, r->spec.user, &o.user, e)) ||
 	    (ret = seccomp_load(&seccomp, e)))
@@ -84,13 +87,38 @@ static int config_write(struct runner *r, struct err *e)
 	return file_save(AT_FDCWD, path, buf_str(&text), 0600, e);
 }
 
+static int on_tasks_refused(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+	char text[128];
+
+	(void)source;
+	(void)event;
+	snprintf(text, sizeof(text), "had all of the %d processes and threads a machine may have, and was refused more", GROUP_CONTAINER_TASKS_MAX);
+	runner_warn(userdata, text);
+	return 0;
+}
+
+static int tasks_watch(struct runner *r, struct err *e)
+{
+	char path[160];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/pids.events", r->box_group);
+	ret = sd_event_add_inotify(r->event, NULL, path, IN_MODIFY, on_tasks_refused, r);
+	return ret < 0 ? err_set(e, ret, "watch %s: %s", path, strerror(-ret)) : 0;
+}
+
 static int container_prepare(struct runner *r, struct err *e)
 {
+	const struct group_limits limits = { r->spec.memory_bytes, r->spec.cpu_milli, GROUP_CONTAINER_TASKS_MAX };
 	struct container *c = calloc(1, sizeof(*c));
 	int ret;
 
 	BUG_ON(!c);
 	r->box_state = c;
+	snprintf(c->group, sizeof(c->group), "%s/run", r->box_group);
+	if ((ret = group_make(r->box_group, &limits, e)) || (ret = tasks_watch(r, e)))
+		return ret;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
 		return err_set(e, -errno, "adopt what crun leaves: %m");
 	if ((ret = root_make(&r->spec, r->dir, &c->root, e)) || (ret = etc_write(r, e)))
@@ -113,7 +141,7 @@ static int crun_spawn(struct runner *r, const char *const *argv, sd_event_child_
 	snprintf(state, sizeof(state), "%s/crun", r->dir);
 	while (*argv)
 		all[n++] = *argv++;
-	if ((ret = runner_pipe(r, 0, &out, e)) || (ret = runner_pipe(r, 1, &err, e)))
+	if ((ret = output_pipe(&r->output, OUTPUT_OUT, &out, e)) || (ret = output_pipe(&r->output, OUTPUT_ERR, &err, e)))
 		return ret;
 	pid = fork();
 	if (pid < 0)
@@ -145,7 +173,7 @@ static int on_deleted(sd_event_source *source, const siginfo_t *si, void *userda
 	(void)source;
 	(void)si;
 	c->pid = 0;
-	runner_ended(r, c->exit_status, c->failed ? "crun could not make the container: see 'zos logs'" : NULL);
+	runner_ended(r, c->exit_status, false, c->failed ? "crun could not make the container: see 'zos logs'" : NULL);
 	return 0;
 }
 
@@ -158,7 +186,7 @@ static void clean(struct runner *r)
 	if (!crun_spawn(r, argv, on_deleted, &e))
 		return;
 	log_err("%s", e.msg);
-	runner_ended(r, c->exit_status, e.msg);
+	runner_ended(r, c->exit_status, false, e.msg);
 }
 
 static int on_container_end(sd_event_source *source, const siginfo_t *si, void *userdata)
@@ -228,21 +256,17 @@ static void container_term(struct runner *r)
 
 static void container_kill(struct runner *r)
 {
-	char path[160];
 	struct err e = { 0 };
 
-	snprintf(path, sizeof(path), "%s/box", r->cgroup);
-	if (cgroup_kill(path, &e))
+	if (cgroup_kill(container_of_runner(r)->group, &e))
 		log_warn("%s", e.msg);
 }
 
 static void container_pause(struct runner *r, bool on)
 {
-	char path[160];
 	struct err e = { 0 };
 
-	snprintf(path, sizeof(path), "%s/box", r->cgroup);
-	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+	if (cgroup_set(container_of_runner(r)->group, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
 		log_warn("%s", e.msg);
 }
 

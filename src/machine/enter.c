@@ -171,7 +171,7 @@ int enter_container(const struct runner *r, const char *root, unsigned slot, con
 	struct err e = { 0 };
 
 	snprintf(n.sub, sizeof(n.sub), "exec-%u", slot);
-	snprintf(n.cgroup, sizeof(n.cgroup), "%s/box/%s", r->cgroup, n.sub);
+	snprintf(n.cgroup, sizeof(n.cgroup), "%s/run/%s", r->box_group, n.sub);
 	snprintf(n.process, sizeof(n.process), "%s/exec-%u.json", r->dir, slot);
 	snprintf(n.pid, sizeof(n.pid), "%s/exec-%u.pid", r->dir, slot);
 	snprintf(n.socket, sizeof(n.socket), "%s/exec-%u.sock", r->dir, slot);

@@ -1,5 +1,7 @@
 #include "machine/oci.h"
 
+#include "machine/group.h"
+
 #include <stdio.h>
 
 /* What root of a container may do inside its own user namespace: what containers have elsewhere too, so that images work. */
@@ -170,7 +172,8 @@ static int linux_build(const struct oci *o, sd_json_variant **ret)
 			SD_JSON_BUILD_PAIR_OBJECT("memory", SD_JSON_BUILD_PAIR_UNSIGNED("limit", s->memory_bytes)),
 			SD_JSON_BUILD_PAIR_OBJECT("cpu", SD_JSON_BUILD_PAIR_UNSIGNED("period", 100000),
 	                                          SD_JSON_BUILD_PAIR_UNSIGNED("quota", s->cpu_milli * 100)),
-			SD_JSON_BUILD_PAIR_OBJECT("pids", SD_JSON_BUILD_PAIR_UNSIGNED("limit", 4096))),
+			SD_JSON_BUILD_PAIR_OBJECT("pids", SD_JSON_BUILD_PAIR_UNSIGNED("limit", GROUP_CONTAINER_TASKS_MAX)),
+			SD_JSON_BUILD_PAIR_OBJECT("unified", SD_JSON_BUILD_PAIR_STRING("memory.oom.group", "1"))),
 		SD_JSON_BUILD_PAIR_STRV("maskedPaths", (char **)masked), SD_JSON_BUILD_PAIR_STRV("readonlyPaths", (char **)read_only),
 		SD_JSON_BUILD_PAIR_CONDITION(o->seccomp != NULL, "seccomp", SD_JSON_BUILD_VARIANT(o->seccomp)));
 }

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "machine/session.h"
 #include "svc/daemon.h"
 #include "sys/cgroup.h"
@@ -12,8 +13,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
-
-enum { PIPE_READ = 16384 };
 
 static uint64_t now_ms(const struct runner *r)
 {
@@ -56,8 +55,24 @@ static void begin(struct runner *r)
 	struct err e = { 0 };
 
 	session_renew(r);
-	if (r->box->start(r, &e))
-		runner_ended(r, 125, e.msg);
+	if (r->box->start(r, &e)) {
+		runner_ended(r, 125, false, e.msg);
+		return;
+	}
+	r->oom_kills = group_oom_kills(r->box_group);
+}
+
+/* "..., next start in 4 s" */
+static void message_add(struct runner *r, uint64_t timer_ms)
+{
+	char pause[16], more[48];
+	size_t n = strlen(r->message), n_more;
+
+	format_duration(pause, timer_ms / 1000);
+	n_more = (size_t)snprintf(more, sizeof(more), "; next start in %s", pause);
+	if (n > sizeof(r->message) - 1 - n_more)
+		n = sizeof(r->message) - 1 - n_more;
+	memcpy(r->message + n, more, n_more + 1);
 }
 
 static void step(struct runner *r, enum life_event event, int status)
@@ -65,6 +80,8 @@ static void step(struct runner *r, enum life_event event, int status)
 	uint64_t timer_ms;
 	enum life_act act = life_step(&r->life, event, status, now_ms(r), &timer_ms);
 
+	if (act == LIFE_DELAY)
+		message_add(r, timer_ms);
 	if (timer_ms) {
 		sd_event_source_set_time_relative(r->timer, timer_ms * 1000);
 		sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
@@ -102,18 +119,35 @@ void runner_started(struct runner *r)
 	step(r, LIFE_STARTED, 0);
 }
 
-void runner_ended(struct runner *r, int exit_status, const char *why)
+void runner_warn(struct runner *r, const char *sentence)
 {
-	char last[120];
+	if (r->life.state != LIFE_RUNNING || !strcmp(r->message, sentence))
+		return;
+	snprintf(r->message, sizeof(r->message), "%s", sentence);
+	output_note(&r->output, sentence);
+	tell(r);
+}
 
-	tail_end(&r->tail, time(NULL));
-	tail_last(&r->tail, last, sizeof(last));
-	if (why)
+/* What the owner is told of an end: first what the machine ran into, then what it said itself. */
+static void end_describe(struct runner *r, int exit_status, bool oom, const char *why)
+{
+	char last[100], size[16];
+
+	tail_last(&r->output.tail, last, sizeof(last));
+	format_size(size, r->spec.memory_bytes);
+	if (oom || group_oom_kills(r->box_group) > r->oom_kills)
+		snprintf(r->message, sizeof(r->message), "was killed: it used more than its %s of memory: give it more with 'memory'", size);
+	else if (why)
 		snprintf(r->message, sizeof(r->message), "%s", why);
-	else if (last[0])
-		snprintf(r->message, sizeof(r->message), "ended with status %d, last words: %s", exit_status, last);
 	else
-		snprintf(r->message, sizeof(r->message), "ended with status %d", exit_status);
+		snprintf(r->message, sizeof(r->message), "ended with status %d%s%s", exit_status, last[0] ? ", last words: " : "", last);
+}
+
+void runner_ended(struct runner *r, int exit_status, bool oom, const char *why)
+{
+	tail_end(&r->output.tail, time(NULL)); /* before its last words are looked for */
+	end_describe(r, exit_status, oom, why);
+	output_end(&r->output);
 	log_info("%s", r->message);
 	step(r, LIFE_ENDED, exit_status);
 }
@@ -215,62 +249,6 @@ static int on_term(sd_event_source *source, const struct signalfd_siginfo *si, v
 	return 0;
 }
 
-static int on_output(struct runner *r, sd_event_source *source, int fd, unsigned stream)
-{
-	char bytes[PIPE_READ];
-	ssize_t n = read(fd, bytes, sizeof(bytes));
-
-	if (n > 0) {
-		tail_add(&r->tail, stream, (struct str){ bytes, (size_t)n }, time(NULL));
-		tail_raw(&r->console, (struct str){ bytes, (size_t)n });
-		return 0;
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	sd_event_source_disable_unref(source);
-	return 0;
-}
-
-static int on_stdout(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	(void)events;
-	return on_output(userdata, source, fd, 0);
-}
-
-static int on_stderr(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	(void)events;
-	return on_output(userdata, source, fd, 1);
-}
-
-int runner_listen(struct runner *r, unsigned stream, int fd, struct err *e)
-{
-	sd_event_source *source = NULL;
-	int ret = sd_event_add_io(r->event, &source, fd, EPOLLIN, stream ? on_stderr : on_stdout, r);
-
-	if (ret < 0) {
-		close(fd);
-		return err_set(e, ret, "read the machine's output: %s", strerror(-ret));
-	}
-	sd_event_source_set_io_fd_own(source, true);
-	return 0;
-}
-
-int runner_pipe(struct runner *r, unsigned stream, int *ret_fd, struct err *e)
-{
-	int fd[2], ret;
-
-	if (pipe2(fd, O_CLOEXEC))
-		return err_set(e, -errno, "make a pipe: %m");
-	fcntl(fd[0], F_SETFL, O_NONBLOCK); /* our end alone: the machine's output must be able to wait */
-	if ((ret = runner_listen(r, stream, fd[0], e))) {
-		close(fd[1]);
-		return ret;
-	}
-	*ret_fd = fd[1];
-	return 0;
-}
-
 static int on_watch(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct runner *r = userdata;
@@ -320,7 +298,7 @@ static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 		return daemon_reply_error(link, ret, &e);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
 		return daemon_reply_error(link, -errno, NULL);
-	if ((ret = tail_follow(&r->tail, fd[0], a.follow, &e))) {
+	if ((ret = tail_follow(&r->output.tail, fd[0], a.follow, &e))) {
 		close(fd[1]);
 		return daemon_reply_error(link, ret, &e);
 	}
@@ -337,7 +315,7 @@ static int on_console_call(sd_varlink *link, sd_json_variant *parameters, sd_var
 	(void)flags;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
 		return daemon_reply_error(link, -errno, NULL);
-	if ((ret = tail_follow(&r->console, fd[0], true, &e))) {
+	if ((ret = tail_follow(&r->output.console, fd[0], true, &e))) {
 		close(fd[1]);
 		return daemon_reply_error(link, ret, &e);
 	}
@@ -412,9 +390,8 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	*r = (struct runner){ .event = sd_event_ref(event) };
 	snprintf(r->dir, sizeof(r->dir), MACHINES_DIR "/%s", id);
 	snprintf(r->cgroup, sizeof(r->cgroup), MACHINE_CGROUP "/%s", id);
-	tail_init(&r->tail, event);
-	tail_init(&r->console, event);
-	if ((code = spec_load(r, id, e)))
+	snprintf(r->box_group, sizeof(r->box_group), "%s/box", r->cgroup);
+	if ((code = output_init(&r->output, event, e)) || (code = spec_load(r, id, e)))
 		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
 	r->box = r->spec.isolation == ISOLATION_CONTAINER ? &container_box : &vm_box;
@@ -440,8 +417,7 @@ void runner_deinit(struct runner *r)
 	sd_varlink_server_unref(r->server);
 	sd_event_source_disable_unref(r->timer);
 	session_deinit(r);
-	tail_deinit(&r->tail);
-	tail_deinit(&r->console);
+	output_deinit(&r->output);
 	machine_spec_deinit(&r->spec);
 	sd_event_unref(r->event);
 }

@@ -3,9 +3,10 @@
  *
  * How a machine is started and ended is a `struct box`: a container (container.c) or a virtual machine (vm.c). */
 #pragma once
+#include "machine/group.h"
 #include "machine/life.h"
+#include "machine/output.h"
 #include "machine/spec.h"
-#include "machine/tail.h"
 #include "sys/exec_wire.h"
 
 #include <systemd/sd-varlink.h>
@@ -42,10 +43,11 @@ struct runner {
 	sd_event *event;
 	sd_event_source *timer;
 	struct machine_spec spec;
-	char dir[96], cgroup[128]; /* its own directory and control group */
+	char dir[96], cgroup[128], box_group[144]; /* its own directory and control group, and the one of what runs in it */
 	struct life life;
 	enum runner_hold hold;
-	struct tail tail, console; /* what it said, by lines; the same and a virtual machine's serial console, as it came */
+	struct output output;
+	uint64_t oom_kills; /* in its group, up to the last start */
 	struct runner_session sessions[EXEC_SESSIONS_MAX];
 	sd_varlink_server *server;
 	sd_varlink *watchers[16];
@@ -58,17 +60,17 @@ MUST_CHECK int runner_init(struct runner *ret, sd_event *event, const char *id, 
 void runner_deinit(struct runner *r);
 
 void runner_started(struct runner *r);
-void runner_ended(struct runner *r, int exit_status, const char *why); /* WHY: a sentence, NULL = the machine's own end */
+/* WHY: a sentence, NULL = the machine's own end. OOM: killed for want of memory, as far as the box knows. */
+void runner_ended(struct runner *r, int exit_status, bool oom, const char *why);
+
+/* Something its owner should know of a machine that goes on: once each start, into its log and its state. */
+void runner_warn(struct runner *r, const char *sentence);
 
 const char *runner_state(const struct runner *r); /* one word */
 
 /* Answers a call with a descriptor (takes). */
 int runner_reply_fd(sd_varlink *link, int fd);
 
-/* Makes a pipe whose lines go to the log as STREAM; returns the end to write to, for a child. */
-MUST_CHECK int runner_pipe(struct runner *r, unsigned stream, int *ret_fd, struct err *e);
-/* The same from a stream that there is already: takes FD, which must not block. */
-MUST_CHECK int runner_listen(struct runner *r, unsigned stream, int fd, struct err *e);
 /* The exit status that a shell would show. */
 int runner_exit_status(int wait_status);
 

@@ -26,8 +26,8 @@ void tail_deinit(struct tail *t)
 	for (size_t i = 0; i < TAIL_FOLLOWERS_MAX; i++)
 		if (t->followers[i])
 			follower_end(t->followers[i]);
-	buf_deinit(&t->part[0]);
-	buf_deinit(&t->part[1]);
+	for (size_t i = 0; i < TAIL_STREAMS; i++)
+		buf_deinit(&t->part[i].text);
 	free(t->ring);
 	sd_event_unref(t->event);
 	*t = (struct tail){ 0 };
@@ -51,30 +51,63 @@ static void wake(struct tail *t)
 			sd_event_source_set_io_events(t->followers[i]->io, EPOLLOUT | EPOLLRDHUP);
 }
 
-static void line_end(struct tail *t, unsigned stream, int64_t now_s)
+static void line_end(struct tail *t, enum tail_stream stream, int64_t now_s)
 {
-	static const char *const names[] = { "stdout", "stderr" };
+	static const char *const names[TAIL_STREAMS] = { "stdout", "stderr", "node" };
+	struct buf *text = &t->part[stream].text;
 	char head[40], time[24];
 
 	format_time(time, now_s);
 	snprintf(head, sizeof(head), "%s %s ", time, names[stream]);
 	ring_add(t, str_c(head));
-	ring_add(t, buf_str(&t->part[stream]));
+	ring_add(t, buf_str(text));
 	ring_add(t, S("\n"));
-	t->part[stream].len = 0;
+	text->len = 0;
 }
 
-void tail_add(struct tail *t, unsigned stream, struct str bytes, int64_t now_s)
+static void part_add(struct tail *t, enum tail_stream stream, struct str bytes, int64_t now_s)
 {
-	struct buf *part = &t->part[stream];
+	struct tail_part *p = &t->part[stream];
 
-	for (size_t i = 0; i < bytes.n; i++) {
-		if (bytes.p[i] != '\n')
-			buf_add_bytes(part, &bytes.p[i], 1);
-		if (bytes.p[i] == '\n' || part->len >= TAIL_LINE_MAX)
+	if (p->skips)
+		return;
+	if (bytes.n <= TAIL_LINE_MAX - p->text.len) {
+		buf_add(&p->text, bytes);
+		return;
+	}
+	buf_add(&p->text, (struct str){ bytes.p, TAIL_LINE_MAX - p->text.len });
+	buf_add(&p->text, S(TAIL_CUT));
+	line_end(t, stream, now_s);
+	p->skips = true;
+}
+
+void tail_add(struct tail *t, enum tail_stream stream, struct str bytes, int64_t now_s)
+{
+	struct tail_part *p = &t->part[stream];
+
+	while (bytes.n) {
+		const char *end = memchr(bytes.p, '\n', bytes.n);
+		size_t n = end ? (size_t)(end - bytes.p) : bytes.n;
+
+		part_add(t, stream, (struct str){ bytes.p, n }, now_s);
+		bytes = (struct str){ bytes.p + n + !!end, bytes.n - n - !!end };
+		if (end && !p->skips)
 			line_end(t, stream, now_s);
+		if (end)
+			p->skips = false;
 	}
 	wake(t);
+}
+
+void tail_gap(struct tail *t, enum tail_stream stream, int64_t now_s)
+{
+	struct tail_part *p = &t->part[stream];
+
+	if (p->text.len) {
+		buf_add(&p->text, S(TAIL_CUT));
+		line_end(t, stream, now_s);
+	}
+	p->skips = true;
 }
 
 void tail_raw(struct tail *t, struct str bytes)
@@ -85,9 +118,11 @@ void tail_raw(struct tail *t, struct str bytes)
 
 void tail_end(struct tail *t, int64_t now_s)
 {
-	for (unsigned stream = 0; stream < ARRAY_LEN(t->part); stream++)
-		if (t->part[stream].len)
+	for (unsigned stream = 0; stream < TAIL_STREAMS; stream++) {
+		if (t->part[stream].text.len)
 			line_end(t, stream, now_s);
+		t->part[stream].skips = false;
+	}
 	wake(t);
 }
 

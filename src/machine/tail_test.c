@@ -55,7 +55,7 @@ static void lines_have_their_time_and_stream(void)
 
 static void a_line_without_end_is_cut(void)
 {
-	static char endless[TAIL_LINE_MAX + 3], text[2 * TAIL_LINE_MAX];
+	static char endless[TAIL_LINE_MAX + 3], text[3 * TAIL_LINE_MAX];
 	sd_event *event = NULL;
 	struct tail t;
 	size_t n;
@@ -63,11 +63,34 @@ static void a_line_without_end_is_cut(void)
 	T_NEED(sd_event_new(&event) >= 0, "a loop");
 	tail_init(&t, event);
 	memset(endless, 'x', sizeof(endless));
+	tail_add(&t, 0, (struct str){ endless, TAIL_LINE_MAX }, NOON);
+	tail_add(&t, 0, S("\n"), NOON);
 	tail_add(&t, 0, (struct str){ endless, sizeof(endless) }, NOON);
-	tail_end(&t, NOON);
+	tail_add(&t, 0, S("yyy"), NOON);
+	tail_add(&t, 0, S("\nnext\n"), NOON);
 	n = read_all(&t, event, text, sizeof(text));
-	T_CHECK(n == 2 * strlen(HEAD "stdout \n") + sizeof(endless), "%zu", n);
-	T_CHECK(!strcmp(text + n - strlen(HEAD "stdout xxx\n"), HEAD "stdout xxx\n"), "what is over is a line of its own");
+	T_CHECK(n == 3 * strlen(HEAD "stdout \n") + 2 * TAIL_LINE_MAX + strlen(TAIL_CUT "next"), "%zu", n);
+	T_CHECK(!strcmp(text + n - strlen(TAIL_CUT "\n" HEAD "stdout next\n"), TAIL_CUT "\n" HEAD "stdout next\n"), "marked, and the next is whole");
+	tail_deinit(&t);
+	sd_event_unref(event);
+}
+
+static void after_a_gap_lines_are_whole(void)
+{
+	sd_event *event = NULL;
+	struct tail t;
+	char text[512];
+
+	T_NEED(sd_event_new(&event) >= 0, "a loop");
+	tail_init(&t, event);
+	tail_add(&t, 0, S("one\nbegun"), NOON);
+	tail_gap(&t, 0, NOON);
+	tail_gap(&t, 0, NOON);
+	tail_add(&t, 1, S("other\n"), NOON);
+	tail_add(&t, 0, S("middle"), NOON);
+	tail_add(&t, 0, S(" end\nwhole\n"), NOON);
+	read_all(&t, event, text, sizeof(text));
+	T_CHECK(!strcmp(text, HEAD "stdout one\n" HEAD "stdout begun" TAIL_CUT "\n" HEAD "stderr other\n" HEAD "stdout whole\n"), "%s", text);
 	tail_deinit(&t);
 	sd_event_unref(event);
 }
@@ -123,6 +146,7 @@ int main(void)
 {
 	T_RUN(lines_have_their_time_and_stream);
 	T_RUN(a_line_without_end_is_cut);
+	T_RUN(after_a_gap_lines_are_whole);
 	T_RUN(a_flood_loses_the_oldest);
 	T_RUN(readers_are_counted);
 	return T_END();

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "machine/cage.h"
+#include "machine/group.h"
 #include "machine/qemu.h"
 #include "machine/session.h"
 #include "sys/cgroup.h"
@@ -15,7 +16,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <signal.h>
@@ -42,7 +42,7 @@ struct vm {
 	struct buf config; /* the frame that goes to each new guest */
 	sd_event_source *child, *control, *timer;
 	struct guest_ear ear;
-	bool is_up;
+	bool is_up, oom;
 	int exit_status;
 	char why[200]; /* why it ended, when it was not the program's own end */
 	struct buf console;
@@ -94,6 +94,15 @@ static int config_make(struct runner *r, struct err *e)
 	return guest_config_encode(&c, &vm_of(r)->config, e);
 }
 
+static void on_console(void *ctx, struct str bytes)
+{
+	struct vm *v = ctx;
+
+	buf_add(&v->console, bytes);
+	if (v->console.len > CONSOLE_MAX)
+		buf_drop(&v->console, v->console.len - CONSOLE_MAX);
+}
+
 static int vm_prepare(struct runner *r, struct err *e)
 {
 	struct vm *v = calloc(1, sizeof(*v));
@@ -101,6 +110,8 @@ static int vm_prepare(struct runner *r, struct err *e)
 
 	BUG_ON(!v);
 	r->box_state = v;
+	r->output.heard = on_console;
+	r->output.ctx = v;
 	for (size_t i = 0; i < ARRAY_LEN(v->execs); i++)
 		v->execs[i] = -1;
 	if (access("/dev/kvm", R_OK | W_OK))
@@ -129,11 +140,9 @@ static void end_in(struct runner *r, uint64_t usec)
 
 static void vm_kill(struct runner *r)
 {
-	char path[160];
 	struct err e = { 0 };
 
-	snprintf(path, sizeof(path), "%s/box", r->cgroup);
-	if (cgroup_kill(path, &e))
+	if (cgroup_kill(r->box_group, &e))
 		log_warn("%s", e.msg);
 }
 
@@ -166,6 +175,7 @@ static void on_word(struct runner *r, const struct guest_word *w)
 		break;
 	case GUEST_EXIT:
 		v->exit_status = (int)w->status;
+		v->oom = w->oom;
 		end_in(r, END_TIMEOUT_US);
 		break;
 	default:
@@ -197,26 +207,6 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *us
 		why_set(v, "the guest said what no guest-init says, and was killed", "");
 		vm_kill(r);
 	}
-	return 0;
-}
-
-static int on_console(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct vm *v = vm_of(userdata);
-	char bytes[1024];
-	ssize_t n = read(fd, bytes, sizeof(bytes));
-
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n <= 0) {
-		sd_event_source_disable_unref(source);
-		return 0;
-	}
-	buf_add_bytes(&v->console, bytes, (size_t)n);
-	tail_raw(&((struct runner *)userdata)->console, (struct str){ bytes, (size_t)n });
-	if (v->console.len > CONSOLE_MAX)
-		buf_drop(&v->console, v->console.len - CONSOLE_MAX);
 	return 0;
 }
 
@@ -253,7 +243,7 @@ static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 	v->control = sd_event_source_disable_unref(v->control);
 	execs_close(v);
 	if (v->exit_status >= 0) {
-		runner_ended(r, v->exit_status, NULL);
+		runner_ended(r, v->exit_status, v->oom, NULL);
 		return 0;
 	}
 	console_last(v, last, sizeof(last));
@@ -261,7 +251,7 @@ static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 		why_set(v, "the virtual machine went down by itself", "");
 	else
 		why_set(v, "the virtual machine did not come up: ", last[0] ? last : "it said nothing");
-	runner_ended(r, STATUS_FAILED, v->why);
+	runner_ended(r, STATUS_FAILED, false, v->why);
 	return 0;
 }
 
@@ -274,28 +264,6 @@ static int tap_open(const struct runner *r, int *ret, struct err *e)
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &req))
 		return err_set(e, -errno, "attach to the network device %s: %m", r->spec.device);
 	*ret = take_fd(fd);
-	return 0;
-}
-
-static int group_make(const struct runner *r, char ret[static 160], struct err *e)
-{
-	char memory[32], cpu[48], tasks[16];
-	const struct {
-		const char *file, *value;
-	} limits[] = { { "memory.max", memory }, { "memory.swap.max", "0" }, { "cpu.max", cpu }, { "pids.max", tasks },
-		       { "memory.oom.group", "1" } };
-	int code;
-
-	snprintf(ret, 160, "%s/box", r->cgroup);
-	snprintf(memory, sizeof(memory), "%llu", r->spec.memory_bytes + OVERHEAD_BYTES);
-	snprintf(cpu, sizeof(cpu), "%" PRIu64 " 100000", (r->spec.cpu_milli + QEMU_CPU_MILLI) * 100);
-	snprintf(tasks, sizeof(tasks), "%d", TASKS_MAX);
-	/* anew for each start: after cgroup.kill some kernels go on killing what is born in a group */
-	if ((code = cgroup_remove(ret, e)) || (code = cgroup_make(ret, e)))
-		return code;
-	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
-		if ((code = cgroup_set(ret, limits[i].file, str_c(limits[i].value), e)) < 0)
-			return code;
 	return 0;
 }
 
@@ -328,7 +296,7 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 }
 
 /* The child between fork and exec: it says why it failed where the guest's console would speak. */
-[[noreturn]] static void become_qemu(const struct runner *r, const struct links *l, const char *group)
+[[noreturn]] static void become_qemu(const struct runner *r, const struct links *l)
 {
 	static const char *const env[] = { "PATH=/usr/bin", NULL };
 	const struct vm *v = vm_of(r);
@@ -352,7 +320,7 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(l->console[1], 2);
-	if (cage_enter(cage, group, &e)) {
+	if (cage_enter(cage, r->box_group, &e)) {
 		dprintf(2, "%s\n", e.msg);
 		_exit(STATUS_FAILED);
 	}
@@ -382,7 +350,6 @@ static int config_send(struct runner *r, int fd, struct err *e)
 static int sources_add(struct runner *r, struct links *l, pid_t pid, struct err *e)
 {
 	struct vm *v = vm_of(r);
-	sd_event_source *console = NULL;
 	int ret;
 
 	v->child = sd_event_source_disable_unref(v->child);
@@ -398,29 +365,26 @@ static int sources_add(struct runner *r, struct links *l, pid_t pid, struct err 
 		return err_set(e, ret, "watch the virtual machine: %s", strerror(-ret));
 	sd_event_source_set_io_fd_own(v->control, true);
 	take_fd(l->ports[0][0]);
-	if ((ret = sd_event_add_io(r->event, &console, l->console[0], EPOLLIN, on_console, r)) < 0)
-		return err_set(e, ret, "watch the virtual machine: %s", strerror(-ret));
-	sd_event_source_set_io_fd_own(console, true);
-	take_fd(l->console[0]);
-	if ((ret = runner_listen(r, 0, take_fd(l->ports[1][0]), e)))
+	if ((ret = output_listen(&r->output, OUTPUT_CONSOLE, take_fd(l->console[0]), e)) ||
+	    (ret = output_listen(&r->output, OUTPUT_OUT, take_fd(l->ports[1][0]), e)))
 		return ret;
-	return runner_listen(r, 1, take_fd(l->ports[2][0]), e);
+	return output_listen(&r->output, OUTPUT_ERR, take_fd(l->ports[2][0]), e);
 }
 
 static int vm_start(struct runner *r, struct err *e)
 {
 	CLEANUP(links_close) struct links l = LINKS_NONE;
+	const struct group_limits limits = { r->spec.memory_bytes + OVERHEAD_BYTES, r->spec.cpu_milli + QEMU_CPU_MILLI, TASKS_MAX };
 	struct vm *v = vm_of(r);
-	char group[160];
 	pid_t pid;
 	int ret;
 
 	v->ear = (struct guest_ear){ 0 };
-	v->is_up = false;
+	v->is_up = v->oom = false;
 	v->exit_status = -1;
 	v->why[0] = '\0';
 	v->console.len = 0;
-	if ((ret = group_make(r, group, e)) || (ret = links_open(r, &l, e)) || (ret = config_send(r, l.ports[0][0], e)))
+	if ((ret = group_make(r->box_group, &limits, e)) || (ret = links_open(r, &l, e)) || (ret = config_send(r, l.ports[0][0], e)))
 		return ret;
 	if (!v->timer && (ret = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timeout, r)) < 0)
 		return err_set(e, ret, "time the virtual machine's start: %s", strerror(-ret));
@@ -428,7 +392,7 @@ static int vm_start(struct runner *r, struct err *e)
 	if (pid < 0)
 		return err_set(e, -errno, "fork: %m");
 	if (!pid)
-		become_qemu(r, &l, group);
+		become_qemu(r, &l);
 	end_in(r, START_TIMEOUT_US);
 	if ((ret = sources_add(r, &l, pid, e))) {
 		v->child = sd_event_source_disable_unref(v->child); /* this end has been told already */
@@ -454,11 +418,9 @@ static void vm_term(struct runner *r)
 
 static void vm_pause(struct runner *r, bool on)
 {
-	char path[160];
 	struct err e = { 0 };
 
-	snprintf(path, sizeof(path), "%s/box", r->cgroup);
-	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+	if (cgroup_set(r->box_group, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
 		log_warn("%s", e.msg);
 }
 

@@ -134,6 +134,8 @@ static int word_decode(struct guest_ear *ear, enum guest_type type, const uint8_
 
 	if (type == GUEST_EXIT) {
 		w.status = (unsigned)rd_le(&r, 4);
+		w.oom = w.status & GUEST_EXIT_OOM;
+		w.status &= ~(unsigned)GUEST_EXIT_OOM;
 		if (w.status > EXIT_STATUS_MAX)
 			return -EBADMSG;
 	}

@@ -20,6 +20,7 @@ enum {
 	GUEST_ENV_MAX = 1024,
 };
 enum { GUEST_PORT_CONTROL = 1, GUEST_PORT_OUT = 2, GUEST_PORT_ERR = 3, GUEST_PORT_EXEC = 4 }; /* numbers on the virtio-serial device */
+enum { GUEST_EXIT_OOM = 1 << 8 };
 enum { GUEST_PORTS = 3 + EXEC_SESSIONS_MAX };
 
 enum guest_type {
@@ -27,7 +28,7 @@ enum guest_type {
 	GUEST_SIGNAL = 2, /* u32: to the program */
 	GUEST_READY = 16, /* nothing: the program runs */
 	GUEST_FAILED = 17, /* text: it never ran, and why */
-	GUEST_EXIT = 18,  /* u32: how it ended, 0 to 255 as a shell shows it */
+	GUEST_EXIT = 18,  /* u32: how it ended, 0 to 255 as a shell shows it, and GUEST_EXIT_OOM */
 };
 
 struct guest_config { /* all borrowed */
@@ -51,6 +52,7 @@ MUST_CHECK int guest_config_decode(const void *p, size_t n, struct guest_config 
 struct guest_word {
 	enum guest_type type; /* READY, FAILED, EXIT */
 	unsigned status;      /* EXIT */
+	bool oom;             /* EXIT: the guest's kernel had killed for want of memory */
 	char text[GUEST_WORD_MAX + 1]; /* FAILED: printable ASCII */
 };
 

@@ -55,7 +55,8 @@ static void the_ear_refuses(void)
 		{ S(READY FAILED("\1", "x")), "R!" },
 		{ S(EXIT("\0\0\0\0")), "!" },               /* it never ran */
 		{ S(READY EXIT("\0\0\0\0") READY), "RE0!" },
-		{ S(READY EXIT("\0\1\0\0")), "R!" },        /* 256 */
+		{ S(READY EXIT("\211\1\0\0")), "RE137o" },   /* for want of memory */
+		{ S(READY EXIT("\0\2\0\0")), "R!" },        /* 512 */
 		{ S(READY EXIT("\377\377\377\377")), "R!" },
 		{ S(FAILED("\5", "no\033sh")), "!" },       /* an order to a terminal */
 		{ S(FAILED("\0", "")), "!" },
@@ -82,7 +83,7 @@ static void the_ear_refuses(void)
 
 				while ((r = guest_ear_take(&ear, &p, &w)) == GUEST_EAR_WORD)
 					if (w.type == GUEST_EXIT)
-						snprintf(heard + strlen(heard), 5, "E%u", w.status);
+						snprintf(heard + strlen(heard), 6, "E%u%s", w.status, w.oom ? "o" : "");
 					else
 						strcat(heard, w.type == GUEST_READY ? "R" : "F");
 			}

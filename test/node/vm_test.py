@@ -27,7 +27,8 @@ def run(node, name, isolation, script, **spec):
 
 def box_status(m):
     """/proc/PID/status of the only process in the machine's group, as a dict, and its PID."""
-    pid, _ = m.node.shell(f"head -n1 /sys/fs/cgroup/zos/machines/{m.id}/box/cgroup.procs")
+    pid, _ = m.node.shell(f"cat /sys/fs/cgroup/zos/machines/{m.id}/box/cgroup.procs "
+                          f"/sys/fs/cgroup/zos/machines/{m.id}/box/run/cgroup.procs 2>/dev/null | head -n1")
     text, _ = m.node.shell(f"cat /proc/{pid}/status")
     return {line.split(":")[0]: line.split()[1:] for line in text.splitlines() if ":" in line}, pid
 

@@ -1,0 +1,39 @@
+#include "machine/group.h"
+
+#include "base/file.h"
+#include "sys/cgroup.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Anew, as after cgroup.kill some kernels go on killing what is born in a group. */
+int group_make(const char *path, const struct group_limits *l, struct err *e)
+{
+	char memory[32], cpu[48], tasks[16];
+	const struct {
+		const char *file, *value;
+	} limits[] = { { "memory.max", memory },
+		       { "memory.swap.max", "0" },
+		       { "cpu.max", cpu },
+		       { "pids.max", tasks },
+		       { "memory.oom.group", "1" } };
+	int r;
+
+	snprintf(memory, sizeof(memory), "%" PRIu64, l->memory_bytes);
+	snprintf(cpu, sizeof(cpu), "%" PRIu64 " 100000", l->cpu_milli * 100);
+	snprintf(tasks, sizeof(tasks), "%u", l->tasks);
+	if ((r = cgroup_remove(path, e)) || (r = cgroup_make(path, e)))
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if ((r = cgroup_set(path, limits[i].file, str_c(limits[i].value), e)) < 0)
+			return r;
+	return 0;
+}
+
+uint64_t group_oom_kills(const char *path)
+{
+	char file[CGROUP_PATH_MAX];
+
+	snprintf(file, sizeof(file), "%s/memory.events", path);
+	return file_count(file, "oom_kill");
+}

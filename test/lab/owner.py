@@ -1,0 +1,72 @@
+"""An owner's machines on a booted node: deployed from a few words, waited for, read."""
+import contextlib, json, time
+
+import workload
+from lab import GUEST_SEES_HOST, Failed, Lab, select_pause
+from qemu import Timeout
+from registry import Registry
+
+
+class Owner:
+    MEMORY = "192MiB"  # of which the kernel of a virtual machine takes a good part
+
+    def __init__(self, lab, registry, node):
+        self.lab, self.node = lab, node
+        self.image = f"{registry.host(GUEST_SEES_HOST)}/nginx:1"
+        registry.push(workload.build("a page", lab.dir, tools=True), "nginx", "1")
+
+    def deploy(self, name, isolation, script, **data):
+        """A machine that runs SCRIPT. DATA: more of its document."""
+        data = {"image": self.image, "isolation": isolation, "cpu": 1, "memory": self.MEMORY,
+                "entrypoint": ["/usr/bin/sh", "-c", script], **data}
+        with open(f"{self.lab.dir}/{name}.json", "w") as f:
+            json.dump({"name": name, "workloads": [{"name": name, "type": "zmachine", "data": data}]}, f)
+        self.lab.zos("deploy", f.name, "--no-wait")
+
+    @contextlib.contextmanager
+    def machine(self, name, isolation, script, **data):
+        self.deploy(name, isolation, script, **data)
+        try:
+            yield
+        finally:
+            self.lab.zos("delete", name)
+
+    def status(self, name):
+        try:
+            return self.lab.zos_json("get", name)["workloads"][0]
+        except Failed as e:  # noded is being started again
+            return {"state": str(e), "restarts": 0}
+
+    def wait(self, name, what, is_so, seconds=120):
+        deadline = time.monotonic() + seconds
+        while not is_so(status := self.status(name)):
+            if time.monotonic() > deadline:
+                raise Timeout(f"'{name}' is not {what}: {status}; {self.log(name)[-1000:]}")
+            select_pause()
+        return status
+
+    def log(self, name):
+        try:
+            return self.lab.zos("logs", name)
+        except Failed as e:  # it is not up yet
+            return str(e)
+
+    def wait_log(self, name, text, seconds=120):
+        deadline = time.monotonic() + seconds
+        while text not in (log := self.log(name)):
+            if time.monotonic() > deadline:
+                raise Timeout(f"no '{text}' in the log of '{name}': {self.status(name)}; {log[-1000:]}")
+            select_pause()
+        return log
+
+
+@contextlib.contextmanager
+def on_a_node(kind=Owner):
+    """A KIND of owner on a debug node of a farm of their own."""
+    with Lab() as lab, Registry() as registry:
+        lab.start_hub()
+        lab.make_farm_with(registry)
+        with lab.node("debug", memory_mib=2048) as node:
+            node.wait_line(r"is up, (\d+) services", 120)
+            lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
+            yield kind(lab, registry, node)

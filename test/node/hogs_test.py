@@ -1,0 +1,103 @@
+#!/usr/bin/python3
+"""Machines that take all they can get, one by one beside an innocent one: it, the node and its daemons go on, and the hog's owner is told."""
+import os, re, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from owner import Owner, on_a_node
+from qemu import Report
+
+BOMB = "bomb() { bomb | bomb & }; echo begins; bomb; sleep 600"
+EATERS = {"container": ("echo begins; x=0123456789; while :; do x=$x$x; done", {}),
+          # to the root, which is memory too: a guest without swap would first read its own programs anew, for minutes
+          "vm": ("echo begins; exec dd if=/dev/zero of=/fill bs=1M", {"rootfs_size": "191MiB"})}
+FILLER = "echo begins; dd if=/dev/zero of=/fill bs=1M 2>/dev/null; echo full; sleep 600"
+FLOOD = "echo begins; yes a line of a flood"
+CRASHER = "echo x >> /count; echo so often: $(wc -l < /count); exit 3"
+LINES = r"Z (stdout (begins|a line of a flood|.*\[the rest of this line was cut\])|node .*)$"
+KILLED = "was killed: it used more than its 192 MiB of memory: give it more with 'memory'"
+LOOKS = 5  # at everybody else while a hog is at it
+
+
+class Others(Owner):
+    """Everybody but the hog."""
+
+    def daemons(self):
+        return self.node.shell("for d in init noded gridd; do pidof $d; done")[0]
+
+    def check_others(self, before):
+        """Everybody but the hog answers, and is who they were."""
+        for _ in range(LOOKS):
+            assert self.lab.fetch("web").strip() == "a page"
+            assert self.lab.zos("exec", "web", "--", "/usr/bin/sh", "-c", "echo here").strip() == "here"
+            assert self.lab.zos_json("ps"), "noded has forgotten"
+        status = self.status("web")
+        assert status["state"] == "ok" and not status["restarts"], status
+        assert self.daemons() == before, (self.daemons(), before)
+
+
+def bombs(f, report, isolation):
+    with report.case(f"{isolation}: a fork bomb"):
+        before = f.daemons()
+        with f.machine("bomb", isolation, BOMB):
+            f.wait_log("bomb", "begins")
+            f.check_others(before)
+            if isolation == "container":
+                said = lambda s: "4096 processes" in s.get("message", "") or KILLED in s.get("message", "")
+                f.wait("bomb", "told to be one", said)
+        f.check_others(before)
+
+
+def eats(f, report, isolation):
+    with report.case(f"{isolation}: a memory hog is killed, and told why"):
+        before = f.daemons()
+        script, more = EATERS[isolation]
+        with f.machine("eater", isolation, script, **more):
+            status = f.wait("eater", "killed", lambda s: s["state"] == "retrying" and KILLED in s["message"])
+            assert status["restarts"] >= 1 and status["exit"] == 137, status
+            f.check_others(before)
+
+
+def fills(f, report, isolation):
+    with report.case(f"{isolation}: a disk filler meets the end of its root and lives on"):
+        before = f.daemons()
+        with f.machine("filler", isolation, FILLER, rootfs_size="32MiB"):
+            f.wait_log("filler", "stdout full")
+            f.check_others(before)
+            status = f.status("filler")
+            assert status["state"] == "ok" and not status["restarts"], status
+
+
+def floods(f, report, isolation):
+    with report.case(f"{isolation}: a log flood is cut, and says so"):
+        before = f.daemons()
+        with f.machine("flood", isolation, FLOOD):
+            f.wait_log("flood", " of output were dropped here: a machine's log takes 64 KiB a second")
+            f.check_others(before)
+            log = f.log("flood").splitlines()
+            assert len("\n".join(log)) <= 256 << 10 and all(re.search(LINES, l) for l in log), log[-3:]
+            used = f.node.shell("r=$(grep -l flood /run/zos/machines/*/spec.json | cut -d/ -f5); f=/sys/fs/cgroup/zos/machines/$r/runner/cpu.stat; "
+                                "head -n1 $f; cut -d. -f1 /proc/uptime; sleep 5; head -n1 $f; cut -d. -f1 /proc/uptime")[0].split()
+            share = (int(used[4]) - int(used[1])) / 1e6 / max(1, int(used[5]) - int(used[2]))
+            print(f"     the runner takes {share:.0%} of a processor")
+            assert share < 0.5, used
+
+
+def crashes(f, report):
+    with report.case("container: one that ends at once pauses longer each time, keeps its root, and says so"):
+        with f.machine("crasher", "container", CRASHER):
+            status = f.wait("crasher", "on its third try", lambda s: s["restarts"] >= 3)
+            assert status["state"] == "retrying" and "ended with status 3, last words: so often: 3; next start in 4s" in status["message"], status
+
+
+def main():
+    report = Report("make node T=hogs")
+    with on_a_node(Others) as f:
+        f.lab.zos("run", f.image, "--name", "web", "--container")
+        crashes(f, report)
+        for isolation in ("container", "vm"):
+            for hog in (eats, fills, floods, bombs):
+                hog(f, report, isolation)
+    return report.end()
+
+
+sys.exit(main())
