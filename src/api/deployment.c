@@ -31,6 +31,43 @@ static const struct json_field pull_fields[] = {
 };
 static const struct json_table pull_table = { pull_fields, ARRAY_LEN(pull_fields), 0, NULL };
 
+static bool http_path_ok(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
+			return false;
+	return absolute_ok(s);
+}
+
+static const struct json_field http_fields[] = {
+	{ "port", JSON_U64, offsetof(struct health_http, port), .required = true, .min = 1, .max = 65535 },
+	{ "path", JSON_TEXT, offsetof(struct health_http, path), .max = 512, .ok = http_path_ok, .want = "a path of printable ASCII without spaces" },
+};
+static const struct json_table http_table = { http_fields, ARRAY_LEN(http_fields), 0, NULL };
+
+static const struct json_field health_fields[] = {
+	{ "http", JSON_OBJECT, offsetof(struct health_check, http), .table = &http_table },
+	{ "tcp", JSON_U64, offsetof(struct health_check, tcp), .min = 1, .max = 65535 },
+	{ "exec", JSON_TEXTS, offsetof(struct health_check, exec), .min = 1, .max = 64 },
+	{ "every", JSON_U64, offsetof(struct health_check, every_s), .min = 1, .max = 86400 },
+	{ "timeout", JSON_U64, offsetof(struct health_check, timeout_s), .min = 1, .max = 300 },
+	{ "failures", JSON_U64, offsetof(struct health_check, failures), .min = 1, .max = 1000 },
+};
+static const struct json_table health_table = { health_fields, ARRAY_LEN(health_fields), 0, NULL };
+
+int health_check_decode(sd_json_variant *v, struct health_check *ret, struct err *e)
+{
+	struct health_check c = HEALTH_CHECK_DEFAULTS;
+	int r = json_decode(v, &health_table, &c, e);
+
+	if (r)
+		return r;
+	if (!!c.http.port + !!c.tcp + !!c.exec != 1)
+		return err_set(e, -EBADMSG, ": say one of 'http' {port, path}, 'tcp' (a port) and 'exec' (a program and its arguments)");
+	*ret = c;
+	return 0;
+}
+
 static const struct json_field zmachine_fields[] = {
 	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
 	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
@@ -46,12 +83,12 @@ static const struct json_field zmachine_fields[] = {
 	{ "workdir", JSON_TEXT, offsetof(struct zmachine, workdir), .ok = absolute_ok, .want = "an absolute path" },
 	{ "user", JSON_TEXT, offsetof(struct zmachine, user), .min = 1, .max = 64 },
 	{ "pull", JSON_OBJECT, offsetof(struct zmachine, pull), .table = &pull_table },
+	{ "health", JSON_ANY, offsetof(struct zmachine, health) },
 	NOT_YET("boot", "booting a disk image"),
 	NOT_YET("modules", "loading kernel modules"),
 	NOT_YET("mounts", "mounting volumes"),
 	NOT_YET("networks", "joining a private network"),
 	NOT_YET("public_ip", "a public address"),
-	NOT_YET("health", "a health check"),
 	NOT_YET("gpu", "passing a GPU through"),
 };
 static const struct json_table zmachine_table = { zmachine_fields, ARRAY_LEN(zmachine_fields), 0, NULL };
@@ -191,6 +228,8 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 		               (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
 	if ((r = rootfs_check(&w->zmachine, at, e)))
 		return r;
+	if (w->zmachine.health && (r = health_check_decode(w->zmachine.health, &(struct health_check){ 0 }, &below)))
+		return err_set(e, r, "/workloads/%zu/data/health%s", at, below.msg);
 	return secrets_used_check(d, at, e);
 }
 

@@ -24,6 +24,20 @@ struct pull_login {
 	const char *user, *secret; /* NULL = everybody may pull it */
 };
 
+struct health_http {
+	uint64_t port; /* 0 = not this kind */
+	const char *path;
+};
+
+/* How to see whether a machine is well: one of three kinds. */
+struct health_check {
+	struct health_http http;
+	uint64_t tcp;          /* port; 0 = not this kind */
+	sd_json_variant *exec; /* argv; NULL = not this kind */
+	uint64_t every_s, timeout_s, failures; /* failures 0 = there is no check */
+};
+#define HEALTH_CHECK_DEFAULTS { .http.path = "/", .every_s = 10, .timeout_s = 5, .failures = 3 }
+
 struct zmachine {
 	const char *image; /* OCI reference with tag or digest */
 	struct pull_login pull;
@@ -31,6 +45,7 @@ struct zmachine {
 	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
 	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it: strings and {"secret": NAME} */
 	const char *workdir, *user;               /* NULL = the image's */
+	sd_json_variant *health;                  /* NULL = none; by health_table */
 };
 
 struct workload {
@@ -72,6 +87,9 @@ void deployment_freep(struct deployment **d);
 /* Opens the envelope into D. -EBADMSG, -EKEYREJECTED (signatures do not suffice). */
 MUST_CHECK int deployment_open(sd_json_variant *envelope, struct deployment *d, struct err *e);
 MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, struct err *e);
+
+/* Decodes V, an object; -EBADMSG. */
+MUST_CHECK int health_check_decode(sd_json_variant *v, struct health_check *ret, struct err *e);
 
 /* The name in {"secret": NAME}; NULL when V is a string. */
 const char *secret_ref(sd_json_variant *v);

@@ -28,6 +28,7 @@ static int opened(const struct fixture *f, const char *more, const char *workloa
 }
 
 #define WEB(fields) "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1" fields "}}"
+#define HEALTH(what) WEB(",\"memory\":134217728,\"health\":{" what "}")
 
 static void rows(void)
 {
@@ -53,7 +54,7 @@ static void rows(void)
 		{ "", WEB(",\"memory\":67108864,\"isolation\":\"jail\""), "must be one of: auto, vm, container" },
 		{ "", WEB(",\"memory\":67108864,\"workdir\":\"tmp\""), "/workloads/0/data/workdir: 'tmp' is not an absolute path" },
 		{ "", WEB(",\"memory\":67108864,\"env\":{\"A\":1}"), "/workloads/0/data/env: 'A' must be a string" },
-		{ "", WEB(",\"memory\":67108864,\"health\":{}"), "/workloads/0/data/health: a health check is not done by this" },
+		{ "", WEB(",\"memory\":67108864,\"gpu\":{}"), "/workloads/0/data/gpu: passing a GPU through is not done by this" },
 		{ "", WEB(",\"memory\":134217728") "," WEB(",\"memory\":134217728"), "/workloads/1/name: 'web' stands twice" },
 		{ "", "{\"name\":\"v\",\"type\":\"volume\",\"data\":{}}", "/workloads/0/type: workloads of type 'volume' are not done" },
 		{ "", "{\"name\":\"v\",\"type\":\"pod\",\"data\":{}}", "/workloads/0/type: 'pod' is no workload type" },
@@ -64,6 +65,18 @@ static void rows(void)
 		{ "", WEB(",\"memory\":134217728,\"rootfs_size\":134217727"), NULL },
 		{ "", WEB(",\"memory\":134217728,\"rootfs_size\":134217728"),
 		  "/workloads/0/data/rootfs_size: 134217728 is not below the machine's memory" },
+		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"/up?x=1\"},\"every\":1,\"timeout\":300,\"failures\":1"), NULL },
+		{ "", HEALTH("\"tcp\":5432"), NULL },
+		{ "", HEALTH("\"exec\":[\"/bin/check\",\"-q\"]"), NULL },
+		{ "", HEALTH("\"tcp\":5432,\"exec\":[\"/bin/check\"]"), "/workloads/0/data/health: say one of" },
+		{ "", HEALTH("\"every\":5"), "/workloads/0/data/health: say one of" },
+		{ "", HEALTH("\"tcp\":65536"), "/workloads/0/data/health/tcp: 65536" },
+		{ "", HEALTH("\"tcp\":80,\"every\":0"), "/workloads/0/data/health/every: 0" },
+		{ "", HEALTH("\"tcp\":80,\"often\":1"), "/workloads/0/data/health/often: unknown field" },
+		{ "", HEALTH("\"http\":{\"path\":\"/\"}"), "/workloads/0/data/health/http/port: is missing" },
+		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"/a b\"}"), "/workloads/0/data/health/http/path: '/a b' is not" },
+		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"up\"}"), "/workloads/0/data/health/http/path: 'up' is not" },
+		{ "", HEALTH("\"exec\":[]"), "/workloads/0/data/health/exec" },
 		{ "\"secrets\":{},", "", NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), NULL },

@@ -1,6 +1,6 @@
 #include "machine/life.h"
 
-const char *const life_names[] = { "starting", "running", "backoff", "stopping", "exited", "stopping", "stopped", "restarting", NULL };
+const char *const life_names[] = { "starting", "running", "backoff", "stopping", "exited", "stopping", "stopped", "restarting", "restarting", NULL };
 
 /* LIFE_SOON ends in BACKOFF with a timer that is due at once: a start begins in the loop, never from within an end. LIFE_DELAY here means "ended by itself": the restart policy then decides between a pause and rest. */
 static const struct {
@@ -15,6 +15,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_TERM, LIFE_HALTING },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_STARTING },
 		[LIFE_RESTART] = { LIFE_TERM, LIFE_RESTARTING },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_STARTING },
 	},
 	[LIFE_RUNNING] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_RUNNING },
@@ -24,6 +25,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_TERM, LIFE_HALTING },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_RUNNING },
 		[LIFE_RESTART] = { LIFE_TERM, LIFE_RESTARTING },
+		[LIFE_UNWELL] = { LIFE_TERM, LIFE_FAILING },
 	},
 	[LIFE_BACKOFF] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_BACKOFF },
@@ -33,6 +35,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_REST, LIFE_HELD },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_BACKOFF },
 		[LIFE_RESTART] = { LIFE_SOON, LIFE_BACKOFF },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_BACKOFF },
 	},
 	[LIFE_STOPPING] = {
 		[LIFE_STARTED] = { LIFE_TERM, LIFE_STOPPING }, /* the stop came while it was being started */
@@ -42,6 +45,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_STOPPING },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_STOPPING },
 		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_STOPPING },
 	},
 	[LIFE_EXITED] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_EXITED },
@@ -51,6 +55,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HELD },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_EXITED },
 		[LIFE_RESTART] = { LIFE_SOON, LIFE_BACKOFF },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_EXITED },
 	},
 	[LIFE_HALTING] = {
 		[LIFE_STARTED] = { LIFE_TERM, LIFE_HALTING },
@@ -60,6 +65,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HALTING },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_RESTARTING },
 		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_RESTARTING },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_HALTING },
 	},
 	[LIFE_HELD] = {
 		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_HELD },
@@ -69,6 +75,7 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HELD },
 		[LIFE_RELEASE] = { LIFE_SOON, LIFE_BACKOFF },
 		[LIFE_RESTART] = { LIFE_SOON, LIFE_BACKOFF },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_HELD },
 	},
 	[LIFE_RESTARTING] = {
 		[LIFE_STARTED] = { LIFE_TERM, LIFE_RESTARTING },
@@ -78,17 +85,29 @@ static const struct {
 		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HALTING },
 		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_RESTARTING },
 		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_RESTARTING },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_RESTARTING },
+	},
+	[LIFE_FAILING] = {
+		[LIFE_STARTED] = { LIFE_NOTHING, LIFE_FAILING },
+		[LIFE_ENDED] = { LIFE_DELAY, LIFE_BACKOFF },
+		[LIFE_STOP] = { LIFE_NOTHING, LIFE_STOPPING },
+		[LIFE_TIMER] = { LIFE_KILL, LIFE_FAILING },
+		[LIFE_HOLD] = { LIFE_NOTHING, LIFE_HALTING },
+		[LIFE_RELEASE] = { LIFE_NOTHING, LIFE_FAILING },
+		[LIFE_RESTART] = { LIFE_NOTHING, LIFE_RESTARTING },
+		[LIFE_UNWELL] = { LIFE_NOTHING, LIFE_FAILING },
 	},
 };
 
-static bool goes_on(const struct life *l)
+/* Who was ended for not being well has failed, however politely it went. */
+static bool goes_on(const struct life *l, bool unwell)
 {
-	return l->policy == RESTART_ALWAYS || (l->policy == RESTART_ON_FAILURE && l->exit_status);
+	return l->policy == RESTART_ALWAYS || (l->policy == RESTART_ON_FAILURE && (l->exit_status || unwell));
 }
 
-static enum life_act ended(struct life *l, uint64_t now_ms, uint64_t *ret_timer_ms)
+static enum life_act ended(struct life *l, bool unwell, uint64_t now_ms, uint64_t *ret_timer_ms)
 {
-	if (!goes_on(l)) {
+	if (!goes_on(l, unwell)) {
 		l->state = LIFE_EXITED;
 		return LIFE_REST;
 	}
@@ -105,6 +124,7 @@ static enum life_act ended(struct life *l, uint64_t now_ms, uint64_t *ret_timer_
 enum life_act life_step(struct life *l, enum life_event event, int status, uint64_t now_ms, uint64_t *ret_timer_ms)
 {
 	enum life_act act = steps[l->state][event].act;
+	bool unwell = l->state == LIFE_FAILING;
 
 	*ret_timer_ms = 0;
 	if (event == LIFE_ENDED)
@@ -113,7 +133,7 @@ enum life_act life_step(struct life *l, enum life_event event, int status, uint6
 	if (event == LIFE_STARTED)
 		l->started_ms = now_ms;
 	if (act == LIFE_DELAY)
-		return ended(l, now_ms, ret_timer_ms);
+		return ended(l, unwell, now_ms, ret_timer_ms);
 	if (act == LIFE_START)
 		l->started_ms = 0;
 	if (act == LIFE_SOON)

@@ -82,8 +82,29 @@ static void held_and_released(void)
 	T_CHECK(life_step(&l, LIFE_TIMER, 0, 11, &timer) == LIFE_NOTHING && life_step(&l, LIFE_STOP, 0, 12, &timer) == LIFE_QUIT, "goes");
 }
 
+static void who_is_unwell_is_started_anew(void)
+{
+	static const struct {
+		enum restart_policy policy;
+		enum life_act act;
+		uint64_t restarts;
+	} rows[] = { { RESTART_ALWAYS, LIFE_DELAY, 1 }, { RESTART_ON_FAILURE, LIFE_DELAY, 1 }, { RESTART_NEVER, LIFE_REST, 0 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct life l = LIFE_NEW(rows[i].policy);
+		uint64_t timer;
+
+		life_step(&l, LIFE_STARTED, 0, 1, &timer);
+		T_CHECK(life_step(&l, LIFE_UNWELL, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "row %zu: asked", i);
+		T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "row %zu: made", i);
+		T_CHECK(life_step(&l, LIFE_ENDED, 0, 4, &timer) == rows[i].act && l.restarts == rows[i].restarts, "row %zu: %llu", i,
+		        (unsigned long long)l.restarts);
+	}
+}
+
 int main(void)
 {
+	T_RUN(who_is_unwell_is_started_anew);
 	T_RUN(held_and_released);
 	T_RUN(every_cell_is_written);
 	T_RUN(the_policy_decides);

@@ -26,6 +26,8 @@ const char *runner_state(const struct runner *r)
 {
 	if (r->hold == RUNNER_HOLD_PAUSED && (r->life.state == LIFE_RUNNING || r->life.state == LIFE_HELD))
 		return "paused";
+	if (r->life.state == LIFE_RUNNING && r->probe.why[0])
+		return "degraded";
 	return life_names[r->life.state];
 }
 
@@ -91,6 +93,7 @@ static void step(struct runner *r, enum life_event event, int status)
 		begin(r);
 		break;
 	case LIFE_TERM:
+		probe_down(&r->probe);
 		r->box->pause(r, false); /* who is frozen hears no signal */
 		r->box->term(r);
 		break;
@@ -116,6 +119,8 @@ void runner_started(struct runner *r)
 	r->message[0] = '\0';
 	if (r->hold == RUNNER_HOLD_PAUSED)
 		r->box->pause(r, true);
+	else
+		probe_up(&r->probe);
 	step(r, LIFE_STARTED, 0);
 }
 
@@ -128,6 +133,27 @@ void runner_warn(struct runner *r, const char *sentence)
 	tell(r);
 }
 
+void runner_looked(struct runner *r)
+{
+	const struct health *h = &r->probe.health;
+
+	if (r->probe.why[0])
+		snprintf(r->message, sizeof(r->message), "fails its health check: %s (%u in a row of %u)", r->probe.why, (unsigned)h->failed,
+		         (unsigned)h->check->failures);
+	else
+		r->message[0] = '\0';
+	tell(r);
+}
+
+void runner_unwell(struct runner *r)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "failed its health check %u times in a row: %s", (unsigned)r->probe.health.check->failures, r->probe.why);
+	runner_warn(r, text);
+	step(r, LIFE_UNWELL, 0);
+}
+
 /* What the owner is told of an end: first what the machine ran into, then what it said itself. */
 static void end_describe(struct runner *r, int exit_status, bool oom, const char *why)
 {
@@ -137,6 +163,8 @@ static void end_describe(struct runner *r, int exit_status, bool oom, const char
 	format_size(size, r->spec.memory_bytes);
 	if (oom || group_oom_kills(r->box_group) > r->oom_kills)
 		snprintf(r->message, sizeof(r->message), "was killed: it used more than its %s of memory: give it more with 'memory'", size);
+	else if (r->life.state == LIFE_FAILING)
+		return; /* runner_unwell() has told */
 	else if (why)
 		snprintf(r->message, sizeof(r->message), "%s", why);
 	else
@@ -148,11 +176,22 @@ void runner_ended(struct runner *r, int exit_status, bool oom, const char *why)
 	tail_end(&r->output.tail, time(NULL)); /* before its last words are looked for */
 	end_describe(r, exit_status, oom, why);
 	output_end(&r->output);
+	probe_down(&r->probe);
 	log_info("%s", r->message);
 	step(r, LIFE_ENDED, exit_status);
 }
 
 static const char *const hold_names[] = { "none", "paused", "stopped", NULL };
+
+/* Nobody looks after the health of what is frozen. */
+static void running_pause(struct runner *r, bool on)
+{
+	r->box->pause(r, on);
+	if (on)
+		probe_down(&r->probe);
+	else
+		probe_up(&r->probe);
+}
 
 /* A machine that is to be paused before it was ever started is not started for that. */
 static void hold_set(struct runner *r, enum runner_hold hold)
@@ -165,7 +204,7 @@ static void hold_set(struct runner *r, enum runner_hold hold)
 	if (hold == RUNNER_HOLD_STOPPED)
 		step(r, LIFE_HOLD, 0);
 	else if (r->life.state == LIFE_RUNNING)
-		r->box->pause(r, hold == RUNNER_HOLD_PAUSED);
+		running_pause(r, hold == RUNNER_HOLD_PAUSED);
 	if (hold == RUNNER_HOLD_NONE)
 		step(r, LIFE_RELEASE, 0);
 	tell(r);
@@ -393,6 +432,8 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	snprintf(r->box_group, sizeof(r->box_group), "%s/box", r->cgroup);
 	if ((code = output_init(&r->output, event, e)) || (code = spec_load(r, id, e)))
 		return code;
+	if ((code = probe_init(&r->probe, r, e)))
+		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
 	r->box = r->spec.isolation == ISOLATION_CONTAINER ? &container_box : &vm_box;
 	if ((code = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, r)) < 0 ||
@@ -417,6 +458,7 @@ void runner_deinit(struct runner *r)
 	sd_varlink_server_unref(r->server);
 	sd_event_source_disable_unref(r->timer);
 	session_deinit(r);
+	probe_deinit(&r->probe);
 	output_deinit(&r->output);
 	machine_spec_deinit(&r->spec);
 	sd_event_unref(r->event);

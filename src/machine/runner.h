@@ -6,6 +6,7 @@
 #include "machine/group.h"
 #include "machine/life.h"
 #include "machine/output.h"
+#include "machine/probe.h"
 #include "machine/spec.h"
 #include "sys/exec_wire.h"
 
@@ -47,6 +48,7 @@ struct runner {
 	struct life life;
 	enum runner_hold hold;
 	struct output output;
+	struct probe probe;
 	uint64_t oom_kills; /* in its group, up to the last start */
 	struct runner_session sessions[EXEC_SESSIONS_MAX];
 	sd_varlink_server *server;
@@ -65,6 +67,9 @@ void runner_ended(struct runner *r, int exit_status, bool oom, const char *why);
 
 /* Something its owner should know of a machine that goes on: once each start, into its log and its state. */
 void runner_warn(struct runner *r, const char *sentence);
+
+void runner_looked(struct runner *r); /* the health check has failed, or no longer does */
+void runner_unwell(struct runner *r); /* it has failed too often */
 
 const char *runner_state(const struct runner *r); /* one word */
 

@@ -35,6 +35,8 @@ static const char *item_state(const struct item *it, const char **ret_message)
 	}
 	if (!strcmp(it->work.machine.state, "running"))
 		return "ok";
+	if (!strcmp(it->work.machine.state, "degraded"))
+		return "degraded";
 	if (!strcmp(it->work.machine.state, "backoff"))
 		return "retrying";
 	if (!strcmp(it->work.machine.state, "paused") || !strcmp(it->work.machine.state, "stopped")) {
