@@ -87,6 +87,7 @@ const struct call calls[] = {
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
 	{ "zos.Machine.Exec", CALL_ALLOWED, false, true, &exec_table, sizeof(struct call_exec) },
 	{ "zos.Machine.Console", CALL_ALLOWED, false, true, &machine_table, sizeof(struct call_machine) },
+	{ "zos.Machine.Stats", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Start", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Stop", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Restart", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },

@@ -26,6 +26,7 @@ static void rows(void)
 		{ EXEC, "{\"deployment\":\"-web\",\"machine\":\"db\",\"argv\":[\"sh\"]}", "/deployment" },
 		{ EXEC, "{" WEB ",\"owner\":\"me\",\"argv\":[\"sh\"]}", "/owner" },
 		{ "zos.Machine.Console", "{" WEB "}", NULL },
+		{ "zos.Machine.Stats", "{" WEB "}", NULL },
 		{ "zos.Machine.Stop", "{" WEB "}", NULL },
 		{ "zos.Machine.Stop", "{" WEB ",\"grace\":1}", "/grace" },
 		{ "zos.Machine.Resume", "{\"machine\":\"db\"}", "/deployment" },

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-static int target_parse(const char *text, struct target *ret, struct err *e)
+int target_parse(const char *text, struct target *ret, struct err *e)
 {
 	struct str rest = str_c(text), first = { 0 };
 
@@ -180,6 +180,11 @@ static const struct opt exec_opts[] = {
 	OPT(struct exec_args, node, "node", "N...", "on this node"),
 };
 
+static const struct opt stats_opts[] = {
+	OPT(struct stats_args, once, "once", NULL, "one look of a second, instead of one after the other until Ctrl-C"),
+	OPT(struct stats_args, node, "node", "N...", "on this node"),
+};
+
 struct forward_args {
 	const char *node, *listen;
 	bool once;
@@ -298,6 +303,8 @@ const struct command machine_commands[] = {
 	  .run = cmd_exec, .has_status = true, .failed = 125 },
 	{ .name = "console", .words = "DEPLOYMENT[/MACHINE]", .help = "what a machine writes, as it comes", .opts = node_opts,
 	  .n_opts = ARRAY_LEN(node_opts), .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_console },
+	{ .name = "stats", .words = "[DEPLOYMENT[/MACHINE]]", .help = "what your machines use of their limits", .opts = stats_opts,
+	  .n_opts = ARRAY_LEN(stats_opts), .args_size = sizeof(struct stats_args), .max_words = 1, .run = cmd_stats },
 	{ .name = "start", .words = "DEPLOYMENT[/MACHINE]", .help = "start a machine that was stopped or has ended", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
 	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_start },
 	{ .name = "stop", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program until it is started", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),

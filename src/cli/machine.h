@@ -7,6 +7,8 @@ struct target {
 	char deployment[40], machine[40];
 };
 
+MUST_CHECK int target_parse(const char *text, struct target *ret, struct err *e);
+
 struct machine_client {
 	struct client client;
 	struct link link;
@@ -28,3 +30,10 @@ struct exec_args {
 	bool tty, no_tty;
 };
 int cmd_exec(const struct cli *c, const void *args, const char **words, struct err *e);
+
+/* stats.c */
+struct stats_args {
+	const char *node;
+	bool once;
+};
+int cmd_stats(const struct cli *c, const void *args, const char **words, struct err *e);

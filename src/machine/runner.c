@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "machine/session.h"
+#include "machine/stats.h"
 #include "svc/daemon.h"
 #include "sys/cgroup.h"
 
@@ -385,6 +386,7 @@ static int serve(struct runner *r, struct err *e)
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Hold", on_hold)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Restart", on_restart)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Exec", session_method)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Stats", stats_method)) < 0 ||
 	    (ret = sd_varlink_server_bind_disconnect(r->server, on_disconnect)) < 0)
 		return err_set(e, ret, "serve calls: %s", strerror(-ret));
 	return 0;

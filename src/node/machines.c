@@ -88,13 +88,23 @@ int machine_exec(struct request *q, struct err *e)
 	return r < 0 ? err_set(e, r, "ask the machine: %s", strerror(-r)) : runner_ask(q, it, "zos.Runner.Exec", v, e);
 }
 
-int machine_console(struct request *q, struct err *e)
+static int plain_ask(struct request *q, const char *method, struct err *e)
 {
 	const struct call_machine *a = &q->args.machine;
 	struct item *it;
 	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
 
-	return r ? r : runner_ask(q, it, "zos.Runner.Console", NULL, e);
+	return r ? r : runner_ask(q, it, method, NULL, e);
+}
+
+int machine_console(struct request *q, struct err *e)
+{
+	return plain_ask(q, "zos.Runner.Console", e);
+}
+
+int machine_stats(struct request *q, struct err *e)
+{
+	return plain_ask(q, "zos.Runner.Stats", e);
 }
 
 /* The owner's wish, and then, with METHOD, a word to a machine that is up. */

@@ -24,6 +24,7 @@ struct request {
 int machine_logs(struct request *q, struct err *e);
 int machine_exec(struct request *q, struct err *e);
 int machine_console(struct request *q, struct err *e);
+int machine_stats(struct request *q, struct err *e);
 int machine_start(struct request *q, struct err *e);
 int machine_stop(struct request *q, struct err *e);
 int machine_restart(struct request *q, struct err *e);

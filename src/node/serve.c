@@ -180,6 +180,7 @@ static const struct {
 	{ "zos.Machine.Logs", machine_logs },
 	{ "zos.Machine.Exec", machine_exec },
 	{ "zos.Machine.Console", machine_console },
+	{ "zos.Machine.Stats", machine_stats },
 	{ "zos.Machine.Start", machine_start },
 	{ "zos.Machine.Stop", machine_stop },
 	{ "zos.Machine.Restart", machine_restart },

@@ -152,6 +152,7 @@ static const struct {
 } machine_calls[] = {
 	{ "zos.Machine.Logs", "" },
 	{ "zos.Machine.Console", "" },
+	{ "zos.Machine.Stats", "" },
 	{ "zos.Machine.Exec", ",\"argv\":[\"/usr/bin/sh\",\"-c\",\"true\"]" },
 	{ "zos.Machine.Forward", ",\"port\":80" }, /* before what makes it go away for a moment */
 	{ "zos.Machine.Pause", "" },
