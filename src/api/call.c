@@ -22,6 +22,9 @@ static const struct json_field list_fields[] = {
 	{                                                                          \
 		"owner", JSON_KEY, offsetof(T, owner)                              \
 	}
+static const struct json_field drain_fields[] = {
+	{ "on", JSON_BOOL, offsetof(struct call_drain, on), .required = true },
+};
 static const struct json_field service_fields[] = {
 	{ "service", JSON_TEXT, offsetof(struct call_service, service), .required = true, .min = 1, .max = 63 },
 };
@@ -60,6 +63,7 @@ static const struct json_field exec_fields[] = {
 TABLE(envelope);
 TABLE(deployment);
 TABLE(list);
+TABLE(drain);
 TABLE(service);
 TABLE(logs);
 TABLE(machine);
@@ -75,6 +79,7 @@ const struct call calls[] = {
 	{ "zos.Node.Health", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Node.Logs", CALL_FARM, false, false, &service_table, sizeof(struct call_service) },
 	{ "zos.Node.Reboot", CALL_FARM, false, false, &none_table, sizeof(struct call_none) },
+	{ "zos.Node.Drain", CALL_FARM, false, false, &drain_table, sizeof(struct call_drain) },
 	{ "zos.Deployment.Deploy", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Check", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Document", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },

@@ -37,6 +37,9 @@ struct call_deployment {
 	const char *name;
 	struct key_pub owner; /* role 0 = the caller */
 };
+struct call_drain {
+	bool on;
+};
 struct call_service {
 	const char *service;
 };

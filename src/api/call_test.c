@@ -26,6 +26,8 @@ static void rows(void)
 		{ EXEC, "{\"deployment\":\"-web\",\"machine\":\"db\",\"argv\":[\"sh\"]}", "/deployment" },
 		{ EXEC, "{" WEB ",\"owner\":\"me\",\"argv\":[\"sh\"]}", "/owner" },
 		{ "zos.Machine.Console", "{" WEB "}", NULL },
+		{ "zos.Node.Drain", "{\"on\":true}", NULL },
+		{ "zos.Node.Drain", "{}", "/on: is missing" },
 		{ "zos.Machine.Stats", "{" WEB "}", NULL },
 		{ "zos.Machine.Stop", "{" WEB "}", NULL },
 		{ "zos.Machine.Stop", "{" WEB ",\"grace\":1}", "/grace" },

@@ -227,12 +227,40 @@ static int node_reboot(const struct cli *c, const void *args, const char **words
 	return r;
 }
 
+static int drain(const struct cli *c, const char **words, bool on, struct err *e)
+{
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r;
+
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_BOOLEAN("on", on)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	if (!(r = node_call(KEY_FARM, words[0], "zos.Node.Drain", arguments, NULL, e)) && !c->json)
+		printf(on ? "Its machines are being stopped and it takes no deployment; 'zos node undrain' ends that.\n" :
+			    "Its machines are started again as their owners wish, and it takes deployments.\n");
+	return r;
+}
+
+static int node_drain(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	(void)args;
+	return drain(c, words, true, e);
+}
+
+static int node_undrain(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	(void)args;
+	return drain(c, words, false, e);
+}
+
 const struct command node_commands[] = {
 	{ .name = "node list", .help = "the nodes on your hubs", .run = node_list },
 	{ .name = "node info", .words = "[N...]", .help = "ask a node about itself", .max_words = 1, .run = node_info },
 	{ .name = "node health", .words = "[N...]", .help = "a node's services and hubs", .max_words = 1, .run = node_health },
 	{ .name = "node logs", .words = "SERVICE [N...]", .help = "the last lines of a service (with the farm's key)", .min_words = 1,
 	  .max_words = 2, .run = node_logs },
+	{ .name = "node drain", .words = "[N...]", .help = "stop a node's machines and take no deployment (with the farm's key)", .max_words = 1,
+	  .run = node_drain },
+	{ .name = "node undrain", .words = "[N...]", .help = "end that: the machines are started again", .max_words = 1, .run = node_undrain },
 	{ .name = "node reboot", .words = "[N...]", .help = "reboot a node (with the farm's key)", .max_words = 1, .run = node_reboot },
 };
 const size_t n_node_commands = ARRAY_LEN(node_commands);

@@ -136,7 +136,7 @@ static int hold_write(struct attached *a, struct err *e)
 	char path[160];
 
 	runner_path(a->all, a->id, "hold", path);
-	return file_save(AT_FDCWD, path, str_c(work_hold_names[a->work->hold]), 0600, e);
+	return file_save(AT_FDCWD, path, str_c(work_hold_names[work_hold_now(a->work)]), 0600, e);
 }
 
 static int on_held(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
@@ -162,7 +162,7 @@ static int hold_tell(struct attached *a, struct err *e)
 	runner_path(a->all, a->id, "sock", path);
 	if (daemon_connect(a->all->event, path, NULL, on_held, &link, NULL))
 		return 0;
-	if ((r = sd_varlink_invokebo(link, "zos.Runner.Hold", SD_JSON_BUILD_PAIR_STRING("hold", work_hold_names[a->work->hold]))) < 0) {
+	if ((r = sd_varlink_invokebo(link, "zos.Runner.Hold", SD_JSON_BUILD_PAIR_STRING("hold", work_hold_names[work_hold_now(a->work)]))) < 0) {
 		link_closep(&link);
 		return err_set(e, r, "tell the machine's runner: %s", strerror(-r));
 	}

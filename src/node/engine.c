@@ -247,6 +247,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	it->work.name = strdup(w->name);
 	it->work.machine.exit = -1;
 	hold_load(n, &it->work);
+	it->work.is_drained = n->is_drained;
 	BUG_ON(!it->work.deployment || !it->work.name);
 	it->next = n->items;
 	n->items = it;
@@ -524,6 +525,8 @@ static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant
 	old = engine_held(n, &d->owner, d->name);
 	if (!key_pub_eq(caller, &d->owner))
 		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
+	if (n->is_drained && d->n_workloads)
+		return err_set(e, -EBUSY, "the farm is draining this node: take another one, or wait until it is back (a deployment can be deleted)");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
 	    (r = isolation_check(n, d, old, e)) || (r = limits_check(n, d, old, e)))
 		return r;
@@ -761,7 +764,7 @@ int engine_init(struct engine *ret, sd_event *event, const char *const *state_di
 	n->event = sd_event_ref(event);
 	providers_attach(n, providers);
 	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) ||
-	    (r = sealing_load(n, e)) || (r = farm_load(n, e)) ||
+	    (r = sealing_load(n, e)) || (r = farm_load(n, e)) || (r = engine_drain_load(n, e)) ||
 	    (r = capacity_measure(&n->capacity, e)) || (r = store_each(&n->store, "deployments", load_one, n, e)))
 		return err_wrap(e, r, "start the engine");
 	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||

@@ -55,6 +55,7 @@ struct engine {
 	struct item *items;
 	struct provider *providers[STEPS];
 	struct capacity capacity;
+	bool is_drained;
 	struct watcher watchers[ENGINE_WATCHERS_MAX];
 	size_t n_watchers;
 	void (*record_changed)(void *ctx); /* what the directory says about this node is out of date */
@@ -81,7 +82,8 @@ MUST_CHECK int engine_check(struct engine *n, const struct key_pub *caller, sd_j
                             struct err *e);
 /* The envelope as its owner sent it. Returns owned. */
 MUST_CHECK int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e);
-/* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -ENOSPC, -EIO. */
+/* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -ENOSPC, -EBUSY
+ * (drained), -EIO. */
 MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence,
                              struct err *e);
 
@@ -90,6 +92,11 @@ struct item *engine_item(struct engine *n, const struct key_pub *owner, const ch
 
 /* What the owner of IT wishes: durable before it is acted on. Survives restarts and updates, and ends with the deployment. -EIO. */
 MUST_CHECK int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e);
+
+/* Stops all machines and takes no deployment any more, or ends that: durable before it is acted on. -EIO. */
+MUST_CHECK int engine_drain(struct engine *n, bool on, struct err *e);
+/* For engine_init(). */
+MUST_CHECK int engine_drain_load(struct engine *n, struct err *e);
 
 /* How one deployment, or one owner's (role 0: everybody's) deployments stand. Return owned. */
 MUST_CHECK int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret);

@@ -77,7 +77,7 @@ static int fake_remove(struct provider *p, struct work *w, struct err *e)
 static int fake_hold(struct provider *p, struct work *w, struct err *e)
 {
 	(void)e;
-	buf_addf(&container_of(p, struct fake, provider)->f->log, "%s %s %s;", work_hold_names[w->hold], p->name, w->name);
+	buf_addf(&container_of(p, struct fake, provider)->f->log, "%s %s %s;", work_hold_names[work_hold_now(w)], p->name, w->name);
 	return 0;
 }
 
@@ -265,6 +265,36 @@ static void a_wish_lasts_as_long_as_its_deployment(void)
 	settle(&f);
 	it = engine_item(&f.engine, &f.owner.pub, "site", "web");
 	T_CHECK(it && it->work.hold == WORK_RUNS, "a new one inherited it");
+	down(&f);
+}
+
+/* The farm's drain stops what runs, takes nothing new, lasts over a restart, and leaves the owner's wishes as they were. */
+static void a_drain_lies_over_the_wishes(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	struct item *it;
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	f.log.len = 0;
+	T_CHECK(!engine_drain(&f.engine, true, &e) && !strcmp(f.log.p, "stopped machine web;"), "%s %s", e.msg, f.log.p);
+	T_CHECK(deploy(&f, 2, "", web(65), &e) == -EBUSY && strstr(e.msg, "draining"), "%s", e.msg);
+	engine_deinit(&f.engine);
+	engine_up(&f);
+	settle(&f);
+	it = engine_item(&f.engine, &f.owner.pub, "site", "web");
+	T_NEED(it && work_hold_now(&it->work) == WORK_STOPPED && it->work.hold == WORK_RUNS, "forgotten by a restart");
+	f.log.len = 0;
+	T_CHECK(!engine_drain(&f.engine, false, &e) && !strcmp(f.log.p, "none machine web;"), "%s %s", e.msg, f.log.p);
+	T_CHECK(!engine_hold(&f.engine, it, WORK_STOPPED, &e) && !engine_drain(&f.engine, true, &e), "%s", e.msg);
+	f.log.len = 0;
+	T_CHECK(!engine_drain(&f.engine, false, &e) && !strcmp(f.log.p, "stopped machine web;"), "%s %s", e.msg, f.log.p);
+	T_CHECK(!engine_drain(&f.engine, true, &e) && !deploy(&f, 2, "", "", &e), "what is drained can be deleted: %s", e.msg);
+	settle(&f);
+	T_CHECK(!engine_item(&f.engine, &f.owner.pub, "site", "web"), "it is there still");
+	T_CHECK(deploy(&f, 3, "", web(64), &e) == -EBUSY && !engine_drain(&f.engine, false, &e) && !deploy(&f, 3, "", web(64), &e), "%s", e.msg);
 	down(&f);
 }
 
@@ -628,6 +658,7 @@ int main(void)
 	T_RUN(a_deployment_comes_up_changes_and_goes);
 	T_RUN(isolation_does_not_change_in_place);
 	T_RUN(a_restart_brings_back_what_was_accepted);
+	T_RUN(a_drain_lies_over_the_wishes);
 	T_RUN(a_wish_lasts_as_long_as_its_deployment);
 	T_RUN(a_failure_is_told_and_tried_again);
 	T_RUN(a_tag_is_looked_up_once_for_each_sequence);

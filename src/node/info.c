@@ -54,7 +54,7 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	                      SD_JSON_BUILD_PAIR_STRING("kernel", uts.release), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", l->boot_s),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
+	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained),
 	                      SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
 	                      SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions), SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p),
 	                      SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));

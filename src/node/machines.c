@@ -118,6 +118,8 @@ static int wish(struct request *q, enum work_hold hold, const char *method, bool
 
 	if (r)
 		return r;
+	if (q->s->engine->is_drained && hold != WORK_STOPPED)
+		return err_set(e, -EBUSY, "the farm is draining this node: '%s' is started again when that is over", a->machine);
 	before = it->work.hold;
 	if (hold == WORK_PAUSED && before == WORK_STOPPED)
 		return err_set(e, -EBUSY, "'%s' is stopped: there is nothing to pause", a->machine);
@@ -157,7 +159,7 @@ int machine_resume(struct request *q, struct err *e)
 
 	if (r)
 		return r;
-	if (it->work.hold == WORK_STOPPED)
+	if (it->work.hold == WORK_STOPPED && !q->s->engine->is_drained)
 		return err_set(e, -EBUSY, "'%s' is stopped, not paused: 'zos start' starts it", a->machine);
 	return wish(q, WORK_RUNS, NULL, false, e);
 }

@@ -11,6 +11,7 @@ struct request {
 	union {
 		struct call_envelope envelope;
 		struct call_deployment deployment;
+		struct call_drain drain;
 		struct call_service service;
 		struct call_logs logs;
 		struct call_machine machine;

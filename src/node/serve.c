@@ -82,6 +82,13 @@ static int node_reboot(struct request *q, struct err *e)
 	return r < 0 ? err_set(e, r, "reboot: %s", strerror(-r)) : sd_varlink_reply(q->link, NULL);
 }
 
+static int node_drain(struct request *q, struct err *e)
+{
+	int r = engine_drain(q->s->engine, q->args.drain.on, e);
+
+	return r ? r : sd_varlink_reply(q->link, NULL);
+}
+
 static int deployment_deploy(struct request *q, struct err *e)
 {
 	struct engine *n = q->s->engine;
@@ -168,6 +175,7 @@ static const struct {
 	{ "zos.Node.Health", node_health },
 	{ "zos.Node.Logs", node_logs },
 	{ "zos.Node.Reboot", node_reboot },
+	{ "zos.Node.Drain", node_drain },
 	{ "zos.Deployment.Deploy", deployment_deploy },
 	{ "zos.Deployment.Check", deployment_check },
 	{ "zos.Deployment.Document", deployment_document },

@@ -40,7 +40,7 @@ static const char *item_state(const struct item *it, const char **ret_message)
 	if (!strcmp(it->work.machine.state, "backoff"))
 		return "retrying";
 	if (!strcmp(it->work.machine.state, "paused") || !strcmp(it->work.machine.state, "stopped")) {
-		*ret_message = "as its owner wished";
+		*ret_message = it->work.is_drained ? "the farm is draining this node: it is started again when that is over" : "as its owner wished";
 		return it->work.machine.state;
 	}
 	if (!strcmp(it->work.machine.state, "stopping"))

@@ -45,6 +45,7 @@ struct work {
 	sd_json_variant *env;     /* owned, wiped: what spec.env is, values in place of secrets' names */
 	sd_json_variant *secrets; /* owned, wiped: name -> value; for spec.pull */
 	enum work_hold hold;
+	bool is_drained;          /* its node is: it is stopped, whatever hold says */
 	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
 	struct image_result image;
 	struct network_result network;
@@ -54,6 +55,12 @@ struct work {
 		uint64_t done, total; /* bytes; total 0 = not known */
 	} progress;
 };
+
+/* What is to be true of it now. */
+static inline enum work_hold work_hold_now(const struct work *w)
+{
+	return w->is_drained ? WORK_STOPPED : w->hold;
+}
 
 /* A byte stream into a workload, or an answer from it, for its owner; or the same of the provider itself, without a workload. */
 struct provider_stream {
@@ -74,7 +81,7 @@ struct provider_ops {
 	/* The rest may be NULL. */
 	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
 	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
-	/* Makes W->hold true of a machine that was applied; apply() does the same for one that comes up. */
+	/* Makes work_hold_now(W) true of a machine that was applied; apply() does the same for one that comes up. */
 	int (*hold)(struct provider *p, struct work *w, struct err *e);
 	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
 	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
