@@ -51,9 +51,9 @@ class Owner:
         except Failed as e:  # it is not up yet
             return str(e)
 
-    def wait_log(self, name, text, seconds=120):
+    def wait_log(self, name, text, seconds=120, times=1):
         deadline = time.monotonic() + seconds
-        while text not in (log := self.log(name)):
+        while (log := self.log(name)).count(text) < times:
             if time.monotonic() > deadline:
                 raise Timeout(f"no '{text}' in the log of '{name}': {self.status(name)}; {log[-1000:]}")
             select_pause()

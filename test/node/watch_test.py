@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""What an owner sees of machines on a booted node, in both isolations: health checks, what they use, their logs as they come."""
+import os, select, subprocess, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from lab import Failed
+from owner import on_a_node
+from qemu import Report, Timeout
+
+SERVER = "echo ok > /var/www/html/up; echo begins; exec nginx -g 'daemon off;'"
+IDLE = "echo ok > /up; echo begins; while :; do sleep 1; done"
+
+
+def fails_and_recovers(o, report, isolation, kind, script, check, breaks, mends, why):
+    name = f"{kind}-{isolation}"
+    with report.case(f"{isolation}: {kind}: well, degraded, well again, then restarted"):
+        with o.machine(name, isolation, script, health={**check, "every": 1, "timeout": 5, "failures": 6}):
+            o.wait(name, "up and well", lambda s: s["state"] == "ok")
+            o.wait_log(name, "begins")
+            inside = lambda script: o.lab.zos("exec", name, "--", "/usr/bin/sh", "-c", script)
+            if kind == "http":
+                one, = o.lab.zos_json("stats", "--once", name)["machines"]
+                assert one["received"] > 0 and one["sent"] > 0, one
+            inside(breaks)
+            status = o.wait(name, "degraded", lambda s: s["state"] == "degraded")
+            assert "fails its health check: " + why in status["message"] and " in a row of 6)" in status["message"] and not status["restarts"], status
+            inside(mends)
+            status = o.wait(name, "well again", lambda s: s["state"] == "ok")
+            assert not status["restarts"] and "message" not in status, status
+            inside(breaks)
+            o.wait(name, "restarted", lambda s: s["restarts"] == 1 and s["state"] == "ok")
+            log = o.wait_log(name, "stdout begins", times=2)
+            assert " node failed its health check 6 times in a row: " + why in log, log
+
+
+def read_until(fd, text, seconds=120):
+    deadline, said = time.monotonic() + seconds, ""
+    while text not in said:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([fd], [], [], left)[0]:
+            raise Timeout(f"no '{text}' came: {said[-500:]}")
+        said += os.read(fd, 65536).decode()
+    return said
+
+
+def follows(o, report, isolation):
+    with report.case(f"{isolation}: logs -f --since goes on over a restart"):
+        with o.machine("talks", isolation, "echo begins; echo wrong >&2; while :; do sleep 1; done"):
+            o.wait_log("talks", "stdout begins")
+            zos = o.lab.start_zos("logs", "-f", "--since", "1h", "talks", stdout=subprocess.PIPE)
+            late = o.lab.start_zos("logs", "-f", "--since", "2100-01-01T00:00:00Z", "talks", stdout=subprocess.PIPE)
+            try:
+                read_until(zos.stdout.fileno(), " stdout begins\n")
+                o.lab.zos("restart", "talks")
+                read_until(zos.stdout.fileno(), " stdout begins\n")
+                assert not select.select([late.stdout], [], [], 0)[0], "it showed what is older"
+            finally:
+                for child in (zos, late):
+                    child.terminate()
+                    child.communicate()
+
+
+def uses(o, report, isolation):
+    with report.case(f"{isolation}: stats show what it uses, once and as a table"):
+        with o.machine("busy", isolation, "dd if=/dev/zero of=/some bs=1M count=5 2>/dev/null; echo begins; while :; do :; done", cpu=0.5):
+            o.wait_log("busy", "begins")
+            one, = o.lab.zos_json("stats", "--once", "busy")["machines"]
+            own = 500 if isolation == "vm" else 0  # of QEMU's threads
+            assert 100 <= one["cpu_milli"] <= 700 + own and one["cpu_milli_limit"] == 500, one
+            assert 1 << 20 <= one["memory"] <= one["memory_limit"] and one["tasks"] >= 1 and not one["restarts"], one
+            assert one["state"] == "running" and one.get("root", 5 << 20) >= 5 << 20 and ("root" in one) == (isolation == "container"), one
+            table = o.lab.zos("stats", "--once").splitlines()
+            assert table[0].split() == ["MACHINE", "CPU", "MEMORY", "TASKS", "ROOT", "RECEIVED", "SENT", "RESTARTS"], table
+            assert len(table) == 2 and table[1].startswith("busy ") and "/ 50%" in table[1], table
+
+
+def drains(o, report):
+    with report.case("drained by the farm: stopped, refused, also after noded was killed; undrained: as before"):
+        with o.machine("one", "container", IDLE), o.machine("two", "container", IDLE):
+            o.lab.zos("stop", "two")
+            for name, state in (("one", "ok"), ("two", "stopped")):
+                o.wait(name, state, lambda s: s["state"] == state)
+            o.lab.zos("node", "drain")
+            for refused in (("deploy", f"{o.lab.dir}/one.json", "--no-wait"), ("start", "two"), ("restart", "one")):
+                try:
+                    o.lab.zos(*refused)
+                    raise AssertionError(f"{refused} was taken")
+                except Failed as e:
+                    assert "draining this node" in str(e), e
+            said = lambda s: s["state"] == "stopped" and "draining" in s["message"]
+            o.wait("one", "stopped", said)
+            o.node.shell("kill -9 $(pidof noded)")
+            o.wait("one", "stopped still", said)
+            assert o.lab.zos_json("node", "info")["drained"]
+            o.lab.zos("node", "undrain")
+            o.wait("one", "ok again", lambda s: s["state"] == "ok")
+            assert o.status("two")["state"] == "stopped" and not o.lab.zos_json("node", "info")["drained"], o.status("two")
+
+
+def main():
+    report = Report("make node T=watch")
+    with on_a_node() as o:
+        drains(o, report)
+        for isolation in ("container", "vm"):
+            follows(o, report, isolation)
+            uses(o, report, isolation)
+            fails_and_recovers(o, report, isolation, "http", SERVER, {"http": {"port": 80, "path": "/up"}},
+                               "rm /var/www/html/up", "echo > /var/www/html/up", "port 80 answered 404 to GET /up")
+            fails_and_recovers(o, report, isolation, "exec", IDLE, {"exec": ["/usr/bin/sh", "-c", "cat /up"]}, "rm /up", "echo > /up",
+                               "the check ended with status 1: ")
+    return report.end()
+
+
+sys.exit(main())
