@@ -99,7 +99,7 @@ def main():
                            stdout=subprocess.DEVNULL)
             check(report, flavour, root)
     with report.case("cloud: kernel and all stay below 55 MB"):
-        size = sum(os.path.getsize(f"build/image/cloud/{f}") for f in ("vmlinuz", "initrd.img"))
+        size = os.path.getsize("build/image/cloud/zos.efi")
         assert size <= 55e6, size
     return report.end()
 
