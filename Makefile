@@ -17,21 +17,24 @@ build: $(release)/build.ninja ## build what goes into the image, and zos
 	@$(in) ninja -C $(release) --quiet
 image: build   ## make the image in build/image
 	@$(in) os/make-image
+metal-image: build ## the same with the drivers and firmware of real machines
+	@$(in) os/make-image metal
 debug-image: build
 	@$(in) os/make-image debug
 run: image     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
 	@trap '' INT; $(in) python3 tools/demo $(if $(ONCE),--once); exit $$?
-test: image debug-image $(debug)/build.ninja ## everything CI runs
+test: image metal-image debug-image $(debug)/build.ninja ## everything CI runs
 	@$(in) ninja -C $(debug) --quiet && $(in) tools/test
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan (T=room/noun picks one)
 	@tools/layers && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
 net: build $(debug)/build.ninja ## tests with real servers and processes (T=NAME picks one)
 	@$(in) ninja -C $(debug) --quiet && $(in) tools/test net $(T)
-node: image debug-image ## the image in QEMU (T=NAME picks one)
+node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
 	@$(in) tools/test node $(T)
-soak: image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
+soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
 	@$(in) ninja -C $(debug) --quiet && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
+	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
 coverage: | setup ## lines that the unit and net tests run, by room
@@ -45,4 +48,4 @@ clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image debug-image run test check net node soak fuzz coverage bench format clean clean-all
+.PHONY: help setup build image metal-image debug-image run test check net node soak fuzz coverage bench format clean clean-all

@@ -27,7 +27,7 @@ static int farm_write(const struct profile *p, const struct key *farm, sd_json_v
 	return r ? r : file_save(p->dir_fd, "farm.json", buf_str(&envelope), 0600, e);
 }
 
-static int farm_read(const struct profile *p, struct farm *ret, struct buf *envelope, struct err *e)
+int farm_read(const struct profile *p, struct farm *ret, struct buf *envelope, struct err *e)
 {
 	int r = file_read(p->dir_fd, "farm.json", FARM_FILE_MAX, envelope, e);
 
@@ -121,7 +121,7 @@ static int farm_init(const struct cli *c, const void *args, const char **words, 
 	if ((r = farm_write(&p, &farm, body, e)) || (r = profile_save(&p, e)))
 		return r;
 	key_pub_format(key, &farm.pub);
-	printf("farm '%s' is %s\nIts document, for boot media: %s/farm.json\n", words[0], key, p.dir);
+	printf("farm '%s' is %s\nIts document is %s/farm.json; 'zos farm media' writes it on a boot medium\n", words[0], key, p.dir);
 	return 0;
 }
 

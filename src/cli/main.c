@@ -15,6 +15,7 @@ const struct command_group command_groups[] = {
 	{ "Nodes", node_commands, &n_node_commands },
 	{ "Keys", key_commands, &n_key_commands },
 	{ "For farmers", farm_commands, &n_farm_commands },
+	{ "Boot media", media_commands, &n_media_commands },
 	{ "For hub operators", hub_commands, &n_hub_commands },
 	{ "About this program", manual_commands, &n_manual_commands },
 };

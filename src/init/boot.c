@@ -10,7 +10,7 @@
 #define BOOT_INIT "/usr/lib/zos/init"
 
 /* The drivers without which there is no root; in this order, before anything that could look them up. */
-static const char *const modules[] = { "/modules/libcrc32c.ko", "/modules/netfs.ko", "/modules/erofs.ko" };
+static const char *const modules[] = { "/modules/crc32c_generic.ko", "/modules/libcrc32c.ko", "/modules/netfs.ko", "/modules/erofs.ko" };
 
 static int module_load(const char *path, struct err *e)
 {
@@ -37,9 +37,14 @@ static int extra_keep(struct err *e)
 	return mnt_bind("/.extra", "/sysroot/run/boot", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, e);
 }
 
+/* What the archive brought and nobody needs again: this program's text stays as long as it runs, and the kernel keeps what it took of
+ * the microcode. */
+static const char *const spent[] = { "/init", "/kernel/x86/microcode/GenuineIntel.bin", "/kernel/x86/microcode/AuthenticAMD.bin" };
+
 static int root_switch(struct err *e)
 {
-	unlink("/init"); /* this program's text stays as long as it runs; the archive's copy is not needed again */
+	for (size_t i = 0; i < ARRAY_LEN(spent); i++)
+		unlink(spent[i]);
 	if (chdir("/sysroot") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
 		return err_set(e, -errno, "switch to the root file system: %m");
 	execv(BOOT_INIT, (char *[]){ (char *)BOOT_INIT, NULL });

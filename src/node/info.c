@@ -8,9 +8,18 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+/* What an image holds says what it is: the one with a shell says so wherever it is named. */
+static const struct {
+	const char *path, *flavour;
+} flavours[] = { { "/usr/bin/busybox", "debug" }, { "/usr/lib/firmware", "metal" }, { "/", "cloud" } };
+
 const char *info_flavour(void)
 {
-	return access("/usr/bin/busybox", F_OK) ? "cloud" : "debug"; /* the one image that holds a shell says so wherever it is named */
+	size_t i = 0;
+
+	while (access(flavours[i].path, F_OK))
+		i++;
+	return flavours[i].flavour;
 }
 
 static int capacity_json(const struct capacity *c, sd_json_variant **ret)

@@ -2,7 +2,7 @@
 #pragma once
 #include "node/engine.h"
 
-const char *info_flavour(void); /* "cloud", "debug" */
+const char *info_flavour(void); /* "cloud", "metal", "debug" */
 
 struct line;
 /* Returns owned. */

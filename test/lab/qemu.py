@@ -4,8 +4,9 @@
         node.wait_line("is up", 60)
         print(node.shell("cat /proc/uptime"))
 """
-import json, os, re, select, signal, socket, subprocess, tempfile, time
+import json, os, re, select, shutil, signal, socket, subprocess, tempfile, time
 
+OVMF = "/usr/share/OVMF/OVMF"  # UEFI for QEMU
 CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
 
 
@@ -55,14 +56,16 @@ class Line:
 
 class Node:
     def __init__(self, flavour="cloud", memory_mib=1024, cpus=2, append="", drives=(), net="user,ipv4=on,ipv6=on", extra=(),
-                 credentials=None, image_dir=None, cmdline=None):
+                 credentials=None, image_dir=None, cmdline=None, media=None, card="virtio-net-pci"):
         """DRIVES: paths of raw images, as virtio disks. NET: a -netdev without its id. EXTRA: more arguments of QEMU.
         CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials.
-        IMAGE_DIR, CMDLINE: another system than ours."""
+        IMAGE_DIR, CMDLINE: another system than ours. MEDIA: what UEFI starts from instead, a CD when it ends with .iso, else a USB stick.
+        CARD: the model of the network card."""
         self.image = image_dir or f"build/image/{flavour}"
         self.memory_mib, self.cpus, self.append = memory_mib, cpus, append
         self.drives, self.net, self.extra, self.credentials = drives, net, extra, credentials or {}
         self.cmdline = cmdline or open("os/cmdline").read().strip()
+        self.media, self.card = media, card
         self.process = None
 
     def __enter__(self):
@@ -94,17 +97,26 @@ class Node:
             out.write(first + b"\0" * (-len(first) % 4) + archive)
         return path
 
+    def boot(self):
+        """The arguments that say what the machine starts."""
+        if not self.media:
+            return ["-kernel", f"{self.image}/vmlinuz", "-initrd", self.initrd(), "-append", self.cmdline + " " + self.append]
+        shutil.copyfile(f"{OVMF}_VARS_4M.fd", f"{self.dir.name}/uefi")
+        device = "ide-cd" if self.media.endswith(".iso") else "usb-storage"
+        return ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}_CODE_4M.fd",
+                "-drive", f"if=pflash,format=raw,file={self.dir.name}/uefi", "-device", "qemu-xhci",
+                "-drive", f"if=none,format=raw,readonly=on,file={self.media},id=media", "-device", f"{device},drive=media,bootindex=0"]
+
     def start(self):
         self.dir = tempfile.TemporaryDirectory(prefix="zos-node-")
         at = self.dir.name
-        cmdline = self.cmdline + " " + self.append
         args = ["qemu-system-x86_64", *CPU, "-smp", str(self.cpus), "-m", str(self.memory_mib), "-nodefaults", "-no-reboot",
-                "-display", "none", "-kernel", f"{self.image}/vmlinuz", "-initrd", self.initrd(), "-append", cmdline,
+                "-display", "none", *self.boot(),
                 "-chardev", f"socket,id=console,path={at}/console,server=on,wait=on", "-serial", "chardev:console",
                 "-device", "virtio-serial-pci",
                 "-chardev", f"socket,id=shell,path={at}/shell,server=on,wait=off", "-device", "virtconsole,chardev=shell",
                 "-qmp", f"unix:{at}/qmp,server=on,wait=off",
-                "-netdev", f"{self.net},id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+                "-netdev", f"{self.net},id=net", "-device", f"{self.card},netdev=net,romfile="]
         for i, path in enumerate(self.drives):
             args += ["-drive", f"file={path},if=none,format=raw,id=disk{i}", "-device", f"virtio-blk-pci,drive=disk{i},serial=disk{i}"]
         with open(f"{at}/qemu.log", "w") as log:
