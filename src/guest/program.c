@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "guest/channel.h"
+#include "guest/groups.h"
 #include "guest/spawn.h"
 
 #include <fcntl.h>
@@ -119,9 +120,10 @@ static int start(struct program *p, const struct guest_config *c, const struct p
 {
 	AUTO_FD int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	AUTO_FD int out = -1, err = -1;
+	char group[CGROUP_PATH_MAX];
 	int pipes[2][2], r;
 
-	if ((r = dir_make(c->workdir, 0755, e)))
+	if ((r = dir_make(c->workdir, 0755, e)) || (r = groups_open(e)) || (r = groups_make("program", group, e)))
 		return r;
 	if (null < 0 || pipe2(pipes[0], O_CLOEXEC) || pipe2(pipes[1], O_CLOEXEC))
 		return err_set(e, -errno, "make the program's standard files: %m");
@@ -131,7 +133,7 @@ static int start(struct program *p, const struct guest_config *c, const struct p
 	err = pipes[1][1];
 	for (size_t i = 0; i < ARRAY_LEN(p->flows); i++)
 		fcntl(p->flows[i].from, F_SETFL, O_NONBLOCK);
-	struct spawn s = { .config = c, .user = c->user, .workdir = c->workdir, .term = "", .argv = c->argv, .stdio = { null, out, err } };
+	struct spawn s = { .config = c, .user = c->user, .workdir = c->workdir, .term = "", .argv = c->argv, .group = group, .stdio = { null, out, err } };
 	return spawn_program(&s, &p->pid, e);
 }
 

@@ -2,16 +2,14 @@
 
 #include "base/log.h"
 #include "guest/channel.h"
+#include "guest/groups.h"
 #include "guest/spawn.h"
-#include "sys/cgroup.h"
 #include "sys/exec.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-
-#define GROUPS "/sys/fs/cgroup"
 
 int sessions_open(struct sessions *s, struct err *e)
 {
@@ -30,7 +28,7 @@ void sessions_want(const struct sessions *s, struct pollfd *ret)
 
 struct inside {
 	pid_t pid;
-	char group[64]; /* "" = this kernel has none */
+	char group[CGROUP_PATH_MAX]; /* "" = this kernel has none */
 };
 
 static void kill_all(void *ctx)
@@ -77,17 +75,16 @@ static int ends_make(const struct exec_program *p, struct exec_ends *ends, int t
 	struct inside in = { 0 };
 	struct err e = { 0 };
 	int theirs[3] = { -1, -1, -1 };
+	char name[16];
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (exec_wait_start(port, &ear, &p))
 		_exit(1);
-	snprintf(in.group, sizeof(in.group), GROUPS "/zos-exec-%u", slot);
-	if (access(GROUPS "/cgroup.procs", F_OK) || cgroup_make(in.group, NULL))
-		in.group[0] = '\0';
+	snprintf(name, sizeof(name), "exec-%u", slot);
 	struct spawn s = { .config = c, .user = p.user[0] ? p.user : c->user, .workdir = p.workdir[0] ? p.workdir : c->workdir,
-		           .term = p.term, .argv = p.argv, .group = in.group[0] ? in.group : NULL, .tty = p.tty };
+		           .term = p.term, .argv = p.argv, .group = in.group, .tty = p.tty };
 	ends.tty = p.tty;
-	if (!ends_make(&p, &ends, theirs, &e)) {
+	if (!groups_make(name, in.group, &e) && !ends_make(&p, &ends, theirs, &e)) {
 		memcpy(s.stdio, theirs, sizeof(theirs));
 		(void)!spawn_program(&s, &ends.pid, &e);
 	}

@@ -1,6 +1,7 @@
 #include "guest/spawn.h"
 
 #include "base/file.h"
+#include "sys/cgroup.h"
 #include "sys/user.h"
 
 #include <fcntl.h>
@@ -42,11 +43,11 @@ static int become(const struct user *u)
 /* Ends with the errno in the pipe SAY, or by becoming the program, which closes it. */
 [[noreturn]] static void child(const struct spawn *s, const struct user *u, int say)
 {
-	char path[128];
+	char path[CGROUP_PATH_MAX + 16];
 	sigset_t none;
 	int failed;
 
-	if (s->group) {
+	if (s->group[0]) {
 		snprintf(path, sizeof(path), "%s/cgroup.procs", s->group);
 		(void)!file_poke(AT_FDCWD, path, S("0"), NULL);
 	}

@@ -7,9 +7,7 @@ from owner import Owner, on_a_node
 from qemu import Report
 
 BOMB = "bomb() { bomb | bomb & }; echo begins; bomb; sleep 600"
-EATERS = {"container": ("echo begins; x=0123456789; while :; do x=$x$x; done", {}),
-          # to the root, which is memory too: a guest without swap would first read its own programs anew, for minutes
-          "vm": ("echo begins; exec dd if=/dev/zero of=/fill bs=1M", {"rootfs_size": "191MiB"})}
+EATER = "echo begins; x=0123456789; while :; do x=$x$x; done"
 FILLER = "echo begins; dd if=/dev/zero of=/fill bs=1M 2>/dev/null; echo full; sleep 600"
 FLOOD = "echo begins; yes a line of a flood"
 CRASHER = "echo x >> /count; echo so often: $(wc -l < /count); exit 3"
@@ -51,8 +49,7 @@ def bombs(f, report, isolation):
 def eats(f, report, isolation):
     with report.case(f"{isolation}: a memory hog is killed, and told why"):
         before = f.daemons()
-        script, more = EATERS[isolation]
-        with f.machine("eater", isolation, script, **more):
+        with f.machine("eater", isolation, EATER):
             status = f.wait("eater", "killed", lambda s: s["state"] == "retrying" and KILLED in s["message"])
             assert status["restarts"] >= 1 and status["exit"] == 137, status
             f.check_others(before)
