@@ -26,7 +26,7 @@ run: image     ## boot a node, deploy nginx on it twice, show that it answers (O
 test: image metal-image debug-image $(debug)/build.ninja ## everything CI runs
 	@$(in) ninja -C $(debug) --quiet && $(in) tools/test
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan (T=room/noun picks one)
-	@tools/layers && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
+	@tools/layers && $(in) tools/format --check && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
 net: build $(debug)/build.ninja ## tests with real servers and processes (T=NAME picks one)
 	@$(in) ninja -C $(debug) --quiet && $(in) tools/test net $(T)
 node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
@@ -43,7 +43,7 @@ coverage: | setup ## lines that the unit and net tests run, by room
 bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
 	@tools/setup bench && $(in) bench/run $(T)
 format:        ## let clang-format have its way
-	@$(in) sh -c 'clang-format-19 -i $$(find src test fuzz bench -name "*.[ch]")'
+	@$(in) tools/format
 clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git

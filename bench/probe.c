@@ -80,8 +80,7 @@ static unsigned long switches(int pid)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, d->d_name);
 		if (text_read(path, text, sizeof(text)) > 0)
-			sum += number_after(text, "\nvoluntary_ctxt_switches:\t") +
-			       number_after(text, "\nnonvoluntary_ctxt_switches:\t");
+			sum += number_after(text, "\nvoluntary_ctxt_switches:\t") + number_after(text, "\nnonvoluntary_ctxt_switches:\t");
 	}
 	if (dir)
 		closedir(dir);
@@ -310,9 +309,8 @@ static const struct {
 	int n_args; /* at least */
 	int (*run)(char **argv);
 } commands[] = {
-	{ "stamp", 0, cmd_stamp },     { "exec", 1, cmd_exec },   { "procs", 0, cmd_procs },
-	{ "kill", 1, cmd_kill },       { "start", 1, cmd_start }, { "vm-ours", 1, cmd_vm_ours },
-	{ "vm-hand", 6, cmd_vm_hand },
+	{ "stamp", 0, cmd_stamp }, { "exec", 1, cmd_exec },       { "procs", 0, cmd_procs },     { "kill", 1, cmd_kill },
+	{ "start", 1, cmd_start }, { "vm-ours", 1, cmd_vm_ours }, { "vm-hand", 6, cmd_vm_hand },
 };
 
 int main(int argc, char **argv)

@@ -6,9 +6,8 @@ static const struct json_field envelope_fields[] = {
 	{ "document", JSON_ANY, offsetof(struct call_envelope, document), .required = true },
 };
 
-#define NAME_FIELD(T, field, is_required)                                                                  \
-	{ #field, JSON_TEXT, offsetof(T, field), .required = (is_required), .ok = name_ok,                 \
-	  .want = "a name: a-z, 0-9 and -, at most 36 characters" }
+#define NAME_FIELD(T, field, is_required) \
+	{ #field, JSON_TEXT, offsetof(T, field), .required = (is_required), .ok = name_ok, .want = "a name: a-z, 0-9 and -, at most 36 characters" }
 
 static const struct json_field deployment_fields[] = {
 	NAME_FIELD(struct call_deployment, name, true),
@@ -17,10 +16,10 @@ static const struct json_field deployment_fields[] = {
 static const struct json_field list_fields[] = {
 	{ "owner", JSON_KEY, offsetof(struct call_deployment, owner) },
 };
-#define MACHINE_FIELDS(T)                                                          \
-	NAME_FIELD(T, deployment, true), NAME_FIELD(T, machine, true),             \
-	{                                                                          \
-		"owner", JSON_KEY, offsetof(T, owner)                              \
+#define MACHINE_FIELDS(T)                                              \
+	NAME_FIELD(T, deployment, true), NAME_FIELD(T, machine, true), \
+	{                                                              \
+		"owner", JSON_KEY, offsetof(T, owner)                  \
 	}
 static const struct json_field drain_fields[] = {
 	{ "on", JSON_BOOL, offsetof(struct call_drain, on), .required = true },
@@ -114,10 +113,9 @@ static const struct {
 	int code;
 	const char *name;
 } errors[] = {
-	{ -EBADMSG, "zos.Invalid" },       { -EKEYREJECTED, "zos.BadSignature" }, { -EACCES, "zos.Denied" },
-	{ -ENOENT, "zos.NotFound" },       { -ESTALE, "zos.Stale" },              { -EXDEV, "zos.WrongNode" },
-	{ -ETIME, "zos.Expired" },         { -ENOSPC, "zos.NoCapacity" },         { -EBUSY, "zos.Busy" },
-	{ -EHOSTUNREACH, "zos.NotReady" }, { -EIO, "zos.Failed" },
+	{ -EBADMSG, "zos.Invalid" }, { -EKEYREJECTED, "zos.BadSignature" }, { -EACCES, "zos.Denied" }, { -ENOENT, "zos.NotFound" },
+	{ -ESTALE, "zos.Stale" },    { -EXDEV, "zos.WrongNode" },           { -ETIME, "zos.Expired" }, { -ENOSPC, "zos.NoCapacity" },
+	{ -EBUSY, "zos.Busy" },      { -EHOSTUNREACH, "zos.NotReady" },     { -EIO, "zos.Failed" },
 };
 
 const char *call_error_name(int code)

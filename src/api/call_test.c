@@ -11,7 +11,9 @@ static void rows(void)
 		const char *method, *arguments, *refusal; /* NULL = taken */
 	} cases[] = {
 		{ EXEC, "{" WEB ",\"argv\":[\"sh\"]}", NULL },
-		{ EXEC, "{" WEB ",\"argv\":[\"sh\",\"\"],\"tty\":true,\"rows\":24,\"cols\":80,\"user\":\"app:www\",\"workdir\":\"/x\",\"term\":\"vt\"}", NULL },
+		{ EXEC,
+		  "{" WEB ",\"argv\":[\"sh\",\"\"],\"tty\":true,\"rows\":24,\"cols\":80,\"user\":\"app:www\",\"workdir\":\"/x\",\"term\":\"vt\"}",
+		  NULL },
 		{ EXEC, "{" WEB "}", "/argv" },
 		{ EXEC, "{" WEB ",\"argv\":[]}", "/argv" },
 		{ EXEC, "{" WEB ",\"argv\":[1]}", "/argv: entry 0" },

@@ -15,15 +15,13 @@ static bool absolute_ok(struct str s)
 
 #define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
 
-#define SECRET_FIELD(T) \
-	{ "secret", JSON_TEXT, offsetof(T, secret), .required = true, .ok = name_ok, .want = "the name of a secret" }
+#define SECRET_FIELD(T) { "secret", JSON_TEXT, offsetof(T, secret), .required = true, .ok = name_ok, .want = "the name of a secret" }
 
 struct secret_value {
 	const char *secret;
 };
 static const struct json_field secret_value_fields[] = { SECRET_FIELD(struct secret_value) };
-static const struct json_table secret_value_table = { secret_value_fields, ARRAY_LEN(secret_value_fields), sizeof(struct secret_value),
-	                                              NULL };
+static const struct json_table secret_value_table = { secret_value_fields, ARRAY_LEN(secret_value_fields), sizeof(struct secret_value), NULL };
 
 static const struct json_field pull_fields[] = {
 	{ "user", JSON_TEXT, offsetof(struct pull_login, user), .required = true, .min = 1, .max = 256 },
@@ -72,10 +70,8 @@ static const struct json_field zmachine_fields[] = {
 	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
 	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
 	{ "restart", JSON_CHOICE, offsetof(struct zmachine, restart), .names = restart_names },
-	{ "cpu", JSON_MILLI, offsetof(struct zmachine, cpu_milli), .required = true, .min = ZMACHINE_CPU_MILLI_MIN,
-	  .max = 1024000 },
-	{ "memory", JSON_U64, offsetof(struct zmachine, memory_bytes), .required = true, .min = ZMACHINE_MEMORY_MIN,
-	  .max = 1ull << 44 },
+	{ "cpu", JSON_MILLI, offsetof(struct zmachine, cpu_milli), .required = true, .min = ZMACHINE_CPU_MILLI_MIN, .max = 1024000 },
+	{ "memory", JSON_U64, offsetof(struct zmachine, memory_bytes), .required = true, .min = ZMACHINE_MEMORY_MIN, .max = 1ull << 44 },
 	{ "rootfs_size", JSON_U64, offsetof(struct zmachine, rootfs_bytes), .min = 16ull << 20, .max = 1ull << 44 },
 	{ "entrypoint", JSON_TEXTS, offsetof(struct zmachine, entrypoint), .max = 64 },
 	{ "args", JSON_TEXTS, offsetof(struct zmachine, args), .max = 256 },
@@ -110,8 +106,8 @@ static const struct json_table signer_table = { signer_fields, ARRAY_LEN(signer_
 
 static const struct json_field signers_fields[] = {
 	{ "threshold", JSON_U64, offsetof(struct signers, threshold), .required = true, .min = 1, .max = 8000000 },
-	{ "keys", JSON_LIST, offsetof(struct signers, keys), .required = true, .min = 1, .max = DEPLOYMENT_SIGNERS_MAX,
-	  .table = &signer_table, .n_off = offsetof(struct signers, n_keys) },
+	{ "keys", JSON_LIST, offsetof(struct signers, keys), .required = true, .min = 1, .max = DEPLOYMENT_SIGNERS_MAX, .table = &signer_table,
+	  .n_off = offsetof(struct signers, n_keys) },
 };
 static const struct json_table signers_table = { signers_fields, ARRAY_LEN(signers_fields), 0, NULL };
 
@@ -123,8 +119,8 @@ static const struct json_field deployment_fields[] = {
 	{ "expires", JSON_TIME, offsetof(struct deployment, expires_s) },
 	{ "signers", JSON_OBJECT, offsetof(struct deployment, signers), .table = &signers_table },
 	{ "metadata", JSON_MAP, offsetof(struct deployment, metadata), .max = 64 },
-	{ "workloads", JSON_LIST, offsetof(struct deployment, workloads), .required = true, .max = DEPLOYMENT_WORKLOADS_MAX,
-	  .table = &workload_table, .n_off = offsetof(struct deployment, n_workloads) },
+	{ "workloads", JSON_LIST, offsetof(struct deployment, workloads), .required = true, .max = DEPLOYMENT_WORKLOADS_MAX, .table = &workload_table,
+	  .n_off = offsetof(struct deployment, n_workloads) },
 	{ "secrets", JSON_MAP, offsetof(struct deployment, secrets), .max = DEPLOYMENT_SECRETS_MAX, .text_max = SEAL_TEXT_MAX },
 };
 static const struct json_table deployment_table = { deployment_fields, ARRAY_LEN(deployment_fields), 0, NULL };
@@ -134,9 +130,16 @@ static const struct {
 	const char *name;
 	bool done;
 } types[] = {
-	{ "zmachine", true }, { "volume", false }, { "zmount", false }, { "network", false },
-	{ "ip", false },      { "zdb", false },    { "qsfs", false },   { "zlogs", false },
-	{ "gateway-name-proxy", false },           { "gateway-fqdn-proxy", false },
+	{ "zmachine", true },
+	{ "volume", false },
+	{ "zmount", false },
+	{ "network", false },
+	{ "ip", false },
+	{ "zdb", false },
+	{ "qsfs", false },
+	{ "zlogs", false },
+	{ "gateway-name-proxy", false },
+	{ "gateway-fqdn-proxy", false },
 };
 
 static int type_check(const struct workload *w, size_t at, struct err *e)
@@ -146,8 +149,7 @@ static int type_check(const struct workload *w, size_t at, struct err *e)
 			continue;
 		if (types[i].done)
 			return 0;
-		return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type '%s' are not done by this version of the node", at,
-		               w->type);
+		return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type '%s' are not done by this version of the node", at, w->type);
 	}
 	return err_set(e, -EBADMSG, "/workloads/%zu/type: '%s' is no workload type: this node runs 'zmachine'", at, w->type);
 }
@@ -201,8 +203,10 @@ static int secrets_used_check(const struct deployment *d, size_t at, struct err 
 static int rootfs_check(struct zmachine *z, size_t at, struct err *e)
 {
 	if (z->rootfs_bytes && z->rootfs_bytes >= z->memory_bytes)
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/rootfs_size: %" PRIu64 " is not below the machine's memory of %" PRIu64 ", which holds "
-		               "it: ask for more 'memory', or for less root", at, z->rootfs_bytes, z->memory_bytes);
+		return err_set(e, -EBADMSG,
+			       "/workloads/%zu/data/rootfs_size: %" PRIu64 " is not below the machine's memory of %" PRIu64 ", which holds "
+			       "it: ask for more 'memory', or for less root",
+			       at, z->rootfs_bytes, z->memory_bytes);
 	if (!z->rootfs_bytes)
 		z->rootfs_bytes = z->memory_bytes / 2 < ZMACHINE_ROOTFS_DEFAULT ? z->memory_bytes / 2 : ZMACHINE_ROOTFS_DEFAULT;
 	return 0;
@@ -223,9 +227,10 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 	if ((r = json_decode(w->data, &zmachine_table, &w->zmachine, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
 	if (w->zmachine.isolation != ISOLATION_CONTAINER && w->zmachine.memory_bytes < ZMACHINE_VM_MEMORY_MIN)
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "
-		               "set 'isolation' to 'container'", at, (unsigned long long)w->zmachine.memory_bytes,
-		               (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
+		return err_set(e, -EBADMSG,
+			       "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "
+			       "set 'isolation' to 'container'",
+			       at, (unsigned long long)w->zmachine.memory_bytes, (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
 	if ((r = rootfs_check(&w->zmachine, at, e)))
 		return r;
 	if (w->zmachine.health && (r = health_check_decode(w->zmachine.health, &(struct health_check){ 0 }, &below)))
@@ -256,8 +261,8 @@ static int signers_check(const struct deployment *d, struct err *e)
 				return err_set(e, -EBADMSG, "/signers/keys/%zu/key: stands twice", i);
 	}
 	if (s->threshold > sum)
-		return err_set(e, -EBADMSG, "/signers/threshold: %" PRIu64 " can never be reached: all weights together are %" PRIu64,
-		               s->threshold, sum);
+		return err_set(e, -EBADMSG, "/signers/threshold: %" PRIu64 " can never be reached: all weights together are %" PRIu64, s->threshold,
+			       sum);
 	return 0;
 }
 
@@ -271,8 +276,7 @@ int deployment_meets(const struct deployment *d, const struct signers *s, struct
 		if (dsse_is_signed_by(&d->doc.envelope, &s->keys[i].key))
 			sum += s->keys[i].weight;
 	if (sum < s->threshold)
-		return err_set(e, -EKEYREJECTED, "the signatures weigh %" PRIu64 " and the deployment's signers ask for %" PRIu64, sum,
-		               s->threshold);
+		return err_set(e, -EKEYREJECTED, "the signatures weigh %" PRIu64 " and the deployment's signers ask for %" PRIu64, sum, s->threshold);
 	return 0;
 }
 
@@ -281,8 +285,7 @@ static int deployment_body(struct deployment *d, struct err *e)
 	char owner[KEY_TEXT_SIZE];
 	int r;
 
-	if ((r = dsse_verify(&d->doc.envelope, API_TYPE_DEPLOYMENT, e)) ||
-	    (r = json_parse(buf_str(&d->doc.envelope.payload), &d->doc.body, e)) ||
+	if ((r = dsse_verify(&d->doc.envelope, API_TYPE_DEPLOYMENT, e)) || (r = json_parse(buf_str(&d->doc.envelope.payload), &d->doc.body, e)) ||
 	    (r = json_decode(d->doc.body, &deployment_table, d, e)))
 		return r;
 	if (!dsse_is_signed_by(&d->doc.envelope, &d->owner)) {

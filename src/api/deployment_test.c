@@ -21,8 +21,8 @@ static int opened(const struct fixture *f, const char *more, const char *workloa
 {
 	AUTO_BUF struct buf body = { 0 }, text = { 0 };
 
-	buf_addf(&body, "{\"name\":\"web\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":1,%s\"workloads\":[%s]}", f->owner_text,
-	         f->node_text, more, workloads);
+	buf_addf(&body, "{\"name\":\"web\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":1,%s\"workloads\":[%s]}", f->owner_text, f->node_text, more,
+		 workloads);
 	T_NEED(!dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &f->owner, 1, &text), "sign");
 	return deployment_open_text(buf_str(&text), d, e);
 }
@@ -109,7 +109,7 @@ static void values_arrive(void)
 
 	fixture_new(&f);
 	T_NEED(!opened(&f, "\"expires\":\"2027-01-15T08:00:00Z\",",
-	               WEB(",\"memory\":134217728,\"isolation\":\"container\",\"restart\":\"on-failure\",\"user\":\"www\""), d, &e),
+		       WEB(",\"memory\":134217728,\"isolation\":\"container\",\"restart\":\"on-failure\",\"user\":\"www\""), d, &e),
 	       "%s", e.msg);
 	T_CHECK(!strcmp(d->name, "web") && key_pub_eq(&d->owner, &f.owner.pub) && d->sequence == 1, "head");
 	T_CHECK(d->expires_s == 1800000000, "%lld", (long long)d->expires_s);
@@ -145,11 +145,12 @@ static void signers_weigh(void)
 		AUTO_DEPLOYMENT struct deployment *d = deployment_new();
 		int r;
 
-		snprintf(more, sizeof(more), "\"signers\":{\"threshold\":%u,\"keys\":[{\"key\":\"%s\",\"weight\":1},"
-		         "{\"key\":\"%s\",\"weight\":1}]},", threshold, f.owner_text, second_text);
+		snprintf(more, sizeof(more),
+			 "\"signers\":{\"threshold\":%u,\"keys\":[{\"key\":\"%s\",\"weight\":1},"
+			 "{\"key\":\"%s\",\"weight\":1}]},",
+			 threshold, f.owner_text, second_text);
 		r = opened(&f, more, "", d, &e);
-		T_CHECK(r == (threshold == 1 ? 0 : threshold == 2 ? -EKEYREJECTED : -EBADMSG), "threshold %u: %d %s", threshold, r,
-		        e.msg);
+		T_CHECK(r == (threshold == 1 ? 0 : threshold == 2 ? -EKEYREJECTED : -EBADMSG), "threshold %u: %d %s", threshold, r, e.msg);
 	}
 }
 

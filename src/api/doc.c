@@ -59,9 +59,8 @@ static bool hex_ok(struct str s)
 	return s.n <= 128 && !(s.n % 2) && !parse_hex(s, bytes, s.n / 2);
 }
 
-#define HEX(T, field, digits)                                                                               \
-	{ #field, JSON_TEXT, offsetof(T, field), .required = true, .min = (digits), .max = (digits), .ok = hex_ok, \
-	  .want = "hexadecimal" }
+#define HEX(T, field, digits) \
+	{ #field, JSON_TEXT, offsetof(T, field), .required = true, .min = (digits), .max = (digits), .ok = hex_ok, .want = "hexadecimal" }
 
 static int lives(int64_t expires_s, int64_t now_s, const char *what, struct err *e)
 {
@@ -72,8 +71,7 @@ static int lives(int64_t expires_s, int64_t now_s, const char *what, struct err 
 	if (expires_s + CLOCK_SLACK_S < now_s)
 		return err_set(e, -ETIME, "%s expired at %s and it is %s here: look at both clocks", what, text, now);
 	if (expires_s > now_s + ORDER_LIFE_MAX_S + CLOCK_SLACK_S)
-		return err_set(e, -ETIME, "%s would live until %s and it is %s here: %d s is the longest", what, text, now,
-		               ORDER_LIFE_MAX_S);
+		return err_set(e, -ETIME, "%s would live until %s and it is %s here: %d s is the longest", what, text, now, ORDER_LIFE_MAX_S);
 	return 0;
 }
 
@@ -119,8 +117,8 @@ void order_deinit(struct order *o)
 	doc_deinit(&o->doc);
 }
 
-int order_sign(const struct key *caller, const struct key_pub *node, const char *method, sd_json_variant *arguments,
-               int64_t expires_s, struct buf *ret)
+int order_sign(const struct key *caller, const struct key_pub *node, const char *method, sd_json_variant *arguments, int64_t expires_s,
+	       struct buf *ret)
 {
 	AUTO_JSON sd_json_variant *body = NULL;
 	AUTO_BUF struct buf nonce = { 0 };
@@ -133,10 +131,10 @@ int order_sign(const struct key *caller, const struct key_pub *node, const char 
 	key_pub_format(node_text, node);
 	format_time(expires, expires_s);
 	r = sd_json_buildo(&body, SD_JSON_BUILD_PAIR_STRING("method", method),
-	                   SD_JSON_BUILD_PAIR_CONDITION(arguments != NULL, "arguments", SD_JSON_BUILD_VARIANT(arguments)),
-	                   SD_JSON_BUILD_PAIR_CONDITION(arguments == NULL, "arguments", SD_JSON_BUILD_EMPTY_OBJECT),
-	                   SD_JSON_BUILD_PAIR_STRING("node", node_text), SD_JSON_BUILD_PAIR_STRING("expires", expires),
-	                   SD_JSON_BUILD_PAIR_STRING("nonce", nonce.p));
+			   SD_JSON_BUILD_PAIR_CONDITION(arguments != NULL, "arguments", SD_JSON_BUILD_VARIANT(arguments)),
+			   SD_JSON_BUILD_PAIR_CONDITION(arguments == NULL, "arguments", SD_JSON_BUILD_EMPTY_OBJECT),
+			   SD_JSON_BUILD_PAIR_STRING("node", node_text), SD_JSON_BUILD_PAIR_STRING("expires", expires),
+			   SD_JSON_BUILD_PAIR_STRING("nonce", nonce.p));
 	return r < 0 ? r : doc_sign(API_TYPE_ORDER, body, caller, ret);
 }
 
@@ -148,8 +146,8 @@ static const struct json_field login_fields[] = {
 };
 static const struct json_table login_table = { login_fields, ARRAY_LEN(login_fields), 0, NULL };
 
-int login_open(sd_json_variant *envelope, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t now_s,
-               struct login *ret, struct err *e)
+int login_open(sd_json_variant *envelope, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t now_s, struct login *ret,
+	       struct err *e)
 {
 	uint8_t named[32];
 	int r;
@@ -170,8 +168,7 @@ void login_deinit(struct login *l)
 	doc_deinit(&l->doc);
 }
 
-int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t expires_s,
-               struct buf *ret)
+int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t expires_s, struct buf *ret)
 {
 	AUTO_JSON sd_json_variant *body = NULL;
 	AUTO_BUF struct buf hex = { 0 };
@@ -183,7 +180,7 @@ int login_sign(const struct key *user, const struct key_pub *node, const uint8_t
 	key_pub_format(node_text, node);
 	format_time(expires, expires_s);
 	r = sd_json_buildo(&body, SD_JSON_BUILD_PAIR_STRING("user", user_text), SD_JSON_BUILD_PAIR_STRING("node", node_text),
-	                   SD_JSON_BUILD_PAIR_STRING("tls_key", hex.p), SD_JSON_BUILD_PAIR_STRING("expires", expires));
+			   SD_JSON_BUILD_PAIR_STRING("tls_key", hex.p), SD_JSON_BUILD_PAIR_STRING("expires", expires));
 	return r < 0 ? r : doc_sign(API_TYPE_LOGIN, body, user, ret);
 }
 
@@ -236,8 +233,7 @@ static const struct json_field registry_fields[] = {
 	{ "ca", JSON_TEXT, offsetof(struct farm_registry, ca), .max = 16384 },
 	{ "plain", JSON_BOOL, offsetof(struct farm_registry, plain) },
 };
-static const struct json_table registry_table = { registry_fields, ARRAY_LEN(registry_fields), sizeof(struct farm_registry),
-	                                          NULL };
+static const struct json_table registry_table = { registry_fields, ARRAY_LEN(registry_fields), sizeof(struct farm_registry), NULL };
 
 static const struct json_field open_fields[] = {
 	{ "range", JSON_TEXT, offsetof(struct farm_open, range), .required = true, .max = 18, .ok = cidr4_ok,
@@ -246,18 +242,15 @@ static const struct json_field open_fields[] = {
 static const struct json_table open_table = { open_fields, ARRAY_LEN(open_fields), sizeof(struct farm_open), NULL };
 
 static const struct json_field farm_fields[] = {
-	{ "name", JSON_TEXT, offsetof(struct farm, name), .required = true, .ok = name_ok,
-	  .want = "a name: a-z, 0-9 and -, at most 36 characters" },
+	{ "name", JSON_TEXT, offsetof(struct farm, name), .required = true, .ok = name_ok, .want = "a name: a-z, 0-9 and -, at most 36 characters" },
 	{ "farm", JSON_KEY, offsetof(struct farm, farm), .required = true },
 	{ "sequence", JSON_U64, offsetof(struct farm, sequence), .required = true, .min = 1 },
-	{ "hubs", JSON_LIST, offsetof(struct farm, hubs), .required = true, .min = 1, .max = FARM_HUBS_MAX,
-	  .table = &hub_table, .n_off = offsetof(struct farm, n_hubs) },
-	{ "allow", JSON_LIST, offsetof(struct farm, allow), .max = FARM_ALLOW_MAX, .table = &allow_table,
-	  .n_off = offsetof(struct farm, n_allow) },
+	{ "hubs", JSON_LIST, offsetof(struct farm, hubs), .required = true, .min = 1, .max = FARM_HUBS_MAX, .table = &hub_table,
+	  .n_off = offsetof(struct farm, n_hubs) },
+	{ "allow", JSON_LIST, offsetof(struct farm, allow), .max = FARM_ALLOW_MAX, .table = &allow_table, .n_off = offsetof(struct farm, n_allow) },
 	{ "registries", JSON_LIST, offsetof(struct farm, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
 	  .n_off = offsetof(struct farm, n_registries) },
-	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table,
-	  .n_off = offsetof(struct farm, n_open) },
+	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table, .n_off = offsetof(struct farm, n_open) },
 };
 static const struct json_table farm_table = { farm_fields, ARRAY_LEN(farm_fields), 0, NULL };
 
@@ -299,8 +292,7 @@ int approval_open(sd_json_variant *envelope, struct approval *ret, struct err *e
 	int r;
 
 	*ret = (struct approval){ 0 };
-	if ((r = doc_open(envelope, API_TYPE_APPROVAL, &ret->doc, e)) ||
-	    (r = json_decode(ret->doc.body, &approval_table, ret, e)))
+	if ((r = doc_open(envelope, API_TYPE_APPROVAL, &ret->doc, e)) || (r = json_decode(ret->doc.body, &approval_table, ret, e)))
 		return err_wrap(e, r, "approval");
 	if (ret->farm.role != KEY_FARM || ret->node.role != KEY_NODE)
 		return err_set(e, -EBADMSG, "approval: a farm (A...) approves a node (N...)");
@@ -346,8 +338,7 @@ static bool record_is_approved(const struct record *r)
 {
 	CLEANUP(approval_deinit) struct approval a = { 0 };
 
-	return r->approval && r->farm.role && !approval_open(r->approval, &a, NULL) && key_pub_eq(&a.farm, &r->farm) &&
-	       key_pub_eq(&a.node, &r->node);
+	return r->approval && r->farm.role && !approval_open(r->approval, &a, NULL) && key_pub_eq(&a.farm, &r->farm) && key_pub_eq(&a.node, &r->node);
 }
 
 int record_open(struct str envelope, int64_t now_s, struct record *ret, struct err *e)
@@ -355,8 +346,7 @@ int record_open(struct str envelope, int64_t now_s, struct record *ret, struct e
 	int r;
 
 	*ret = (struct record){ 0 };
-	if ((r = doc_open_text(envelope, API_TYPE_RECORD, &ret->doc, e)) ||
-	    (r = json_decode(ret->doc.body, &record_table, ret, e)))
+	if ((r = doc_open_text(envelope, API_TYPE_RECORD, &ret->doc, e)) || (r = json_decode(ret->doc.body, &record_table, ret, e)))
 		return err_wrap(e, r, "node record");
 	if (ret->node.role != KEY_NODE)
 		return err_set(e, -EBADMSG, "node record: /node: must be a node's key (N...)");

@@ -46,8 +46,8 @@ struct order {
 MUST_CHECK int order_open(sd_json_variant *envelope, const struct key_pub *node, int64_t now_s, struct order *ret, struct err *e);
 void order_deinit(struct order *o);
 /* Appends the envelope. */
-MUST_CHECK int order_sign(const struct key *caller, const struct key_pub *node, const char *method, sd_json_variant *arguments,
-                          int64_t expires_s, struct buf *ret);
+MUST_CHECK int order_sign(const struct key *caller, const struct key_pub *node, const char *method, sd_json_variant *arguments, int64_t expires_s,
+			  struct buf *ret);
 
 /* "The TLS key of this session is mine": binds an identity to a session without signing anything a peer chose. */
 struct login {
@@ -57,11 +57,10 @@ struct login {
 	int64_t expires_s;
 };
 #define AUTO_LOGIN CLEANUP(login_deinit)
-MUST_CHECK int login_open(sd_json_variant *envelope, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t now_s,
-                          struct login *ret, struct err *e);
+MUST_CHECK int login_open(sd_json_variant *envelope, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t now_s, struct login *ret,
+			  struct err *e);
 void login_deinit(struct login *l);
-MUST_CHECK int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32],
-                          int64_t expires_s, struct buf *ret);
+MUST_CHECK int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t expires_s, struct buf *ret);
 
 struct farm_hub { /* rows with one key are servers of one hub */
 	const char *url, *key, *ca; /* who signed its certificate; NULL = one of the image's authorities */

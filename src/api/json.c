@@ -63,10 +63,10 @@ static int range_check(uint64_t v, const struct json_field *f, uint64_t scale, s
 {
 	if (v < f->min)
 		return bad(p, e, "%" PRIu64 "%s is below the minimum of %" PRIu64 "%s", v, scale > 1 ? "/1000" : "", f->min,
-		           scale > 1 ? "/1000" : "");
+			   scale > 1 ? "/1000" : "");
 	if (f->max && v > f->max)
 		return bad(p, e, "%" PRIu64 "%s is above the maximum of %" PRIu64 "%s", v, scale > 1 ? "/1000" : "", f->max,
-		           scale > 1 ? "/1000" : "");
+			   scale > 1 ? "/1000" : "");
 	return 0;
 }
 
@@ -267,10 +267,9 @@ static int list_decode(sd_json_variant *v, const struct json_field *f, void *ret
 
 typedef int (*field_decode)(sd_json_variant *, const struct json_field *, void *, struct path *, struct err *);
 static const field_decode decoders[] = {
-	[JSON_TEXT] = text_decode,     [JSON_U64] = u64_decode,   [JSON_MILLI] = milli_decode,
-	[JSON_BOOL] = bool_decode,     [JSON_CHOICE] = choice_decode, [JSON_TIME] = time_decode,
-	[JSON_KEY] = key_decode,       [JSON_TEXTS] = texts_decode, [JSON_MAP] = map_decode,
-	[JSON_ANY] = any_decode,       [JSON_OBJECT] = embedded_decode, [JSON_LIST] = list_decode,
+	[JSON_TEXT] = text_decode,       [JSON_U64] = u64_decode,   [JSON_MILLI] = milli_decode,     [JSON_BOOL] = bool_decode,
+	[JSON_CHOICE] = choice_decode,   [JSON_TIME] = time_decode, [JSON_KEY] = key_decode,         [JSON_TEXTS] = texts_decode,
+	[JSON_MAP] = map_decode,         [JSON_ANY] = any_decode,   [JSON_OBJECT] = embedded_decode, [JSON_LIST] = list_decode,
 	[JSON_REFUSED] = refused_decode,
 };
 

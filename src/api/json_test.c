@@ -39,7 +39,9 @@ static void depth_has_an_end(void)
 
 static void what_is_no_json(void)
 {
-	static const struct str rows[] = { S(""), S(" "), S("{"), S("{}{}"), S("{} x"), S("\"\xff\""), S("[1,]"), S("01"), S("nul"), S("{\"a\":1\0}") };
+	static const struct str rows[] = {
+		S(""), S(" "), S("{"), S("{}{}"), S("{} x"), S("\"\xff\""), S("[1,]"), S("01"), S("nul"), S("{\"a\":1\0}")
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		AUTO_JSON sd_json_variant *v = NULL;

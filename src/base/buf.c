@@ -14,8 +14,7 @@ void buf_reserve(struct buf *b, size_t more_bytes)
 	size_t need, cap = b->cap ? b->cap : 64;
 	char *p;
 
-	if (b->failed || __builtin_add_overflow(b->len, more_bytes, &need) || need >= SIZE_MAX / 2 ||
-	    (b->limit && need > b->limit)) {
+	if (b->failed || __builtin_add_overflow(b->len, more_bytes, &need) || need >= SIZE_MAX / 2 || (b->limit && need > b->limit)) {
 		b->failed = true;
 		return;
 	}

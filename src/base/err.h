@@ -20,9 +20,9 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 int err_wrap(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* A broken promise of the program itself: says where and aborts, so that the supervisor starts it anew. */
-#define BUG_ON(cond)                                         \
-	do {                                                 \
-		if (__builtin_expect(!!(cond), 0))           \
-			bug(__FILE__, __LINE__, #cond);      \
+#define BUG_ON(cond)                                    \
+	do {                                            \
+		if (__builtin_expect(!!(cond), 0))      \
+			bug(__FILE__, __LINE__, #cond); \
 	} while (0)
 [[noreturn]] void bug(const char *file, int line, const char *cond);

@@ -25,10 +25,10 @@ enum { LOG_LIMIT_BURST = 10, LOG_LIMIT_INTERVAL_MS = 1000 };
 bool log_limit_pass(struct log_limit *l, uint64_t now_ms);
 
 /* A warning that a peer can cause; one bucket per place in the code. */
-#define log_limited(...)                                        \
-	do {                                                    \
-		static struct log_limit limit_;                 \
-		if (log_limit_pass(&limit_, log_now_ms()))      \
-			log_warn(__VA_ARGS__);                  \
+#define log_limited(...)                                   \
+	do {                                               \
+		static struct log_limit limit_;            \
+		if (log_limit_pass(&limit_, log_now_ms())) \
+			log_warn(__VA_ARGS__);             \
 	} while (0)
 uint64_t log_now_ms(void); /* monotonic */

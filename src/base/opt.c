@@ -17,11 +17,10 @@ static int opt_store(const struct opt *o, const char *value, void *ret, struct e
 		return 0;
 	case OPT_U32:
 	case OPT_U64:
-		r = o->is_size ? parse_bytes(str_c(value), &v) :
-		                 parse_u64(str_c(value), o->type == OPT_U32 ? UINT32_MAX : UINT64_MAX, &v);
+		r = o->is_size ? parse_bytes(str_c(value), &v) : parse_u64(str_c(value), o->type == OPT_U32 ? UINT32_MAX : UINT64_MAX, &v);
 		if (r)
 			return err_set(e, -EINVAL, "--%s: '%s' is not %s", o->name, value,
-			               o->is_size ? "a size (such as 256MiB)" : "a number in range");
+				       o->is_size ? "a size (such as 256MiB)" : "a number in range");
 		if (o->type == OPT_U32)
 			*(uint32_t *)field = (uint32_t)v;
 		else

@@ -17,20 +17,20 @@ struct opt {
 	bool is_size; /* a u64 written as a size: 256MiB */
 	char letter;  /* -f for --follow; 0 = none */
 };
-#define OPT(T, field, flag, argname, text)                                                               \
-	{                                                                                                \
-		.name = (flag), .arg = (argname), .help = (text), .off = offsetof(T, field),             \
-		.type = _Generic(((T *)0)->field, bool: OPT_FLAG, const char *: OPT_TEXT,                \
-		                 uint32_t: OPT_U32, uint64_t: OPT_U64)                                   \
-	}
-#define OPT_SHORT(T, field, flag, short_name, argname, text)                                             \
-	{                                                                                                \
-		.name = (flag), .arg = (argname), .help = (text), .off = offsetof(T, field),             \
-		.type = _Generic(((T *)0)->field, bool: OPT_FLAG, const char *: OPT_TEXT,                \
-		                 uint32_t: OPT_U32, uint64_t: OPT_U64), .letter = (short_name)           \
-	}
-#define OPT_SIZE(T, field, flag, text)                                                                    \
-	{ .name = (flag), .arg = "SIZE", .help = (text), .off = offsetof(T, field), .type = OPT_U64, .is_size = true }
+#define OPT(T, field, flag, argname, text) \
+	{ .name = (flag),                  \
+	  .arg = (argname),                \
+	  .help = (text),                  \
+	  .off = offsetof(T, field),       \
+	  .type = _Generic(((T *)0)->field, bool: OPT_FLAG, const char *: OPT_TEXT, uint32_t: OPT_U32, uint64_t: OPT_U64) }
+#define OPT_SHORT(T, field, flag, short_name, argname, text)                                                               \
+	{ .name = (flag),                                                                                                  \
+	  .arg = (argname),                                                                                                \
+	  .help = (text),                                                                                                  \
+	  .off = offsetof(T, field),                                                                                       \
+	  .type = _Generic(((T *)0)->field, bool: OPT_FLAG, const char *: OPT_TEXT, uint32_t: OPT_U32, uint64_t: OPT_U64), \
+	  .letter = (short_name) }
+#define OPT_SIZE(T, field, flag, text) { .name = (flag), .arg = "SIZE", .help = (text), .off = offsetof(T, field), .type = OPT_U64, .is_size = true }
 
 /* Options and positional words may be mixed; "--" ends the options; with STOP_AT_WORD set the first positional word ends them
  * too. Words are collected in WORDS (borrowed from ARGV), NULL-terminated; at most MAX_WORDS - 1. Returns their number or

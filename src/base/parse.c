@@ -66,11 +66,7 @@ static int parse_with_unit(struct str s, const struct unit *units, size_t n_unit
 int parse_bytes(struct str s, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
-		{ S(""), 1 },
-		{ S("KiB"), 1ull << 10 },
-		{ S("MiB"), 1ull << 20 },
-		{ S("GiB"), 1ull << 30 },
-		{ S("TiB"), 1ull << 40 },
+		{ S(""), 1 }, { S("KiB"), 1ull << 10 }, { S("MiB"), 1ull << 20 }, { S("GiB"), 1ull << 30 }, { S("TiB"), 1ull << 40 },
 	};
 
 	return parse_with_unit(s, units, ARRAY_LEN(units), ret_bytes);
@@ -99,8 +95,7 @@ int parse_utc(struct str s, int64_t *ret_s)
 			return -EINVAL;
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-	           &tm.tm_sec) != 6)
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
 		return -EINVAL;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;

@@ -225,8 +225,8 @@ static void hubs_why(const struct client *c, struct err *e)
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n_hubs && n < sizeof(all.msg); i++)
-		n += (size_t)snprintf(all.msg + n, sizeof(all.msg) - n, "%sthe hub %.80s does not answer: %s", i ? "; " : "",
-		                      c->hubs[i].addr.url, c->hubs[i].why[0] ? c->hubs[i].why : "is it running?");
+		n += (size_t)snprintf(all.msg + n, sizeof(all.msg) - n, "%sthe hub %.80s does not answer: %s", i ? "; " : "", c->hubs[i].addr.url,
+				      c->hubs[i].why[0] ? c->hubs[i].why : "is it running?");
 	err_set(e, -ETIMEDOUT, "%s", all.msg);
 }
 
@@ -263,10 +263,9 @@ int client_open(struct client *ret, char role, struct err *e)
 	BUG_ON(!c->nodes);
 	if ((r = profile_open(&c->profile, e)) ||
 	    (r = profile_key(&c->profile, role == KEY_FARM ? "farm.seed" : "user.seed", role, role == KEY_USER, &c->key, e)))
-		return r == -ENOENT && role == KEY_FARM ?
-		               err_set(e, r, "this needs the farm's key, and there is none in %s: 'zos farm init' makes one",
-		                       c->profile.dir) :
-		               r;
+		return r == -ENOENT && role == KEY_FARM
+			       ? err_set(e, r, "this needs the farm's key, and there is none in %s: 'zos farm init' makes one", c->profile.dir)
+			       : r;
 	if ((r = sd_event_new(&c->event)) < 0)
 		return err_set(e, r, "make the event loop: %s", strerror(-r));
 	if ((r = hubs_open(c, e)))
@@ -323,9 +322,9 @@ int client_node(struct client *c, const char *which, bool unapproved, const stru
 		return err_set(e, -EEXIST, "%zu nodes fit: say which with --node ('zos node list' shows them)", n);
 	if (strangers)
 		return err_set(e, -EACCES, "%s not approved by your farm: compare the key with the node's screen, then 'zos farm approve N...'",
-		               strangers == 1 ? "the node is" : "the nodes are");
-	return err_set(e, -ENOENT, which ? "no node's key starts with '%s': 'zos node list' shows who is there" :
-	                                   "no node is on your hubs%s", which ? which : ": is one running?");
+			       strangers == 1 ? "the node is" : "the nodes are");
+	return err_set(e, -ENOENT, which ? "no node's key starts with '%s': 'zos node list' shows who is there" : "no node is on your hubs%s",
+		       which ? which : ": is one running?");
 }
 
 static uint64_t record_free(const struct record *r)
@@ -394,15 +393,14 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 		l->result = err_set(&l->error, -EIO, "the session broke%s%s", l->why[0] ? ": " : "", l->why);
 	else if (error_id)
 		l->result = err_set(&l->error, call_error_code(error_id), "%s",
-		                    sd_json_variant_is_string(message) ? sd_json_variant_string(message) : error_id);
+				    sd_json_variant_is_string(message) ? sd_json_variant_string(message) : error_id);
 	else
 		l->reply = sd_json_variant_ref(v);
 	return 0;
 }
 
 /* Sends one call with one parameter, an envelope, and waits. */
-static int call(struct link *l, const char *method, const char *parameter, struct str envelope, bool more, uint64_t timeout_ms,
-                struct err *e)
+static int call(struct link *l, const char *method, const char *parameter, struct str envelope, bool more, uint64_t timeout_ms, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL, *parameters = NULL;
 	int r = json_parse(envelope, &v, e);
@@ -457,8 +455,7 @@ static int varlink_open(struct link *l, struct err *e)
 		return err_set(e, r, "make a link: %s", strerror(-r));
 	}
 	sd_varlink_set_userdata(l->varlink, l);
-	if ((r = sd_varlink_bind_reply(l->varlink, on_reply)) < 0 ||
-	    (r = sd_varlink_set_relative_timeout(l->varlink, UINT64_MAX)) < 0 ||
+	if ((r = sd_varlink_bind_reply(l->varlink, on_reply)) < 0 || (r = sd_varlink_set_relative_timeout(l->varlink, UINT64_MAX)) < 0 ||
 	    (r = sd_varlink_attach_event(l->varlink, l->client->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
 		return err_set(e, r, "make a link: %s", strerror(-r));
 	return 0;
@@ -547,8 +544,8 @@ int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd
 	return r;
 }
 
-int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms,
-               int (*each)(void *ctx, sd_json_variant *reply), void *ctx, struct err *e)
+int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms, int (*each)(void *ctx, sd_json_variant *reply),
+	       void *ctx, struct err *e)
 {
 	l->on_more = each;
 	l->more_ctx = ctx;

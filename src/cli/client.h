@@ -73,7 +73,7 @@ struct link {
 	bool answered;
 	int result;
 	struct err error;
-	sd_json_variant *reply;                                       /* owned */
+	sd_json_variant *reply;           /* owned */
 	int (*on_more)(void *ctx, sd_json_variant *reply);            /* non-zero ends the call with that result */
 	void *more_ctx;
 };
@@ -88,7 +88,7 @@ MUST_CHECK int link_send(struct link *l, const char *method, const char *paramet
 MUST_CHECK int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e);
 /* Calls EACH for each reply until it returns non-zero (returned) or the link breaks. TIMEOUT_MS 0 = none. */
 MUST_CHECK int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms,
-                          int (*each)(void *ctx, sd_json_variant *reply), void *ctx, struct err *e);
+			  int (*each)(void *ctx, sd_json_variant *reply), void *ctx, struct err *e);
 /* A call whose reply names a stream: FD (taken) carries its bytes. */
 MUST_CHECK int link_stream(struct link *l, const char *method, sd_json_variant *arguments, int fd, struct err *e);
 

@@ -89,8 +89,8 @@ static int wait_until_ok(const struct cli *c, struct link *l, const char *name, 
 	r = link_watch(l, "zos.Deployment.Watch", arguments, READY_TIMEOUT_MS, on_status, &w, e);
 	out_progress_end(c);
 	if (r == -ETIMEDOUT)
-		r = err_set(e, r, "'%s' is not up after %d s, the node goes on trying%s%s", name, READY_TIMEOUT_MS / 1000,
-		            w.problem[0] ? ": " : "", w.problem);
+		r = err_set(e, r, "'%s' is not up after %d s, the node goes on trying%s%s", name, READY_TIMEOUT_MS / 1000, w.problem[0] ? ": " : "",
+			    w.problem);
 	*ret = take_ptr(w.last);
 	return r < 0 ? r : 0;
 }
@@ -98,8 +98,8 @@ static int wait_until_ok(const struct cli *c, struct link *l, const char *name, 
 static void status_print(sd_json_variant *status)
 {
 	enum { COLUMNS = 6 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 }, { "ISOLATION", 0 }, { "ADDRESS", 0 },
-		                               { "RESTARTS", 0 }, { "IMAGE", 0 } };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "ISOLATION", 0 },
+					       { "ADDRESS", 0 },  { "RESTARTS", 0 }, { "IMAGE", 0 } };
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
@@ -219,8 +219,7 @@ static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_vari
 	snprintf(name, sizeof(name), "%s", out_text(*doc, "name", ""));
 	if (!name_ok(str_c(name)))
 		return err_set(e, -EINVAL, "/name: '%s' is not a name: a-z, 0-9 and -, at most 36 characters", name);
-	if ((r = document_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) ||
-	    (r = deploy_node(&client, a->node, name, *doc, &where, e)))
+	if ((r = document_resolve(doc, e)) || (r = client_open(&client, KEY_USER, e)) || (r = deploy_node(&client, a->node, name, *doc, &where, e)))
 		return r;
 	snprintf(seal, sizeof(seal), "%s", where->seal_key ? where->seal_key : "");
 	if ((r = link_open(&client, where, &link, e)) || (r = secrets_seal(&link, seal, dir_fd, doc, e)) ||
@@ -318,12 +317,13 @@ static int cmd_run(const struct cli *c, const void *args, const char **words, st
 			"workloads",
 			SD_JSON_BUILD_OBJECT(
 				SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
-				SD_JSON_BUILD_PAIR_OBJECT(
-					"data", SD_JSON_BUILD_PAIR_STRING("image", words[0]),
-					SD_JSON_BUILD_PAIR_STRING("isolation", a->vm ? "vm" : a->container ? "container" : "auto"),
-					SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1),
-					SD_JSON_BUILD_PAIR_UNSIGNED("memory", a->memory_bytes ? a->memory_bytes : 256ull << 20),
-					SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
+				SD_JSON_BUILD_PAIR_OBJECT("data", SD_JSON_BUILD_PAIR_STRING("image", words[0]),
+							  SD_JSON_BUILD_PAIR_STRING("isolation", a->vm          ? "vm"
+												 : a->container ? "container"
+														: "auto"),
+							  SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1),
+							  SD_JSON_BUILD_PAIR_UNSIGNED("memory", a->memory_bytes ? a->memory_bytes : 256ull << 20),
+							  SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
 	return deploy(c, &a->deploy, &doc, AT_FDCWD, e);
@@ -340,8 +340,7 @@ static int cmd_delete(const struct cli *c, const void *args, const char **words,
 {
 	const struct node_args *a = args;
 	AUTO_JSON sd_json_variant *doc = NULL;
-	int r = sd_json_buildo(&doc, SD_JSON_BUILD_PAIR_STRING("name", words[0]),
-	                       SD_JSON_BUILD_PAIR("workloads", SD_JSON_BUILD_EMPTY_ARRAY));
+	int r = sd_json_buildo(&doc, SD_JSON_BUILD_PAIR_STRING("name", words[0]), SD_JSON_BUILD_PAIR("workloads", SD_JSON_BUILD_EMPTY_ARRAY));
 
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
@@ -364,8 +363,7 @@ static int cmd_get(const struct cli *c, const void *args, const char **words, st
 		return r;
 	if (c->json)
 		return out_json(status, e);
-	printf("%s, sequence %" PRIu64 "%s\n", words[0], out_u64(status, "sequence"),
-	       out_true(status, "deleted") ? ", deleted" : "");
+	printf("%s, sequence %" PRIu64 "%s\n", words[0], out_u64(status, "sequence"), out_true(status, "deleted") ? ", deleted" : "");
 	status_print(status);
 	return 0;
 }
@@ -460,17 +458,40 @@ static int cmd_ps(const struct cli *c, const void *args, const char **words, str
 
 #define NODE_OPTS .opts = node_opts, .n_opts = ARRAY_LEN(node_opts), .args_size = sizeof(struct node_args)
 const struct command deployment_commands[] = {
-	{ .name = "deploy", .words = "FILE", .help = "bring a deployment (JSON) to a node, or update it", .opts = deploy_opts,
-	  .n_opts = ARRAY_LEN(deploy_opts), .args_size = sizeof(struct deploy_args), .min_words = 1, .max_words = 1, .run = cmd_deploy },
-	{ .name = "run", .words = "IMAGE [-- ARGUMENT...]", .help = "deploy one machine from an image", .opts = run_opts,
-	  .n_opts = ARRAY_LEN(run_opts), .args_size = sizeof(struct run_args), .min_words = 1, .max_words = 64, .run = cmd_run },
+	{ .name = "deploy",
+	  .words = "FILE",
+	  .help = "bring a deployment (JSON) to a node, or update it",
+	  .opts = deploy_opts,
+	  .n_opts = ARRAY_LEN(deploy_opts),
+	  .args_size = sizeof(struct deploy_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_deploy },
+	{ .name = "run",
+	  .words = "IMAGE [-- ARGUMENT...]",
+	  .help = "deploy one machine from an image",
+	  .opts = run_opts,
+	  .n_opts = ARRAY_LEN(run_opts),
+	  .args_size = sizeof(struct run_args),
+	  .min_words = 1,
+	  .max_words = 64,
+	  .run = cmd_run },
 	{ .name = "ps", .help = "what of yours runs on a node", NODE_OPTS, .run = cmd_ps },
 	{ .name = "get", .words = "NAME", .help = "how a deployment stands", NODE_OPTS, .min_words = 1, .max_words = 1, .run = cmd_get },
-	{ .name = "watch", .words = "NAME", .help = "each change of a deployment as it happens, until Ctrl-C", NODE_OPTS, .min_words = 1,
-	  .max_words = 1, .run = cmd_watch },
-	{ .name = "export", .words = "NAME", .help = "a deployment as a file for 'zos deploy', with sizes in bytes", NODE_OPTS, .min_words = 1,
-	  .max_words = 1, .run = cmd_export },
-	{ .name = "delete", .words = "NAME", .help = "delete a deployment", NODE_OPTS, .min_words = 1, .max_words = 1,
-	  .run = cmd_delete },
+	{ .name = "watch",
+	  .words = "NAME",
+	  .help = "each change of a deployment as it happens, until Ctrl-C",
+	  NODE_OPTS,
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_watch },
+	{ .name = "export",
+	  .words = "NAME",
+	  .help = "a deployment as a file for 'zos deploy', with sizes in bytes",
+	  NODE_OPTS,
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_export },
+	{ .name = "delete", .words = "NAME", .help = "delete a deployment", NODE_OPTS, .min_words = 1, .max_words = 1, .run = cmd_delete },
 };
 const size_t n_deployment_commands = ARRAY_LEN(deployment_commands);

@@ -17,7 +17,7 @@ static int sizes_resolve(sd_json_variant **data, size_t at, struct err *e)
 			continue;
 		if (parse_bytes(str_c(sd_json_variant_string(field)), &bytes))
 			return err_set(e, -EINVAL, "/workloads/%zu/data/%s: '%s' is no size: write 256MiB or 1GiB", at, size_fields[i],
-			               sd_json_variant_string(field));
+				       sd_json_variant_string(field));
 		if (sd_json_variant_new_unsigned(&number, bytes) < 0 || sd_json_variant_set_field(data, size_fields[i], number) < 0)
 			return err_set(e, -ENOMEM, "read the deployment: out of memory");
 	}
@@ -105,8 +105,10 @@ static int secret_seal(sd_json_variant *v, const struct seal_place *at, int dir_
 	int r;
 
 	if (sd_json_variant_is_string(v))
-		return err_set(e, -EINVAL, "/secrets/%s: a value in clear has no place in this file: write {\"env\": \"NAME\"} or "
-		               "{\"file\": \"PATH\"}", at->name);
+		return err_set(e, -EINVAL,
+			       "/secrets/%s: a value in clear has no place in this file: write {\"env\": \"NAME\"} or "
+			       "{\"file\": \"PATH\"}",
+			       at->name);
 	if ((r = json_decode(v, &source_table, &s, &below)))
 		return err_set(e, r, "/secrets/%s%s", at->name, below.msg);
 	if ((r = source_read(&s, at->name, dir_fd, &clear, e)))
@@ -128,7 +130,7 @@ bool document_is_open(sd_json_variant *doc)
 }
 
 int document_seal(sd_json_variant **doc, int dir_fd, const uint8_t seal_key[static SEAL_PUB_LEN], const struct key_pub *owner,
-                  const struct key_pub *node, struct err *e)
+		  const struct key_pub *node, struct err *e)
 {
 	AUTO_JSON sd_json_variant *given = sd_json_variant_ref(sd_json_variant_by_key(*doc, "secrets")), *all = sd_json_variant_ref(given);
 	size_t n = sd_json_variant_is_object(given) ? sd_json_variant_elements(given) : 0;
@@ -150,8 +152,8 @@ int document_seal(sd_json_variant **doc, int dir_fd, const uint8_t seal_key[stat
 	return r < 0 ? err_set(e, r, "seal: %s", strerror(-r)) : 0;
 }
 
-int document_sign(sd_json_variant **doc, const struct key *owner, const struct key_pub *node, uint64_t sequence,
-                  sd_json_variant **ret_arguments, struct err *e)
+int document_sign(sd_json_variant **doc, const struct key *owner, const struct key_pub *node, uint64_t sequence, sd_json_variant **ret_arguments,
+		  struct err *e)
 {
 	AUTO_JSON sd_json_variant *number = NULL, *envelope = NULL;
 	AUTO_BUF struct buf text = { 0 }, signed_text = { 0 };
@@ -160,9 +162,9 @@ int document_sign(sd_json_variant **doc, const struct key *owner, const struct k
 
 	key_pub_format(owner_text, &owner->pub);
 	key_pub_format(node_text, node);
-	if (set_text(doc, "owner", owner_text) < 0 || set_text(doc, "node", node_text) < 0 ||
-	    sd_json_variant_new_unsigned(&number, sequence) < 0 || sd_json_variant_set_field(doc, "sequence", number) < 0 ||
-	    json_format(*doc, &text) || dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&text), owner, 1, &signed_text))
+	if (set_text(doc, "owner", owner_text) < 0 || set_text(doc, "node", node_text) < 0 || sd_json_variant_new_unsigned(&number, sequence) < 0 ||
+	    sd_json_variant_set_field(doc, "sequence", number) < 0 || json_format(*doc, &text) ||
+	    dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&text), owner, 1, &signed_text))
 		return err_set(e, -ENOMEM, "sign the deployment: out of memory");
 	if ((r = json_parse(buf_str(&signed_text), &envelope, e)))
 		return r;

@@ -65,7 +65,7 @@ static void what_is_wrong_is_named(void)
 		struct err e = { 0 };
 
 		buf_addf(&text, "{\"name\":\"a\",\"workloads\":[{\"name\":\"b\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/i:1\",\"cpu\":1,%s}}]}",
-		         rows[i].field);
+			 rows[i].field);
 		T_CHECK(verdict(buf_str(&text), &e) && strstr(e.msg, rows[i].path), "%s: %s", rows[i].field, e.msg);
 	}
 }
@@ -78,10 +78,13 @@ static void an_export_can_be_deployed_again(void)
 
 	T_NEED(!key_new(KEY_USER, &owner) && !key_new(KEY_NODE, &node), "keys");
 	T_NEED(!json_parse(S("{\"name\":\"a\",\"workloads\":[{\"name\":\"b\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/i:1\",\"cpu\":1,"
-	                     "\"memory\":134217728}}]}"), &doc, &e), "%s", e.msg);
+			     "\"memory\":134217728}}]}"),
+			   &doc, &e),
+	       "%s", e.msg);
 	before = sd_json_variant_ref(doc);
 	T_CHECK(!document_sign(&doc, &owner, &node.pub, 7, &arguments, &e) &&
-	        !document_bare(sd_json_variant_by_key(arguments, "document"), &bare, &e), "%s", e.msg);
+			!document_bare(sd_json_variant_by_key(arguments, "document"), &bare, &e),
+		"%s", e.msg);
 	T_CHECK(sd_json_variant_equal(bare, before), "nothing of who, where and which is left");
 }
 
@@ -119,7 +122,8 @@ static void secrets_are_sealed_where_they_are_named(void)
 		sd_json_variant *value;
 		int r;
 
-		buf_addf(&text, "{\"secrets\":{\"db\":%s,\"one\":{\"env\":\"ZOS_TEST_SECRET\"},\"two\":{\"env\":\"ZOS_TEST_SECRET\"}}}", rows[i].source);
+		buf_addf(&text, "{\"secrets\":{\"db\":%s,\"one\":{\"env\":\"ZOS_TEST_SECRET\"},\"two\":{\"env\":\"ZOS_TEST_SECRET\"}}}",
+			 rows[i].source);
 		T_NEED(!json_parse(buf_str(&text), &doc, &e) && document_is_open(doc), "%s", rows[i].source);
 		r = document_seal(&doc, dir_fd, seal.pub, &owner.pub, &node.pub, &e);
 		T_CHECK(rows[i].why ? r < 0 && strstr(e.msg, rows[i].why) : !r, "%s: %d '%s'", rows[i].source, r, e.msg);
@@ -127,7 +131,8 @@ static void secrets_are_sealed_where_they_are_named(void)
 			continue;
 		value = sd_json_variant_by_key(sd_json_variant_by_key(doc, "secrets"), "db");
 		T_CHECK(!document_is_open(doc) && !parse_base64(str_c(sd_json_variant_string(value)), &bytes) &&
-		        !seal_open(&seal, &at, buf_str(&bytes), &clear) && str_eq(buf_str(&clear), str_c(rows[i].want)), "%s", rows[i].source);
+				!seal_open(&seal, &at, buf_str(&bytes), &clear) && str_eq(buf_str(&clear), str_c(rows[i].want)),
+			"%s", rows[i].source);
 	}
 	T_CHECK(!tree_remove(AT_FDCWD, dir, &e), "%s", e.msg);
 }

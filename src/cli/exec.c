@@ -157,13 +157,14 @@ static int arguments_make(const struct attached *a, const struct exec_args *args
 
 	if (a->tty)
 		(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	return r < 0 ? r : sd_json_buildo(
-		ret, SD_JSON_BUILD_PAIR_STRING("deployment", a->m.target.deployment), SD_JSON_BUILD_PAIR_STRING("machine", a->m.target.machine),
-		SD_JSON_BUILD_PAIR_VARIANT("argv", list), SD_JSON_BUILD_PAIR_BOOLEAN("tty", a->tty),
-		SD_JSON_BUILD_PAIR_UNSIGNED("rows", size.ws_row), SD_JSON_BUILD_PAIR_UNSIGNED("cols", size.ws_col),
-		SD_JSON_BUILD_PAIR_CONDITION(args->user != NULL, "user", SD_JSON_BUILD_STRING(args->user)),
-		SD_JSON_BUILD_PAIR_CONDITION(args->workdir != NULL, "workdir", SD_JSON_BUILD_STRING(args->workdir)),
-		SD_JSON_BUILD_PAIR_CONDITION(a->tty && term, "term", SD_JSON_BUILD_STRING(term ? term : "")));
+	return r < 0 ? r
+		     : sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("deployment", a->m.target.deployment),
+				      SD_JSON_BUILD_PAIR_STRING("machine", a->m.target.machine), SD_JSON_BUILD_PAIR_VARIANT("argv", list),
+				      SD_JSON_BUILD_PAIR_BOOLEAN("tty", a->tty), SD_JSON_BUILD_PAIR_UNSIGNED("rows", size.ws_row),
+				      SD_JSON_BUILD_PAIR_UNSIGNED("cols", size.ws_col),
+				      SD_JSON_BUILD_PAIR_CONDITION(args->user != NULL, "user", SD_JSON_BUILD_STRING(args->user)),
+				      SD_JSON_BUILD_PAIR_CONDITION(args->workdir != NULL, "workdir", SD_JSON_BUILD_STRING(args->workdir)),
+				      SD_JSON_BUILD_PAIR_CONDITION(a->tty && term, "term", SD_JSON_BUILD_STRING(term ? term : "")));
 }
 
 static int sources_add(struct attached *a, int fd, struct err *e)

@@ -70,7 +70,7 @@ static int init_hubs(const struct init_args *a, struct profile *p, struct err *e
 }
 
 static int init_body(const struct init_args *a, const struct profile *hubs_of, const struct key *farm, const char *name, const char *ca,
-                     sd_json_variant **ret)
+		     sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *hubs = NULL;
 	char key[KEY_TEXT_SIZE];
@@ -80,15 +80,14 @@ static int init_body(const struct init_args *a, const struct profile *hubs_of, c
 		return r;
 	key_pub_format(key, &farm->pub);
 	return sd_json_buildo(
-		ret, SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("farm", key),
-		SD_JSON_BUILD_PAIR_UNSIGNED("sequence", 1), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
+		ret, SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("farm", key), SD_JSON_BUILD_PAIR_UNSIGNED("sequence", 1),
+		SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
 		SD_JSON_BUILD_PAIR_CONDITION(
 			a->registry != NULL, "registries",
 			SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("host", a->registry ? a->registry : ""),
-	                                                         SD_JSON_BUILD_PAIR_STRING("ca", ca)))),
-		SD_JSON_BUILD_PAIR_CONDITION(
-			a->open != NULL, "open",
-			SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("range", a->open ? a->open : "")))));
+								 SD_JSON_BUILD_PAIR_STRING("ca", ca)))),
+		SD_JSON_BUILD_PAIR_CONDITION(a->open != NULL, "open",
+					     SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("range", a->open ? a->open : "")))));
 }
 
 static int farm_init(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -222,8 +221,7 @@ static int body_change(const struct farm *f, const char *field, sd_json_variant 
 	AUTO_JSON sd_json_variant *sequence = NULL, *body = sd_json_variant_ref(f->doc.body);
 	int r;
 
-	if ((r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 ||
-	    (r = sd_json_variant_set_field(&body, field, value)) < 0 ||
+	if ((r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 || (r = sd_json_variant_set_field(&body, field, value)) < 0 ||
 	    (r = sd_json_variant_set_field(&body, "sequence", sequence)) < 0)
 		return r;
 	*ret = take_ptr(body);
@@ -244,9 +242,8 @@ static int allow_body(const struct client *c, const struct farm *f, const void *
 			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
 	if (r < 0 ||
 	    (r = sd_json_buildo(&row, SD_JSON_BUILD_PAIR_STRING("key", key),
-	                        SD_JSON_BUILD_PAIR_CONDITION(a->memory_bytes != 0, "memory",
-	                                                     SD_JSON_BUILD_UNSIGNED(a->memory_bytes)),
-	                        SD_JSON_BUILD_PAIR_CONDITION(a->cpu != 0, "cpu", SD_JSON_BUILD_UNSIGNED(a->cpu)))) < 0 ||
+				SD_JSON_BUILD_PAIR_CONDITION(a->memory_bytes != 0, "memory", SD_JSON_BUILD_UNSIGNED(a->memory_bytes)),
+				SD_JSON_BUILD_PAIR_CONDITION(a->cpu != 0, "cpu", SD_JSON_BUILD_UNSIGNED(a->cpu)))) < 0 ||
 	    (r = sd_json_variant_append_array(&list, row)) < 0)
 		return r;
 	return body_change(f, "allow", list, ret);
@@ -345,8 +342,8 @@ static int registry_body(const struct client *c, const struct farm *f, const voi
 			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
 	if (r >= 0 && !change->args->forget)
 		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("host", host),
-		                                   SD_JSON_BUILD_PAIR_CONDITION(change->ca != NULL, "ca", SD_JSON_BUILD_STRING(change->ca)),
-		                                   SD_JSON_BUILD_PAIR_CONDITION(change->args->plain, "plain", SD_JSON_BUILD_BOOLEAN(true)));
+						   SD_JSON_BUILD_PAIR_CONDITION(change->ca != NULL, "ca", SD_JSON_BUILD_STRING(change->ca)),
+						   SD_JSON_BUILD_PAIR_CONDITION(change->args->plain, "plain", SD_JSON_BUILD_BOOLEAN(true)));
 	return r < 0 ? r : body_change(f, "registries", list, ret);
 }
 
@@ -366,7 +363,9 @@ static int farm_registry(const struct cli *c, const void *args, const char **wor
 		return r;
 	if (!c->json)
 		printf("the farm's nodes pull from %s %s\n", words[0],
-		       change.args->forget ? "as from any other" : change.args->plain ? "over plain HTTP" : "over HTTPS");
+		       change.args->forget  ? "as from any other"
+		       : change.args->plain ? "over plain HTTP"
+					    : "over HTTPS");
 	return 0;
 }
 
@@ -407,19 +406,44 @@ static int farm_trust(const struct cli *c, const void *args, const char **words,
 }
 
 const struct command farm_commands[] = {
-	{ .name = "farm init", .words = "NAME", .help = "make a farm: its key and its document for boot media", .opts = init_opts,
-	  .n_opts = ARRAY_LEN(init_opts), .args_size = sizeof(struct init_args), .min_words = 1, .max_words = 1, .run = farm_init },
+	{ .name = "farm init",
+	  .words = "NAME",
+	  .help = "make a farm: its key and its document for boot media",
+	  .opts = init_opts,
+	  .n_opts = ARRAY_LEN(init_opts),
+	  .args_size = sizeof(struct init_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_init },
 	{ .name = "farm show", .help = "print the farm document", .run = farm_show },
-	{ .name = "farm approve", .words = "N...", .help = "sign a node's key after comparing it with its screen",
-	  .opts = approve_opts, .n_opts = ARRAY_LEN(approve_opts), .args_size = sizeof(struct approve_args), .min_words = 1,
-	  .max_words = 1, .run = farm_approve },
-	{ .name = "farm allow", .words = "U...", .help = "let a user deploy on the farm's nodes", .opts = allow_opts,
-	  .n_opts = ARRAY_LEN(allow_opts), .args_size = sizeof(struct allow_args), .min_words = 1, .max_words = 1, .run = farm_allow },
-	{ .name = "farm registry", .words = "HOST[:PORT]", .help = "say how the farm's nodes pull from a registry of its own kind",
-	  .opts = registry_opts, .n_opts = ARRAY_LEN(registry_opts), .args_size = sizeof(struct registry_args), .min_words = 1, .max_words = 1,
+	{ .name = "farm approve",
+	  .words = "N...",
+	  .help = "sign a node's key after comparing it with its screen",
+	  .opts = approve_opts,
+	  .n_opts = ARRAY_LEN(approve_opts),
+	  .args_size = sizeof(struct approve_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_approve },
+	{ .name = "farm allow",
+	  .words = "U...",
+	  .help = "let a user deploy on the farm's nodes",
+	  .opts = allow_opts,
+	  .n_opts = ARRAY_LEN(allow_opts),
+	  .args_size = sizeof(struct allow_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_allow },
+	{ .name = "farm registry",
+	  .words = "HOST[:PORT]",
+	  .help = "say how the farm's nodes pull from a registry of its own kind",
+	  .opts = registry_opts,
+	  .n_opts = ARRAY_LEN(registry_opts),
+	  .args_size = sizeof(struct registry_args),
+	  .min_words = 1,
+	  .max_words = 1,
 	  .run = farm_registry },
 	{ .name = "farm hubs", .help = "let the farm's nodes use the hubs that you use ('zos hub list')", .run = farm_hubs },
-	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1,
-	  .run = farm_trust },
+	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1, .run = farm_trust },
 };
 const size_t n_farm_commands = ARRAY_LEN(farm_commands);

@@ -20,14 +20,16 @@ struct run_args {
 	uint32_t port;
 };
 static const struct opt run_opts[] = {
-	OPT(struct run_args, public, "public", "HOST[:PORT]", "serve others: TLS, on all addresses, under this name (port 443 passes most firewalls)"),
+	OPT(struct run_args, public, "public", "HOST[:PORT]",
+	    "serve others: TLS, on all addresses, under this name (port 443 passes most firewalls)"),
 	OPT(struct run_args, port, "port", "N", "TCP port (default 4222)"),
 	OPT(struct run_args, dir, "dir", "DIR", "keys and directory (default: hub/ beside your keys)"),
 	OPT(struct run_args, listen, "listen", "ADDR", "address to listen on (default 127.0.0.1; all with --public)"),
 	OPT(struct run_args, advertise, "advertise", "HOST", "name under which others reach it"),
 	OPT(struct run_args, tls_cert, "tls-cert", "FILE", "certificate (PEM), instead of one by the hub's own authority"),
 	OPT(struct run_args, tls_key, "tls-key", "FILE", "its key (PEM)"),
-	OPT(struct run_args, cluster, "cluster", "HOST:PORT", "be one of 3 or 5 servers: where the others reach this one (copy hub.keys to each first)"),
+	OPT(struct run_args, cluster, "cluster", "HOST:PORT",
+	    "be one of 3 or 5 servers: where the others reach this one (copy hub.keys to each first)"),
 	OPT(struct run_args, peers, "peers", "HOST:PORT,...", "all servers of the cluster, this one too"),
 	OPT(struct run_args, server, "server", "PROGRAM", "the nats-server to run (default: from PATH)"),
 };
@@ -81,9 +83,9 @@ static int server_wait(pid_t pid, const struct hubd_options *o, struct err *e)
 	signals_fill(&set);
 	for (;;) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
-			return WIFEXITED(status) && WEXITSTATUS(status) > 1 ?
-			               err_set(e, -EIO, "nats-server ended with status %d", WEXITSTATUS(status)) :
-			               0;
+			return WIFEXITED(status) && WEXITSTATUS(status) > 1
+				       ? err_set(e, -EIO, "nats-server ended with status %d", WEXITSTATUS(status))
+				       : 0;
 		sig = sigtimedwait(&set, NULL, &(struct timespec){ .tv_sec = HUB_CERTIFY_S });
 		if (sig == SIGHUP || (sig < 0 && errno == EAGAIN))
 			certificate_look(pid, o);
@@ -132,9 +134,18 @@ static int options_fill(const struct run_args *a, const char *dir, char host[sta
 	if (a->public && !a->port)
 		port = public_port;
 	*ret = (struct hubd_options){
-		.dir = dir, .listen = a->listen ? a->listen : a->public ? "0.0.0.0" : NULL, .port = port,
-		.advertise = a->public ? host : a->advertise, .advertise_port = public_port,
-		.cluster = a->cluster, .peers = a->peers, .own_ca = a->public && !a->tls_cert, .tls_cert = a->tls_cert, .tls_key = a->tls_key,
+		.dir = dir,
+		.listen = a->listen   ? a->listen
+			  : a->public ? "0.0.0.0"
+				      : NULL,
+		.port = port,
+		.advertise = a->public ? host : a->advertise,
+		.advertise_port = public_port,
+		.cluster = a->cluster,
+		.peers = a->peers,
+		.own_ca = a->public && !a->tls_cert,
+		.tls_cert = a->tls_cert,
+		.tls_key = a->tls_key,
 	};
 	return 0;
 }
@@ -188,8 +199,9 @@ static int tell(const struct cli *c, const struct hub_addr *hub, bool is_public,
 	AUTO_JSON sd_json_variant *v = NULL;
 
 	hub_ca_line(hub->ca, &ca);
-	if (buf_check(&ca) || sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("url", hub->url), SD_JSON_BUILD_PAIR_STRING("key", hub->key),
-	                                     SD_JSON_BUILD_PAIR_CONDITION(ca.len, "ca", SD_JSON_BUILD_STRING(ca.p))) < 0 ||
+	if (buf_check(&ca) ||
+	    sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("url", hub->url), SD_JSON_BUILD_PAIR_STRING("key", hub->key),
+			   SD_JSON_BUILD_PAIR_CONDITION(ca.len, "ca", SD_JSON_BUILD_STRING(ca.p))) < 0 ||
 	    json_format(v, &text))
 		return err_set(e, -ENOMEM, "print: out of memory");
 	if (c->json) { /* one line: the reader waits for it */
@@ -200,8 +212,7 @@ static int tell(const struct cli *c, const struct hub_addr *hub, bool is_public,
 	if (is_public)
 		printf("\nOthers use it with:\n  zos hub use %s %s%s%s\n\nA farm whose nodes use it is made with:\n"
 		       "  zos farm init NAME --hub %s --hub-key %s%s%s\n",
-		       hub->url, hub->key, ca.len ? " " : "", ca.len ? ca.p : "", hub->url, hub->key, ca.len ? " --hub-ca " : "",
-		       ca.len ? ca.p : "");
+		       hub->url, hub->key, ca.len ? " " : "", ca.len ? ca.p : "", hub->url, hub->key, ca.len ? " --hub-ca " : "", ca.len ? ca.p : "");
 	else
 		printf("Its key, for 'zos hub use' and 'zos farm init': %s\n", hub->key);
 	return 0;
@@ -321,10 +332,18 @@ static int hub_forget(const struct cli *c, const void *args, const char **words,
 }
 
 const struct command hub_commands[] = {
-	{ .name = "hub run", .help = "run a hub on this machine, in the foreground", .opts = run_opts, .n_opts = ARRAY_LEN(run_opts),
-	  .args_size = sizeof(struct run_args), .run = hub_run },
-	{ .name = "hub use", .words = "URL KEY [CA]", .help = "add a hub that somebody else runs, or change its address", .min_words = 2,
-	  .max_words = 3, .run = hub_use },
+	{ .name = "hub run",
+	  .help = "run a hub on this machine, in the foreground",
+	  .opts = run_opts,
+	  .n_opts = ARRAY_LEN(run_opts),
+	  .args_size = sizeof(struct run_args),
+	  .run = hub_run },
+	{ .name = "hub use",
+	  .words = "URL KEY [CA]",
+	  .help = "add a hub that somebody else runs, or change its address",
+	  .min_words = 2,
+	  .max_words = 3,
+	  .run = hub_use },
 	{ .name = "hub list", .help = "the hubs that you use, all at once", .run = hub_list },
 	{ .name = "hub forget", .words = "URL|KEY", .help = "use a hub no more", .min_words = 1, .max_words = 1, .run = hub_forget },
 };

@@ -266,8 +266,7 @@ static void list_print(sd_json_variant *list)
 		format_size(texts[i].size, out_u64(one, "size"));
 		format_duration(texts[i].used, now > used ? now - used : 0);
 		users_put(sd_json_variant_by_key(one, "used_by"), texts[i].users, sizeof(texts[i].users));
-		const char *const row[COLUMNS] = { texts[i].digest, texts[i].size, texts[i].used, texts[i].users,
-			                            out_text(one, "reference", "?") };
+		const char *const row[COLUMNS] = { texts[i].digest, texts[i].size, texts[i].used, texts[i].users, out_text(one, "reference", "?") };
 		memcpy(&cells[COLUMNS * i], row, sizeof(row));
 	}
 	out_table(columns, COLUMNS, cells, n);
@@ -299,11 +298,26 @@ static int image_prune(const struct cli *c, const void *args, const char **words
 
 #define FARM_OPTS .opts = farm_opts, .n_opts = ARRAY_LEN(farm_opts), .args_size = sizeof(struct farm_args)
 const struct command image_commands[] = {
-	{ .name = "image push", .words = "FILE [N...]", .help = "bring an image (an OCI archive) to a node, without a registry", .opts = push_opts,
-	  .n_opts = ARRAY_LEN(push_opts), .args_size = sizeof(struct push_args), .min_words = 1, .max_words = 2, .run = image_push },
-	{ .name = "image list", .words = "[N...]", .help = "your images in a node's cache, and what needs them", FARM_OPTS, .max_words = 1,
+	{ .name = "image push",
+	  .words = "FILE [N...]",
+	  .help = "bring an image (an OCI archive) to a node, without a registry",
+	  .opts = push_opts,
+	  .n_opts = ARRAY_LEN(push_opts),
+	  .args_size = sizeof(struct push_args),
+	  .min_words = 1,
+	  .max_words = 2,
+	  .run = image_push },
+	{ .name = "image list",
+	  .words = "[N...]",
+	  .help = "your images in a node's cache, and what needs them",
+	  FARM_OPTS,
+	  .max_words = 1,
 	  .run = image_list },
-	{ .name = "image prune", .words = "[N...]", .help = "remove those of your images that nothing needs", FARM_OPTS, .max_words = 1,
+	{ .name = "image prune",
+	  .words = "[N...]",
+	  .help = "remove those of your images that nothing needs",
+	  FARM_OPTS,
+	  .max_words = 1,
 	  .run = image_prune },
 };
 const size_t n_image_commands = ARRAY_LEN(image_commands);

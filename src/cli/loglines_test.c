@@ -36,7 +36,7 @@ static void lines_from_before_are_left_out(void)
 				rest = (struct str){ rest.p + n, rest.n - n };
 			}
 			T_CHECK(str_eq(buf_str(&got), str_c(rows[i].want)), "row %zu in pieces of %zu: '" STR_FMT "'", i, piece,
-			        STR_ARG(buf_str(&got)));
+				STR_ARG(buf_str(&got)));
 		}
 }
 

@@ -41,7 +41,7 @@ void machine_close(struct machine_client *m)
 int machine_arguments(const struct machine_client *m, sd_json_variant **ret, struct err *e)
 {
 	if (sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("deployment", m->target.deployment),
-	                   SD_JSON_BUILD_PAIR_STRING("machine", m->target.machine)) < 0)
+			   SD_JSON_BUILD_PAIR_STRING("machine", m->target.machine)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
 	return 0;
 }
@@ -124,7 +124,7 @@ static int cmd_logs(const struct cli *c, const void *args, const char **words, s
 	if ((r = machine_open(&m, words[0], a->node, e)))
 		return r;
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
-	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_BOOLEAN("follow", a->follow)) < 0)
+			   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_BOOLEAN("follow", a->follow)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
 	return stream_copy(&m, "zos.Machine.Logs", arguments, a->since ? &lines : NULL, e);
 }
@@ -281,7 +281,7 @@ static int cmd_forward(const struct cli *c, const void *args, const char **words
 	    (r = listen_on(a->listen ? a->listen : "127.0.0.1", local, &fd, &local, e)))
 		return r;
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("deployment", m.target.deployment),
-	                   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_UNSIGNED("port", remote)) < 0 ||
+			   SD_JSON_BUILD_PAIR_STRING("machine", m.target.machine), SD_JSON_BUILD_PAIR_UNSIGNED("port", remote)) < 0 ||
 	    sd_event_add_io(m.client.event, &listener, fd, EPOLLIN, on_accept, &f) < 0)
 		return err_set(e, -ENOMEM, "forward: out of memory");
 	f.arguments = arguments;
@@ -296,27 +296,96 @@ static int cmd_forward(const struct cli *c, const void *args, const char **words
 }
 
 const struct command machine_commands[] = {
-	{ .name = "logs", .words = "DEPLOYMENT[/MACHINE]", .help = "the output of a machine", .opts = logs_opts,
-	  .n_opts = ARRAY_LEN(logs_opts), .args_size = sizeof(struct logs_args), .min_words = 1, .max_words = 1, .run = cmd_logs },
-	{ .name = "exec", .words = "DEPLOYMENT[/MACHINE] -- PROGRAM [ARG...]", .help = "run a program inside a machine", .opts = exec_opts,
-	  .n_opts = ARRAY_LEN(exec_opts), .args_size = sizeof(struct exec_args), .min_words = 2, .max_words = COMMAND_WORDS_MAX - 1,
-	  .run = cmd_exec, .has_status = true, .failed = 125 },
-	{ .name = "console", .words = "DEPLOYMENT[/MACHINE]", .help = "what a machine writes, as it comes", .opts = node_opts,
-	  .n_opts = ARRAY_LEN(node_opts), .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_console },
-	{ .name = "stats", .words = "[DEPLOYMENT[/MACHINE]]", .help = "what your machines use of their limits", .opts = stats_opts,
-	  .n_opts = ARRAY_LEN(stats_opts), .args_size = sizeof(struct stats_args), .max_words = 1, .run = cmd_stats },
-	{ .name = "start", .words = "DEPLOYMENT[/MACHINE]", .help = "start a machine that was stopped or has ended", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
-	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_start },
-	{ .name = "stop", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program until it is started", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
-	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_stop },
-	{ .name = "restart", .words = "DEPLOYMENT[/MACHINE]", .help = "end a machine's program and start it", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
-	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_restart },
-	{ .name = "pause", .words = "DEPLOYMENT[/MACHINE]", .help = "freeze a machine where it is", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
-	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_pause },
-	{ .name = "resume", .words = "DEPLOYMENT[/MACHINE]", .help = "let a paused machine go on", .opts = node_opts, .n_opts = ARRAY_LEN(node_opts),
-	  .args_size = sizeof(struct node_args), .min_words = 1, .max_words = 1, .run = cmd_resume },
-	{ .name = "forward", .words = "DEPLOYMENT[/MACHINE] [LOCAL:]PORT", .help = "reach a TCP port of a machine from here",
-	  .opts = forward_opts, .n_opts = ARRAY_LEN(forward_opts), .args_size = sizeof(struct forward_args), .min_words = 2,
-	  .max_words = 2, .run = cmd_forward },
+	{ .name = "logs",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "the output of a machine",
+	  .opts = logs_opts,
+	  .n_opts = ARRAY_LEN(logs_opts),
+	  .args_size = sizeof(struct logs_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_logs },
+	{ .name = "exec",
+	  .words = "DEPLOYMENT[/MACHINE] -- PROGRAM [ARG...]",
+	  .help = "run a program inside a machine",
+	  .opts = exec_opts,
+	  .n_opts = ARRAY_LEN(exec_opts),
+	  .args_size = sizeof(struct exec_args),
+	  .min_words = 2,
+	  .max_words = COMMAND_WORDS_MAX - 1,
+	  .run = cmd_exec,
+	  .has_status = true,
+	  .failed = 125 },
+	{ .name = "console",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "what a machine writes, as it comes",
+	  .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_console },
+	{ .name = "stats",
+	  .words = "[DEPLOYMENT[/MACHINE]]",
+	  .help = "what your machines use of their limits",
+	  .opts = stats_opts,
+	  .n_opts = ARRAY_LEN(stats_opts),
+	  .args_size = sizeof(struct stats_args),
+	  .max_words = 1,
+	  .run = cmd_stats },
+	{ .name = "start",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "start a machine that was stopped or has ended",
+	  .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_start },
+	{ .name = "stop",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "end a machine's program until it is started",
+	  .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_stop },
+	{ .name = "restart",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "end a machine's program and start it",
+	  .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_restart },
+	{ .name = "pause",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "freeze a machine where it is",
+	  .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_pause },
+	{ .name = "resume",
+	  .words = "DEPLOYMENT[/MACHINE]",
+	  .help = "let a paused machine go on",
+	  .opts = node_opts,
+	  .n_opts = ARRAY_LEN(node_opts),
+	  .args_size = sizeof(struct node_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_resume },
+	{ .name = "forward",
+	  .words = "DEPLOYMENT[/MACHINE] [LOCAL:]PORT",
+	  .help = "reach a TCP port of a machine from here",
+	  .opts = forward_opts,
+	  .n_opts = ARRAY_LEN(forward_opts),
+	  .args_size = sizeof(struct forward_args),
+	  .min_words = 2,
+	  .max_words = 2,
+	  .run = cmd_forward },
 };
 const size_t n_machine_commands = ARRAY_LEN(machine_commands);

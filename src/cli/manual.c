@@ -114,7 +114,8 @@ static int cmd_manual(const struct cli *c, const void *args, const char **words,
 	(void)words;
 	(void)e;
 	printf(".TH ZOS 1 \"\" \"Zero\\-OS %s\" \"Zero\\-OS\"\n.SH NAME\nzos \\- deploy containers and virtual machines on Zero\\-OS nodes\n"
-	       ".SH SYNOPSIS\n.B zos\n.I COMMAND\n[\\fIWORD\\fR...] [\\fIOPTION\\fR...]\n", ZOS_VERSION);
+	       ".SH SYNOPSIS\n.B zos\n.I COMMAND\n[\\fIWORD\\fR...] [\\fIOPTION\\fR...]\n",
+	       ZOS_VERSION);
 	printf(".SH DESCRIPTION\nEvery command takes \\fB\\-\\-help\\fR and \\fB\\-\\-json\\fR. The exit status is 0, or 1 with a sentence on\n"
 	       "standard error, or 2 when there is no such command.\n");
 	for (size_t g = 0; g < n_command_groups; g++) {
@@ -127,8 +128,12 @@ static int cmd_manual(const struct cli *c, const void *args, const char **words,
 }
 
 const struct command manual_commands[] = {
-	{ .name = "completion", .words = "bash|zsh", .help = "completion for a shell: 'source <(zos completion bash)'", .min_words = 1,
-	  .max_words = 1, .run = cmd_completion },
+	{ .name = "completion",
+	  .words = "bash|zsh",
+	  .help = "completion for a shell: 'source <(zos completion bash)'",
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_completion },
 	{ .name = "manual", .help = "the manual page: 'zos manual | man -l -'", .run = cmd_manual },
 };
 const size_t n_manual_commands = ARRAY_LEN(manual_commands);

@@ -117,8 +117,7 @@ static int disk_make(const struct media *m, struct err *e)
 	char table[128], path[PATH_BYTES + 16];
 	int r;
 
-	snprintf(table, sizeof(table), "label: gpt\nstart=1MiB, size=%lluMiB, type=uefi, name=zos\n",
-	         (unsigned long long)(m->esp_bytes / MIB));
+	snprintf(table, sizeof(table), "label: gpt\nstart=1MiB, size=%lluMiB, type=uefi, name=zos\n", (unsigned long long)(m->esp_bytes / MIB));
 	snprintf(path, sizeof(path), "%s/table", m->dir);
 	if ((r = file_save(AT_FDCWD, path, str_c(table), 0600, e)) || (r = file_size(m->made, m->esp_bytes + 2 * MIB, e)))
 		return r;
@@ -230,9 +229,9 @@ static int media_tell(const struct media *m, const char *farm, uint64_t bytes, s
 	if (!m->cli->json)
 		return printf("%s starts nodes of farm '%s'\n", m->out, farm) < 0 ? err_set(e, -errno, "print: %m") : 0;
 	return sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("file", m->out), SD_JSON_BUILD_PAIR_STRING("farm", farm),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes)) < 0 ?
-	               err_set(e, -ENOMEM, "print: out of memory") :
-	               out_json(v, e);
+			      SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes)) < 0
+		       ? err_set(e, -ENOMEM, "print: out of memory")
+		       : out_json(v, e);
 }
 
 static int media_write(struct media *m, bool force, const char *farm, struct err *e)
@@ -274,8 +273,14 @@ static int farm_media(const struct cli *c, const void *args, const char **words,
 }
 
 const struct command media_commands[] = {
-	{ .name = "farm media", .words = "ZOS.EFI OUT", .help = "write what a node starts from: a disk for USB, or a CD when OUT ends with .iso",
-	  .opts = media_opts, .n_opts = ARRAY_LEN(media_opts), .args_size = sizeof(struct media_args), .min_words = 2, .max_words = 2,
+	{ .name = "farm media",
+	  .words = "ZOS.EFI OUT",
+	  .help = "write what a node starts from: a disk for USB, or a CD when OUT ends with .iso",
+	  .opts = media_opts,
+	  .n_opts = ARRAY_LEN(media_opts),
+	  .args_size = sizeof(struct media_args),
+	  .min_words = 2,
+	  .max_words = 2,
 	  .run = farm_media },
 };
 const size_t n_media_commands = ARRAY_LEN(media_commands);

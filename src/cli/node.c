@@ -13,12 +13,10 @@ static int node_json(const struct record *r, sd_json_variant **ret)
 	if (r->farm.role)
 		key_pub_format(farm, &r->farm);
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("farm", farm),
-	                      SD_JSON_BUILD_PAIR_STRING("farm_name", r->farm_name ? r->farm_name : ""),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("approved", r->approved),
-	                      SD_JSON_BUILD_PAIR_STRING("version", r->version ? r->version : ""),
-	                      SD_JSON_BUILD_PAIR_STRING("flavour", r->flavour ? r->flavour : ""),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", r->boot_s),
-	                      SD_JSON_BUILD_PAIR_CONDITION(r->capacity != NULL, "capacity", SD_JSON_BUILD_VARIANT(r->capacity)));
+			      SD_JSON_BUILD_PAIR_STRING("farm_name", r->farm_name ? r->farm_name : ""),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", r->approved), SD_JSON_BUILD_PAIR_STRING("version", r->version ? r->version : ""),
+			      SD_JSON_BUILD_PAIR_STRING("flavour", r->flavour ? r->flavour : ""), SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", r->boot_s),
+			      SD_JSON_BUILD_PAIR_CONDITION(r->capacity != NULL, "capacity", SD_JSON_BUILD_VARIANT(r->capacity)));
 }
 
 static int nodes_json(const struct client *c, struct err *e)
@@ -43,8 +41,8 @@ struct node_row {
 static void nodes_table(const struct client *c)
 {
 	enum { COLUMNS = 7 };
-	struct out_column columns[COLUMNS] = { { "NODE", 0 }, { "FARM", 0 },   { "APPROVED", 0 }, { "CPU", 0 },
-		                               { "MEMORY FREE", 0 }, { "UP", 0 }, { "VERSION", 0 } };
+	struct out_column columns[COLUMNS] = { { "NODE", 0 },        { "FARM", 0 }, { "APPROVED", 0 }, { "CPU", 0 },
+					       { "MEMORY FREE", 0 }, { "UP", 0 },   { "VERSION", 0 } };
 	AUTO_FREE struct node_row *rows = calloc(c->n_nodes + 1, sizeof(*rows));
 	AUTO_FREE const char **cells = calloc(COLUMNS * (c->n_nodes + 1), sizeof(*cells));
 
@@ -101,8 +99,8 @@ static void hubs_print(sd_json_variant *list)
 static void sessions_print(sd_json_variant *s)
 {
 	if (s)
-		printf("sessions   %u of %u, %llu refused since its line was started\n", (unsigned)out_u64(s, "open"),
-		       (unsigned)out_u64(s, "max"), (unsigned long long)out_u64(s, "refused"));
+		printf("sessions   %u of %u, %llu refused since its line was started\n", (unsigned)out_u64(s, "open"), (unsigned)out_u64(s, "max"),
+		       (unsigned long long)out_u64(s, "refused"));
 }
 
 static void info_print(sd_json_variant *v)
@@ -116,8 +114,7 @@ static void info_print(sd_json_variant *v)
 	format_size(reserve, out_u64(capacity, "memory_reserve"));
 	format_duration(up, out_u64(v, "now") - out_u64(v, "boot_time"));
 	printf("node       %s\n", out_text(v, "node", "-"));
-	printf("farm       %s%s\n", out_text(v, "farm_name", "none"),
-	       out_true(v, "approved") ? ", approved" : ", not approved yet");
+	printf("farm       %s%s\n", out_text(v, "farm_name", "none"), out_true(v, "approved") ? ", approved" : ", not approved yet");
 	printf("version    %s (%s), Linux %s\n", out_text(v, "version", "-"), out_text(v, "flavour", "-"), out_text(v, "kernel", "-"));
 	printf("up         %s\n", up);
 	printf("cpu        %u\n", (unsigned)(out_u64(capacity, "cpu_milli") / 1000));
@@ -184,8 +181,7 @@ static int node_call(char role, const char *which, const char *method, sd_json_v
 	const struct record *node;
 	int r;
 
-	if ((r = client_open(&client, role, e)) || (r = client_node(&client, which, false, &node, e)) ||
-	    (r = link_open(&client, node, &link, e)))
+	if ((r = client_open(&client, role, e)) || (r = client_node(&client, which, false, &node, e)) || (r = link_open(&client, node, &link, e)))
 		return r;
 	return link_call(&link, method, arguments, ret, e);
 }
@@ -235,8 +231,8 @@ static int drain(const struct cli *c, const char **words, bool on, struct err *e
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_BOOLEAN("on", on)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
 	if (!(r = node_call(KEY_FARM, words[0], "zos.Node.Drain", arguments, NULL, e)) && !c->json)
-		printf(on ? "Its machines are being stopped and it takes no deployment; 'zos node undrain' ends that.\n" :
-			    "Its machines are started again as their owners wish, and it takes deployments.\n");
+		printf(on ? "Its machines are being stopped and it takes no deployment; 'zos node undrain' ends that.\n"
+			  : "Its machines are started again as their owners wish, and it takes deployments.\n");
 	return r;
 }
 
@@ -256,9 +252,16 @@ const struct command node_commands[] = {
 	{ .name = "node list", .help = "the nodes on your hubs", .run = node_list },
 	{ .name = "node info", .words = "[N...]", .help = "ask a node about itself", .max_words = 1, .run = node_info },
 	{ .name = "node health", .words = "[N...]", .help = "a node's services and hubs", .max_words = 1, .run = node_health },
-	{ .name = "node logs", .words = "SERVICE [N...]", .help = "the last lines of a service (with the farm's key)", .min_words = 1,
-	  .max_words = 2, .run = node_logs },
-	{ .name = "node drain", .words = "[N...]", .help = "stop a node's machines and take no deployment (with the farm's key)", .max_words = 1,
+	{ .name = "node logs",
+	  .words = "SERVICE [N...]",
+	  .help = "the last lines of a service (with the farm's key)",
+	  .min_words = 1,
+	  .max_words = 2,
+	  .run = node_logs },
+	{ .name = "node drain",
+	  .words = "[N...]",
+	  .help = "stop a node's machines and take no deployment (with the farm's key)",
+	  .max_words = 1,
 	  .run = node_drain },
 	{ .name = "node undrain", .words = "[N...]", .help = "end that: the machines are started again", .max_words = 1, .run = node_undrain },
 	{ .name = "node reboot", .words = "[N...]", .help = "reboot a node (with the farm's key)", .max_words = 1, .run = node_reboot },

@@ -84,9 +84,8 @@ int profile_hubs_json(const struct profile *p, sd_json_variant **ret)
 	for (size_t i = 0; r >= 0 && i < p->n_hubs; i++) {
 		AUTO_JSON sd_json_variant *one = NULL;
 
-		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", p->hubs[i].url),
-		                   SD_JSON_BUILD_PAIR_STRING("key", p->hubs[i].key),
-		                   SD_JSON_BUILD_PAIR_CONDITION(p->hubs[i].ca[0] != '\0', "ca", SD_JSON_BUILD_STRING(p->hubs[i].ca)));
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", p->hubs[i].url), SD_JSON_BUILD_PAIR_STRING("key", p->hubs[i].key),
+				   SD_JSON_BUILD_PAIR_CONDITION(p->hubs[i].ca[0] != '\0', "ca", SD_JSON_BUILD_STRING(p->hubs[i].ca)));
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
@@ -123,7 +122,7 @@ int profile_save(const struct profile *p, struct err *e)
 		key_pub_format(farm, &p->farm);
 	if (profile_hubs_json(p, &hubs) < 0 ||
 	    sd_json_buildo(&v, SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
-	                   SD_JSON_BUILD_PAIR_CONDITION(p->farm.role != 0, "farm", SD_JSON_BUILD_STRING(farm))) < 0 ||
+			   SD_JSON_BUILD_PAIR_CONDITION(p->farm.role != 0, "farm", SD_JSON_BUILD_STRING(farm))) < 0 ||
 	    json_format(v, &text))
 		return err_set(e, -ENOMEM, "write the profile: out of memory");
 	return file_save(p->dir_fd, "profile.json", buf_str(&text), 0600, e);

@@ -53,14 +53,11 @@ static int machines_list(struct stats *s, struct err *e)
 	int r = link_call(&s->link, "zos.Deployment.List", NULL, &reply, e);
 
 	deployments = sd_json_variant_by_key(reply, "deployments");
-	for (size_t i = 0; !r && sd_json_variant_is_array(deployments) && i < sd_json_variant_elements(deployments);
-	     i++) {
-		sd_json_variant *one = sd_json_variant_by_index(deployments, i),
-				*workloads = sd_json_variant_by_key(one, "workloads");
+	for (size_t i = 0; !r && sd_json_variant_is_array(deployments) && i < sd_json_variant_elements(deployments); i++) {
+		sd_json_variant *one = sd_json_variant_by_index(deployments, i), *workloads = sd_json_variant_by_key(one, "workloads");
 
 		for (size_t k = 0; sd_json_variant_is_array(workloads) && k < sd_json_variant_elements(workloads); k++)
-			machine_add(s, out_text(one, "name", ""),
-				    out_text(sd_json_variant_by_index(workloads, k), "name", ""));
+			machine_add(s, out_text(one, "name", ""), out_text(sd_json_variant_by_index(workloads, k), "name", ""));
 	}
 	return r;
 }
@@ -74,8 +71,7 @@ static int stats_open(struct stats *s, const char *word, const char *node, struc
 	s->all = calloc(STATS_MACHINES_MAX + 1, sizeof(*s->all));
 	BUG_ON(!s->all);
 	if ((word && (r = target_parse(word, &t, e))) || (r = client_open(&s->client, KEY_USER, e)) ||
-	    (r = word ? deployment_node(&s->client, node, t.deployment, &where, e)
-		      : client_node(&s->client, node, false, &where, e)) ||
+	    (r = word ? deployment_node(&s->client, node, t.deployment, &where, e) : client_node(&s->client, node, false, &where, e)) ||
 	    (r = link_open(&s->client, where, &s->link, e)))
 		return r;
 	s->is_named = word;
@@ -140,13 +136,11 @@ static void row_make(const struct stats_machine *m, char ret[static STATS_COLUMN
 
 	for (size_t i = 1; i < STATS_COLUMNS; i++)
 		snprintf(ret[i], STATS_CELL_MAX, "-");
-	snprintf(ret[0], STATS_CELL_MAX, "%s%s%s", m->target.deployment,
-		 strcmp(m->target.deployment, m->target.machine) ? "/" : "",
+	snprintf(ret[0], STATS_CELL_MAX, "%s%s%s", m->target.deployment, strcmp(m->target.deployment, m->target.machine) ? "/" : "",
 		 strcmp(m->target.deployment, m->target.machine) ? m->target.machine : "");
 	if (!m->now)
 		return;
-	snprintf(ret[1], STATS_CELL_MAX, "%" PRIu64 "%% / %" PRIu64 "%%", cpu_milli(m) / 10,
-		 out_u64(m->now, "cpu_milli_limit") / 10);
+	snprintf(ret[1], STATS_CELL_MAX, "%" PRIu64 "%% / %" PRIu64 "%%", cpu_milli(m) / 10, out_u64(m->now, "cpu_milli_limit") / 10);
 	of_size(ret[2], memory_used(m), out_u64(m->now, "memory_limit"));
 	snprintf(ret[3], STATS_CELL_MAX, "%" PRIu64, out_u64(m->now, "tasks"));
 	if (sd_json_variant_by_key(m->now, "root"))
@@ -160,9 +154,8 @@ static void row_make(const struct stats_machine *m, char ret[static STATS_COLUMN
 
 static void stats_table(const struct stats *s)
 {
-	struct out_column columns[STATS_COLUMNS] = { { "MACHINE", 0 }, { "CPU", 0 },     { "MEMORY", 0 },
-						     { "TASKS", 0 },   { "ROOT", 0 },    { "RECEIVED", 0 },
-						     { "SENT", 0 },    { "RESTARTS", 0 } };
+	struct out_column columns[STATS_COLUMNS] = { { "MACHINE", 0 }, { "CPU", 0 },      { "MEMORY", 0 }, { "TASKS", 0 },
+						     { "ROOT", 0 },    { "RECEIVED", 0 }, { "SENT", 0 },   { "RESTARTS", 0 } };
 	AUTO_FREE char(*texts)[STATS_COLUMNS][STATS_CELL_MAX] = calloc(s->n + 1, sizeof(*texts));
 	AUTO_FREE const char **cells = calloc((s->n + 1) * STATS_COLUMNS, sizeof(*cells));
 

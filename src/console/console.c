@@ -28,8 +28,7 @@ static bool is_armed(sd_event_source *source)
  * the engine is up. */
 static void block_arm(struct console *c)
 {
-	uint64_t next_ms = c->told_ms + CONSOLE_BLOCK_MS, now_ms = log_now_ms(),
-		 in_ms = c->snapshot.is_silent ? CONSOLE_BLOCK_MS : CONSOLE_SETTLE_MS;
+	uint64_t next_ms = c->told_ms + CONSOLE_BLOCK_MS, now_ms = log_now_ms(), in_ms = c->snapshot.is_silent ? CONSOLE_BLOCK_MS : CONSOLE_SETTLE_MS;
 
 	if (is_armed(c->block))
 		return;
@@ -146,8 +145,7 @@ static void engine_lost(struct console *c)
 	changed(c);
 }
 
-static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags,
-		     void *userdata)
+static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct console *c = userdata;
 	struct err e = { 0 };
@@ -162,8 +160,7 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 		return 0;
 	}
 	if (c->snapshot.is_silent)
-		sd_event_source_set_enabled(c->block,
-					    SD_EVENT_OFF); /* sooner than it would have been without an engine */
+		sd_event_source_set_enabled(c->block, SD_EVENT_OFF); /* sooner than it would have been without an engine */
 	c->snapshot.is_silent = false;
 	sd_json_variant_ref(v);
 	json_unrefp(&c->said);
@@ -224,8 +221,8 @@ int console_init(struct console *ret, sd_event *event, const char *engine, int s
 	if (same_terminal(screen_fd, serial_fd))
 		serial_fd = -1;
 	if ((r = sink_open(&ret->screen, event, screen_fd, true, on_screen_ready, ret, e)) ||
-	    (r = sink_open(&ret->serial, event, serial_fd, false, on_serial_ready, ret, e)) ||
-	    (r = timers_make(ret, e)) || (r = netlink_watch(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, &ret->cards_fd, e)))
+	    (r = sink_open(&ret->serial, event, serial_fd, false, on_serial_ready, ret, e)) || (r = timers_make(ret, e)) ||
+	    (r = netlink_watch(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, &ret->cards_fd, e)))
 		return r;
 	if ((r = sd_event_add_io(event, &ret->cards, ret->cards_fd, EPOLLIN, on_cards, ret)) < 0)
 		return err_set(e, r, "watch network cards: %s", strerror(-r));

@@ -32,6 +32,5 @@ struct console {
 
 /* SCREEN_FD and SERIAL_FD are borrowed; either may be no terminal, and SERIAL_FD may be the same terminal as the
  * screen, which is then left to the screen. RET is to be released whatever is returned. */
-MUST_CHECK int console_init(struct console *ret, sd_event *event, const char *engine, int screen_fd, int serial_fd,
-			    struct err *e);
+MUST_CHECK int console_init(struct console *ret, sd_event *event, const char *engine, int screen_fd, int serial_fd, struct err *e);
 void console_deinit(struct console *c);

@@ -14,19 +14,7 @@ enum { LABEL_WIDTH = 11, KEY_GROUP = 8, BAR_WIDTH = 20, BLOCK_WIDTH = 100, SERVI
 #define CLOCK_MAX_S 3155760000ll /* 2070 */
 
 /* How soon a line goes when there is no room: the highest first. */
-enum rank {
-	RANK_TITLE,
-	RANK_NODE,
-	RANK_HUB,
-	RANK_UPLINK,
-	RANK_FARM,
-	RANK_WORK,
-	RANK_NOTE,
-	RANK_SERVICE,
-	RANK_DETAIL,
-	RANK_SPACE,
-	RANKS
-};
+enum rank { RANK_TITLE, RANK_NODE, RANK_HUB, RANK_UPLINK, RANK_FARM, RANK_WORK, RANK_NOTE, RANK_SERVICE, RANK_DETAIL, RANK_SPACE, RANKS };
 
 struct draft {
 	unsigned width;
@@ -284,8 +272,8 @@ static void capacity(struct draft *d, const struct snapshot *s)
 		return;
 	label(d, RANK_WORK, "CPU");
 	bar(d, s->cpu_milli_used, s->cpu_milli);
-	put(d, SCREEN_PLAIN, "%" PRIu64 ".%" PRIu64 " of %" PRIu64 " promised", s->cpu_milli_used / 1000,
-	    s->cpu_milli_used % 1000 / 100, s->cpu_milli / 1000);
+	put(d, SCREEN_PLAIN, "%" PRIu64 ".%" PRIu64 " of %" PRIu64 " promised", s->cpu_milli_used / 1000, s->cpu_milli_used % 1000 / 100,
+	    s->cpu_milli / 1000);
 	format_size(used, s->memory_used_bytes);
 	format_size(total, s->memory_bytes);
 	label(d, RANK_WORK, "Memory");
@@ -297,10 +285,9 @@ static const struct {
 	const char *name;
 	enum screen_style style;
 } styles[] = {
-	{ "ok", SCREEN_GOOD },      { "up", SCREEN_GOOD },       { "done", SCREEN_GOOD },
-	{ "retrying", SCREEN_BAD }, { "backoff", SCREEN_BAD },   { "draining", SCREEN_BAD },
-	{ "down", SCREEN_BAD },     { "pending", SCREEN_WARN },  { "starting", SCREEN_WARN },
-	{ "waiting", SCREEN_WARN }, { "stopping", SCREEN_WARN }, { "paused", SCREEN_WARN },
+	{ "ok", SCREEN_GOOD },       { "up", SCREEN_GOOD },      { "done", SCREEN_GOOD },     { "retrying", SCREEN_BAD },
+	{ "backoff", SCREEN_BAD },   { "draining", SCREEN_BAD }, { "down", SCREEN_BAD },      { "pending", SCREEN_WARN },
+	{ "starting", SCREEN_WARN }, { "waiting", SCREEN_WARN }, { "stopping", SCREEN_WARN }, { "paused", SCREEN_WARN },
 };
 
 static enum screen_style style_of(const char *state)
@@ -381,9 +368,8 @@ static const struct {
 	void (*write)(struct draft *d, const struct snapshot *s);
 	bool in_block;
 } parts[] = {
-	{ title, true },  { space, false },   { node, true },   { farm, true },     { space, false },
-	{ hubs, true },   { uplinks, true },  { space, false }, { capacity, true }, { workloads, true },
-	{ space, false }, { services, true }, { space, false }, { notes, false },
+	{ title, true },  { space, false },   { node, true },      { farm, true },   { space, false },   { hubs, true },   { uplinks, true },
+	{ space, false }, { capacity, true }, { workloads, true }, { space, false }, { services, true }, { space, false }, { notes, false },
 };
 
 static void draft(struct draft *ret, const struct snapshot *s, unsigned width, bool is_block)
@@ -452,8 +438,7 @@ static void row_write(const struct screen *s, unsigned y, struct buf *ret)
 
 static bool row_same(const struct screen *a, const struct screen *b, unsigned y)
 {
-	return !memcmp(a->rows[y].text, b->rows[y].text, b->width) &&
-	       !memcmp(a->rows[y].style, b->rows[y].style, b->width);
+	return !memcmp(a->rows[y].text, b->rows[y].text, b->width) && !memcmp(a->rows[y].style, b->rows[y].style, b->width);
 }
 
 void screen_diff(const struct screen *before, const struct screen *after, struct buf *ret)
@@ -463,8 +448,7 @@ void screen_diff(const struct screen *before, const struct screen *after, struct
 	size_t begin;
 
 	if (all) /* no cursor, nothing on it; the lowest rows scroll for the kernel, whose cursor waits in the last */
-		buf_addf(ret, "\033[?25l\033[0m\033[r\033[2J\033[%u;%ur\033[%u;1H", kernel ? ours + 1 : 1,
-			 after->height, after->height);
+		buf_addf(ret, "\033[?25l\033[0m\033[r\033[2J\033[%u;%ur\033[%u;1H", kernel ? ours + 1 : 1, after->height, after->height);
 	buf_add(ret, S("\0337"));
 	begin = ret->len;
 	for (unsigned y = 0; y < ours; y++)

@@ -45,12 +45,10 @@ static bool has(const struct screen *s, const char *text)
 static void every_row_is_full_and_printable(const struct screen *s, const char *what)
 {
 	for (unsigned y = 0; y < s->height; y++) {
-		T_CHECK(strlen(s->rows[y].text) == s->width, "%s: row %u has %zu characters", what, y,
-			strlen(s->rows[y].text));
+		T_CHECK(strlen(s->rows[y].text) == s->width, "%s: row %u has %zu characters", what, y, strlen(s->rows[y].text));
 		for (unsigned x = 0; x < s->width; x++)
-			T_CHECK(s->rows[y].text[x] >= ' ' && s->rows[y].text[x] <= '~' &&
-					s->rows[y].style[x] < SCREEN_STYLES,
-				"%s: row %u column %u", what, y, x);
+			T_CHECK(s->rows[y].text[x] >= ' ' && s->rows[y].text[x] <= '~' && s->rows[y].style[x] < SCREEN_STYLES, "%s: row %u column %u",
+				what, y, x);
 	}
 }
 
@@ -106,7 +104,7 @@ static void change_long(struct snapshot *s)
 static void change_hostile(struct snapshot *s)
 {
 	s->farm = s->hubs[0].url = s->notes[0].text = "\033[2J\x9b"
-						  "5m\r\n\tend";
+						      "5m\r\n\tend";
 	s->services[0].name = s->workloads[0].name = "\033c";
 }
 
@@ -123,9 +121,8 @@ static void shows_what_matters(void)
 		  change_nothing,
 		  80,
 		  25,
-		  { "Zero-OS 1.2.3  cloud", "up 4m", "NABCDEFG HIJKLMNO PQRSTUVW XYZ23456 7ABCDEFG HIJKLMNO PQRSTUVW",
-		    "demo, approved", "connected for 3m", "eth0  10.0.2.15/24", "dhcp backoff",
-		    "2m   gridd: something went wrong" },
+		  { "Zero-OS 1.2.3  cloud", "up 4m", "NABCDEFG HIJKLMNO PQRSTUVW XYZ23456 7ABCDEFG HIJKLMNO PQRSTUVW", "demo, approved",
+		    "connected for 3m", "eth0  10.0.2.15/24", "dhcp backoff", "2m   gridd: something went wrong" },
 		  { "skipped", "shell", "not", "engine" } },
 		{ "sound, numbers",
 		  change_nothing,
@@ -142,12 +139,7 @@ static void shows_what_matters(void)
 		  { "[#" } },
 		{ "less than tiny", change_all_down, 1, 1, { "NABCDEFG", "not connected" }, {} },
 		{ "debug", change_debug, 80, 25, { "debug: its first virtual console is a root shell" }, {} },
-		{ "nothing known yet",
-		  change_empty,
-		  80,
-		  25,
-		  { "the engine is starting", "no network card", "up <1m" },
-		  { "Hub", "Farm", "CPU" } },
+		{ "nothing known yet", change_empty, 80, 25, { "the engine is starting", "no network card", "up <1m" }, { "Hub", "Farm", "CPU" } },
 		{ "no farm",
 		  change_farmless,
 		  80,
@@ -161,18 +153,12 @@ static void shows_what_matters(void)
 		  25,
 		  { "the engine does not answer", "not connected for 3m", "no network card was found" },
 		  { "  connected", "nobody there" } },
-		{ "hub down",
-		  change_hub_down,
-		  80,
-		  25,
-		  { "not connected for 3m", "the hub does not answer", "nats://10.0.2.2:4222" },
-		  {} },
+		{ "hub down", change_hub_down, 80, 25, { "not connected for 3m", "the hub does not answer", "nats://10.0.2.2:4222" }, {} },
 		{ "one of two hubs",
 		  change_two_hubs,
 		  80,
 		  25,
-		  { "  connected for 3m  nats://10.0.2.2:4222", "not connected for 2m  tls://hub.example:443",
-		    "the hub's certificate has expired" },
+		  { "  connected for 3m  nats://10.0.2.2:4222", "not connected for 2m  tls://hub.example:443", "the hub's certificate has expired" },
 		  {} },
 		{ "long", change_long, 80, 25, { "xxx~" }, {} },
 		{ "hostile", change_hostile, 80, 25, { "?[2J?5m???end" }, {} },
@@ -220,8 +206,7 @@ static void names_the_nearest_cause(void)
 		{ "clock of 1970", 1, true, "10.0.0.1/8", 5, "u", "x", "clock" },
 		{ "clock of 2100", 1, true, "10.0.0.1/8", 4102444800, "u", "x", "clock" },
 		{ "no hub", 1, true, "10.0.0.1/8", 1800000000, "", "x", "names no hub" },
-		{ "gridd knows", 1, true, "10.0.0.1/8", 1800000000, "u", "hub.example does not resolve",
-		  "hub.example does not resolve" },
+		{ "gridd knows", 1, true, "10.0.0.1/8", 1800000000, "u", "hub.example does not resolve", "hub.example does not resolve" },
 		{ "nobody knows", 1, true, "10.0.0.1/8", 1800000000, "u", "", "connecting" },
 	};
 
@@ -267,8 +252,7 @@ static void only_changed_rows_are_sent(void)
 
 	screen_draw(&a, &s, 80, 25);
 	screen_diff(&none, &a, &first);
-	T_CHECK(strstr(first.p, "\033[2J") && strstr(first.p, "\033[23;25r"),
-		"the first one clears and leaves rows to the kernel");
+	T_CHECK(strstr(first.p, "\033[2J") && strstr(first.p, "\033[23;25r"), "the first one clears and leaves rows to the kernel");
 	screen_diff(&a, &a, &same);
 	T_CHECK(!same.len, "%zu bytes for nothing", same.len);
 	s.hubs[0].is_up = false;

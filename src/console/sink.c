@@ -13,8 +13,7 @@ static void flush(struct sink *s)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			break;
-		buf_drop(&s->waiting,
-			 n < 0 ? s->waiting.len : (size_t)n); /* a terminal that is gone takes nothing more */
+		buf_drop(&s->waiting, n < 0 ? s->waiting.len : (size_t)n); /* a terminal that is gone takes nothing more */
 	}
 	sd_event_source_set_enabled(s->source, s->waiting.len ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }

@@ -20,8 +20,7 @@ struct sink {
 
 /* Borrows FD; a descriptor that is no terminal makes a sink that swallows everything. RAW: no line discipline touches
  * what is written or echoes what somebody types. READY is called when all that waited is written. */
-MUST_CHECK int sink_open(struct sink *ret, sd_event *event, int fd, bool raw, sink_ready_fn *ready, void *userdata,
-			 struct err *e);
+MUST_CHECK int sink_open(struct sink *ret, sd_event *event, int fd, bool raw, sink_ready_fn *ready, void *userdata, struct err *e);
 void sink_close(struct sink *s);
 
 bool sink_is_open(const struct sink *s);

@@ -49,12 +49,7 @@ struct snapshot {
 	bool is_silent;  /* the engine does not answer: what it said last is shown */
 };
 /* Before the engine's first answer. */
-#define SNAPSHOT_NONE                      \
-	{ .node = "",                      \
-	  .version = ZOS_VERSION,          \
-	  .flavour = "",                   \
-	  .farm = "",                      \
-	  .is_silent = true }
+#define SNAPSHOT_NONE { .node = "", .version = ZOS_VERSION, .flavour = "", .farm = "", .is_silent = true }
 
 /* Fills the engine's part of RET from what zos.Console.Watch says; it points into V. -EBADMSG. */
 MUST_CHECK int snapshot_decode(sd_json_variant *v, struct snapshot *ret, struct err *e);

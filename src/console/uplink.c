@@ -51,9 +51,8 @@ static void address_add(struct snapshot_uplink *u, const struct ifaddrs *a)
 	if (!a->ifa_netmask || (a->ifa_addr->sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr)))
 		return;
 	if (!inet_ntop(a->ifa_addr->sa_family,
-		       a->ifa_addr->sa_family == AF_INET6
-			       ? (const void *)&six->sin6_addr
-			       : (const void *)&((const struct sockaddr_in *)a->ifa_addr)->sin_addr,
+		       a->ifa_addr->sa_family == AF_INET6 ? (const void *)&six->sin6_addr
+							  : (const void *)&((const struct sockaddr_in *)a->ifa_addr)->sin_addr,
 		       text, sizeof(text)))
 		return;
 	snprintf(u->addresses + n, sizeof(u->addresses) - n, "%s%s/%u", n ? " " : "", text, prefix_of(a->ifa_netmask));

@@ -103,13 +103,12 @@ int hub_addr_make(struct hub_addr *ret, const char *url, const char *key, const 
 	struct hub_addr a = { 0 };
 	int r;
 
-	if ((size_t)snprintf(a.url, sizeof(a.url), "%s", url) >= sizeof(a.url) ||
-	    (size_t)snprintf(a.key, sizeof(a.key), "%s", key) >= sizeof(a.key))
+	if ((size_t)snprintf(a.url, sizeof(a.url), "%s", url) >= sizeof(a.url) || (size_t)snprintf(a.key, sizeof(a.key), "%s", key) >= sizeof(a.key))
 		return err_set(e, -EMSGSIZE, "hub %.100s: its address or its key is too long", url);
 	r = ca && *ca ? ca_take(a.ca, ca) : 0;
 	if (r)
-		return err_set(e, r, "hub %.100s: its certificate authority is no certificate in PEM or base64, or longer than %d bytes",
-		               url, HUB_CA_MAX - 1);
+		return err_set(e, r, "hub %.100s: its certificate authority is no certificate in PEM or base64, or longer than %d bytes", url,
+			       HUB_CA_MAX - 1);
 	if ((r = hub_addr_check(&a, e)))
 		return r;
 	*ret = a;

@@ -36,8 +36,8 @@ static void addresses_are_taken_apart(void)
 		char host[256] = "", port[8] = "";
 		int r = hub_url_parse(rows[i].url, host, port);
 
-		T_CHECK(r == rows[i].r && !strcmp(host, rows[i].host) && !strcmp(port, rows[i].port),
-			"'%s': %d '%s' '%s'", rows[i].url, r, host, port);
+		T_CHECK(r == rows[i].r && !strcmp(host, rows[i].host) && !strcmp(port, rows[i].port), "'%s': %d '%s' '%s'", rows[i].url, r, host,
+			port);
 	}
 }
 
@@ -100,8 +100,8 @@ static void hubs_are_told_apart_by_their_keys(void)
 		T_CHECK(!hub_addrs_add(list, &n, &a, &e) && n == (size_t)i + 1, "%zu %s", n, e.msg);
 	}
 	snprintf(a.url, sizeof(a.url), "nats://i:2");
-	T_CHECK(!hub_addrs_add(list, &n, &a, &e) && n == HUBS_MAX && !strcmp(list[HUBS_MAX - 1].url, "nats://h:1,nats://i:2"),
-	        "%zu %s %s", n, list[HUBS_MAX - 1].url, e.msg);
+	T_CHECK(!hub_addrs_add(list, &n, &a, &e) && n == HUBS_MAX && !strcmp(list[HUBS_MAX - 1].url, "nats://h:1,nats://i:2"), "%zu %s %s", n,
+		list[HUBS_MAX - 1].url, e.msg);
 	snprintf(a.url, sizeof(a.url), "tls://i:2");
 	T_CHECK(hub_addrs_add(list, &n, &a, &e) == -EINVAL, "a cluster half in TLS");
 	snprintf(a.ca, sizeof(a.ca), "another");

@@ -34,8 +34,8 @@ static const char *verdict_text(long code, bool has_ca)
 	for (const struct verdict *v = verdicts; v->why; v++)
 		if (v->code == code)
 			return v->why;
-	return has_ca ? "was signed by another authority than the one you named: take the line of 'zos hub run --public' again" :
-	                "was signed by no authority known here: name the hub's own as CA, or as --hub-ca";
+	return has_ca ? "was signed by another authority than the one you named: take the line of 'zos hub run --public' again"
+		      : "was signed by no authority known here: name the hub's own as CA, or as --hub-ca";
 }
 
 static SSL_CTX *ctx_make(const struct hub_addr *hub)

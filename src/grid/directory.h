@@ -29,8 +29,7 @@ typedef void directory_get_fn(void *userdata, int r, const char *key, struct str
 
 /* FN is called once, later. KEY is a hub key. directory_cancel() takes it back. -EAGAIN, -ENOTCONN, -EINVAL. */
 struct directory_query;
-MUST_CHECK int directory_get(struct hub *hub, const char *key, directory_get_fn *fn, void *userdata,
-                             struct directory_query **ret);
+MUST_CHECK int directory_get(struct hub *hub, const char *key, directory_get_fn *fn, void *userdata, struct directory_query **ret);
 
 /* FN once for each record, then once more with KEY = NULL and how it went (0 also when there was none). */
 MUST_CHECK int directory_list(struct hub *hub, directory_get_fn *fn, void *userdata, struct directory_query **ret);

@@ -635,8 +635,7 @@ int hub_publish(struct hub *h, const char *subject, const char *reply, const voi
 		return -ENOTCONN;
 	if (!hub_has_room(h))
 		return -EAGAIN;
-	s = reply ? natsConnection_PublishRequest(h->nc, subject, reply, data, (int)n)
-	          : natsConnection_Publish(h->nc, subject, data, (int)n);
+	s = reply ? natsConnection_PublishRequest(h->nc, subject, reply, data, (int)n) : natsConnection_Publish(h->nc, subject, data, (int)n);
 	return s == NATS_OK ? 0 : s == NATS_MAX_PAYLOAD ? -EMSGSIZE : -ENOTCONN;
 }
 

@@ -38,8 +38,7 @@ typedef void hub_message_fn(void *userdata, const char *reply, const void *data,
 typedef void hub_reply_fn(void *userdata, int r, unsigned status, struct str body);
 
 /* Never blocks; the first attempt to connect is under way when it returns. Returns owned. Not to be freed from a callback. */
-MUST_CHECK int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callbacks *cb, struct hub **ret,
-                       struct err *e);
+MUST_CHECK int hub_new(sd_event *event, const struct hub_options *o, const struct hub_callbacks *cb, struct hub **ret, struct err *e);
 void hub_free(struct hub *h); /* waits for libnats, up to two seconds when a connection attempt is under way */
 
 /* The network has changed: where the hub has not been reached yet, the next attempt is due now. */
@@ -59,8 +58,7 @@ MUST_CHECK int hub_publish(struct hub *h, const char *subject, const char *reply
 bool hub_has_room(struct hub *h);
 
 /* FN is called exactly once, later, unless this returns -EAGAIN (too many or too much), -ENOTCONN or -EMSGSIZE. */
-MUST_CHECK int hub_request(struct hub *h, const char *subject, struct str data, uint64_t timeout_ms, hub_reply_fn *fn,
-                           void *userdata);
+MUST_CHECK int hub_request(struct hub *h, const char *subject, struct str data, uint64_t timeout_ms, hub_reply_fn *fn, void *userdata);
 /* Forgets all requests with this USERDATA without calling them. */
 void hub_cancel(struct hub *h, void *userdata);
 

@@ -51,11 +51,10 @@ static X509 *ca_make(EVP_PKEY *key)
 	X509_NAME *name = x ? X509_get_subject_name(x) : NULL;
 
 	if (x && X509_set_version(x, X509_VERSION_3) && ASN1_INTEGER_set(X509_get_serialNumber(x), 1) &&
-	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"Zero-OS hub", -1, -1, 0) &&
-	    X509_set_issuer_name(x, name) && ASN1_TIME_set(X509_getm_notBefore(x), 1735689600) &&
-	    ASN1_TIME_set(X509_getm_notAfter(x), 4102444799) && X509_set_pubkey(x, key) &&
-	    extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-	    extend(x, x, NID_key_usage, "critical,keyCertSign") && extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, key, NULL))
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"Zero-OS hub", -1, -1, 0) && X509_set_issuer_name(x, name) &&
+	    ASN1_TIME_set(X509_getm_notBefore(x), 1735689600) && ASN1_TIME_set(X509_getm_notAfter(x), 4102444799) && X509_set_pubkey(x, key) &&
+	    extend(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") && extend(x, x, NID_key_usage, "critical,keyCertSign") &&
+	    extend(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, key, NULL))
 		return x;
 	X509_free(x);
 	return NULL;
@@ -116,11 +115,9 @@ static bool leaf_fill(X509 *x, X509 *ca, EVP_PKEY *own, const char *names, int64
 	random_bytes(&serial, sizeof(serial));
 	return X509_set_version(x, X509_VERSION_3) && ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1 | 1) &&
 	       X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"hub", -1, -1, 0) &&
-	       X509_set_issuer_name(x, X509_get_subject_name(ca)) &&
-	       ASN1_TIME_set(X509_getm_notBefore(x), now_s - 86400) && /* clocks differ */
+	       X509_set_issuer_name(x, X509_get_subject_name(ca)) && ASN1_TIME_set(X509_getm_notBefore(x), now_s - 86400) && /* clocks differ */
 	       ASN1_TIME_set(X509_getm_notAfter(x), now_s + HUBCA_LEAF_DAYS * 86400ll) && X509_set_pubkey(x, own) &&
-	       extend(x, ca, NID_basic_constraints, "critical,CA:FALSE") &&
-	       extend(x, ca, NID_key_usage, "critical,digitalSignature") &&
+	       extend(x, ca, NID_basic_constraints, "critical,CA:FALSE") && extend(x, ca, NID_key_usage, "critical,digitalSignature") &&
 	       extend(x, ca, NID_authority_key_identifier, "keyid") && /* strict verifiers ask for it */
 	       extend(x, ca, NID_ext_key_usage, "serverAuth,clientAuth") && extend(x, ca, NID_subject_alt_name, names);
 }
@@ -136,8 +133,8 @@ int hubca_leaf(const struct key *ca, const char *const *names, int64_t now_s, st
 	if (r)
 		return r;
 	if (!root || !own || !x || !cert || !key || !leaf_fill(x, root, own, text.p, now_s) || !X509_sign(x, ca_key, NULL) ||
-	    !PEM_write_bio_X509(cert, x) || !PEM_write_bio_X509(cert, root) ||
-	    !PEM_write_bio_PrivateKey(key, own, NULL, NULL, 0, NULL, NULL) || pem_append(ret_cert, cert) || pem_append(ret_key, key))
+	    !PEM_write_bio_X509(cert, x) || !PEM_write_bio_X509(cert, root) || !PEM_write_bio_PrivateKey(key, own, NULL, NULL, 0, NULL, NULL) ||
+	    pem_append(ret_cert, cert) || pem_append(ret_key, key))
 		return fail(e, "make the hub's certificate");
 	return 0;
 }

@@ -14,8 +14,7 @@ MUST_CHECK int hubca_pem(const struct key *ca, struct buf *ret, struct err *e);
 MUST_CHECK int hubca_line(const struct key *ca, struct buf *ret, struct err *e);
 
 /* Appends a new leaf with its authority, and the leaf's secret key, as PEM. NAMES: host names and addresses, up to NULL. */
-MUST_CHECK int hubca_leaf(const struct key *ca, const char *const *names, int64_t now_s, struct buf *ret_cert, struct buf *ret_key,
-                          struct err *e);
+MUST_CHECK int hubca_leaf(const struct key *ca, const char *const *names, int64_t now_s, struct buf *ret_cert, struct buf *ret_key, struct err *e);
 
 /* True when the first certificate of PEM was signed by CA, has every one of NAMES, and its end is not near. */
 bool hubca_leaf_is_good(const struct key *ca, struct str pem, const char *const *names, int64_t now_s);

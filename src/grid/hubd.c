@@ -66,8 +66,10 @@ static int keyring_parse(int dir_fd, struct str text, struct keyring *k, struct 
 		if (i == CA && !text.n)
 			return keyring_create(dir_fd, CA, k, e);
 		else if (!str_next(&text, '\n', &line) || key_seed_parse(line, &k->key[i]) || k->key[i].pub.role != role_of(i))
-			return err_set(e, -EBADMSG, "%s: line %d is no seed of the expected kind; a new file makes a new hub, "
-			               "which all nodes must be told of", keys_file, i + 1);
+			return err_set(e, -EBADMSG,
+				       "%s: line %d is no seed of the expected kind; a new file makes a new hub, "
+				       "which all nodes must be told of",
+				       keys_file, i + 1);
 	return 0;
 }
 
@@ -94,8 +96,8 @@ static int sign_claims(const struct keyring *k, int subject, const char *name, s
 	AUTO_BUF struct buf claims = { 0 };
 	char iss[KEY_TEXT_SIZE], sub[KEY_TEXT_SIZE];
 
-	buf_addf(&claims, "{\"iat\":%lld,\"iss\":\"%s\",\"name\":\"%s\",\"sub\":\"%s\",\"nats\":", (long long)time(NULL),
-	         key_text(k, OPERATOR, iss), name, key_text(k, subject, sub));
+	buf_addf(&claims, "{\"iat\":%lld,\"iss\":\"%s\",\"name\":\"%s\",\"sub\":\"%s\",\"nats\":", (long long)time(NULL), key_text(k, OPERATOR, iss),
+		 name, key_text(k, subject, sub));
 	buf_add(&claims, nats_part);
 	buf_add(&claims, S("}"));
 	return claims.failed ? -ENOBUFS : jwt_sign(&k->key[OPERATOR], buf_str(&claims), ret);
@@ -116,11 +118,12 @@ static int store_token(const struct keyring *k, struct buf *ret)
 {
 	AUTO_BUF struct buf nats = { 0 };
 
-	buf_addf(&nats, "{\"limits\":{%s,\"conn\":8,\"mem_storage\":0,\"disk_storage\":-1,\"streams\":4,\"consumer\":16},"
-	         "\"exports\":[", no_limits);
+	buf_addf(&nats,
+		 "{\"limits\":{%s,\"conn\":8,\"mem_storage\":0,\"disk_storage\":-1,\"streams\":4,\"consumer\":16},"
+		 "\"exports\":[",
+		 no_limits);
 	for (size_t i = 0; i < ARRAY_LEN(services); i++)
-		buf_addf(&nats, "%s{\"name\":\"%s\",\"subject\":\"%s\",\"type\":\"service\"}", i ? "," : "", services[i].name,
-		         services[i].subject);
+		buf_addf(&nats, "%s{\"name\":\"%s\",\"subject\":\"%s\",\"type\":\"service\"}", i ? "," : "", services[i].name, services[i].subject);
 	buf_add(&nats, S("],\"default_permissions\":{\"pub\":{},\"sub\":{}},\"type\":\"account\",\"version\":2}"));
 	return sign_claims(k, STORE, "store", buf_str(&nats), ret);
 }
@@ -134,14 +137,14 @@ static int grid_token(const struct keyring *k, unsigned max_connections, struct 
 	buf_addf(&nats, "{\"limits\":{%s,\"conn\":%u},\"imports\":[", no_limits, max_connections);
 	for (size_t i = 0; i < ARRAY_LEN(services); i++)
 		buf_addf(&nats, "%s{\"name\":\"%s\",\"subject\":\"%s\",\"account\":\"%s\",\"local_subject\":\"%s\",\"type\":\"service\"}",
-		         i ? "," : "", services[i].name, services[i].subject, store, services[i].local);
+			 i ? "," : "", services[i].name, services[i].subject, store, services[i].local);
 	buf_addf(&nats,
-	         "],\"signing_keys\":[{\"kind\":\"user_scope\",\"key\":\"%s\",\"role\":\"participant\",\"template\":{"
-	         "\"sub\":{\"allow\":[\"n.{{subject()}}.>\"]},"
-	         "\"pub\":{\"allow\":[\"n.*.i\",\"n.*.d.*\",\"dir.put.{{subject()}}\",\"dir.get.*\",\"dir.list\"]},"
-	         "\"subs\":100,\"data\":-1,\"payload\":%d}}],"
-	         "\"default_permissions\":{\"pub\":{},\"sub\":{}},\"type\":\"account\",\"version\":2}",
-	         key_text(k, SIGNER, signer), HUB_PAYLOAD_MAX);
+		 "],\"signing_keys\":[{\"kind\":\"user_scope\",\"key\":\"%s\",\"role\":\"participant\",\"template\":{"
+		 "\"sub\":{\"allow\":[\"n.{{subject()}}.>\"]},"
+		 "\"pub\":{\"allow\":[\"n.*.i\",\"n.*.d.*\",\"dir.put.{{subject()}}\",\"dir.get.*\",\"dir.list\"]},"
+		 "\"subs\":100,\"data\":-1,\"payload\":%d}}],"
+		 "\"default_permissions\":{\"pub\":{},\"sub\":{}},\"type\":\"account\",\"version\":2}",
+		 key_text(k, SIGNER, signer), HUB_PAYLOAD_MAX);
 	return sign_claims(k, GRID, "grid", buf_str(&nats), ret);
 }
 
@@ -149,8 +152,10 @@ static int system_token(const struct keyring *k, struct buf *ret)
 {
 	AUTO_BUF struct buf nats = { 0 };
 
-	buf_addf(&nats, "{\"limits\":{%s,\"conn\":-1},\"default_permissions\":{\"pub\":{},\"sub\":{}},\"type\":\"account\","
-	         "\"version\":2}", no_limits);
+	buf_addf(&nats,
+		 "{\"limits\":{%s,\"conn\":-1},\"default_permissions\":{\"pub\":{},\"sub\":{}},\"type\":\"account\","
+		 "\"version\":2}",
+		 no_limits);
 	return sign_claims(k, SYSTEM, "system", buf_str(&nats), ret);
 }
 
@@ -161,7 +166,7 @@ static int operator_token(const struct keyring *k, struct buf *ret)
 
 static int conf_accounts(const struct keyring *k, const struct hubd_options *o, struct buf *b)
 {
-	AUTO_BUF struct buf operator = { 0 };
+	AUTO_BUF struct buf operator= { 0 };
 	AUTO_BUF struct buf system = { 0 };
 	AUTO_BUF struct buf store = { 0 };
 	AUTO_BUF struct buf grid = { 0 };
@@ -240,8 +245,7 @@ static int members_count(const struct hubd_options *o, struct err *e)
 	if (n_own != 1)
 		return err_set(e, -EINVAL, "--peers names all members, also this one (%.100s), each once", o->cluster);
 	if (n != 3 && n != HUBD_MEMBERS_MAX)
-		return err_set(e, -EINVAL, "a cluster has 3 or %d members, so that a majority is left when one is lost; not %d",
-		               HUBD_MEMBERS_MAX, n);
+		return err_set(e, -EINVAL, "a cluster has 3 or %d members, so that a majority is left when one is lost; not %d", HUBD_MEMBERS_MAX, n);
 	return n;
 }
 
@@ -254,7 +258,7 @@ static void conf_cluster(struct buf *b, const struct hubd_options *o)
 	buf_addf(b, "cluster: {\n\tname: zos\n\tlisten: \"");
 	format_place(b, hubd_host(o), (unsigned)atoi(port));
 	buf_addf(b, "\"\n\tno_advertise: true\n\ttls: { cert_file: \"%s/%s\", key_file: \"%s/%s\", ca_file: \"%s/%s\", timeout: 5 }\n\troutes: [",
-	         o->dir, leaf_file, o->dir, leaf_file, o->dir, ca_file);
+		 o->dir, leaf_file, o->dir, leaf_file, o->dir, ca_file);
 	while (str_next(&rest, ',', &one))
 		if (!str_eq(one, str_c(o->cluster)))
 			buf_addf(b, "\n\t\t\"nats-route://" STR_FMT "\"", STR_ARG(one));
@@ -266,15 +270,14 @@ static int conf_save(int dir_fd, const struct keyring *k, const struct hubd_opti
 	AUTO_BUF struct buf b = { 0 };
 	int r;
 
-	buf_addf(&b, "# Written anew at each start of the hub; changes are lost.\nserver_name: \"zos-hub%s%s\"\nlisten: \"",
-	         o->cluster ? "-" : "", o->cluster ? o->cluster : "");
+	buf_addf(&b, "# Written anew at each start of the hub; changes are lost.\nserver_name: \"zos-hub%s%s\"\nlisten: \"", o->cluster ? "-" : "",
+		 o->cluster ? o->cluster : "");
 	format_place(&b, hubd_host(o), hubd_port(o));
 	buf_addf(&b,
-	         "\"\nmax_payload: %d\nmax_pending: 64MB\nwrite_deadline: \"10s\"\nping_interval: \"5s\"\nping_max: 2\n"
-	         "max_connections: %u\nmax_control_line: 2048\n"
-	         "jetstream: { store_dir: \"%s/store\", max_memory_store: 1MB, max_file_store: 1GB }\n",
-	         HUB_PAYLOAD_MAX,
-	         (o->max_connections ? o->max_connections : HUBD_CONNECTIONS_DEFAULT) + 16, o->dir);
+		 "\"\nmax_payload: %d\nmax_pending: 64MB\nwrite_deadline: \"10s\"\nping_interval: \"5s\"\nping_max: 2\n"
+		 "max_connections: %u\nmax_control_line: 2048\n"
+		 "jetstream: { store_dir: \"%s/store\", max_memory_store: 1MB, max_file_store: 1GB }\n",
+		 HUB_PAYLOAD_MAX, (o->max_connections ? o->max_connections : HUBD_CONNECTIONS_DEFAULT) + 16, o->dir);
 	conf_tls(&b, o);
 	if (o->cluster)
 		conf_cluster(&b, o);
@@ -520,8 +523,7 @@ static bool place_answers(const char *host, const char *port)
 	for (struct addrinfo *a = list; a && !yes; a = a->ai_next) {
 		AUTO_FD int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		yes = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
-		      !connect(fd, a->ai_addr, a->ai_addrlen);
+		yes = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) && !connect(fd, a->ai_addr, a->ai_addrlen);
 	}
 	freeaddrinfo(list);
 	return yes;
@@ -561,8 +563,8 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 	if (s == NATS_OK)
 		s = admin_connect(&a, o, timeout_ms);
 	if (s != NATS_OK)
-		return err_set(e, -ECONNREFUSED, "set up the hub's directory: no nats-server answers on %s port %u: %s", hubd_host(o),
-		               hubd_port(o), natsStatus_GetText(s));
+		return err_set(e, -ECONNREFUSED, "set up the hub's directory: no nats-server answers on %s port %u: %s", hubd_host(o), hubd_port(o),
+			       natsStatus_GetText(s));
 	s = natsConnection_JetStream(&a.js, a.nc, NULL);
 	if (s == NATS_OK)
 		s = bucket_wait(&a, o, n_members, end, &code);
@@ -572,6 +574,6 @@ int hubd_create_bucket(const struct hubd_options *o, uint64_t timeout_ms, struct
 	}
 	if (s != NATS_OK && n_members > 1)
 		return err_set(e, -EAGAIN, "set up the hub's directory: too few of the %d members are there (%s)", n_members,
-		               nats_GetLastError(NULL));
+			       nats_GetLastError(NULL));
 	return s == NATS_OK ? 0 : err_set(e, -EIO, "set up the hub's directory: create the bucket: %s", natsStatus_GetText(s));
 }

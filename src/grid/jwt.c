@@ -45,8 +45,8 @@ int jwt_user(const struct key *issuer, const char *account, const struct key_pub
 	key_pub_format(iss, &issuer->pub);
 	key_pub_format(sub, user);
 	buf_addf(&claims,
-	         "{\"iat\":%lld,\"iss\":\"%s\",\"name\":\"zos\",\"sub\":\"%s\",\"nats\":{\"issuer_account\":\"%s\","
-	         "\"pub\":{},\"sub\":{},%s\"type\":\"user\",\"version\":2}}",
-	         (long long)time(NULL), iss, sub, account, free ? "\"subs\":-1,\"data\":-1,\"payload\":-1," : "");
+		 "{\"iat\":%lld,\"iss\":\"%s\",\"name\":\"zos\",\"sub\":\"%s\",\"nats\":{\"issuer_account\":\"%s\","
+		 "\"pub\":{},\"sub\":{},%s\"type\":\"user\",\"version\":2}}",
+		 (long long)time(NULL), iss, sub, account, free ? "\"subs\":-1,\"data\":-1,\"payload\":-1," : "");
 	return claims.failed ? -ENOBUFS : jwt_sign(issuer, buf_str(&claims), ret);
 }

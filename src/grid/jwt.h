@@ -8,8 +8,7 @@ MUST_CHECK int jwt_sign(const struct key *issuer, struct str claims, struct buf 
 
 /* Appends the token of the U key USER in ACCOUNT, signed by ISSUER. A scoped ISSUER brings
  * permissions and limits along; with any other the user is FREE of them. */
-MUST_CHECK int jwt_user(const struct key *issuer, const char *account, const struct key_pub *user, bool free,
-                       struct buf *ret);
+MUST_CHECK int jwt_user(const struct key *issuer, const char *account, const struct key_pub *user, bool free, struct buf *ret);
 
 /* Base64 with the URL alphabet and no padding (RFC 4648 section 5); appends. */
 void format_base64url(struct buf *b, const void *p, size_t n);

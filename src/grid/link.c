@@ -183,8 +183,13 @@ static size_t emit(struct link *l, uint8_t *ret, enum frame_type type, uint32_t 
 	uint64_t limit = l->got + ring_room(&l->in);
 	bool ask = l->owe_ask;
 	struct frame f = {
-		.type = type, .flags = ask && type != FRAME_RESET ? FRAME_ASK : 0, .len = len, .session = l->session,
-		.offset = l->next, .ack = l->got, .limit = max_u64(limit, l->told_limit),
+		.type = type,
+		.flags = ask && type != FRAME_RESET ? FRAME_ASK : 0,
+		.len = len,
+		.session = l->session,
+		.offset = l->next,
+		.ack = l->got,
+		.limit = max_u64(limit, l->told_limit),
 	};
 
 	frame_encode(ret, &f);

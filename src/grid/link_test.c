@@ -173,9 +173,8 @@ static uint64_t run(struct world *w)
 			return 0;
 		for (int who = 0; who < 2; who++)
 			if (w->end[who].link.state == LINK_CLOSED && w->end[who].link.end == LINK_END_CLEAN && chance(w, 20))
-				link_input(&w->end[!who].link,
-				           &(struct frame){ .type = FRAME_RESET, .session = 4711, .len = LINK_END_UNKNOWN }, NULL,
-				           w->now_ms);
+				link_input(&w->end[!who].link, &(struct frame){ .type = FRAME_RESET, .session = 4711, .len = LINK_END_UNKNOWN }, NULL,
+					   w->now_ms);
 		if (both_closed(w))
 			return t + 1;
 	}
@@ -223,14 +222,13 @@ static void streams_arrive_whole(void)
 			w.outage_from_ms = 1000 + (uint64_t)seed * 7;
 			w.outage_to_ms = w.outage_from_ms + c->outage_ms;
 			took = run(&w);
-			T_CHECK(took && whole(&w), "%s, seed %d: state %d/%d end %d/%d received %llu/%llu", c->name, seed,
-			        w.end[0].link.state, w.end[1].link.state, w.end[0].link.end, w.end[1].link.end,
-			        (unsigned long long)w.end[0].received, (unsigned long long)w.end[1].received);
-			T_CHECK(w.end[0].link.end == LINK_END_CLEAN && w.end[1].link.end == LINK_END_CLEAN, "%s, seed %d",
-			        c->name, seed);
+			T_CHECK(took && whole(&w), "%s, seed %d: state %d/%d end %d/%d received %llu/%llu", c->name, seed, w.end[0].link.state,
+				w.end[1].link.state, w.end[0].link.end, w.end[1].link.end, (unsigned long long)w.end[0].received,
+				(unsigned long long)w.end[1].received);
+			T_CHECK(w.end[0].link.end == LINK_END_CLEAN && w.end[1].link.end == LINK_END_CLEAN, "%s, seed %d", c->name, seed);
 			if (c->outage_ms)
 				T_CHECK(took < c->outage_ms + 6000, "seed %d: stalled %llu ms after the outage", seed,
-				        (unsigned long long)(took - c->outage_ms));
+					(unsigned long long)(took - c->outage_ms));
 			world_deinit(&w);
 		}
 }
@@ -342,8 +340,8 @@ static void who_does_not_answer_a_doubt_is_gone(void)
 			if (answers || now < 3000)
 				link_doubt(&l, now);
 		}
-		T_CHECK(answers ? l.state == LINK_UP : l.state == LINK_CLOSED && l.end == LINK_END_ABSENT, "state %d, end %d at %llu", l.state,
-		        l.end, (unsigned long long)now);
+		T_CHECK(answers ? l.state == LINK_UP : l.state == LINK_CLOSED && l.end == LINK_END_ABSENT, "state %d, end %d at %llu", l.state, l.end,
+			(unsigned long long)now);
 		T_CHECK(asked >= 5 && asked < 40, "asked %u times", asked);
 		T_CHECK(answers || now >= 1000 + LINK_GONE_MS, "gone after %llu ms", (unsigned long long)now - 1000);
 		link_deinit(&l);

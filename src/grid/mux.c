@@ -51,8 +51,12 @@ size_t mux_encode(uint8_t ret[static MUX_HEAD + 4], const struct mux_frame *f)
 static void stream_init(struct mux_stream *s, uint32_t id)
 {
 	*s = (struct mux_stream){
-		.id = id, .used = true, .may_send = MUX_FIRST, .may_get = MUX_FIRST,
-		.out.limit = MUX_OUT, .in.limit = MUX_WINDOW,
+		.id = id,
+		.used = true,
+		.may_send = MUX_FIRST,
+		.may_get = MUX_FIRST,
+		.out.limit = MUX_OUT,
+		.in.limit = MUX_WINDOW,
 	};
 }
 

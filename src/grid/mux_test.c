@@ -101,8 +101,8 @@ static void streams_do_not_mix(void)
 				pass(&m[who], &m[!who], &seed);
 				for (int i = 0; i < N_STREAMS; i++) {
 					write_some(&m[who], &f[i], who, &seed);
-					T_NEED(read_some(&m[who], &f[i], who, &seed), "seed %llu stream %u: wrong byte",
-					       (unsigned long long)first, f[i].id);
+					T_NEED(read_some(&m[who], &f[i], who, &seed), "seed %llu stream %u: wrong byte", (unsigned long long)first,
+					       f[i].id);
 				}
 			}
 		T_CHECK(all_done(f), "seed %llu: not whole", (unsigned long long)first);

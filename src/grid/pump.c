@@ -121,9 +121,12 @@ static int pump_start(struct pumps *all, struct pump *p, uint32_t id, int fd, st
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return err_set(e, -errno, "attach a descriptor to stream %u: %m", id);
 	*p = (struct pump){
-		.all = all, .id = id, .fd = fd,
+		.all = all,
+		.id = id,
+		.fd = fd,
 		.is_socket = !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len),
-		.may_read = (flags & O_ACCMODE) != O_WRONLY, .may_write = (flags & O_ACCMODE) != O_RDONLY,
+		.may_read = (flags & O_ACCMODE) != O_WRONLY,
+		.may_write = (flags & O_ACCMODE) != O_RDONLY,
 	};
 	p->readable = !p->may_read;
 	p->writable = !p->may_write;

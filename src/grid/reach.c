@@ -122,8 +122,7 @@ static int look_start(struct reach *r, struct look *l)
 		return -EINVAL;
 	read_fd = fds[0];
 	l->fd = fds[1];
-	if (sd_event_add_io(r->event, &r->answer, read_fd, EPOLLIN, on_answer, r) < 0 ||
-	    pthread_create(&thread, NULL, look_run, l)) {
+	if (sd_event_add_io(r->event, &r->answer, read_fd, EPOLLIN, on_answer, r) < 0 || pthread_create(&thread, NULL, look_run, l)) {
 		r->answer = sd_event_source_disable_unref(r->answer);
 		close(l->fd);
 		return -EAGAIN;

@@ -21,8 +21,7 @@ struct reach {
 };
 
 /* FN is told after every look; "" = the port takes connections, and its certificate is good. The first server of HUB is looked at. */
-MUST_CHECK int reach_init(struct reach *ret, sd_event *event, const struct hub_addr *hub, reach_fn *fn, void *userdata,
-			  struct err *e);
+MUST_CHECK int reach_init(struct reach *ret, sd_event *event, const struct hub_addr *hub, reach_fn *fn, void *userdata, struct err *e);
 void reach_deinit(struct reach *r);
 
 void reach_start(struct reach *r); /* does nothing when it looks already */

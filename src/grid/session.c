@@ -676,7 +676,7 @@ int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void 
 }
 
 int session_dial(struct grid *g, const char *peer_hub_key, const struct key *own, const uint8_t expected[static 32],
-                 const struct session_callbacks *cb, struct session **ret, struct err *e)
+		 const struct session_callbacks *cb, struct session **ret, struct err *e)
 {
 	struct session *s;
 	struct key_pub peer;

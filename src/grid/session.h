@@ -40,8 +40,7 @@ struct session_callbacks {
 typedef int grid_accept_fn(void *userdata, struct session *s, const uint8_t peer[static 32]);
 
 /* CB's `writable` is not used. Returns owned. */
-MUST_CHECK int grid_new(sd_event *event, const struct hub_options *o, const struct hub_callbacks *cb, struct grid **ret,
-                        struct err *e);
+MUST_CHECK int grid_new(sd_event *event, const struct hub_options *o, const struct hub_callbacks *cb, struct grid **ret, struct err *e);
 void grid_free(struct grid *g); /* breaks all sessions off, without callbacks */
 struct hub *grid_hub(struct grid *g); /* borrowed */
 void grid_set_rekey(struct grid *g, const struct grid_rekey *r); /* GRID_REKEY otherwise */
@@ -49,9 +48,8 @@ void grid_set_rekey(struct grid *g, const struct grid_rekey *r); /* GRID_REKEY o
 MUST_CHECK int grid_listen(struct grid *g, const struct key *own, grid_accept_fn *fn, void *userdata, struct err *e);
 
 /* PEER_HUB_KEY (U...) is where the other side listens, EXPECTED its raw public key. `ready` or `closed` follows. */
-MUST_CHECK int session_dial(struct grid *g, const char *peer_hub_key, const struct key *own,
-                            const uint8_t expected[static 32], const struct session_callbacks *cb, struct session **ret,
-                            struct err *e);
+MUST_CHECK int session_dial(struct grid *g, const char *peer_hub_key, const struct key *own, const uint8_t expected[static 32],
+			    const struct session_callbacks *cb, struct session **ret, struct err *e);
 void session_set_callbacks(struct session *s, const struct session_callbacks *cb);
 
 /* Both take FD, also on failure. A pipe's user ignores SIGPIPE. Stream 0 is there once the session is ready. */

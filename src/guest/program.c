@@ -84,8 +84,9 @@ static void signal_forward(struct program *p)
 
 static void wait_once(struct program *p, int timeout_ms)
 {
-	struct pollfd all[4 + EXEC_SESSIONS_MAX] = { { .fd = p->signals, .events = POLLIN }, { .fd = p->control, .events = POLLIN },
-		                 flow_wants(&p->flows[0]), flow_wants(&p->flows[1]) };
+	struct pollfd all[4 + EXEC_SESSIONS_MAX] = {
+		{ .fd = p->signals, .events = POLLIN }, { .fd = p->control, .events = POLLIN }, flow_wants(&p->flows[0]), flow_wants(&p->flows[1])
+	};
 
 	sessions_want(p->sessions, all + 4);
 	if (poll(all, ARRAY_LEN(all), timeout_ms) <= 0)
@@ -133,7 +134,9 @@ static int start(struct program *p, const struct guest_config *c, const struct p
 	err = pipes[1][1];
 	for (size_t i = 0; i < ARRAY_LEN(p->flows); i++)
 		fcntl(p->flows[i].from, F_SETFL, O_NONBLOCK);
-	struct spawn s = { .config = c, .user = c->user, .workdir = c->workdir, .term = "", .argv = c->argv, .group = group, .stdio = { null, out, err } };
+	struct spawn s = {
+		.config = c, .user = c->user, .workdir = c->workdir, .term = "", .argv = c->argv, .group = group, .stdio = { null, out, err }
+	};
 	return spawn_program(&s, &p->pid, e);
 }
 
@@ -146,8 +149,11 @@ int program_run(const struct guest_config *c, const struct program_ports *ports,
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	p = (struct program){ .status = STATUS_NONE, .control = ports->control, .signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		              .config = c, .sessions = ports->sessions };
+	p = (struct program){ .status = STATUS_NONE,
+			      .control = ports->control,
+			      .signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+			      .config = c,
+			      .sessions = ports->sessions };
 	if (p.signals < 0)
 		return err_set(e, -errno, "watch for children: %m");
 	if ((r = start(&p, c, ports, e)))

@@ -81,8 +81,13 @@ static int ends_make(const struct exec_program *p, struct exec_ends *ends, int t
 	if (exec_wait_start(port, &ear, &p))
 		_exit(1);
 	snprintf(name, sizeof(name), "exec-%u", slot);
-	struct spawn s = { .config = c, .user = p.user[0] ? p.user : c->user, .workdir = p.workdir[0] ? p.workdir : c->workdir,
-		           .term = p.term, .argv = p.argv, .group = in.group, .tty = p.tty };
+	struct spawn s = { .config = c,
+			   .user = p.user[0] ? p.user : c->user,
+			   .workdir = p.workdir[0] ? p.workdir : c->workdir,
+			   .term = p.term,
+			   .argv = p.argv,
+			   .group = in.group,
+			   .tty = p.tty };
 	ends.tty = p.tty;
 	if (!groups_make(name, in.group, &e) && !ends_make(&p, &ends, theirs, &e)) {
 		memcpy(s.stdio, theirs, sizeof(theirs));

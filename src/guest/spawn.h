@@ -9,7 +9,7 @@ struct spawn {
 	const char *user, *workdir, *term;   /* TERM "": none */
 	const char *const *argv;
 	const char *group;                   /* path of a control group that is there; "" = stays in ours */
-	int stdio[3];                        /* borrowed; a terminal's slave in all three is taken as the controlling terminal */
+	int stdio[3];   /* borrowed; a terminal's slave in all three is taken as the controlling terminal */
 	bool tty;
 };
 

@@ -83,8 +83,7 @@ int dsse_decode(sd_json_variant *envelope, struct dsse *ret, struct err *e)
 			return r;
 	ret->payload.limit = DSSE_PAYLOAD_MAX;
 	if ((r = parse_base64(payload, &ret->payload)))
-		return err_set(e, r == -ENOBUFS ? -EFBIG : -EBADMSG, "the envelope's payload is not base64 of at most %d bytes",
-		               DSSE_PAYLOAD_MAX);
+		return err_set(e, r == -ENOBUFS ? -EFBIG : -EBADMSG, "the envelope's payload is not base64 of at most %d bytes", DSSE_PAYLOAD_MAX);
 	memcpy(ret->type, type.p, type.n + 1);
 	ret->n_signatures = n;
 	return 0;
@@ -102,8 +101,7 @@ int dsse_decode_text(struct str json, struct dsse *ret, struct err *e)
 
 	*ret = (struct dsse)DSSE_NONE;
 	buf_add(&text, json);
-	if (buf_check(&text) || (json.n && memchr(json.p, '\0', json.n)) ||
-	    sd_json_parse(text.p ? text.p : "", 0, &v, NULL, NULL) < 0)
+	if (buf_check(&text) || (json.n && memchr(json.p, '\0', json.n)) || sd_json_parse(text.p ? text.p : "", 0, &v, NULL, NULL) < 0)
 		return err_set(e, -EBADMSG, "the envelope is not JSON");
 	return dsse_decode(v, ret, e);
 }

@@ -30,8 +30,8 @@ int key_seed_parse(struct str s, struct key *ret)
 	char role;
 	int r = -EINVAL;
 
-	if (s.n == KEY_SEED_LEN && !nkey_decode(s, raw, SEED_LEN) && (raw[0] & 0xf8) == NKEY_PREFIX_SEED &&
-	    !(raw[1] & 7) && !nkey_role((uint8_t)((raw[0] & 7) << 5 | raw[1] >> 3), &role)) {
+	if (s.n == KEY_SEED_LEN && !nkey_decode(s, raw, SEED_LEN) && (raw[0] & 0xf8) == NKEY_PREFIX_SEED && !(raw[1] & 7) &&
+	    !nkey_role((uint8_t)((raw[0] & 7) << 5 | raw[1] >> 3), &role)) {
 		memcpy(k.seed, raw + 2, sizeof(k.seed));
 		r = key_complete(role, &k);
 	}
@@ -95,8 +95,7 @@ bool key_verify(const struct key_pub *k, const void *p, size_t n, const uint8_t 
 {
 	EVP_PKEY *evp = key_pub_evp(k);
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	bool holds = evp && md && EVP_DigestVerifyInit(md, NULL, NULL, NULL, evp) == 1 &&
-	             EVP_DigestVerify(md, sig, KEY_SIG_LEN, p, n) == 1;
+	bool holds = evp && md && EVP_DigestVerifyInit(md, NULL, NULL, NULL, evp) == 1 && EVP_DigestVerify(md, sig, KEY_SIG_LEN, p, n) == 1;
 
 	EVP_MD_CTX_free(md);
 	EVP_PKEY_free(evp);

@@ -61,8 +61,7 @@ static int expand(const uint8_t seed[static 32], uint8_t *ret, size_t n)
 static EVP_PKEY *mlkem_secret(const uint8_t seed[static 64])
 {
 	AUTO_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, MLKEM, NULL);
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_ML_KEM_SEED, (void *)seed, 64),
-		                OSSL_PARAM_construct_end() };
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_ML_KEM_SEED, (void *)seed, 64), OSSL_PARAM_construct_end() };
 	EVP_PKEY *ret = NULL;
 
 	return ctx && EVP_PKEY_fromdata_init(ctx) == 1 && EVP_PKEY_fromdata(ctx, &ret, EVP_PKEY_KEYPAIR, params) == 1 ? ret : NULL;
@@ -141,10 +140,8 @@ static int mlkem_decapsulate(const uint8_t seed[static 64], const uint8_t *text,
 	AUTO_PKEY_CTX *ctx = k ? EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL) : NULL;
 	size_t n = SHARED_LEN;
 
-	return ctx && EVP_PKEY_decapsulate_init(ctx, NULL) == 1 &&
-	                       EVP_PKEY_decapsulate(ctx, shared, &n, text, SEAL_MLKEM_TEXT_LEN) == 1 ?
-	               0 :
-	               -EBADMSG;
+	return ctx && EVP_PKEY_decapsulate_init(ctx, NULL) == 1 && EVP_PKEY_decapsulate(ctx, shared, &n, text, SEAL_MLKEM_TEXT_LEN) == 1 ? 0
+																	 : -EBADMSG;
 }
 
 int seal_value(const uint8_t pub[static SEAL_PUB_LEN], const struct seal_place *at, struct str clear, struct buf *ret)
@@ -165,8 +162,7 @@ int seal_value(const uint8_t pub[static SEAL_PUB_LEN], const struct seal_place *
 	if (!ctx || buf_check(&body))
 		return -ENOMEM;
 	if (OSSL_HPKE_encap(ctx, enc, &n_enc, pub, SEAL_X25519_LEN, (uint8_t *)info.p, info.len) != 1 ||
-	    OSSL_HPKE_seal(ctx, (uint8_t *)body.p, &n_body, (const uint8_t *)at->name, strlen(at->name), (const uint8_t *)clear.p,
-	                   clear.n) != 1)
+	    OSSL_HPKE_seal(ctx, (uint8_t *)body.p, &n_body, (const uint8_t *)at->name, strlen(at->name), (const uint8_t *)clear.p, clear.n) != 1)
 		return -EINVAL;
 	body.len = n_body;
 	buf_add_le(ret, SEAL_VERSION, 1);
@@ -233,7 +229,6 @@ void seal_mark(const struct seal_key *k, struct str clear, char ret[static SEAL_
 	uint8_t sum[SUM_LEN];
 	size_t n;
 
-	BUG_ON(!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, k->mark, sizeof(k->mark), (const uint8_t *)clear.p, clear.n, sum,
-	                  sizeof(sum), &n));
+	BUG_ON(!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, k->mark, sizeof(k->mark), (const uint8_t *)clear.p, clear.n, sum, sizeof(sum), &n));
 	hex_put(sum, SEAL_MARK_LEN / 2, ret);
 }

@@ -27,10 +27,8 @@ static void what_is_sealed_opens_where_it_belongs(void)
 		struct seal_place at;
 		int r;
 	} rows[] = {
-		{ &f.key, { &f.owner.pub, &f.node.pub, "db" }, 0 },
-		{ &f.key, { &f.other.pub, &f.node.pub, "db" }, -EBADMSG },
-		{ &f.key, { &f.owner.pub, &second.pub, "db" }, -EBADMSG },
-		{ &f.key, { &f.owner.pub, &f.node.pub, "db2" }, -EBADMSG },
+		{ &f.key, { &f.owner.pub, &f.node.pub, "db" }, 0 },          { &f.key, { &f.other.pub, &f.node.pub, "db" }, -EBADMSG },
+		{ &f.key, { &f.owner.pub, &second.pub, "db" }, -EBADMSG },   { &f.key, { &f.owner.pub, &f.node.pub, "db2" }, -EBADMSG },
 		{ &strange, { &f.owner.pub, &f.node.pub, "db" }, -EBADMSG },
 	};
 

@@ -52,8 +52,8 @@ static bool ctx_configure(SSL_CTX *ssl)
 	return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) && SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) &&
 	       SSL_CTX_set_ciphersuites(ssl, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") &&
 	       SSL_CTX_dane_enable(ssl) && SSL_CTX_set1_groups_list(ssl, tls_group) && SSL_CTX_set1_sigalgs_list(ssl, "ed25519") &&
-	       SSL_CTX_set_num_tickets(ssl, 0) && SSL_CTX_set_max_early_data(ssl, 0) &&
-	       SSL_CTX_set1_server_cert_type(ssl, rpk, sizeof(rpk)) && SSL_CTX_set1_client_cert_type(ssl, rpk, sizeof(rpk));
+	       SSL_CTX_set_num_tickets(ssl, 0) && SSL_CTX_set_max_early_data(ssl, 0) && SSL_CTX_set1_server_cert_type(ssl, rpk, sizeof(rpk)) &&
+	       SSL_CTX_set1_client_cert_type(ssl, rpk, sizeof(rpk));
 }
 
 int ident_tls_ctx_new(const struct key *own, struct tls_ctx **ret, struct err *e)

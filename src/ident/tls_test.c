@@ -155,10 +155,8 @@ static const struct stranger {
 	bool has_key, raw, tls12;
 	bool welcome;
 } strangers[] = {
-	{ "as ours", "X25519MLKEM768", true, true, false, true },
-	{ "offers only X25519", "X25519", true, true, false, false },
-	{ "offers only MLKEM768", "MLKEM768", true, true, false, false },
-	{ "shows no key", "X25519MLKEM768", false, true, false, false },
+	{ "as ours", "X25519MLKEM768", true, true, false, true },         { "offers only X25519", "X25519", true, true, false, false },
+	{ "offers only MLKEM768", "MLKEM768", true, true, false, false }, { "shows no key", "X25519MLKEM768", false, true, false, false },
 	{ "speaks TLS 1.2", "X25519", true, true, true, false },
 };
 

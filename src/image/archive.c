@@ -64,9 +64,9 @@ static int entry_end(struct archive *a, struct err *e)
 	BUG_ON(EVP_DigestFinal_ex(a->sum, sum, NULL) != 1);
 	format_hex(&hex, sum, sizeof(sum));
 	BUG_ON(buf_check(&hex));
-	return strcmp(hex.p, a->digest + strlen("sha256:")) ?
-	               err_set(e, -EBADMSG, "the archive holds a damaged or forged part %s: make it again", a->digest) :
-	               0;
+	return strcmp(hex.p, a->digest + strlen("sha256:"))
+		       ? err_set(e, -EBADMSG, "the archive holds a damaged or forged part %s: make it again", a->digest)
+		       : 0;
 }
 
 static int on_entry(void *ctx, struct str name, char kind, uint64_t size, struct err *e)
@@ -130,8 +130,7 @@ static int on_bytes(void *ctx, const uint8_t *p, size_t n, struct err *e)
 
 int archive_read(int fd, const char *dir, void (*progress)(void *ctx, uint64_t bytes), void *ctx, struct buf *index, struct err *e)
 {
-	CLEANUP(archive_deinit) struct archive a = { .dir = dir, .tar = TAR_INIT(on_bytes, &a), .index = index, .fd = -1,
-		                                     .sum = EVP_MD_CTX_new() };
+	CLEANUP(archive_deinit) struct archive a = { .dir = dir, .tar = TAR_INIT(on_bytes, &a), .index = index, .fd = -1, .sum = EVP_MD_CTX_new() };
 	AUTO_FREE uint8_t *p = malloc(READ_BYTES);
 	ssize_t n;
 	int r;

@@ -9,8 +9,7 @@
 enum { ARCHIVE_BLOBS_MAX = 2 * MANIFEST_LAYERS_MAX, ARCHIVE_PATH_MAX = 400 };
 
 /* INDEX gets index.json. -EBADMSG, -ENOSPC, -EIO. PROGRESS is told of bytes read. */
-MUST_CHECK int archive_read(int fd, const char *dir, void (*progress)(void *ctx, uint64_t bytes), void *ctx, struct buf *index,
-                            struct err *e);
+MUST_CHECK int archive_read(int fd, const char *dir, void (*progress)(void *ctx, uint64_t bytes), void *ctx, struct buf *index, struct err *e);
 
 void archive_blob_path(const char *dir, const char *digest, char ret[static ARCHIVE_PATH_MAX]);
 /* A small blob as text. -EBADMSG: the archive does not hold it, or not in that size. */

@@ -134,10 +134,9 @@ int cache_slot_record(const char *slot_dir, const struct cache_record *record, s
 	AUTO_JSON sd_json_variant *v = NULL;
 	AUTO_BUF struct buf text = { 0 };
 	char path[CACHE_PATH_MAX + 8];
-	int r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_UNSIGNED("version", RECORD_VERSION),
-	                       SD_JSON_BUILD_PAIR_STRING("reference", record->reference),
-	                       SD_JSON_BUILD_PAIR_STRING("owner", record->owner), SD_JSON_BUILD_PAIR_VARIANT("config", record->config),
-	                       SD_JSON_BUILD_PAIR_VARIANT("layers", record->layers));
+	int r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_UNSIGNED("version", RECORD_VERSION), SD_JSON_BUILD_PAIR_STRING("reference", record->reference),
+			       SD_JSON_BUILD_PAIR_STRING("owner", record->owner), SD_JSON_BUILD_PAIR_VARIANT("config", record->config),
+			       SD_JSON_BUILD_PAIR_VARIANT("layers", record->layers));
 
 	if (r < 0 || (r = json_format(v, &text)))
 		return err_set(e, r, "write the image's record: %s", strerror(-r));
@@ -181,14 +180,13 @@ static int record_load(const struct cache *c, const char *scope, const char *dig
 			return err_set(e, -EBADMSG, "the record of %.20s...: layer %zu is not 64 hex digits", digest, i);
 	if (!is_of_scope(&it, scope))
 		return err_set(e, -EBADMSG, "the record of %.20s...: is for somebody else", digest);
-	*ret = (struct cache_record){ .data = take_ptr(v), .reference = it.reference, .owner = it.owner, .config = it.config,
-		                      .layers = it.layers };
+	*ret = (struct cache_record){ .data = take_ptr(v), .reference = it.reference, .owner = it.owner, .config = it.config, .layers = it.layers };
 	return 0;
 }
 
 /* Whether all layers of IT are there; the first that is not in *RET. */
 static bool record_is_whole(const struct cache *c, const char *scope, const struct cache_record *it,
-                            bool (*there)(const struct cache *, const char *, const char *), const char **ret)
+			    bool (*there)(const struct cache *, const char *, const char *), const char **ret)
 {
 	for (size_t i = 0; i < sd_json_variant_elements(it->layers); i++) {
 		*ret = sd_json_variant_string(sd_json_variant_by_index(it->layers, i));
@@ -243,9 +241,8 @@ static int layers_take(const struct cache *c, DIR *slot, const char *scope, stru
 	for (struct dirent *f = readdir(slot); f && !r; f = readdir(slot)) {
 		char path[CACHE_PATH_MAX];
 
-		if (strlen(f->d_name) != DIGEST_HEX_LEN + sizeof(layer_suffix) - 1 ||
-		    !hex_ok((struct str){ f->d_name, DIGEST_HEX_LEN }) || strcmp(f->d_name + DIGEST_HEX_LEN, layer_suffix) ||
-		    cache_layer_is_there(c, scope, f->d_name))
+		if (strlen(f->d_name) != DIGEST_HEX_LEN + sizeof(layer_suffix) - 1 || !hex_ok((struct str){ f->d_name, DIGEST_HEX_LEN }) ||
+		    strcmp(f->d_name + DIGEST_HEX_LEN, layer_suffix) || cache_layer_is_there(c, scope, f->d_name))
 			continue;
 		cache_layer_path(c, scope, f->d_name, path);
 		r = file_take(dirfd(slot), f->d_name, path, e);
@@ -284,8 +281,7 @@ int cache_slot_take(const struct cache *c, unsigned slot, const char *scope, con
 	d = opendir(path);
 	if (!d)
 		return err_set(e, -errno, "open %s: %m", path);
-	if (!(r = layers_take(c, d, scope, e)) && !(r = part_sync(c, "layers", e)) && digest &&
-	    !(r = record_take(c, d, scope, digest, e)))
+	if (!(r = layers_take(c, d, scope, e)) && !(r = part_sync(c, "layers", e)) && digest && !(r = record_take(c, d, scope, digest, e)))
 		r = part_sync(c, "images", e);
 	return r ? r : tree_remove(AT_FDCWD, path, e);
 }
@@ -555,12 +551,11 @@ static int row_append(const struct cache *c, const struct entry *image, const st
 	for (size_t i = 0; i < held->n && r >= 0; i++)
 		if (!strcmp(held->names[i], image->name))
 			r = sd_json_variant_append_arrayb(&holders, SD_JSON_BUILD_STRING(held->holders[i]));
-	return r < 0 ? r : sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("reference", it.reference),
-	                                                  SD_JSON_BUILD_PAIR_STRING("digest", digest),
-	                                                  SD_JSON_BUILD_PAIR_STRING("owner", it.owner),
-	                                                  SD_JSON_BUILD_PAIR_UNSIGNED("size", size),
-	                                                  SD_JSON_BUILD_PAIR_UNSIGNED("used", (uint64_t)image->used_s),
-	                                                  SD_JSON_BUILD_PAIR_VARIANT("holders", holders));
+	return r < 0 ? r
+		     : sd_json_variant_append_arraybo(
+			       list, SD_JSON_BUILD_PAIR_STRING("reference", it.reference), SD_JSON_BUILD_PAIR_STRING("digest", digest),
+			       SD_JSON_BUILD_PAIR_STRING("owner", it.owner), SD_JSON_BUILD_PAIR_UNSIGNED("size", size),
+			       SD_JSON_BUILD_PAIR_UNSIGNED("used", (uint64_t)image->used_s), SD_JSON_BUILD_PAIR_VARIANT("holders", holders));
 }
 
 int cache_list(const struct cache *c, sd_json_variant **ret, struct err *e)

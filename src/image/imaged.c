@@ -96,7 +96,7 @@ static int answer_build(struct imaged *d, const char *scope, const char *digest,
 	}
 	if (r >= 0)
 		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("digest", digest), SD_JSON_BUILD_PAIR_VARIANT("config", it.config),
-		                   SD_JSON_BUILD_PAIR_VARIANT("layers", layers));
+				   SD_JSON_BUILD_PAIR_VARIANT("layers", layers));
 	return r < 0 ? err_set(e, r, "build the answer: %s", strerror(-r)) : 0;
 }
 
@@ -150,8 +150,8 @@ static void pull_answer(struct pull *p, int r, struct err *e)
 
 static int progress_send(sd_varlink *link, const struct pull_line *l)
 {
-	return sd_varlink_notifybo(link, SD_JSON_BUILD_PAIR_STRING("what", pull_whats[l->what]),
-	                           SD_JSON_BUILD_PAIR_UNSIGNED("done", l->done), SD_JSON_BUILD_PAIR_UNSIGNED("total", l->total));
+	return sd_varlink_notifybo(link, SD_JSON_BUILD_PAIR_STRING("what", pull_whats[l->what]), SD_JSON_BUILD_PAIR_UNSIGNED("done", l->done),
+				   SD_JSON_BUILD_PAIR_UNSIGNED("total", l->total));
 }
 
 static uint64_t stall_us(const struct imaged *d)
@@ -263,7 +263,7 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 		e = p->last.err;
 	else if (p->last.kind != PULL_DONE)
 		err_set(&e, -EIO, "pull %s/%s: the process that pulls ended with %s %d: it is tried again", p->reference.host,
-		        p->reference.repository, si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
+			p->reference.repository, si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
 	r = e.code;
 	q = cache_slot_take(&d->cache, (unsigned)p->slot, p->scope, r ? NULL : p->last.digest, &of_slot);
 	if (!r && (r = q))
@@ -290,7 +290,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 		err_set(&p->last.err, -EIO, "pull %s/%s: took more than an hour: it is tried again", p->reference.host, p->reference.repository);
 	else
 		err_set(&p->last.err, -EIO, "pull %s/%s: nothing moved for %u s: it is tried again", p->reference.host, p->reference.repository,
-		        p->all->o.stall_s);
+			p->all->o.stall_s);
 	pull_kill(p);
 	return 0;
 }
@@ -320,10 +320,16 @@ static int child_files(const int *fds, size_t n)
 
 [[noreturn]] static void child_run(struct pull *p, int fd)
 {
-	struct pull_job job = { .cache = &p->all->cache, .scope = p->scope, .reference = p->reference,
-		                .trust = { p->ca, p->is_plain }, .mkfs = p->all->o.mkfs,
-		                .slot = (unsigned)p->slot, .user = p->user, .owner = is_owned(p) ? p->owner : "",
-		                .password_fd = CHILD_FILE, .archive_fd = p->archive < 0 ? -1 : CHILD_FILE };
+	struct pull_job job = { .cache = &p->all->cache,
+				.scope = p->scope,
+				.reference = p->reference,
+				.trust = { p->ca, p->is_plain },
+				.mkfs = p->all->o.mkfs,
+				.slot = (unsigned)p->slot,
+				.user = p->user,
+				.owner = is_owned(p) ? p->owner : "",
+				.password_fd = CHILD_FILE,
+				.archive_fd = p->archive < 0 ? -1 : CHILD_FILE };
 	const int fds[] = { fd, p->archive < 0 ? p->password : p->archive };
 	sigset_t none;
 
@@ -580,8 +586,9 @@ static int push_serve(struct imaged *d, sd_varlink *link, const struct push_args
 	int r;
 
 	BUG_ON(!p);
-	*p = (struct pull){ .all = d, .slot = -1, .pipe = -1, .password = -1, .archive = -1, .ca = strdup(""), .user = strdup(""),
-		            .owner = strdup(a->owner) };
+	*p = (struct pull){
+		.all = d, .slot = -1, .pipe = -1, .password = -1, .archive = -1, .ca = strdup(""), .user = strdup(""), .owner = strdup(a->owner)
+	};
 	BUG_ON(!p->ca || !p->user || !p->owner);
 	if ((r = push_reference(a->name, &p->reference, e)))
 		return r;
@@ -610,7 +617,7 @@ static const struct json_table no_arguments = { 0 };
 
 /* Answers a call without arguments with what LIST finds in the cache. */
 static int list_serve(struct imaged *d, sd_varlink *link, sd_json_variant *parameters, const char *name,
-                      int (*list)(const struct cache *c, sd_json_variant **ret, struct err *e))
+		      int (*list)(const struct cache *c, sd_json_variant **ret, struct err *e))
 {
 	AUTO_JSON sd_json_variant *all = NULL;
 	struct err e = { 0 };
@@ -646,16 +653,15 @@ static int on_prune(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	(void)flags;
 	if (!r)
 		r = cache_prune(&d->cache, a.owner, since_oldest(d, INT64_MAX), &bytes, &e);
-	return r < 0 ? daemon_reply_error(link, r, &e) :
-	               sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("images", r), SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes));
+	return r < 0 ? daemon_reply_error(link, r, &e)
+		     : sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_INTEGER("images", r), SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes));
 }
 
 struct release_args {
 	const char *holder;
 };
 static const struct json_field release_fields[] = {
-	{ "holder", JSON_TEXT, offsetof(struct release_args, holder), .required = true, .max = HOLDER_MAX, .ok = name_ok,
-	  .want = "a name" },
+	{ "holder", JSON_TEXT, offsetof(struct release_args, holder), .required = true, .max = HOLDER_MAX, .ok = name_ok, .want = "a name" },
 };
 static const struct json_table release_table = { release_fields, ARRAY_LEN(release_fields), 0, NULL };
 
@@ -724,8 +730,7 @@ static int serve(struct imaged *d, struct err *e)
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Prune", on_prune)) < 0 ||
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Release", on_release)) < 0 ||
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Image.Holders", on_holders)) < 0 ||
-	    (r = sd_varlink_server_bind_connect(d->server, on_connect)) < 0 ||
-	    (r = sd_varlink_server_bind_disconnect(d->server, on_disconnect)) < 0)
+	    (r = sd_varlink_server_bind_connect(d->server, on_connect)) < 0 || (r = sd_varlink_server_bind_disconnect(d->server, on_disconnect)) < 0)
 		return err_set(e, r, "serve calls: %s", strerror(-r));
 	return 0;
 }
@@ -744,7 +749,7 @@ static int sandbox(const struct imaged *d, struct err *e)
 			   { "/dev/null", SANDBOX_READ | SANDBOX_WRITE } },
 		.any_connect = true, /* a registry's port is its own choice */
 		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN | SANDBOX_CALLS_NEST |
-		         SANDBOX_CALLS_GROUPS | SANDBOX_CALLS_MARKS,
+			 SANDBOX_CALLS_GROUPS | SANDBOX_CALLS_MARKS,
 	};
 
 	return sandbox_enter(&s, e);

@@ -87,9 +87,11 @@ static int on_checked(void *ctx, const uint8_t *p, size_t n, struct err *e)
 		.files_max = 64,
 		.file_size_max = room_bytes,
 	};
-	const char *const argv[] = { "mkfs.erofs", "--quiet", "--tar=f", "--aufs", "-T0", "--mkfs-time", "-U" EROFS_UUID, "-zlz4",
-		                     "--workers=0", /* 1.8.6 waits for ever for a thread that could not start, and gains little by them */
-		                     out, fifo, NULL };
+	const char *const argv[] = {
+		"mkfs.erofs", "--quiet",     "--tar=f", "--aufs", "-T0", "--mkfs-time", "-U" EROFS_UUID,
+		"-zlz4",      "--workers=0", /* 1.8.6 waits for ever for a thread that could not start, and gains little by them */
+		out,          fifo,          NULL
+	};
 	char tmp[300];
 	char *env[] = { tmp, NULL };
 
@@ -175,7 +177,7 @@ static int mkfs_wait(pid_t pid, struct err *e)
 		return 0;
 	if (WIFSIGNALED(status))
 		return err_set(e, -EIO, "mkfs.erofs was ended by signal %d: %s", WTERMSIG(status),
-		               WTERMSIG(status) == SIGKILL ? "is there enough memory?" : "there is something in this layer that it does not survive");
+			       WTERMSIG(status) == SIGKILL ? "is there enough memory?" : "there is something in this layer that it does not survive");
 	return err_set(e, -EIO, "mkfs.erofs failed with status %d: is there enough room for the image?", WEXITSTATUS(status));
 }
 
@@ -198,8 +200,10 @@ static int mkfs_failed(const struct convert *c, uint64_t room_bytes, int r, cons
 	if (c->given < room_bytes)
 		return r ? err_set(e, r, "%s", of_mkfs->msg) : -EIO;
 	format_size(room, room_bytes);
-	return err_set(e, -ENOSPC, "there is no room for the image: it unpacks to more than the %s that are left: free some, or give the node a "
-	               "disk", room);
+	return err_set(e, -ENOSPC,
+		       "there is no room for the image: it unpacks to more than the %s that are left: free some, or give the node a "
+		       "disk",
+		       room);
 }
 
 int layer_convert(const struct layer_work *w, int blob, enum media media, const char *diff_id, const char *out, struct err *e)

@@ -14,5 +14,4 @@ uint64_t layer_room(const char *dir);
 
 /* Unpacks BLOB (of kind MEDIA), looks through the archive, checks that its digest is DIFF_ID, and has mkfs.erofs, in a sandbox of
  * its own, write OUT. -EBADMSG, -ENOSPC, -EIO. The file at OUT is to be removed by the caller, whatever the result. */
-MUST_CHECK int layer_convert(const struct layer_work *w, int blob, enum media media, const char *diff_id, const char *out,
-                             struct err *e);
+MUST_CHECK int layer_convert(const struct layer_work *w, int blob, enum media media, const char *diff_id, const char *out, struct err *e);

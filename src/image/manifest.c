@@ -34,8 +34,10 @@ static enum media media_find(const char *name)
 
 static const char *type_name(sd_json_variant_type_t type)
 {
-	return type == SD_JSON_VARIANT_STRING ? "a string" : type == SD_JSON_VARIANT_ARRAY ? "a list" :
-	       type == SD_JSON_VARIANT_OBJECT ? "an object" : "a whole number that is not negative";
+	return type == SD_JSON_VARIANT_STRING   ? "a string"
+	       : type == SD_JSON_VARIANT_ARRAY  ? "a list"
+	       : type == SD_JSON_VARIANT_OBJECT ? "an object"
+						: "a whole number that is not negative";
 }
 
 /* The field NAME of V: NULL in *ret when it is absent or null. A field that stands twice means two things to two readers. */
@@ -219,7 +221,7 @@ int manifest_decode(struct str text, struct manifest *ret, struct err *e)
 		return err_set(e, -EBADMSG, "is not the manifest of a container image: its configuration is of another kind");
 	if (m.config.size_bytes > MANIFEST_BYTES_MAX)
 		return err_set(e, -EBADMSG, "names a configuration of %" PRIu64 " bytes: at most %d are taken", m.config.size_bytes,
-		               MANIFEST_BYTES_MAX);
+			       MANIFEST_BYTES_MAX);
 	*ret = m;
 	return 0;
 }
@@ -229,8 +231,7 @@ static int diff_ids_decode(sd_json_variant *v, struct image_config *c, struct er
 	sd_json_variant *rootfs, *ids;
 	int r;
 
-	if ((r = field_need(v, "rootfs", SD_JSON_VARIANT_OBJECT, &rootfs, e)) ||
-	    (r = field_need(rootfs, "diff_ids", SD_JSON_VARIANT_ARRAY, &ids, e)))
+	if ((r = field_need(v, "rootfs", SD_JSON_VARIANT_OBJECT, &rootfs, e)) || (r = field_need(rootfs, "diff_ids", SD_JSON_VARIANT_ARRAY, &ids, e)))
 		return r;
 	c->n_diff_ids = sd_json_variant_elements(ids);
 	if (!c->n_diff_ids || c->n_diff_ids > MANIFEST_LAYERS_MAX)
@@ -259,8 +260,8 @@ static int platform_check(sd_json_variant *v, struct err *e)
 
 /* What of the configuration a machine is told; the rest is labels and history. */
 static const struct json_field run_fields[] = {
-	{ "Env", JSON_TEXTS, 0 },         { "Entrypoint", JSON_TEXTS, 0 }, { "Cmd", JSON_TEXTS, 0 },
-	{ "WorkingDir", JSON_TEXT, 0 },   { "User", JSON_TEXT, 0 },        { "StopSignal", JSON_TEXT, 0 },
+	{ "Env", JSON_TEXTS, 0 },       { "Entrypoint", JSON_TEXTS, 0 }, { "Cmd", JSON_TEXTS, 0 },
+	{ "WorkingDir", JSON_TEXT, 0 }, { "User", JSON_TEXT, 0 },        { "StopSignal", JSON_TEXT, 0 },
 };
 
 /* Copies field F of V into *RUN when it is there, strictly by its kind. */
@@ -273,8 +274,7 @@ static int run_field(sd_json_variant *v, const struct json_field *f, sd_json_var
 		const char *text;
 		sd_json_variant *texts;
 	} unused;
-	int r = field_get(v, f->name,
-	                  f->kind == JSON_TEXTS ? SD_JSON_VARIANT_ARRAY : SD_JSON_VARIANT_STRING, &one, e);
+	int r = field_get(v, f->name, f->kind == JSON_TEXTS ? SD_JSON_VARIANT_ARRAY : SD_JSON_VARIANT_STRING, &one, e);
 
 	if (r || !one)
 		return r;
@@ -309,8 +309,7 @@ int image_config_decode(struct str text, struct image_config *ret, struct err *e
 
 	if (text.n > MANIFEST_BYTES_MAX)
 		return err_set(e, -EBADMSG, "has %zu bytes: at most %d are taken", text.n, MANIFEST_BYTES_MAX);
-	if ((r = json_parse(text, &v, e)) || (r = platform_check(v, e)) || (r = diff_ids_decode(v, &c, e)) ||
-	    (r = run_decode(v, &c.run, e)))
+	if ((r = json_parse(text, &v, e)) || (r = platform_check(v, e)) || (r = diff_ids_decode(v, &c, e)) || (r = run_decode(v, &c.run, e)))
 		return r;
 	*ret = c;
 	return 0;

@@ -9,8 +9,9 @@
 #define LAYER(media, size) "{\"mediaType\":\"" media "\",\"digest\":\"" DIGEST "\",\"size\":" size "}"
 #define GZIP OCI "layer.v1.tar+gzip"
 #define MANIFEST(config, layers) "{\"schemaVersion\":2," config ",\"layers\":[" layers "],\"annotations\":{\"x\":\"y\"}}"
-#define ENTRY(os, arch, more) \
-	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" DIGEST "\",\"size\":5,\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"" more "}}"
+#define ENTRY(os, arch, more)                                                                                                                      \
+	"{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" DIGEST "\",\"size\":5,\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch \
+	"\"" more "}}"
 #define ANY "{\"mediaType\":\"" OCI "manifest.v1+json\",\"digest\":\"" DIGEST "\",\"size\":5}"
 #define INDEX(entries) "{\"schemaVersion\":2,\"manifests\":[" entries "]}"
 
@@ -110,7 +111,7 @@ static void configurations(void)
 		T_CHECK(r == rows[i].r, "row %zu gave %d '%s'", i, r, e.msg);
 		T_CHECK(r || !json_format(c.run, &text), "row %zu", i);
 		T_CHECK(r ? strstr(e.msg, rows[i].want) != NULL : !strcmp(text.p, rows[i].want), "row %zu: '%s' '%s'", i, e.msg,
-		        text.p ? text.p : "");
+			text.p ? text.p : "");
 		if (!r)
 			image_config_deinit(&c);
 	}

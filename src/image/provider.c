@@ -101,8 +101,7 @@ static int value_file(const char *value, struct err *e)
 	AUTO_FD int fd = memfd_create("secret", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	size_t n = strlen(value);
 
-	if (fd < 0 || write(fd, value, n) != (ssize_t)n ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+	if (fd < 0 || write(fd, value, n) != (ssize_t)n || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
 		return err_set(e, -errno, "hand a secret on: %m");
 	return take_fd(fd);
 }
@@ -131,13 +130,12 @@ static int ask(struct images *i, sd_varlink *link, const struct work *w, struct 
 	key_pub_format(owner, &w->owner);
 	if (user && (password = login_push(link, w, e)) < 0)
 		return password;
-	r = sd_varlink_observebo(link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
-	                         SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest),
-	                         SD_JSON_BUILD_PAIR_STRING("holder", w->id),
-	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "user", SD_JSON_BUILD_STRING(user)),
-	                         SD_JSON_BUILD_PAIR_STRING("owner", owner),
-	                         SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "password", SD_JSON_BUILD_INTEGER(password)),
-	                         SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries));
+	r = sd_varlink_observebo(
+		link, "zos.Image.Pull", SD_JSON_BUILD_PAIR_STRING("reference", w->spec.image),
+		SD_JSON_BUILD_PAIR_STRING("digest", w->image.look_up ? "" : w->image.digest), SD_JSON_BUILD_PAIR_STRING("holder", w->id),
+		SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "user", SD_JSON_BUILD_STRING(user)), SD_JSON_BUILD_PAIR_STRING("owner", owner),
+		SD_JSON_BUILD_PAIR_CONDITION(user != NULL, "password", SD_JSON_BUILD_INTEGER(password)),
+		SD_JSON_BUILD_PAIR_VARIANT("registries", i->registries));
 	return r < 0 ? err_set(e, r, "ask imaged: %s", strerror(-r)) : 0;
 }
 
@@ -236,8 +234,8 @@ static void image_configure(struct provider *p, const struct farm *farm)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("host", farm->registries[k].host),
-		                   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""),
-		                   SD_JSON_BUILD_PAIR_BOOLEAN("plain", farm->registries[k].plain));
+				   SD_JSON_BUILD_PAIR_STRING("ca", farm->registries[k].ca ? farm->registries[k].ca : ""),
+				   SD_JSON_BUILD_PAIR_BOOLEAN("plain", farm->registries[k].plain));
 		if (r >= 0)
 			r = sd_json_variant_append_array(&i->registries, one);
 	}

@@ -218,7 +218,7 @@ static int resolve(struct pulling *p, struct err *e)
 		return err_wrap(e, r, "the image's configuration");
 	if (p->config.n_diff_ids != p->manifest.n_layers)
 		return err_set(e, -EBADMSG, "the image has %zu layers in its manifest and %zu in its configuration", p->manifest.n_layers,
-		               p->config.n_diff_ids);
+			       p->config.n_diff_ids);
 	return 0;
 }
 
@@ -306,8 +306,8 @@ static int pull(struct pulling *p, struct err *e)
 	progress_begin(p, PULL_RESOLVING);
 	if ((r = p->source->open(p, e)) || (r = resolve(p, e)) || (r = layers_get(p, &layers, e)))
 		return r;
-	return cache_slot_record(p->dir, &(struct cache_record){ .reference = reference_of(p), .owner = p->job->owner, .config = p->config.run,
-	                                                         .layers = layers }, e);
+	return cache_slot_record(
+		p->dir, &(struct cache_record){ .reference = reference_of(p), .owner = p->job->owner, .config = p->config.run, .layers = layers }, e);
 }
 
 /* A sentence is one line, whatever a registry put into it. */

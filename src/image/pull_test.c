@@ -19,15 +19,24 @@ static void lines(void)
 		const char *in;
 		int r;
 	} rows[] = {
-		{ "progress pulling 1 2", 0 },  { "progress converting 18446744073709551615 0", 0 },
-		{ "uses sha256:" HEX, 0 },      { "uses " HEX, -EBADMSG },
-		{ "done sha256:" HEX, 0 },      { "failed 2 no such thing", 0 },
-		{ "failed 2 ", 0 },             { "", -EBADMSG },
-		{ "progress", -EBADMSG },       { "progress flying 1 2", -EBADMSG },
-		{ "progress pulling 1", -EBADMSG }, { "progress pulling -1 2", -EBADMSG },
-		{ "progress pulling 1 2 3", -EBADMSG }, { "done sha256:" HEX "0", -EBADMSG },
-		{ "done ../../x", -EBADMSG },   { "failed 0 x", -EBADMSG },
-		{ "failed 99999 x", -EBADMSG }, { "failed 2", -EBADMSG },
+		{ "progress pulling 1 2", 0 },
+		{ "progress converting 18446744073709551615 0", 0 },
+		{ "uses sha256:" HEX, 0 },
+		{ "uses " HEX, -EBADMSG },
+		{ "done sha256:" HEX, 0 },
+		{ "failed 2 no such thing", 0 },
+		{ "failed 2 ", 0 },
+		{ "", -EBADMSG },
+		{ "progress", -EBADMSG },
+		{ "progress flying 1 2", -EBADMSG },
+		{ "progress pulling 1", -EBADMSG },
+		{ "progress pulling -1 2", -EBADMSG },
+		{ "progress pulling 1 2 3", -EBADMSG },
+		{ "done sha256:" HEX "0", -EBADMSG },
+		{ "done ../../x", -EBADMSG },
+		{ "failed 0 x", -EBADMSG },
+		{ "failed 99999 x", -EBADMSG },
+		{ "failed 2", -EBADMSG },
 		{ "doing x", -EBADMSG },
 	};
 
@@ -59,8 +68,7 @@ static void challenges(void)
 		AUTO_BUF struct buf url = { 0 };
 		int r = registry_challenge(str_c(rows[i].in), "m/app", &url);
 
-		T_CHECK(rows[i].want ? !r && !strcmp(url.p, rows[i].want) : r == -EBADMSG, "'%s' gave %d '%s'", rows[i].in, r,
-		        url.p ? url.p : "");
+		T_CHECK(rows[i].want ? !r && !strcmp(url.p, rows[i].want) : r == -EBADMSG, "'%s' gave %d '%s'", rows[i].in, r, url.p ? url.p : "");
 	}
 }
 
@@ -169,8 +177,7 @@ static void a_pull_reaches_its_slot_and_nothing_else(void)
 	int status = 0;
 	pid_t pid;
 
-	T_NEED(mkdtemp(dir) && !cache_open(&cache, dir, &e) && !cache_slot_make(&cache, 0, &e) && !cache_slot_make(&cache, 1, &e), "%s",
-	       e.msg);
+	T_NEED(mkdtemp(dir) && !cache_open(&cache, dir, &e) && !cache_slot_make(&cache, 0, &e) && !cache_slot_make(&cache, 1, &e), "%s", e.msg);
 	cache_layer_path(&cache, SCOPE, HEX, path);
 	T_NEED(!file_save(AT_FDCWD, path, S("somebody's layer"), 0644, &e), "%s", e.msg);
 	snprintf(path, sizeof(path), "%s/work/0/other", dir);
@@ -197,7 +204,8 @@ static void only_files_are_taken_over(void)
 		snprintf(at[i], sizeof(at[i]), "%s/%s.erofs", slot, hexes[i]);
 	cache_layer_path(&cache, SCOPE, HEX, path);
 	T_NEED(!file_save(AT_FDCWD, path, S("old"), 0644, &e) && !file_save(AT_FDCWD, at[0], S("new"), 0644, &e) &&
-	       !file_save(AT_FDCWD, at[1], S("fine"), 0644, &e), "%s", e.msg);
+		       !file_save(AT_FDCWD, at[1], S("fine"), 0644, &e),
+	       "%s", e.msg);
 	T_CHECK(!cache_slot_take(&cache, 0, SCOPE, NULL, &e), "%s", e.msg);
 	T_CHECK(cache_layer_is_there(&cache, SCOPE, hexes[1]), "a finished layer is kept");
 	T_CHECK(!cache_layer_is_there(&cache, "0000000000000000", hexes[1]), "and is another scope's business");

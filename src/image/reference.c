@@ -102,8 +102,7 @@ static struct str host_cut(struct str *rest)
 
 	if (!str_next(&after, '/', &first) || !after.p)
 		return S("");
-	if (!memchr(first.p, '.', first.n) && !memchr(first.p, ':', first.n) && !str_eq(first, S("localhost")) &&
-	    !str_eq(first, S(REFERENCE_LOCAL)))
+	if (!memchr(first.p, '.', first.n) && !memchr(first.p, ':', first.n) && !str_eq(first, S("localhost")) && !str_eq(first, S(REFERENCE_LOCAL)))
 		return S("");
 	*rest = after;
 	return first;
@@ -122,8 +121,8 @@ static int names_fill(struct str host, struct str repository, struct reference *
 	    repository.n + sizeof("library/") > REFERENCE_REPOSITORY_MAX)
 		return -EBADMSG;
 	fill(ret->host, sizeof(ret->host), hub ? S(HUB_HOST) : host);
-	snprintf(ret->repository, sizeof(ret->repository), "%s" STR_FMT,
-	         hub && !memchr(repository.p, '/', repository.n) ? "library/" : "", STR_ARG(repository));
+	snprintf(ret->repository, sizeof(ret->repository), "%s" STR_FMT, hub && !memchr(repository.p, '/', repository.n) ? "library/" : "",
+		 STR_ARG(repository));
 	return 0;
 }
 
@@ -139,7 +138,7 @@ int reference_parse(struct str text, struct reference *ret, struct err *e)
 
 	if (cut_last(&rest, '@', &digest) && !digest_ok(digest))
 		return err_set(e, -EBADMSG, "image '%.*s': what stands behind @ must be sha256: and 64 hex digits",
-		               (int)(text.n < 200 ? text.n : 200), text.p);
+			       (int)(text.n < 200 ? text.n : 200), text.p);
 	host = host_cut(&rest);
 	if (rest.n && memchr(rest.p, ':', rest.n) && (!cut_last(&rest, ':', &tag) || !tag_ok(tag) || tag.n > REFERENCE_TAG_MAX))
 		goto bad;
@@ -148,11 +147,13 @@ int reference_parse(struct str text, struct reference *ret, struct err *e)
 	fill(it.tag, sizeof(it.tag), tag.n ? tag : digest.n ? S("") : S("latest"));
 	fill(it.digest, sizeof(it.digest), digest);
 	if (reference_is_local(&it) && (tag.n || !digest.n))
-		return err_set(e, -EBADMSG, "image '%.*s': what was pushed to a node is named by its digest, " REFERENCE_LOCAL "/NAME@sha256:...: "
-		               "'zos image list' shows it", (int)(text.n < 200 ? text.n : 200), text.p);
+		return err_set(e, -EBADMSG,
+			       "image '%.*s': what was pushed to a node is named by its digest, " REFERENCE_LOCAL "/NAME@sha256:...: "
+			       "'zos image list' shows it",
+			       (int)(text.n < 200 ? text.n : 200), text.p);
 	*ret = it;
 	return 0;
 bad:
-	return err_set(e, -EBADMSG, "image '%.*s' is not [host[:port]/]name[:tag][@sha256:digest], in lower case",
-	               (int)(text.n < 200 ? text.n : 200), text.p);
+	return err_set(e, -EBADMSG, "image '%.*s' is not [host[:port]/]name[:tag][@sha256:digest], in lower case", (int)(text.n < 200 ? text.n : 200),
+		       text.p);
 }

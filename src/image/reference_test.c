@@ -32,18 +32,52 @@ static void takes_what_people_write(void)
 		if (!T_CHECK(!reference_parse(str_c(rows[i].in), &r, &e), "%s: %s", rows[i].in, e.msg))
 			continue;
 		T_CHECK(!strcmp(r.host, rows[i].host) && !strcmp(r.repository, rows[i].repository) && !strcmp(r.tag, rows[i].tag) &&
-		            !strcmp(r.digest, rows[i].digest),
-		        "%s: %s %s %s %s", rows[i].in, r.host, r.repository, r.tag, r.digest);
+				!strcmp(r.digest, rows[i].digest),
+			"%s: %s %s %s %s", rows[i].in, r.host, r.repository, r.tag, r.digest);
 	}
 }
 
 static void refuses_the_rest(void)
 {
 	static const char *const rows[] = {
-		"", "/", ":", "@", "Nginx", "nginx:", "a//b", "a/", "/a", "a/../b", "a/./b", "ghcr.io/", "ghcr.io/../x", "a b", "a\nb",
-		"https://ghcr.io/a", "user@ghcr.io/a", "ghcr.io:/a", "ghcr.io:80x/a", "ghcr.io:123456/a", "a@sha256:abc", "a@md5:" HEX,
-		"a@sha256:" HEX "0", "a:-x", "a:.x", "a:b:c", "a?x", "a#x", "a%2f", ".a", "-a", "a..b", "[::1]/a", "gh/cr.io:5/a",
-		"a@sha256:" HEX "@sha256:" HEX, "local/app", "local/app:1", "local/app:1@sha256:" HEX,
+		"",
+		"/",
+		":",
+		"@",
+		"Nginx",
+		"nginx:",
+		"a//b",
+		"a/",
+		"/a",
+		"a/../b",
+		"a/./b",
+		"ghcr.io/",
+		"ghcr.io/../x",
+		"a b",
+		"a\nb",
+		"https://ghcr.io/a",
+		"user@ghcr.io/a",
+		"ghcr.io:/a",
+		"ghcr.io:80x/a",
+		"ghcr.io:123456/a",
+		"a@sha256:abc",
+		"a@md5:" HEX,
+		"a@sha256:" HEX "0",
+		"a:-x",
+		"a:.x",
+		"a:b:c",
+		"a?x",
+		"a#x",
+		"a%2f",
+		".a",
+		"-a",
+		"a..b",
+		"[::1]/a",
+		"gh/cr.io:5/a",
+		"a@sha256:" HEX "@sha256:" HEX,
+		"local/app",
+		"local/app:1",
+		"local/app:1@sha256:" HEX,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -65,7 +99,7 @@ static void long_ones_end(void)
 		memset(text + 7, 'x', lengths[i]);
 		T_CHECK(reference_parse((struct str){ text, 7 + lengths[i] }, &r, NULL) == -EBADMSG, "a tag of %zu", lengths[i]);
 		T_CHECK(lengths[i] < 256 || reference_parse((struct str){ text + 8, lengths[i] - 1 }, &r, NULL) == -EBADMSG, "a name of %zu",
-		        lengths[i]);
+			lengths[i]);
 	}
 }
 

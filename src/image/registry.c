@@ -23,8 +23,8 @@ enum {
 };
 enum { HTTP_OK = 200, HTTP_PARTIAL = 206, HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403, HTTP_NOT_FOUND = 404, HTTP_TOO_MANY = 429 };
 
-#define ACCEPT_MANIFESTS                                                                                           \
-	"Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "            \
+#define ACCEPT_MANIFESTS                                                                                \
+	"Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " \
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
 
 /* Where the bytes of one answer go. Bytes of an answer that is not 200 go nowhere. */
@@ -142,13 +142,14 @@ static int options_set(struct registry *g)
 	return bad;
 }
 
-int registry_init(struct registry *ret, const struct reference *reference, const struct registry_trust *trust,
-                  const struct registry_login *login, struct err *e)
+int registry_init(struct registry *ret, const struct reference *reference, const struct registry_trust *trust, const struct registry_login *login,
+		  struct err *e)
 {
 	*ret = (struct registry){ .reference = reference, .trust = *trust, .login = *login };
 	if (trust->is_plain && login->user)
-		return err_set(e, -EACCES, "the secret of '%.60s' would cross the network in clear: give %s a certificate, then 'zos farm registry %s'",
-		               login->user, reference->host, reference->host);
+		return err_set(e, -EACCES,
+			       "the secret of '%.60s' would cross the network in clear: give %s a certificate, then 'zos farm registry %s'",
+			       login->user, reference->host, reference->host);
 	ret->curl = curl_easy_init();
 	if (!ret->curl || options_set(ret))
 		return err_set(e, -EIO, "set up HTTPS: this build of libcurl lacks something");
@@ -175,11 +176,13 @@ static int transfer_failed(struct registry *g, const struct sink *s, CURLcode co
 		return err_set(e, s->r, "store what %s sends: %s", host, strerror(-s->r));
 	switch (code) {
 	case CURLE_PEER_FAILED_VERIFICATION:
-		return err_set(e, -EIO, "%s cannot prove who it is (%s): the farm document names the CA of each registry that has its own",
-		               host, why);
+		return err_set(e, -EIO, "%s cannot prove who it is (%s): the farm document names the CA of each registry that has its own", host,
+			       why);
 	case CURLE_SSL_CONNECT_ERROR:
-		return err_set(e, -EIO, "%s cannot be spoken to over TLS (%s): if it speaks plain HTTP, its farmer allows that with "
-		               "'zos farm registry %s --plain'", host, why, host);
+		return err_set(e, -EIO,
+			       "%s cannot be spoken to over TLS (%s): if it speaks plain HTTP, its farmer allows that with "
+			       "'zos farm registry %s --plain'",
+			       host, why, host);
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(e, -EIO, "%s stopped answering: %s", host, why);
 	case CURLE_UNSUPPORTED_PROTOCOL:
@@ -191,8 +194,8 @@ static int transfer_failed(struct registry *g, const struct sink *s, CURLcode co
 
 static bool is_passing(CURLcode code)
 {
-	static const CURLcode passing[] = { CURLE_PARTIAL_FILE, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_GOT_NOTHING, CURLE_COULDNT_CONNECT,
-		                            CURLE_OPERATION_TIMEDOUT, CURLE_HTTP2, CURLE_HTTP2_STREAM };
+	static const CURLcode passing[] = { CURLE_PARTIAL_FILE,    CURLE_RECV_ERROR,         CURLE_SEND_ERROR, CURLE_GOT_NOTHING,
+					    CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_HTTP2,      CURLE_HTTP2_STREAM };
 
 	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
 		if (passing[i] == code)
@@ -216,8 +219,9 @@ static void sink_begin(struct registry *g, struct sink *s)
 
 static void auth_set(struct registry *g, enum registry_auth auth)
 {
-	static const long kinds[] = { [REGISTRY_ANYBODY] = (long)CURLAUTH_NONE, [REGISTRY_BASIC] = (long)CURLAUTH_BASIC,
-		                      [REGISTRY_BEARER] = (long)CURLAUTH_BEARER };
+	static const long kinds[] = {
+		[REGISTRY_ANYBODY] = (long)CURLAUTH_NONE, [REGISTRY_BASIC] = (long)CURLAUTH_BASIC, [REGISTRY_BEARER] = (long)CURLAUTH_BEARER
+	};
 
 	curl_easy_setopt(g->curl, CURLOPT_HTTPAUTH, kinds[auth]);
 	curl_easy_setopt(g->curl, CURLOPT_USERNAME, auth == REGISTRY_BASIC ? g->login.user : NULL);
@@ -226,8 +230,8 @@ static void auth_set(struct registry *g, enum registry_auth auth)
 }
 
 /* One GET. 0 with the answer's status, or a failed transfer. */
-static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, enum registry_auth auth, struct sink *s,
-                      long *ret_status, struct err *e)
+static int fetch_once(struct registry *g, const char *url, struct curl_slist *headers, enum registry_auth auth, struct sink *s, long *ret_status,
+		      struct err *e)
 {
 	char detail[CURL_ERROR_SIZE] = "";
 	CURLcode code;
@@ -315,9 +319,11 @@ static int denied(struct registry *g, long status, struct err *e)
 
 	if (g->login.user)
 		return err_set(e, -EACCES, "%s does not let '%.60s' pull '%s' (HTTP %ld): are the user, the secret and the name right?", f->host,
-		               g->login.user, f->repository, status);
-	return err_set(e, -EACCES, "%s does not let everybody pull '%s' (HTTP %ld; or it does not exist): make it public, or name a user and a "
-	               "secret in the workload's 'pull'", f->host, f->repository, status);
+			       g->login.user, f->repository, status);
+	return err_set(e, -EACCES,
+		       "%s does not let everybody pull '%s' (HTTP %ld; or it does not exist): make it public, or name a user and a "
+		       "secret in the workload's 'pull'",
+		       f->host, f->repository, status);
 }
 
 static int token_decode(struct str text, char *ret, size_t size, struct err *e)
@@ -329,8 +335,7 @@ static int token_decode(struct str text, char *ret, size_t size, struct err *e)
 	if (r)
 		return r;
 	token = sd_json_variant_by_key(v, "token") ?: sd_json_variant_by_key(v, "access_token");
-	if (!sd_json_variant_is_string(token) || strlen(sd_json_variant_string(token)) >= size ||
-	    strpbrk(sd_json_variant_string(token), "\r\n"))
+	if (!sd_json_variant_is_string(token) || strlen(sd_json_variant_string(token)) >= size || strpbrk(sd_json_variant_string(token), "\r\n"))
 		return err_set(e, -EBADMSG, "there is no token in its answer");
 	snprintf(ret, size, "%s", sd_json_variant_string(token));
 	return 0;
@@ -419,8 +424,7 @@ static void digest_final(EVP_MD_CTX *sum, char ret[static DIGEST_LEN + 1])
 
 static void url_make(char *ret, size_t size, const struct registry *g, const char *kind, const char *name)
 {
-	snprintf(ret, size, "%s://%s/v2/%s/%s/%s", g->trust.is_plain ? "http" : "https", g->reference->host, g->reference->repository,
-	         kind, name);
+	snprintf(ret, size, "%s://%s/v2/%s/%s/%s", g->trust.is_plain ? "http" : "https", g->reference->host, g->reference->repository, kind, name);
 }
 
 int registry_manifest(struct registry *g, const char *name, struct buf *ret, char digest[static DIGEST_LEN + 1], struct err *e)

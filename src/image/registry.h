@@ -31,12 +31,11 @@ struct registry {
 };
 
 MUST_CHECK int registry_init(struct registry *ret, const struct reference *reference, const struct registry_trust *trust,
-                             const struct registry_login *login, struct err *e);
+			     const struct registry_login *login, struct err *e);
 void registry_deinit(struct registry *g);
 
 /* The manifest or index under NAME, a tag or a digest, into RET, and its digest. */
-MUST_CHECK int registry_manifest(struct registry *g, const char *name, struct buf *ret, char digest[static DIGEST_LEN + 1],
-                                 struct err *e);
+MUST_CHECK int registry_manifest(struct registry *g, const char *name, struct buf *ret, char digest[static DIGEST_LEN + 1], struct err *e);
 
 /* A blob into memory, or into the file FD, from its beginning. */
 MUST_CHECK int registry_blob(struct registry *g, const struct descriptor *d, struct buf *ret, struct err *e);

@@ -176,7 +176,7 @@ static int extended_begin(struct tar *t, char kind, uint64_t size, struct err *e
 {
 	if (size > TAR_EXTENDED_MAX)
 		return err_set(e, -EBADMSG, "the archive has a header of %llu bytes: at most %d are taken", (unsigned long long)size,
-		               TAR_EXTENDED_MAX);
+			       TAR_EXTENDED_MAX);
 	t->extended_kind = kind;
 	t->extended_left = size;
 	t->skip = padded(size);
@@ -225,8 +225,9 @@ static int header_done(struct tar *t, struct err *e)
 	if (!sum_ok(t->block) || number_decode(t->block + AT_SIZE, SIZE_LEN, &size))
 		return err_set(e, -EBADMSG, "the layer is not a tar archive, or it is damaged");
 	if (kind && !strchr("01234567xgLK", kind))
-		return err_set(e, -EBADMSG, kind == 'S' ? "the archive holds sparse files: pack the layer without --sparse" :
-		                                          "the archive holds an entry of a kind that layers do not have");
+		return err_set(e, -EBADMSG,
+			       kind == 'S' ? "the archive holds sparse files: pack the layer without --sparse"
+					   : "the archive holds an entry of a kind that layers do not have");
 	if (kind && strchr("xgLK", kind))
 		return extended_begin(t, kind, size, e);
 	return entry_begin(t, kind, size, e);

@@ -34,8 +34,13 @@ struct tar {
 	unsigned n_zero;
 	uint64_t n_entries;
 };
-#define TAR_INIT(on_bytes, context) { .sink = (on_bytes), .ctx = (context), .extended = { .limit = TAR_EXTENDED_MAX } }
+#define TAR_INIT(on_bytes, context)                                                            \
+	{                                                                                      \
+		.sink = (on_bytes), .ctx = (context), .extended = {.limit = TAR_EXTENDED_MAX } \
+	}
 
 MUST_CHECK int tar_feed(struct tar *t, const uint8_t *p, size_t n, struct err *e); /* -EBADMSG */
-MUST_CHECK int tar_finish(const struct tar *t, struct err *e); /* -EBADMSG when it ended inside an entry; a last block that is not filled up is taken, as umoci writes such */
+MUST_CHECK int
+tar_finish(const struct tar *t,
+	   struct err *e); /* -EBADMSG when it ended inside an entry; a last block that is not filled up is taken, as umoci writes such */
 void tar_deinit(struct tar *t);

@@ -11,7 +11,10 @@ static void header_add(struct buf *b, const char *name, char kind, size_t size)
 	snprintf(h, 100, "%s", name);
 	snprintf(h + 124, 12, "%011zo", size);
 	h[156] = kind;
-	memcpy(h + 257, "ustar\0" "00", 8);
+	memcpy(h + 257,
+	       "ustar\0"
+	       "00",
+	       8);
 	memset(h + 148, ' ', 8);
 	for (size_t i = 0; i < TAR_BLOCK; i++)
 		sum += (unsigned char)h[i];
@@ -90,8 +93,7 @@ static void entries(void)
 			content_add(&b, rows[i].content);
 			header_add(&b, "last", '0', 0);
 			r = scan(&b, step, &out, &e);
-			T_CHECK(rows[i].words ? r == -EBADMSG && strstr(e.msg, rows[i].words) : !r, "row %zu by %zu gave %d '%s'", i, step, r,
-			        e.msg);
+			T_CHECK(rows[i].words ? r == -EBADMSG && strstr(e.msg, rows[i].words) : !r, "row %zu by %zu gave %d '%s'", i, step, r, e.msg);
 			T_CHECK(r || out.len == b.len, "row %zu: %zu of %zu bytes came out", i, out.len, b.len);
 			T_CHECK(r || strcmp(rows[i].name, "/") || !strcmp(out.p, "./"), "row %zu: the root is called %s", i, out.p);
 		}

@@ -5,7 +5,7 @@
 enum { CMDLINE_HOSTNAME_MAX = 37, CMDLINE_MAX = 4096 };
 
 struct cmdline {
-	bool is_debug;                       /* zos.debug: daemons log more */
+	bool is_debug;         /* zos.debug: daemons log more */
 	char hostname[CMDLINE_HOSTNAME_MAX]; /* zos.hostname=NAME */
 };
 

@@ -60,8 +60,9 @@ static void answer_unit(struct init *in, size_t conn, enum supervisor_op op, con
 {
 	struct supervisor_answer a = { .head = { .op = (uint8_t)op, .last = is_last } };
 
-	a.unit = (struct supervisor_record){ .state = u->state, .pid = (uint32_t)u->pid, .restarts = u->restarts,
-		                             .exit_status = u->exit_status, .since_ms = u->since_ms };
+	a.unit = (struct supervisor_record){
+		.state = u->state, .pid = (uint32_t)u->pid, .restarts = u->restarts, .exit_status = u->exit_status, .since_ms = u->since_ms
+	};
 	memcpy(a.unit.name, u->name, sizeof(a.unit.name));
 	memcpy(a.unit.text, u->text, sizeof(a.unit.text));
 	answer(in, conn, &a, sizeof(a.unit));
@@ -180,9 +181,8 @@ static void op_power(struct init *in, size_t conn, const struct supervisor_ask *
 }
 
 static void (*const ops[SUPERVISOR_OPS])(struct init *in, size_t conn, const struct supervisor_ask *ask) = {
-	[SUPERVISOR_OP_LIST] = op_list,       [SUPERVISOR_OP_FIND] = op_find,   [SUPERVISOR_OP_START] = op_start,
-	[SUPERVISOR_OP_STOP] = op_stop,       [SUPERVISOR_OP_LOG] = op_log,     [SUPERVISOR_OP_WATCH] = op_watch,
-	[SUPERVISOR_OP_POWEROFF] = op_power,  [SUPERVISOR_OP_REBOOT] = op_power,
+	[SUPERVISOR_OP_LIST] = op_list, [SUPERVISOR_OP_FIND] = op_find,   [SUPERVISOR_OP_START] = op_start,    [SUPERVISOR_OP_STOP] = op_stop,
+	[SUPERVISOR_OP_LOG] = op_log,   [SUPERVISOR_OP_WATCH] = op_watch, [SUPERVISOR_OP_POWEROFF] = op_power, [SUPERVISOR_OP_REBOOT] = op_power,
 };
 
 void control_serve(struct init *in, size_t conn)

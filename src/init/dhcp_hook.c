@@ -33,14 +33,12 @@ static const struct {
 	const char *reason, *protocol;
 	bool is_lease;
 } reasons[] = {
-	{ "BOUND", "dhcp", true },        { "RENEW", "dhcp", true },      { "REBIND", "dhcp", true },
-	{ "REBOOT", "dhcp", true },       { "INFORM", "dhcp", true },     { "EXPIRE", "dhcp", false },
-	{ "FAIL", "dhcp", false },        { "NAK", "dhcp", false },       { "RELEASE", "dhcp", false },
-	{ "STOP", "dhcp", false },        { "BOUND6", "dhcp6", true },    { "RENEW6", "dhcp6", true },
-	{ "REBIND6", "dhcp6", true },     { "REBOOT6", "dhcp6", true },   { "INFORM6", "dhcp6", true },
-	{ "EXPIRE6", "dhcp6", false },    { "RELEASE6", "dhcp6", false }, { "STOP6", "dhcp6", false },
-	{ "ROUTERADVERT", "ra", true },   { "STOPPED", "dhcp", false },   { "NOCARRIER", "dhcp", false },
-	{ "DEPARTED", "dhcp", false },
+	{ "BOUND", "dhcp", true },      { "RENEW", "dhcp", true },     { "REBIND", "dhcp", true },     { "REBOOT", "dhcp", true },
+	{ "INFORM", "dhcp", true },     { "EXPIRE", "dhcp", false },   { "FAIL", "dhcp", false },      { "NAK", "dhcp", false },
+	{ "RELEASE", "dhcp", false },   { "STOP", "dhcp", false },     { "BOUND6", "dhcp6", true },    { "RENEW6", "dhcp6", true },
+	{ "REBIND6", "dhcp6", true },   { "REBOOT6", "dhcp6", true },  { "INFORM6", "dhcp6", true },   { "EXPIRE6", "dhcp6", false },
+	{ "RELEASE6", "dhcp6", false }, { "STOP6", "dhcp6", false },   { "ROUTERADVERT", "ra", true }, { "STOPPED", "dhcp", false },
+	{ "NOCARRIER", "dhcp", false }, { "DEPARTED", "dhcp", false },
 };
 
 static bool is_address(const char *text)
@@ -63,8 +61,7 @@ static void servers_add(struct buf *b, const char *list, const char *interface)
 		snprintf(text, sizeof(text), STR_FMT, STR_ARG(word));
 		if (!is_address(text))
 			continue;
-		buf_addf(b, "nameserver %s%s%s\n", text, strncmp(text, "fe80:", 5) ? "" : "%",
-		         strncmp(text, "fe80:", 5) ? "" : interface);
+		buf_addf(b, "nameserver %s%s%s\n", text, strncmp(text, "fe80:", 5) ? "" : "%", strncmp(text, "fe80:", 5) ? "" : interface);
 		n++;
 	}
 }
@@ -115,8 +112,9 @@ static int init_tell(int fd, const char *text, size_t n)
 	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = NOTIFY_SOCKET };
 	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { (char *)text, n };
-	struct msghdr m = { .msg_name = &at, .msg_namelen = sizeof(at), .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
-		            .msg_controllen = sizeof(room) };
+	struct msghdr m = {
+		.msg_name = &at, .msg_namelen = sizeof(at), .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int ends[2];
 

@@ -26,8 +26,8 @@ void init_show(struct init *in, const char *who, const char *text, size_t n)
 {
 	uint64_t now_ms = log_now_ms();
 	char line[RING_LINE_MAX + 96];
-	int len = snprintf(line, sizeof(line), "[%5llu.%03u] %s: %.*s\r\n", (unsigned long long)now_ms / 1000,
-	                   (unsigned)(now_ms % 1000), who, (int)n, text);
+	int len = snprintf(line, sizeof(line), "[%5llu.%03u] %s: %.*s\r\n", (unsigned long long)now_ms / 1000, (unsigned)(now_ms % 1000), who, (int)n,
+			   text);
 
 	if (in->setup.console_is_screen && in->is_screen_taken)
 		return;
@@ -119,7 +119,7 @@ int init_open(struct init *in, const struct init_setup *setup, struct err *e)
 	if (!r)
 		r = sockets_open(in, e);
 	if (!r && (init_poll(in, in->signal_fd, INIT_KEY_SIGNAL, 0) || init_poll(in, in->notify_fd, INIT_KEY_NOTIFY, 0) ||
-	           init_poll(in, in->listen_fd, INIT_KEY_LISTEN, 0)))
+		   init_poll(in, in->listen_fd, INIT_KEY_LISTEN, 0)))
 		r = err_set(e, -errno, "fill the loop: %m");
 	return r;
 }
@@ -130,8 +130,7 @@ static struct unit *unit_of_process(struct init *in, pid_t pid)
 		if (in->units[i].service && in->units[i].pid == pid)
 			return &in->units[i];
 	for (size_t i = 0; i < in->units_n; i++) /* a helper of the service: by its group */
-		if (in->units[i].service && in->units[i].pid &&
-		    cgroup_has(in->units[i].group + strlen(in->setup.cgroup_mount), pid))
+		if (in->units[i].service && in->units[i].pid && cgroup_has(in->units[i].group + strlen(in->setup.cgroup_mount), pid))
 			return &in->units[i];
 	return NULL;
 }
@@ -257,8 +256,7 @@ static void on_input(struct init *in)
 static void input_watch(struct init *in)
 {
 	in->input_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (in->input_fd < 0 || inotify_add_watch(in->input_fd, INPUT_DIR, IN_CREATE) < 0 ||
-	    init_poll(in, in->input_fd, INIT_KEY_INPUT, 0))
+	if (in->input_fd < 0 || inotify_add_watch(in->input_fd, INPUT_DIR, IN_CREATE) < 0 || init_poll(in, in->input_fd, INIT_KEY_INPUT, 0))
 		init_info(in, "no power button: cannot watch " INPUT_DIR);
 }
 
@@ -276,7 +274,7 @@ static void up_tell(struct init *in)
 	}
 	in->is_up = true;
 	init_say(in, 6, true, "Zero-OS %s is up, %u services, %llu.%03u s after the kernel started", ZOS_VERSION, n_up,
-	         (unsigned long long)now_ms / 1000, (unsigned)(now_ms % 1000));
+		 (unsigned long long)now_ms / 1000, (unsigned)(now_ms % 1000));
 }
 
 static void power_check(struct init *in)

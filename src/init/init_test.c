@@ -111,8 +111,7 @@ static const struct {
 	const char *word;
 	void (*be)(void);
 } roles[] = {
-	{ "once", be_once },       { "first", be_first },     { "second", be_second },
-	{ "failing", be_failing }, { "machine", be_machine },
+	{ "once", be_once }, { "first", be_first }, { "second", be_second }, { "failing", be_failing }, { "machine", be_machine },
 };
 
 /* --- the node under test --- */
@@ -126,8 +125,13 @@ static struct service table[] = {
 	{ .name = "failing", SELF("failing"), .ready = SERVICE_READY_EXEC, .is_background = true, ROOT_CAPS },
 	{ .name = "silent", SELF("machine"), .condition = "/nowhere", .ready = SERVICE_READY_NOTIFY, ROOT_CAPS },
 	{ .name = "absent", .argv = { "/nowhere/absent" }, .ready = SERVICE_READY_EXEC, ROOT_CAPS },
-	{ .name = "machine", SELF("machine"), .is_template = true, .ready = SERVICE_READY_NOTIFY,
-	  .restart = SERVICE_RESTART_FAILURE, .start_ms = 5000, ROOT_CAPS },
+	{ .name = "machine",
+	  SELF("machine"),
+	  .is_template = true,
+	  .ready = SERVICE_READY_NOTIFY,
+	  .restart = SERVICE_RESTART_FAILURE,
+	  .start_ms = 5000,
+	  ROOT_CAPS },
 };
 
 [[noreturn]] static void finish(enum init_power how)
@@ -143,9 +147,13 @@ static int node_main(void)
 
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL))
 		return EXIT_FAILURE;
-	struct init_setup setup = { .services = table, .services_n = ARRAY_LEN(table), .run_dir = work_dir,
-		                    .cgroup_mount = cgroup_mount, .cgroup_base = cgroup_base, .console_fd = -1,
-		                    .finish = finish };
+	struct init_setup setup = { .services = table,
+				    .services_n = ARRAY_LEN(table),
+				    .run_dir = work_dir,
+				    .cgroup_mount = cgroup_mount,
+				    .cgroup_base = cgroup_base,
+				    .console_fd = -1,
+				    .finish = finish };
 	if (init_open(&in, &setup, &e)) {
 		fprintf(stderr, "init: %s\n", e.msg);
 		return EXIT_FAILURE;
@@ -317,7 +325,8 @@ static bool cgroup_find(void)
 			strcpy(cgroup_mount, at);
 	if (f)
 		fclose(f);
-	snprintf(cgroup_base, sizeof(cgroup_base), "/zos-test-%016llx", (unsigned long long)random_u64()); /* process ids repeat between name spaces */
+	snprintf(cgroup_base, sizeof(cgroup_base), "/zos-test-%016llx",
+		 (unsigned long long)random_u64()); /* process ids repeat between name spaces */
 	return cgroup_mount[0];
 }
 

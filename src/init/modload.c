@@ -42,8 +42,8 @@ static const struct {
 	gid_t gid;
 	mode_t mode;
 } nodes[] = {
-	{ "/dev/kvm", 910, 0660 },       { "/dev/vhost-net", 910, 0660 }, { "/dev/vhost-vsock", 910, 0660 },
-	{ "/dev/net/tun", 910, 0660 },   { "/dev/fuse", 910, 0660 },
+	{ "/dev/kvm", 910, 0660 },     { "/dev/vhost-net", 910, 0660 }, { "/dev/vhost-vsock", 910, 0660 },
+	{ "/dev/net/tun", 910, 0660 }, { "/dev/fuse", 910, 0660 },
 };
 
 static void nodes_open(void)
@@ -166,7 +166,8 @@ static void driver_load(struct kmod_ctx *k, const char *name)
 
 	if (kmod_module_new_from_lookup(k, name, &list) < 0)
 		return;
-	kmod_list_foreach(item, list) {
+	kmod_list_foreach(item, list)
+	{
 		struct kmod_module *m = kmod_module_get_module(item);
 		int r = kmod_module_probe_insert_module(m, KMOD_PROBE_APPLY_BLACKLIST, NULL, NULL, NULL, NULL);
 

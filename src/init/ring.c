@@ -25,8 +25,7 @@ static void ring_forget(struct ring *r)
 void ring_add(struct ring *r, int level, uint64_t now_ms, const char *text, size_t n)
 {
 	char head[48];
-	int h = snprintf(head, sizeof(head), "<%d>%llu.%03u ", level, (unsigned long long)now_ms / 1000,
-	                 (unsigned)(now_ms % 1000));
+	int h = snprintf(head, sizeof(head), "<%d>%llu.%03u ", level, (unsigned long long)now_ms / 1000, (unsigned)(now_ms % 1000));
 
 	if (n > RING_LINE_MAX - (size_t)h - 1)
 		n = RING_LINE_MAX - (size_t)h - 1;

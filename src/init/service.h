@@ -26,7 +26,7 @@ struct service {
 	const char *opens[2];                 /* standard input and output, to write to, instead of /dev/null and its log: /dev/null
 	                                       * where it cannot be opened. While it is up, the screen is its own */
 	const char *tty;                      /* standard input and output, instead of /dev/null and its log */
-	uint64_t caps;                        /* bits of CAP_...: what it keeps */
+	uint64_t caps;   /* bits of CAP_...: what it keeps */
 	uint64_t memory_max_bytes;            /* 0 = no limit; so the rest */
 	uint32_t nofile, pids_max;
 	uint32_t cpu_weight;                  /* 1 to 10000, of the CPUs when they are all busy; 0 = 100, as the kernel has it */

@@ -60,10 +60,9 @@ const struct service services[] = {
 		.argv = { "/usr/lib/zos/noded" },
 		.after = { "filter", "machine" },
 		.ready = SERVICE_READY_NOTIFY,
-		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
-		        CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(SETFCAP) | CAP(LINUX_IMMUTABLE) | CAP(NET_ADMIN) |
-		        CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(IPC_LOCK) | CAP(SYS_CHROOT) | CAP(SYS_PTRACE) |
-		        CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(SYS_NICE) | CAP(MKNOD),
+		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) | CAP(SETGID) | CAP(SETUID) |
+			CAP(SETPCAP) | CAP(SETFCAP) | CAP(LINUX_IMMUTABLE) | CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(IPC_LOCK) |
+			CAP(SYS_CHROOT) | CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(SYS_NICE) | CAP(MKNOD),
 		.nofile = 65536,
 		.oom_score_adj = -800,
 		.start_ms = 60000,
@@ -82,14 +81,12 @@ const struct service services[] = {
 	{
 		.name = "dhcp",
 		/* the kernel's own names of real network cards; what noded makes is none of its business */
-		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*",
-		          "--nodelay",
-		          "-o", "domain_name_servers,classless_static_routes,interface_mtu" },
+		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*", "--nodelay", "-o",
+			  "domain_name_servers,classless_static_routes,interface_mtu" },
 		.after = { "cards" },
 		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
 		.is_background = true,         /* a node without a cable is up all the same */
-		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) |
-		        CAP(KILL),
+		.caps = CAP(NET_ADMIN) | CAP(NET_RAW) | CAP(NET_BIND_SERVICE) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) | CAP(KILL),
 		.nofile = 256,
 		.pids_max = 64,
 		.memory_max_bytes = 64 * MIB,
@@ -131,9 +128,9 @@ const struct service services[] = {
 		.ready = SERVICE_READY_NOTIFY,
 		.restart = SERVICE_RESTART_FAILURE,
 		/* what crun needs, and what a container may have in its own user namespace: it can have no more than this */
-		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) |
-		        CAP(SETGID) | CAP(SETUID) | CAP(SETPCAP) | CAP(SETFCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_ADMIN) |
-		        CAP(SYS_CHROOT) | CAP(SYS_PTRACE) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) | CAP(MKNOD),
+		.caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) | CAP(KILL) | CAP(SETGID) | CAP(SETUID) |
+			CAP(SETPCAP) | CAP(SETFCAP) | CAP(NET_BIND_SERVICE) | CAP(NET_ADMIN) | CAP(SYS_CHROOT) | CAP(SYS_PTRACE) | CAP(SYS_ADMIN) |
+			CAP(SYS_RESOURCE) | CAP(MKNOD),
 		.nofile = 65536,
 		.start_ms = 60000,
 		.stop_ms = 30000,

@@ -40,14 +40,9 @@ static const struct {
 	uid_t uid;
 } dirs[] = {
 	{ "/dev/input", 0755, 0 }, /* there from the start, so that init can watch it for power buttons */
-	{ "/var/lib", 0755, 0 },
-	{ "/var/lib/dhcpcd", 0700, 0 },
-	{ "/var/log", 0755, 0 },
-	{ "/run/empty", 0555, 0 },
-	{ "/run/zos/dhcp", 0755, 0 },
-	{ "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
-	{ "/run/zos/gridd", 0755, 901 },
-	{ "/run/zos/imaged", 0755, 902 },
+	{ "/var/lib", 0755, 0 },         { "/var/lib/dhcpcd", 0700, 0 },   { "/var/log", 0755, 0 }, { "/run/empty", 0555, 0 },
+	{ "/run/zos/dhcp", 0755, 0 },    { "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
+	{ "/run/zos/gridd", 0755, 901 }, { "/run/zos/imaged", 0755, 902 },
 };
 
 static const struct {
@@ -168,8 +163,8 @@ static void cmdline_take(struct cmdline *ret, setup_warn_fn *warn)
 	struct str bad = { 0 };
 
 	if (cmdline_parse(ret, (struct str){ text, n < 0 ? 0 : (size_t)n }, &bad)) {
-		snprintf(sentence, sizeof(sentence), "the kernel command line has a word that means nothing: %.*s",
-		         (int)(bad.n < 60 ? bad.n : 60), bad.p);
+		snprintf(sentence, sizeof(sentence), "the kernel command line has a word that means nothing: %.*s", (int)(bad.n < 60 ? bad.n : 60),
+			 bad.p);
 		warn(sentence);
 	}
 }

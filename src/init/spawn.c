@@ -127,10 +127,8 @@ static const struct {
 	const char *doing;
 	int (*set)(const struct spawn *s);
 } steps[] = {
-	{ "start a session", session_set },
-	{ "open its standard input and output", stdio_set },
-	{ "open its devices", devices_set },
-	{ "set its limits", limits_set },
+	{ "start a session", session_set },      { "open its standard input and output", stdio_set },
+	{ "open its devices", devices_set },     { "set its limits", limits_set },
 	{ "drop its privileges", identity_set },
 };
 

@@ -58,8 +58,8 @@ struct unit *unit_add(struct init *in, const struct service *service, const char
 	*u = (struct unit){ .service = service, .exit_status = -1, .log_fds = { -1, -1 } };
 	snprintf(u->name, sizeof(u->name), "%s%s%s", service->name, instance ? "@" : "", instance ? instance : "");
 	u->instance = instance ? u->name + strlen(service->name) + 1 : NULL;
-	snprintf(u->group, sizeof(u->group), "%s%s/%s%s/%s", s->cgroup_mount, s->cgroup_base,
-	         instance ? service->name : "service", "s", instance ? instance : service->name);
+	snprintf(u->group, sizeof(u->group), "%s%s/%s%s/%s", s->cgroup_mount, s->cgroup_base, instance ? service->name : "service", "s",
+		 instance ? instance : service->name);
 	r = unit_pipe(in, u);
 	if (r)
 		init_warn(in, "%s: no pipe for its log: %s", u->name, strerror(-r));
@@ -86,8 +86,7 @@ static bool unit_may_start(struct init *in, const struct unit *u)
 		const struct service *s = service_find(in, u->service->after[i]);
 		const struct unit *before = s && !s->is_template ? unit_find(in, s->name) : NULL;
 
-		if (before && before->state != SUPERVISOR_UP && before->state != SUPERVISOR_DONE &&
-		    before->state != SUPERVISOR_SKIPPED)
+		if (before && before->state != SUPERVISOR_UP && before->state != SUPERVISOR_DONE && before->state != SUPERVISOR_SKIPPED)
 			return false;
 	}
 	return true;
@@ -157,8 +156,12 @@ static int unit_group(struct unit *u, char ret[static CGROUP_PATH_MAX + 8], stru
 static int unit_spawn(struct init *in, struct unit *u, uint64_t now_ms, struct err *e)
 {
 	char group[CGROUP_PATH_MAX + 8];
-	struct spawn s = { .service = u->service, .instance = u->instance, .group = group, .log_fd = u->log_fds[1],
-		           .notify_socket = in->notify_path, .is_debug = in->setup.is_debug };
+	struct spawn s = { .service = u->service,
+			   .instance = u->instance,
+			   .group = group,
+			   .log_fd = u->log_fds[1],
+			   .notify_socket = in->notify_path,
+			   .is_debug = in->setup.is_debug };
 	int r = unit_group(u, group, e);
 	pid_t pid = r ? r : spawn(&s, e);
 

@@ -46,8 +46,7 @@ static void backs_off(void)
 	T_CHECK(backoff_next(&b, 5, 0) == BACKOFF_FIRST_MS, "%u", b.failures);
 	for (int i = 0; i < 40; i++) {
 		delay = backoff_next(&b, 5, 0);
-		T_CHECK(delay >= before && delay <= BACKOFF_MAX_MS, "%llu after %llu", (unsigned long long)delay,
-		        (unsigned long long)before);
+		T_CHECK(delay >= before && delay <= BACKOFF_MAX_MS, "%llu after %llu", (unsigned long long)delay, (unsigned long long)before);
 		before = delay;
 	}
 	T_CHECK(delay == BACKOFF_MAX_MS, "%llu", (unsigned long long)delay);
@@ -121,14 +120,10 @@ static void notifications(void)
 		bool is_ready;
 		struct str status;
 	} rows[] = {
-		{ S("READY=1"), 0, true, { 0 } },
-		{ S("STATUS=eth0 has 10.0.2.15\nREADY=1\n"), 0, true, S("eth0 has 10.0.2.15") },
-		{ S("READY=0"), 0, false, { 0 } },
-		{ S("READY=11"), 0, false, { 0 } },
-		{ S("STATUS="), 0, false, S("") },
-		{ S("X=READY=1"), 0, false, { 0 } },
-		{ S("READY=1\0"), -EBADMSG, false, { 0 } },
-		{ S(""), -EBADMSG, false, { 0 } },
+		{ S("READY=1"), 0, true, { 0 } },           { S("STATUS=eth0 has 10.0.2.15\nREADY=1\n"), 0, true, S("eth0 has 10.0.2.15") },
+		{ S("READY=0"), 0, false, { 0 } },          { S("READY=11"), 0, false, { 0 } },
+		{ S("STATUS="), 0, false, S("") },          { S("X=READY=1"), 0, false, { 0 } },
+		{ S("READY=1\0"), -EBADMSG, false, { 0 } }, { S(""), -EBADMSG, false, { 0 } },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -163,8 +158,8 @@ static void command_lines(void)
 		struct str bad = { 0 };
 		unsigned n = cmdline_parse(&c, str_c(rows[i].in), &bad);
 
-		T_CHECK(n == rows[i].n_bad && c.is_debug == rows[i].is_debug && !strcmp(c.hostname, rows[i].hostname) &&
-		        !!bad.p == !!n, "'%s' gave %u bad, %s", rows[i].in, n, c.hostname);
+		T_CHECK(n == rows[i].n_bad && c.is_debug == rows[i].is_debug && !strcmp(c.hostname, rows[i].hostname) && !!bad.p == !!n,
+			"'%s' gave %u bad, %s", rows[i].in, n, c.hostname);
 	}
 }
 

@@ -89,8 +89,10 @@ static int place_check(const struct gridd *g, const struct key_pub *who, struct 
 	if (own >= l->per_key)
 		return err_set(e, -EBUSY, "your key has %u sessions with this node already: end one of them first", own);
 	if (!is_known(g, who) && strangers >= l->sessions - l->reserved)
-		return err_set(e, -EBUSY, "the node's %u sessions for keys that its farm does not name are taken: try again in a minute, "
-		               "or have the farmer say 'zos farm allow'", strangers);
+		return err_set(e, -EBUSY,
+			       "the node's %u sessions for keys that its farm does not name are taken: try again in a minute, "
+			       "or have the farmer say 'zos farm allow'",
+			       strangers);
 	if (all >= l->sessions)
 		return err_set(e, -EBUSY, "the node has its %u sessions already: try again in a minute", all);
 	return 0;
@@ -201,8 +203,7 @@ static int relay_start(struct caller *c, sd_varlink *link, sd_json_variant *para
 		relay_free(q);
 		return err_set(e, -EHOSTUNREACH, "the node's engine is starting: try again in a moment");
 	}
-	r = more ? sd_varlink_observe(q->engine, "zos.Order.Call", parameters) :
-	           sd_varlink_invoke(q->engine, "zos.Order.Call", parameters);
+	r = more ? sd_varlink_observe(q->engine, "zos.Order.Call", parameters) : sd_varlink_invoke(q->engine, "zos.Order.Call", parameters);
 	if (r < 0) {
 		relay_free(q);
 		return err_set(e, r, "pass the call on: %s", strerror(-r));
@@ -387,8 +388,7 @@ int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32])
 	c->refilled_ms = c->active_ms = log_now_ms();
 	memcpy(c->tls_key, peer, sizeof(c->tls_key));
 	g->callers = c;
-	if (sd_event_add_time(g->event, &c->deadline, CLOCK_MONOTONIC, deadline_ms(c) * 1000, 0, on_deadline, c) < 0 ||
-	    link_add(c, 0, &e)) {
+	if (sd_event_add_time(g->event, &c->deadline, CLOCK_MONOTONIC, deadline_ms(c) * 1000, 0, on_deadline, c) < 0 || link_add(c, 0, &e)) {
 		log_limited("a session was not taken: %s", e.msg);
 		caller_unref(c);
 		return -EBUSY;

@@ -31,7 +31,7 @@ static int states_json(const struct gridd *g, sd_json_variant **ret)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", h->addr.url), SD_JSON_BUILD_PAIR_BOOLEAN("up", h->is_up),
-		                   SD_JSON_BUILD_PAIR_UNSIGNED("since", h->since_ms), SD_JSON_BUILD_PAIR_STRING("why", h->why));
+				   SD_JSON_BUILD_PAIR_UNSIGNED("since", h->since_ms), SD_JSON_BUILD_PAIR_STRING("why", h->why));
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
@@ -48,9 +48,9 @@ static void tell(struct gridd *g)
 	if (!g->n_hubs || states_json(g, &hubs) < 0 || daemon_connect(g->event, g->noded, g, on_told, &g->teller, &e))
 		return;
 	if (sd_varlink_invokebo(g->teller, "zos.Line.State", SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
-	                        SD_JSON_BUILD_PAIR_UNSIGNED("sessions", caller_count(g)),
-	                        SD_JSON_BUILD_PAIR_UNSIGNED("sessions_max", g->limits.sessions),
-	                        SD_JSON_BUILD_PAIR_UNSIGNED("sessions_refused", g->n_refused)) < 0)
+				SD_JSON_BUILD_PAIR_UNSIGNED("sessions", caller_count(g)),
+				SD_JSON_BUILD_PAIR_UNSIGNED("sessions_max", g->limits.sessions),
+				SD_JSON_BUILD_PAIR_UNSIGNED("sessions_refused", g->n_refused)) < 0)
 		link_closep(&g->teller);
 }
 
@@ -148,10 +148,8 @@ static int hub_start(struct gridd *g, const struct hub_addr *addr, struct err *e
 	int r;
 
 	*h = (struct gridd_hub){ .gridd = g, .addr = *addr, .since_ms = log_now_ms() };
-	if ((r = reach_init(&h->reach, g->event, &h->addr, on_reach, h, e)) ||
-	    (r = grid_new(g->event, &o, &cb, &h->grid, e)) ||
-	    (r = grid_listen(h->grid, &g->tls_key, caller_accept, g, e)) ||
-	    (r = directory_own_new(grid_hub(h->grid), g->event, &h->record, e)))
+	if ((r = reach_init(&h->reach, g->event, &h->addr, on_reach, h, e)) || (r = grid_new(g->event, &o, &cb, &h->grid, e)) ||
+	    (r = grid_listen(h->grid, &g->tls_key, caller_accept, g, e)) || (r = directory_own_new(grid_hub(h->grid), g->event, &h->record, e)))
 		return r;
 	reach_start(&h->reach);
 	return 0;
@@ -174,8 +172,7 @@ static size_t hubs_decode(sd_json_variant *rows, struct hub_addr ret[static HUBS
 		struct hub_addr one;
 		struct err e = { 0 };
 
-		if (hub_addr_make(&one, text_of(row, "url"), text_of(row, "key"), text_of(row, "ca"), &e) ||
-		    hub_addrs_add(ret, &n, &one, &e))
+		if (hub_addr_make(&one, text_of(row, "url"), text_of(row, "key"), text_of(row, "ca"), &e) || hub_addrs_add(ret, &n, &one, &e))
 			log_err("the farm document's hub %zu is of no use: %s", i + 1, e.msg);
 	}
 	return n;
@@ -184,8 +181,7 @@ static size_t hubs_decode(sd_json_variant *rows, struct hub_addr ret[static HUBS
 static bool hubs_same(const struct gridd *g, const struct hub_addr *list, size_t n)
 {
 	for (size_t i = 0; i < n && i < g->n_hubs; i++)
-		if (strcmp(g->hubs[i].addr.url, list[i].url) || strcmp(g->hubs[i].addr.key, list[i].key) ||
-		    strcmp(g->hubs[i].addr.ca, list[i].ca))
+		if (strcmp(g->hubs[i].addr.url, list[i].url) || strcmp(g->hubs[i].addr.key, list[i].key) || strcmp(g->hubs[i].addr.ca, list[i].ca))
 			return false;
 	return n == g->n_hubs;
 }
@@ -323,7 +319,7 @@ static int watch(struct gridd *g, struct err *e)
 	format_hex(&tls, g->tls_key.pub.bytes, sizeof(g->tls_key.pub.bytes));
 	if ((r = inboxes_json(g, &inboxes)) >= 0)
 		r = sd_varlink_observebo(link, "zos.Line.Watch", SD_JSON_BUILD_PAIR_VARIANT("inboxes", inboxes),
-		                         SD_JSON_BUILD_PAIR_STRING("tls_key", tls.p));
+					 SD_JSON_BUILD_PAIR_STRING("tls_key", tls.p));
 	if (r < 0) {
 		sd_varlink_close_unref(link);
 		return err_set(e, r, "ask the engine: %s", strerror(-r));
@@ -360,8 +356,13 @@ static int routes_watch(struct gridd *g, struct err *e)
 }
 
 const struct gridd_limits gridd_limits = {
-	.sessions = 64, .reserved = 16, .per_key = 16, .nameless = 16,
-	.login_ms = 10 * 1000, .idle_ms = 24 * 3600 * 1000, .stranger_idle_ms = 60 * 1000,
+	.sessions = 64,
+	.reserved = 16,
+	.per_key = 16,
+	.nameless = 16,
+	.login_ms = 10 * 1000,
+	.idle_ms = 24 * 3600 * 1000,
+	.stranger_idle_ms = 60 * 1000,
 };
 
 int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err *e)

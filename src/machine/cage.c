@@ -81,9 +81,8 @@ static int identity_drop(struct err *e)
 	for (int c = 0; c <= CAP_LAST_CAP; c++)
 		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
 			return err_set(e, -errno, "drop capabilities: %m");
-	if (setgroups(ARRAY_LEN(groups), groups) || setresgid(CAGE_GID, CAGE_GID, CAGE_GID) ||
-	    setresuid(CAGE_UID, CAGE_UID, CAGE_UID) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) /* last: a change of user clears it */
+	if (setgroups(ARRAY_LEN(groups), groups) || setresgid(CAGE_GID, CAGE_GID, CAGE_GID) || setresuid(CAGE_UID, CAGE_UID, CAGE_UID) ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) /* last: a change of user clears it */
 		return err_set(e, -errno, "become user %d: %m", CAGE_UID);
 	return 0;
 }

@@ -78,8 +78,7 @@ static int config_write(struct runner *r, struct err *e)
 
 	snprintf(cgroup, sizeof(cgroup), "/zos/machines/%s/box/run", r->spec.id);
 	snprintf(path, sizeof(path), "%s/config.json", r->dir);
-	if ((ret = look_user(c->root.path, o.uid_base, r->spec.user, &o.user, e)) ||
-	    (ret = seccomp_load(&seccomp, e)))
+	if ((ret = look_user(c->root.path, o.uid_base, r->spec.user, &o.user, e)) || (ret = seccomp_load(&seccomp, e)))
 		return ret;
 	o.seccomp = seccomp;
 	if ((ret = oci_format(&o, &text, e)))

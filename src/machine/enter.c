@@ -75,9 +75,22 @@ static int crun_exec(const struct entering *n, bool tty, const int stdio[static 
 {
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin", NULL };
 	char state[128];
-	const char *argv[] = { "crun", "--root", state, "--cgroup-manager=cgroupfs", "exec", "--detach", "--pid-file", n->pid, "--process",
-		               n->process, "--cgroup", n->sub, tty ? "--console-socket" : n->r->spec.id, tty ? n->socket : NULL,
-		               n->r->spec.id, NULL };
+	const char *argv[] = { "crun",
+			       "--root",
+			       state,
+			       "--cgroup-manager=cgroupfs",
+			       "exec",
+			       "--detach",
+			       "--pid-file",
+			       n->pid,
+			       "--process",
+			       n->process,
+			       "--cgroup",
+			       n->sub,
+			       tty ? "--console-socket" : n->r->spec.id,
+			       tty ? n->socket : NULL,
+			       n->r->spec.id,
+			       NULL };
 	int status;
 	pid_t pid;
 

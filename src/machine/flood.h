@@ -8,12 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-	FLOOD_BURST_BYTES = 256 << 10,
-	FLOOD_KEEP_BYTES_S = 64 << 10,
-	FLOOD_READ_BYTES_S = 4 << 20,
-	FLOOD_SECOND_MS = 1000
-};
+enum { FLOOD_BURST_BYTES = 256 << 10, FLOOD_KEEP_BYTES_S = 64 << 10, FLOOD_READ_BYTES_S = 4 << 20, FLOOD_SECOND_MS = 1000 };
 
 struct flood {
 	int64_t credit_bytes; /* what may be kept; a piece that begins within it is kept whole */

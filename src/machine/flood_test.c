@@ -26,8 +26,7 @@ static void what_is_moderate_is_kept(void)
 		struct flood f = FLOOD_NEW(START_MS);
 		uint64_t kept = say(&f, rows[i].bytes_s, rows[i].seconds);
 
-		T_CHECK(kept == rows[i].bytes_s * rows[i].seconds && !f.dropped_bytes, "row %zu: kept %llu", i,
-			(unsigned long long)kept);
+		T_CHECK(kept == rows[i].bytes_s * rows[i].seconds && !f.dropped_bytes, "row %zu: kept %llu", i, (unsigned long long)kept);
 		T_CHECK(!flood_wait_ms(&f, START_MS + rows[i].seconds * 1000), "row %zu waits", i);
 	}
 }
@@ -37,8 +36,7 @@ static void a_flood_is_cut_to_the_rate(void)
 	struct flood f = FLOOD_NEW(START_MS);
 	uint64_t kept = say(&f, 2 << 20, 60), most = FLOOD_BURST_BYTES + 60ull * FLOOD_KEEP_BYTES_S;
 
-	T_CHECK(kept <= most + PIECE && kept > most - 2 * PIECE, "kept %llu of at most %llu", (unsigned long long)kept,
-		(unsigned long long)most);
+	T_CHECK(kept <= most + PIECE && kept > most - 2 * PIECE, "kept %llu of at most %llu", (unsigned long long)kept, (unsigned long long)most);
 	T_CHECK(kept + f.dropped_bytes == 60ull * (2 << 20), "every byte is kept or counted");
 	f.dropped_bytes = 0;
 	T_CHECK(flood_keeps(&f, PIECE, START_MS + 70000) && !f.dropped_bytes, "who is quiet again is heard again");
@@ -52,8 +50,7 @@ static void past_the_second_s_share_nothing_is_read(void)
 		flood_keeps(&f, PIECE, START_MS + 200);
 	T_CHECK(!flood_wait_ms(&f, START_MS + 200), "one piece is left");
 	flood_keeps(&f, PIECE, START_MS + 200);
-	T_CHECK(flood_wait_ms(&f, START_MS + 300) == 700, "%llu",
-		(unsigned long long)flood_wait_ms(&f, START_MS + 300));
+	T_CHECK(flood_wait_ms(&f, START_MS + 300) == 700, "%llu", (unsigned long long)flood_wait_ms(&f, START_MS + 300));
 	T_CHECK(!flood_wait_ms(&f, START_MS + 1000), "the second is over");
 	flood_keeps(&f, PIECE, START_MS + 1000);
 	T_CHECK(f.read_bytes == PIECE && !flood_wait_ms(&f, START_MS + 1001), "a new one begins");

@@ -12,11 +12,7 @@ int group_make(const char *path, const struct group_limits *l, struct err *e)
 	char memory[32], cpu[48], tasks[16];
 	const struct {
 		const char *file, *value;
-	} limits[] = { { "memory.max", memory },
-		       { "memory.swap.max", "0" },
-		       { "cpu.max", cpu },
-		       { "pids.max", tasks },
-		       { "memory.oom.group", "1" } };
+	} limits[] = { { "memory.max", memory }, { "memory.swap.max", "0" }, { "cpu.max", cpu }, { "pids.max", tasks }, { "memory.oom.group", "1" } };
 	int r;
 
 	snprintf(memory, sizeof(memory), "%" PRIu64, l->memory_bytes);

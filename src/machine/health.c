@@ -58,8 +58,7 @@ int health_http_status(struct str head)
 
 	for (size_t i = 0; i < head.n && i < HEALTH_HTTP_HEAD; i++) {
 		bool is_digit = head.p[i] >= '0' && head.p[i] <= '9';
-		bool is_end = i == HEALTH_HTTP_HEAD - 1 &&
-			      head.p[i] == '\r'; /* some leave out the space where no reason follows */
+		bool is_end = i == HEALTH_HTTP_HEAD - 1 && head.p[i] == '\r'; /* some leave out the space where no reason follows */
 
 		if (form[i] == '#' ? !is_digit : head.p[i] != form[i] && !is_end)
 			return -EBADMSG;

@@ -23,28 +23,15 @@ static void a_machine_is_watched(void)
 		enum health_act act;
 		uint64_t timer_ms, failed;
 	} rows[] = {
-		{ HEALTH_UP, HEALTH_PAUSE, 10000, 0 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 0 },
-		{ HEALTH_GOOD, HEALTH_PAUSE, 10000, 0 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 0 },
-		{ HEALTH_BAD, HEALTH_PAUSE, 10000, 1 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 1 },
+		{ HEALTH_UP, HEALTH_PAUSE, 10000, 0 },  { HEALTH_TIMER, HEALTH_LOOK, 5000, 0 },  { HEALTH_GOOD, HEALTH_PAUSE, 10000, 0 },
+		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 0 }, { HEALTH_BAD, HEALTH_PAUSE, 10000, 1 },  { HEALTH_TIMER, HEALTH_LOOK, 5000, 1 },
 		{ HEALTH_TIMER, HEALTH_GIVE_UP, 0, 1 }, /* it hangs */
-		{ HEALTH_BAD, HEALTH_PAUSE, 10000, 2 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 2 },
-		{ HEALTH_CANNOT, HEALTH_PAUSE, 10000, 2 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 2 },
-		{ HEALTH_GOOD, HEALTH_PAUSE, 10000, 0 }, /* in a row means in a row */
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 0 },
-		{ HEALTH_BAD, HEALTH_PAUSE, 10000, 1 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 1 },
-		{ HEALTH_BAD, HEALTH_PAUSE, 10000, 2 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 2 },
-		{ HEALTH_BAD, HEALTH_RESTART, 0, 3 },
+		{ HEALTH_BAD, HEALTH_PAUSE, 10000, 2 }, { HEALTH_TIMER, HEALTH_LOOK, 5000, 2 },  { HEALTH_CANNOT, HEALTH_PAUSE, 10000, 2 },
+		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 2 }, { HEALTH_GOOD, HEALTH_PAUSE, 10000, 0 }, /* in a row means in a row */
+		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 0 }, { HEALTH_BAD, HEALTH_PAUSE, 10000, 1 },  { HEALTH_TIMER, HEALTH_LOOK, 5000, 1 },
+		{ HEALTH_BAD, HEALTH_PAUSE, 10000, 2 }, { HEALTH_TIMER, HEALTH_LOOK, 5000, 2 },  { HEALTH_BAD, HEALTH_RESTART, 0, 3 },
 		{ HEALTH_TIMER, HEALTH_NOTHING, 0, 3 }, /* nobody looks while it is being started */
-		{ HEALTH_UP, HEALTH_PAUSE, 10000, 0 },
-		{ HEALTH_TIMER, HEALTH_LOOK, 5000, 0 },
-		{ HEALTH_DOWN, HEALTH_GIVE_UP, 0, 0 },
+		{ HEALTH_UP, HEALTH_PAUSE, 10000, 0 },  { HEALTH_TIMER, HEALTH_LOOK, 5000, 0 },  { HEALTH_DOWN, HEALTH_GIVE_UP, 0, 0 },
 		{ HEALTH_BAD, HEALTH_NOTHING, 0, 0 }, /* of the look that was given up */
 	};
 	struct health h = { .check = &check, .restarts = true };
@@ -54,7 +41,7 @@ static void a_machine_is_watched(void)
 		enum health_act act = health_step(&h, rows[i].event, &timer);
 
 		T_CHECK(act == rows[i].act && timer == rows[i].timer_ms && h.failed == rows[i].failed, "row %zu: act %d, timer %llu, failed %llu", i,
-		        act, (unsigned long long)timer, (unsigned long long)h.failed);
+			act, (unsigned long long)timer, (unsigned long long)h.failed);
 	}
 }
 

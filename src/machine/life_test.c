@@ -98,7 +98,7 @@ static void who_is_unwell_is_started_anew(void)
 		T_CHECK(life_step(&l, LIFE_UNWELL, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "row %zu: asked", i);
 		T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "row %zu: made", i);
 		T_CHECK(life_step(&l, LIFE_ENDED, 0, 4, &timer) == rows[i].act && l.restarts == rows[i].restarts, "row %zu: %llu", i,
-		        (unsigned long long)l.restarts);
+			(unsigned long long)l.restarts);
 	}
 }
 

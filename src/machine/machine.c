@@ -88,7 +88,6 @@ static void done(struct attached *a, int r, const struct err *e)
 		p->done(p->engine, a->work, r, e);
 }
 
-
 static int on_state(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct attached *a = userdata;
@@ -247,8 +246,8 @@ static bool is_same(struct attached *a)
 	runner_path(a->all, a->id, "spec.json", path);
 	if (file_read(AT_FDCWD, path, SPEC_SIZE_MAX, &text, NULL))
 		return false;
-	same = !machine_spec_read(&s, buf_str(&text), NULL) && !strcmp(s.revision, a->work->revision) &&
-	       s.index == a->work->network.index && sd_json_variant_equal(s.layers, a->work->image.layers);
+	same = !machine_spec_read(&s, buf_str(&text), NULL) && !strcmp(s.revision, a->work->revision) && s.index == a->work->network.index &&
+	       sd_json_variant_equal(s.layers, a->work->image.layers);
 	machine_spec_deinit(&s);
 	return same;
 }
@@ -476,8 +475,7 @@ int machine_provider_new(sd_event *event, const struct machine_options *o, struc
 	int r;
 
 	BUG_ON(!m);
-	*m = (struct machines){ .provider = { .name = "machine", .ops = &machine_ops }, .o = *o,
-		                .supervisor = SUPERVISOR_DEFAULT, .units_fd = -1 };
+	*m = (struct machines){ .provider = { .name = "machine", .ops = &machine_ops }, .o = *o, .supervisor = SUPERVISOR_DEFAULT, .units_fd = -1 };
 	m->event = sd_event_ref(event);
 	if ((r = dir_make(o->dir, 0711, e)) || (r = units_watch(m, e))) {
 		machine_provider_free(&m->provider);

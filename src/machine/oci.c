@@ -6,8 +6,8 @@
 
 /* What root of a container may do inside its own user namespace: what containers have elsewhere too, so that images work. */
 static const char *const capabilities[] = {
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
-	"CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT", NULL,
+	"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FOWNER",  "CAP_FSETID", "CAP_KILL",       "CAP_NET_BIND_SERVICE",
+	"CAP_SETFCAP", "CAP_SETGID",       "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT", NULL,
 };
 
 struct oci_mount {
@@ -23,17 +23,24 @@ static const struct oci_mount mounts[] = {
 	{ "/dev/mqueue", "mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
 };
 
-static const char *const masked[] = { "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-	                              "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/kernel",
-	                              "/sys/devices/virtual/powercap", NULL };
+static const char *const masked[] = { "/proc/acpi",
+				      "/proc/kcore",
+				      "/proc/keys",
+				      "/proc/latency_stats",
+				      "/proc/timer_list",
+				      "/proc/sched_debug",
+				      "/proc/scsi",
+				      "/sys/firmware",
+				      "/sys/kernel",
+				      "/sys/devices/virtual/powercap",
+				      NULL };
 static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
 
 static int mount_add(sd_json_variant **list, const struct oci_mount *m)
 {
 	AUTO_JSON sd_json_variant *one = NULL;
 	int r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("destination", m->at), SD_JSON_BUILD_PAIR_STRING("type", m->type),
-	                       SD_JSON_BUILD_PAIR_STRING("source", m->source),
-	                       SD_JSON_BUILD_PAIR_STRV("options", (char **)m->options));
+			       SD_JSON_BUILD_PAIR_STRING("source", m->source), SD_JSON_BUILD_PAIR_STRV("options", (char **)m->options));
 
 	return r < 0 ? r : sd_json_variant_append_array(list, one);
 }
@@ -69,8 +76,7 @@ static int namespaces_build(const struct oci *o, sd_json_variant **ret)
 {
 	static const char *const types[] = { "pid", "ipc", "uts", "mount", "user", "cgroup" };
 	AUTO_JSON sd_json_variant *net = NULL;
-	int r = sd_json_buildo(&net, SD_JSON_BUILD_PAIR_STRING("type", "network"),
-	                       SD_JSON_BUILD_PAIR_STRING("path", o->spec->netns));
+	int r = sd_json_buildo(&net, SD_JSON_BUILD_PAIR_STRING("type", "network"), SD_JSON_BUILD_PAIR_STRING("path", o->spec->netns));
 
 	if (r >= 0)
 		r = sd_json_variant_append_array(ret, net);
@@ -129,15 +135,14 @@ static int process_build(const struct machine_spec *s, const struct process *p, 
 
 	if (r < 0 || (r = env_build(s, p->user, p->term, &env)) < 0 || (r = groups_build(p->user, &groups)) < 0)
 		return r;
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("terminal", p->tty),
-	                      SD_JSON_BUILD_PAIR_OBJECT("user", SD_JSON_BUILD_PAIR_UNSIGNED("uid", p->user->uid),
-	                                                SD_JSON_BUILD_PAIR_UNSIGNED("gid", p->user->gid),
-	                                                SD_JSON_BUILD_PAIR_VARIANT("additionalGids", groups)),
-	                      SD_JSON_BUILD_PAIR_VARIANT("args", p->argv), SD_JSON_BUILD_PAIR_VARIANT("env", env),
-	                      SD_JSON_BUILD_PAIR_STRING("cwd", p->workdir), SD_JSON_BUILD_PAIR_BOOLEAN("noNewPrivileges", true),
-	                      SD_JSON_BUILD_PAIR_OBJECT("capabilities", SD_JSON_BUILD_PAIR_VARIANT("bounding", caps),
-	                                                SD_JSON_BUILD_PAIR_VARIANT("effective", caps),
-	                                                SD_JSON_BUILD_PAIR_VARIANT("permitted", caps)));
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_BOOLEAN("terminal", p->tty),
+		SD_JSON_BUILD_PAIR_OBJECT("user", SD_JSON_BUILD_PAIR_UNSIGNED("uid", p->user->uid), SD_JSON_BUILD_PAIR_UNSIGNED("gid", p->user->gid),
+					  SD_JSON_BUILD_PAIR_VARIANT("additionalGids", groups)),
+		SD_JSON_BUILD_PAIR_VARIANT("args", p->argv), SD_JSON_BUILD_PAIR_VARIANT("env", env), SD_JSON_BUILD_PAIR_STRING("cwd", p->workdir),
+		SD_JSON_BUILD_PAIR_BOOLEAN("noNewPrivileges", true),
+		SD_JSON_BUILD_PAIR_OBJECT("capabilities", SD_JSON_BUILD_PAIR_VARIANT("bounding", caps), SD_JSON_BUILD_PAIR_VARIANT("effective", caps),
+					  SD_JSON_BUILD_PAIR_VARIANT("permitted", caps)));
 }
 
 int oci_process_format(const struct machine_spec *s, const struct exec_program *p, const struct user *user, struct buf *ret, struct err *e)
@@ -159,21 +164,18 @@ static int linux_build(const struct oci *o, sd_json_variant **ret)
 	int r = sd_json_variant_new_array(&namespaces, NULL, 0);
 
 	if (r < 0 || (r = namespaces_build(o, &namespaces)) < 0 ||
-	    (r = sd_json_buildo(&map, SD_JSON_BUILD_PAIR_UNSIGNED("containerID", 0),
-	                        SD_JSON_BUILD_PAIR_UNSIGNED("hostID", o->uid_base),
-	                        SD_JSON_BUILD_PAIR_UNSIGNED("size", MACHINE_UID_COUNT))) < 0 ||
+	    (r = sd_json_buildo(&map, SD_JSON_BUILD_PAIR_UNSIGNED("containerID", 0), SD_JSON_BUILD_PAIR_UNSIGNED("hostID", o->uid_base),
+				SD_JSON_BUILD_PAIR_UNSIGNED("size", MACHINE_UID_COUNT))) < 0 ||
 	    (r = sd_json_variant_new_array(&maps, &map, 1)) < 0)
 		return r;
 	return sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_VARIANT("namespaces", namespaces), SD_JSON_BUILD_PAIR_VARIANT("uidMappings", maps),
 		SD_JSON_BUILD_PAIR_VARIANT("gidMappings", maps), SD_JSON_BUILD_PAIR_STRING("cgroupsPath", o->cgroup),
-		SD_JSON_BUILD_PAIR_OBJECT(
-			"resources",
-			SD_JSON_BUILD_PAIR_OBJECT("memory", SD_JSON_BUILD_PAIR_UNSIGNED("limit", s->memory_bytes)),
-			SD_JSON_BUILD_PAIR_OBJECT("cpu", SD_JSON_BUILD_PAIR_UNSIGNED("period", 100000),
-	                                          SD_JSON_BUILD_PAIR_UNSIGNED("quota", s->cpu_milli * 100)),
-			SD_JSON_BUILD_PAIR_OBJECT("pids", SD_JSON_BUILD_PAIR_UNSIGNED("limit", GROUP_CONTAINER_TASKS_MAX)),
-			SD_JSON_BUILD_PAIR_OBJECT("unified", SD_JSON_BUILD_PAIR_STRING("memory.oom.group", "1"))),
+		SD_JSON_BUILD_PAIR_OBJECT("resources", SD_JSON_BUILD_PAIR_OBJECT("memory", SD_JSON_BUILD_PAIR_UNSIGNED("limit", s->memory_bytes)),
+					  SD_JSON_BUILD_PAIR_OBJECT("cpu", SD_JSON_BUILD_PAIR_UNSIGNED("period", 100000),
+								    SD_JSON_BUILD_PAIR_UNSIGNED("quota", s->cpu_milli * 100)),
+					  SD_JSON_BUILD_PAIR_OBJECT("pids", SD_JSON_BUILD_PAIR_UNSIGNED("limit", GROUP_CONTAINER_TASKS_MAX)),
+					  SD_JSON_BUILD_PAIR_OBJECT("unified", SD_JSON_BUILD_PAIR_STRING("memory.oom.group", "1"))),
 		SD_JSON_BUILD_PAIR_STRV("maskedPaths", (char **)masked), SD_JSON_BUILD_PAIR_STRV("readonlyPaths", (char **)read_only),
 		SD_JSON_BUILD_PAIR_CONDITION(o->seccomp != NULL, "seccomp", SD_JSON_BUILD_VARIANT(o->seccomp)));
 }
@@ -186,9 +188,9 @@ int oci_format(const struct oci *o, struct buf *ret, struct err *e)
 
 	if (r < 0 || (r = mounts_build(o, &list)) < 0 || (r = process_build(o->spec, &first, &process)) < 0 || (r = linux_build(o, &kernel)) < 0 ||
 	    (r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("ociVersion", "1.1.0"), SD_JSON_BUILD_PAIR_VARIANT("process", process),
-	                        SD_JSON_BUILD_PAIR_OBJECT("root", SD_JSON_BUILD_PAIR_STRING("path", o->root)),
-	                        SD_JSON_BUILD_PAIR_STRING("hostname", o->spec->hostname),
-	                        SD_JSON_BUILD_PAIR_VARIANT("mounts", list), SD_JSON_BUILD_PAIR_VARIANT("linux", kernel))) < 0 ||
+				SD_JSON_BUILD_PAIR_OBJECT("root", SD_JSON_BUILD_PAIR_STRING("path", o->root)),
+				SD_JSON_BUILD_PAIR_STRING("hostname", o->spec->hostname), SD_JSON_BUILD_PAIR_VARIANT("mounts", list),
+				SD_JSON_BUILD_PAIR_VARIANT("linux", kernel))) < 0 ||
 	    (r = json_format(v, ret)) < 0)
 		return err_set(e, r, "describe the container: %s", strerror(-r));
 	return 0;

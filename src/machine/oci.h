@@ -18,4 +18,4 @@ struct oci {
 MUST_CHECK int oci_format(const struct oci *o, struct buf *ret, struct err *e);
 /* Appends the description of one more process of the same container, as `crun exec --process` takes it. USER is P's, looked up. */
 MUST_CHECK int oci_process_format(const struct machine_spec *s, const struct exec_program *p, const struct user *user, struct buf *ret,
-                                  struct err *e);
+				  struct err *e);

@@ -53,8 +53,7 @@ static void dropped_tell(struct output *o)
 		return;
 	format_size(dropped, o->flood.dropped_bytes);
 	format_size(rate, FLOOD_KEEP_BYTES_S);
-	snprintf(text, sizeof(text), "%s of output were dropped here: a machine's log takes %s a second", dropped,
-		 rate);
+	snprintf(text, sizeof(text), "%s of output were dropped here: a machine's log takes %s a second", dropped, rate);
 	output_note(o, text);
 	o->flood.dropped_bytes = 0;
 }

@@ -12,8 +12,7 @@ struct output {
 	sd_event_source *timer;        /* due while reading rests, and when something dropped is to be told */
 	struct output_source *sources; /* owned */
 	struct flood flood;
-	struct tail tail,
-		console; /* what it said, by lines; the same and a virtual machine's serial console, as it came */
+	struct tail tail, console; /* what it said, by lines; the same and a virtual machine's serial console, as it came */
 	/* All that comes on OUTPUT_CONSOLE, kept or not; may be NULL. */
 	void (*heard)(void *ctx, struct str bytes);
 	void *ctx;

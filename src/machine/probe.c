@@ -33,9 +33,8 @@ static bool become_nobody(const struct machine_spec *s, int keep)
 	uid_t uid = root_uid_base(s);
 
 	session_keep(keep, -1);
-	return !setgroups(0, NULL) && !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid) &&
-	       !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) &&
-	       !setrlimit(RLIMIT_NPROC, &none);
+	return !setgroups(0, NULL) && !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid) && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) && !setrlimit(RLIMIT_NPROC, &none);
 }
 
 static int machine_connect(const struct machine_spec *s, uint64_t port, int to)
@@ -44,8 +43,7 @@ static int machine_connect(const struct machine_spec *s, uint64_t port, int to)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char why[PROBE_WHY_MAX];
 
-	if (inet_pton(AF_INET, s->address, &at.sin_addr) == 1 && fd >= 0 &&
-	    !connect(fd, (struct sockaddr *)&at, sizeof(at)))
+	if (inet_pton(AF_INET, s->address, &at.sin_addr) == 1 && fd >= 0 && !connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		return fd;
 	snprintf(why, sizeof(why), "port %u: %s", (unsigned)port, strerror(errno));
 	say(to, LOOK_BAD, why);
@@ -59,8 +57,7 @@ static int machine_connect(const struct machine_spec *s, uint64_t port, int to)
 	size_t n = 0;
 	ssize_t got;
 
-	dprintf(fd, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: zos-health\r\nConnection: close\r\n\r\n", h->path,
-		s->hostname);
+	dprintf(fd, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: zos-health\r\nConnection: close\r\n\r\n", h->path, s->hostname);
 	while (!status && (got = read(fd, head + n, sizeof(head) - n)) > 0)
 		status = health_http_status((struct str){ head, n += (size_t)got });
 	if (status >= 200 && status < 400)
@@ -94,13 +91,10 @@ static int machine_connect(const struct machine_spec *s, uint64_t port, int to)
 		while ((r = exec_ear_take(&ear, &p, &f)) == EXEC_EAR_FRAME) {
 			if (f.type == EXEC_EXIT && !f.a)
 				say(to, LOOK_GOOD, "");
-			snprintf(why, sizeof(why), "the check ended with status %u%s%s", f.a, said[0] ? ": " : "",
-				 said);
+			snprintf(why, sizeof(why), "the check ended with status %u%s%s", f.a, said[0] ? ": " : "", said);
 			if (f.type == EXEC_EXIT)
 				say(to, LOOK_BAD, why);
-			snprintf(said, sizeof(said), STR_FMT,
-				 (int)(f.data.n < sizeof(said) ? f.data.n : sizeof(said) - 1),
-				 f.data.p ? f.data.p : "");
+			snprintf(said, sizeof(said), STR_FMT, (int)(f.data.n < sizeof(said) ? f.data.n : sizeof(said) - 1), f.data.p ? f.data.p : "");
 			said[strcspn(said, "\n")] = '\0';
 			if (f.type == EXEC_FAILED)
 				say(to, LOOK_BAD, said);
@@ -231,9 +225,7 @@ int probe_init(struct probe *p, struct runner *r, struct err *e)
 {
 	int ret;
 
-	*p = (struct probe){ .runner = r,
-			     .health = { .check = &r->spec.health, .restarts = r->spec.restart != RESTART_NEVER },
-			     .from = -1 };
+	*p = (struct probe){ .runner = r, .health = { .check = &r->spec.health, .restarts = r->spec.restart != RESTART_NEVER }, .from = -1 };
 	if ((ret = sd_event_add_time(r->event, &p->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, p)) < 0 ||
 	    (ret = sd_event_source_set_enabled(p->timer, SD_EVENT_OFF)) < 0)
 		return err_set(e, ret, "time the health check: %s", strerror(-ret));

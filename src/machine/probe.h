@@ -12,7 +12,7 @@ struct probe {
 	struct runner *runner;
 	struct health health;
 	sd_event_source *timer, *child; /* child NULL = none is out */
-	int from;                       /* where the child says why; -1 = none */
+	int from;         /* where the child says why; -1 = none */
 	char why[PROBE_WHY_MAX];        /* the last failure; "" = it is well */
 	bool is_told;                   /* its owner reads of it */
 };

@@ -34,10 +34,8 @@ const char *runner_state(const struct runner *r)
 
 static int state_build(const struct runner *r, sd_json_variant **ret)
 {
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
-	                      SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status),
-	                      SD_JSON_BUILD_PAIR_STRING("message", r->message));
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)), SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
+			      SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status), SD_JSON_BUILD_PAIR_STRING("message", r->message));
 }
 
 static void tell(struct runner *r)
@@ -140,7 +138,7 @@ void runner_looked(struct runner *r)
 
 	if (r->probe.why[0])
 		snprintf(r->message, sizeof(r->message), "fails its health check: %s (%u in a row of %u)", r->probe.why, (unsigned)h->failed,
-		         (unsigned)h->check->failures);
+			 (unsigned)h->check->failures);
 	else
 		r->message[0] = '\0';
 	tell(r);

@@ -114,8 +114,12 @@ int session_method(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	(void)flags;
 	if ((ret = json_decode(parameters, &exec_table, &a, &e)))
 		return daemon_reply_error(link, ret, &e);
-	p = (struct exec_program){ .tty = a.tty, .rows = (uint32_t)a.rows, .cols = (uint32_t)a.cols, .user = or_empty(a.user),
-		                   .workdir = or_empty(a.workdir), .term = or_empty(a.term) };
+	p = (struct exec_program){ .tty = a.tty,
+				   .rows = (uint32_t)a.rows,
+				   .cols = (uint32_t)a.cols,
+				   .user = or_empty(a.user),
+				   .workdir = or_empty(a.workdir),
+				   .term = or_empty(a.term) };
 	for (size_t i = 0; i < EXEC_ARGS_MAX && i < sd_json_variant_elements(a.argv); i++)
 		p.argv[i] = sd_json_variant_string(sd_json_variant_by_index(a.argv, i));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))

@@ -124,7 +124,7 @@ static int env_build(const struct work *w, sd_json_variant **ret)
 	}
 	for (size_t k = 0; own && r >= 0 && k < sd_json_variant_elements(own); k += 2)
 		r = env_append(ret, sd_json_variant_string(sd_json_variant_by_index(own, k)),
-		               sd_json_variant_string(sd_json_variant_by_index(own, k + 1)));
+			       sd_json_variant_string(sd_json_variant_by_index(own, k + 1)));
 	if (r >= 0 && !env_has(*ret, "PATH"))
 		r = env_append(ret, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	return r;
@@ -142,21 +142,20 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 		return err_set(e, -ENOMEM, "describe the machine: out of memory");
 	if (!sd_json_variant_elements(argv))
 		return err_set(e, -EBADMSG, "the image names no program to run: set 'entrypoint'");
-	r = sd_json_buildo(
-		&v, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_STRING("revision", w->revision),
-		SD_JSON_BUILD_PAIR_STRING("hostname", w->name), SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[z->isolation]),
-		SD_JSON_BUILD_PAIR_STRING("restart", restart_names[z->restart]), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", z->cpu_milli),
-		SD_JSON_BUILD_PAIR_UNSIGNED("memory", z->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("rootfs_size", z->rootfs_bytes),
-		SD_JSON_BUILD_PAIR_UNSIGNED("index", n->index), SD_JSON_BUILD_PAIR_STRING("device", n->device),
-		SD_JSON_BUILD_PAIR_STRING("netns", n->netns), SD_JSON_BUILD_PAIR_STRING("address", n->address),
-		SD_JSON_BUILD_PAIR_STRING("gateway", n->gateway), SD_JSON_BUILD_PAIR_STRING("mac", n->mac),
-		SD_JSON_BUILD_PAIR_VARIANT("layers", w->image.layers), SD_JSON_BUILD_PAIR_VARIANT("argv", argv),
-		SD_JSON_BUILD_PAIR_VARIANT("env", env),
-		SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
-		SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
-		SD_JSON_BUILD_PAIR_CONDITION(z->health != NULL, "health", SD_JSON_BUILD_VARIANT(z->health)),
-		SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
-		SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
+	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_STRING("revision", w->revision),
+			   SD_JSON_BUILD_PAIR_STRING("hostname", w->name), SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[z->isolation]),
+			   SD_JSON_BUILD_PAIR_STRING("restart", restart_names[z->restart]), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", z->cpu_milli),
+			   SD_JSON_BUILD_PAIR_UNSIGNED("memory", z->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("rootfs_size", z->rootfs_bytes),
+			   SD_JSON_BUILD_PAIR_UNSIGNED("index", n->index), SD_JSON_BUILD_PAIR_STRING("device", n->device),
+			   SD_JSON_BUILD_PAIR_STRING("netns", n->netns), SD_JSON_BUILD_PAIR_STRING("address", n->address),
+			   SD_JSON_BUILD_PAIR_STRING("gateway", n->gateway), SD_JSON_BUILD_PAIR_STRING("mac", n->mac),
+			   SD_JSON_BUILD_PAIR_VARIANT("layers", w->image.layers), SD_JSON_BUILD_PAIR_VARIANT("argv", argv),
+			   SD_JSON_BUILD_PAIR_VARIANT("env", env),
+			   SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
+			   SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
+			   SD_JSON_BUILD_PAIR_CONDITION(z->health != NULL, "health", SD_JSON_BUILD_VARIANT(z->health)),
+			   SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
+			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;
 }
 
@@ -166,7 +165,7 @@ int machine_spec_signal(const struct machine_spec *s)
 		const char *name;
 		int number;
 	} rows[] = {
-		{ "SIGTERM", SIGTERM }, { "SIGINT", SIGINT },   { "SIGQUIT", SIGQUIT }, { "SIGHUP", SIGHUP },
+		{ "SIGTERM", SIGTERM }, { "SIGINT", SIGINT },   { "SIGQUIT", SIGQUIT },   { "SIGHUP", SIGHUP },
 		{ "SIGUSR1", SIGUSR1 }, { "SIGUSR2", SIGUSR2 }, { "SIGWINCH", SIGWINCH }, { "SIGKILL", SIGKILL },
 	};
 	const char *name = s->stop_signal;

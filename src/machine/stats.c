@@ -13,8 +13,7 @@ static const struct {
 } counters[] = {
 	{ "cpu_usec", NULL, "cpu.stat", "usage_usec" },
 	{ "memory", NULL, "memory.current", NULL },
-	{ "memory_cache", NULL, "memory.stat",
-	  "inactive_file" }, /* part of memory, and given back when something needs it */
+	{ "memory_cache", NULL, "memory.stat", "inactive_file" }, /* part of memory, and given back when something needs it */
 	{ "memory_limit", NULL, "memory.max", NULL },
 	{ "tasks", NULL, "pids.current", NULL },
 	{ "tasks_limit", NULL, "pids.max", NULL },
@@ -51,8 +50,7 @@ int stats_method(sd_varlink *link, sd_json_variant *parameters, sd_varlink_metho
 {
 	const struct runner *r = runner;
 	AUTO_JSON sd_json_variant *v = NULL;
-	int ret = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)),
-				 SD_JSON_BUILD_PAIR_UNSIGNED("at_ms", log_now_ms()),
+	int ret = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)), SD_JSON_BUILD_PAIR_UNSIGNED("at_ms", log_now_ms()),
 				 SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_limit", r->spec.cpu_milli),
 				 SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts));
 

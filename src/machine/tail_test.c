@@ -43,8 +43,7 @@ static void lines_have_their_time_and_stream(void)
 	tail_add(&t, 0, S("o\n\nrest of it"), NOON);
 	tail_end(&t, NOON);
 	read_all(&t, event, text, sizeof(text));
-	T_CHECK(!strcmp(text, HEAD "stdout one\n" HEAD "stderr bad\n" HEAD "stdout two\n" HEAD "stdout \n" HEAD "stdout rest of it\n"),
-	        "%s", text);
+	T_CHECK(!strcmp(text, HEAD "stdout one\n" HEAD "stderr bad\n" HEAD "stdout two\n" HEAD "stdout \n" HEAD "stdout rest of it\n"), "%s", text);
 	tail_last(&t, last, sizeof(last));
 	T_CHECK(!strcmp(last, "rest of it"), "'%s'", last);
 	tail_last(&t, last, 5);

@@ -60,8 +60,9 @@ static int layers_open(struct runner *r, struct err *e)
 	struct vm *v = vm_of(r);
 
 	if (!n || n > GUEST_LAYERS_MAX)
-		return err_set(e, -E2BIG, "the image has %zu layers and a virtual machine takes 1 to %d: build it with fewer, or run it as a container",
-		               n, GUEST_LAYERS_MAX);
+		return err_set(e, -E2BIG,
+			       "the image has %zu layers and a virtual machine takes 1 to %d: build it with fewer, or run it as a container", n,
+			       GUEST_LAYERS_MAX);
 	for (; v->n_layers < n; v->n_layers++) {
 		const char *path = sd_json_variant_string(sd_json_variant_by_index(r->spec.layers, v->n_layers));
 
@@ -80,8 +81,11 @@ static void texts_of(sd_json_variant *list, const char **ret, size_t max)
 static int config_make(struct runner *r, struct err *e)
 {
 	const struct machine_spec *s = &r->spec;
-	struct guest_config c = { .rootfs_bytes = s->rootfs_bytes, .n_layers = (uint32_t)vm_of(r)->n_layers, .hostname = s->hostname,
-		                  .workdir = s->workdir, .user = s->user };
+	struct guest_config c = { .rootfs_bytes = s->rootfs_bytes,
+				  .n_layers = (uint32_t)vm_of(r)->n_layers,
+				  .hostname = s->hostname,
+				  .workdir = s->workdir,
+				  .user = s->user };
 	struct in_addr address, gateway;
 
 	if (inet_pton(AF_INET, s->address, &address) != 1 || inet_pton(AF_INET, s->gateway, &gateway) != 1)
@@ -117,7 +121,8 @@ static int vm_prepare(struct runner *r, struct err *e)
 	if (access("/dev/kvm", R_OK | W_OK))
 		return err_set(e, -ENODEV, "this node has no /dev/kvm: switch virtualisation on in its firmware, or run a container");
 	if (r->spec.memory_bytes < MEMORY_MIN_BYTES)
-		return err_set(e, -EINVAL, "a virtual machine needs %llu MiB of memory or more: its kernel unpacks itself there", MEMORY_MIN_BYTES >> 20);
+		return err_set(e, -EINVAL, "a virtual machine needs %llu MiB of memory or more: its kernel unpacks itself there",
+			       MEMORY_MIN_BYTES >> 20);
 	if ((ret = layers_open(r, e)))
 		return ret;
 	return config_make(r, e);
@@ -301,8 +306,13 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 	static const char *const env[] = { "PATH=/usr/bin", NULL };
 	const struct vm *v = vm_of(r);
 	const struct machine_spec *s = &r->spec;
-	struct qemu q = { .memory_bytes = s->memory_bytes, .cpus = (unsigned)((s->cpu_milli + 999) / 1000), .mac = s->mac, .tap = l->tap,
-		          .console = l->console[1], .layers = v->layers, .n_layers = v->n_layers };
+	struct qemu q = { .memory_bytes = s->memory_bytes,
+			  .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
+			  .mac = s->mac,
+			  .tap = l->tap,
+			  .console = l->console[1],
+			  .layers = v->layers,
+			  .n_layers = v->n_layers };
 	int null = open("/dev/null", O_RDWR);
 	static struct qemu_args args;
 	struct err e = { 0 };

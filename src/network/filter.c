@@ -24,7 +24,7 @@ static int on_loaded(sd_event_source *source, const siginfo_t *si, void *userdat
 	sd_event_source_set_enabled(f->timer, SD_EVENT_OFF);
 	if (!went_well)
 		log_err("the packet filter stays as it was: its loader ended with %s %d; again in %d ms",
-		        si->si_code == CLD_EXITED ? "status" : "signal", si->si_status, FILTER_AGAIN_MS);
+			si->si_code == CLD_EXITED ? "status" : "signal", si->si_status, FILTER_AGAIN_MS);
 	f->is_stale |= !went_well;
 	if (f->is_stale)
 		filter_start_in(f, went_well ? FILTER_SETTLE_MS : FILTER_AGAIN_MS);

@@ -124,8 +124,8 @@ static int configure_inside(void *ctx, struct err *e)
 	int r;
 
 	if ((r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", S("0"), e)) ||
-	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", S("0 2147483647"), e)) || (r = netlink_open(&fd, e)) || (r = netlink_up(fd, "lo", e)) || (r = netlink_up(fd, "eth0", e)) ||
-	    (r = netlink_add_address(fd, "eth0", in->address, 31, e)))
+	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", S("0 2147483647"), e)) || (r = netlink_open(&fd, e)) ||
+	    (r = netlink_up(fd, "lo", e)) || (r = netlink_up(fd, "eth0", e)) || (r = netlink_add_address(fd, "eth0", in->address, 31, e)))
 		return r;
 	return netlink_add_default(fd, "eth0", in->address - 1, e);
 }
@@ -348,8 +348,7 @@ int network_provider_new(sd_event *event, const struct network_options *o, struc
 	n->event = sd_event_ref(event);
 	*strrchr(dir, '/') = '\0';
 	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(dir, 0755, e)) ||
-	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) ||
-	    (r = filter_init(&n->filter, event, o->filter, e)))
+	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_init(&n->filter, event, o->filter, e)))
 		goto failed;
 	n->filter.rules.imaged_uid = o->imaged_uid;
 	resolvers_read(n);

@@ -84,9 +84,10 @@ static int outside_inside(void *ctx, struct err *e)
 	AUTO_FD int nl = -1;
 
 	T_NEED(!netlink_open(&nl, e) && !netlink_up(nl, "lo", e) && !netlink_up(nl, "up", e) &&
-	       !netlink_add_address(nl, "up", 0xc0000201, 24, e) /* 192.0.2.1 */ &&
-	       !netlink_add_address(nl, "lo", 0x0a090909, 32, e) /* 10.9.9.9 */ &&
-	       !netlink_add_address(nl, "lo", 0x0a080808, 32, e) /* 10.8.8.8 */, "%s", e->msg);
+		       !netlink_add_address(nl, "up", 0xc0000201, 24, e) /* 192.0.2.1 */ &&
+		       !netlink_add_address(nl, "lo", 0x0a090909, 32, e) /* 10.9.9.9 */ &&
+		       !netlink_add_address(nl, "lo", 0x0a080808, 32, e) /* 10.8.8.8 */,
+	       "%s", e->msg);
 	return listen_on(ctx, e);
 }
 
@@ -114,7 +115,8 @@ static void up(struct fixture *f)
 	T_NEED(!netlink_open(&nl, &e) && !netlink_up(nl, "lo", &e) && !netns_make(f->outside, &e), "%s", e.msg);
 	AUTO_FD int there = open(f->outside, O_RDONLY | O_CLOEXEC);
 	T_NEED(!netlink_add_veth(nl, "eth9", "up", there, &e) && !netlink_up(nl, "eth9", &e) &&
-	       !netlink_add_address(nl, "eth9", 0xc0000202, 24, &e) && !netlink_add_default(nl, "eth9", 0xc0000201, &e), "%s", e.msg);
+		       !netlink_add_address(nl, "eth9", 0xc0000202, 24, &e) && !netlink_add_default(nl, "eth9", 0xc0000201, &e),
+	       "%s", e.msg);
 	T_NEED(!netns_run(f->outside, outside_inside, &f->out_listener, &e), "%s", e.msg);
 	children_block();
 	T_NEED(sd_event_new(&f->event) >= 0, "event");
@@ -124,8 +126,8 @@ static void up(struct fixture *f)
 	f->a.spec.isolation = f->b.spec.isolation = ISOLATION_CONTAINER;
 	T_NEED(!f->p->ops->apply(f->p, &f->a, &e) && !f->p->ops->apply(f->p, &f->b, &e), "%s", e.msg);
 	listen_on(&f->node_listener, &e);
-	T_NEED(!netns_run(f->a.network.netns, listen_on, &f->a_listener, &e) &&
-	       !netns_run(f->b.network.netns, listen_on, &f->b_listener, &e), "%s", e.msg);
+	T_NEED(!netns_run(f->a.network.netns, listen_on, &f->a_listener, &e) && !netns_run(f->b.network.netns, listen_on, &f->b_listener, &e), "%s",
+	       e.msg);
 }
 
 static void filter_settle(struct fixture *f)
@@ -193,8 +195,8 @@ static int udp_send(void *ctx, struct err *e)
 	(void)e;
 	inet_pton(AF_INET, p->to, &to.sin_addr);
 	inet_pton(AF_INET, p->from, &from.sin_addr);
-	T_NEED(!setsockopt(fd, SOL_IP, IP_TRANSPARENT, &(int){ 1 }, sizeof(int)) && !bind(fd, (struct sockaddr *)&from, sizeof(from)),
-	       "bind %s: %m", p->from);
+	T_NEED(!setsockopt(fd, SOL_IP, IP_TRANSPARENT, &(int){ 1 }, sizeof(int)) && !bind(fd, (struct sockaddr *)&from, sizeof(from)), "bind %s: %m",
+	       p->from);
 	T_NEED(sendto(fd, p->from, strlen(p->from), 0, (struct sockaddr *)&to, sizeof(to)) > 0, "send from %s: %m", p->from);
 	return 0;
 }

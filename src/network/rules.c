@@ -13,40 +13,39 @@ static void set(struct buf *b, const char *name, const char *const *elements, si
 
 /* What nobody outside this farm should be reachable by: private, shared, link-local, loopback, multicast, reserved. */
 static const char *const private4[] = {
-	"0.0.0.0/8",      "10.0.0.0/8",  "100.64.0.0/10",  "127.0.0.0/8",   "169.254.0.0/16", "172.16.0.0/12",
-	"192.0.0.0/24",   "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+	"0.0.0.0/8",    "10.0.0.0/8",     "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+	"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
 };
 
-static const char chains[] =
-	"	chain input {\n"
-	"		type filter hook input priority filter; policy drop;\n"
-	"		iif lo accept\n"
-	"		ct state established,related accept\n"
-	"		iifname \"" RULES_DEVICE "*\" drop\n"
-	"		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
-	"		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
-	"	}\n"
-	"	chain from_machine {\n"
-	"		meta nfproto ipv6 drop\n"
-	"		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
-	"		ip daddr @open4 accept\n"
-	"		ip daddr @private4 drop\n"
-	"		tcp dport 25 drop\n"
-	"		accept\n"
-	"	}\n"
-	"	chain forward {\n"
-	"		type filter hook forward priority filter; policy drop;\n"
-	"		ct state established,related accept\n"
-	"		iifname \"" RULES_DEVICE "*\" oifname != \"" RULES_DEVICE "*\" jump from_machine\n"
-	"	}\n"
-	"	chain antispoof {\n"
-	"		type filter hook prerouting priority raw;\n"
-	"		iifname \"" RULES_DEVICE "*\" fib saddr . iif oif missing drop\n"
-	"	}\n"
-	"	chain nat {\n"
-	"		type nat hook postrouting priority srcnat;\n"
-	"		ip saddr " RULES_MACHINES " oifname != \"" RULES_DEVICE "*\" masquerade\n"
-	"	}\n";
+static const char chains[] = "	chain input {\n"
+			     "		type filter hook input priority filter; policy drop;\n"
+			     "		iif lo accept\n"
+			     "		ct state established,related accept\n"
+			     "		iifname \"" RULES_DEVICE "*\" drop\n"
+			     "		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
+			     "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
+			     "	}\n"
+			     "	chain from_machine {\n"
+			     "		meta nfproto ipv6 drop\n"
+			     "		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
+			     "		ip daddr @open4 accept\n"
+			     "		ip daddr @private4 drop\n"
+			     "		tcp dport 25 drop\n"
+			     "		accept\n"
+			     "	}\n"
+			     "	chain forward {\n"
+			     "		type filter hook forward priority filter; policy drop;\n"
+			     "		ct state established,related accept\n"
+			     "		iifname \"" RULES_DEVICE "*\" oifname != \"" RULES_DEVICE "*\" jump from_machine\n"
+			     "	}\n"
+			     "	chain antispoof {\n"
+			     "		type filter hook prerouting priority raw;\n"
+			     "		iifname \"" RULES_DEVICE "*\" fib saddr . iif oif missing drop\n"
+			     "	}\n"
+			     "	chain nat {\n"
+			     "		type nat hook postrouting priority srcnat;\n"
+			     "		ip saddr " RULES_MACHINES " oifname != \"" RULES_DEVICE "*\" masquerade\n"
+			     "	}\n";
 
 void rules_format(const struct rules *r, struct buf *ret)
 {
@@ -62,18 +61,18 @@ void rules_format(const struct rules *r, struct buf *ret)
 	/* By who it is, never by who it is not: what the kernel itself sends, neighbour advertisements among it, has no owner, and a rule that
 	 * asks for one does not match. */
 	buf_addf(ret,
-	         "	chain from_imaged {\n"
-	         "		ct state established accept\n"
-	         "		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
-	         "		ip daddr @open4 accept\n"
-	         "		ip daddr @private4 drop\n"
-	         "		ip6 daddr { ::1, fc00::/7, fe80::/10, ff00::/8 } drop\n"
-	         "	}\n"
-	         "	chain output {\n"
-	         "		type filter hook output priority filter; policy accept;\n"
-	         "		meta skuid %u jump from_imaged\n"
-	         "	}\n}\n",
-	         r->imaged_uid);
+		 "	chain from_imaged {\n"
+		 "		ct state established accept\n"
+		 "		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
+		 "		ip daddr @open4 accept\n"
+		 "		ip daddr @private4 drop\n"
+		 "		ip6 daddr { ::1, fc00::/7, fe80::/10, ff00::/8 } drop\n"
+		 "	}\n"
+		 "	chain output {\n"
+		 "		type filter hook output priority filter; policy accept;\n"
+		 "		meta skuid %u jump from_imaged\n"
+		 "	}\n}\n",
+		 r->imaged_uid);
 }
 
 void rules_resolvers(struct rules *r, struct str resolv_conf)

@@ -109,7 +109,7 @@ int capacity_check(const struct capacity *c, const struct deployment *d, const s
 
 		if (z->cpu_milli > c->cpu_milli)
 			return err_set(e, -ENOSPC, "/workloads/%zu/data/cpu: %" PRIu64 ".%03u is more than the node's %" PRIu64, i,
-			               z->cpu_milli / 1000, (unsigned)(z->cpu_milli % 1000), c->cpu_milli / 1000);
+				       z->cpu_milli / 1000, (unsigned)(z->cpu_milli % 1000), c->cpu_milli / 1000);
 		if (z->isolation == ISOLATION_VM && !c->has_kvm)
 			return err_set(e, -ENOSPC, "/workloads/%zu/data/isolation: this node has no KVM: use 'container'", i);
 	}
@@ -122,7 +122,7 @@ int capacity_check(const struct capacity *c, const struct deployment *d, const s
 
 /* What asks for no more than before is taken also where the farm has cut the limit since. */
 int capacity_check_share(const struct farm_allow *allow, const struct held *all, const struct deployment *d, const struct deployment *old,
-                         struct err *e)
+			 struct err *e)
 {
 	struct demand sum = demand_of(d), before = demand_of(old);
 	char want[16], have[16];
@@ -131,12 +131,16 @@ int capacity_check_share(const struct farm_allow *allow, const struct held *all,
 		if (h->deployment != old && key_pub_eq(&h->deployment->owner, &d->owner))
 			demand_add(&sum, demand_of(h->deployment));
 	if (allow->cpu_milli && sum.cpu_milli > allow->cpu_milli && demand_of(d).cpu_milli > before.cpu_milli)
-		return err_set(e, -ENOSPC, "the farm allows this key %g CPUs on this node, and its machines would have %g: make them smaller, "
-		               "delete one, or ask the farmer for more", (double)allow->cpu_milli / 1000, (double)sum.cpu_milli / 1000);
+		return err_set(e, -ENOSPC,
+			       "the farm allows this key %g CPUs on this node, and its machines would have %g: make them smaller, "
+			       "delete one, or ask the farmer for more",
+			       (double)allow->cpu_milli / 1000, (double)sum.cpu_milli / 1000);
 	if (!allow->memory_bytes || sum.memory_bytes <= allow->memory_bytes || demand_of(d).memory_bytes <= before.memory_bytes)
 		return 0;
 	format_size(have, allow->memory_bytes);
 	format_size(want, sum.memory_bytes);
-	return err_set(e, -ENOSPC, "the farm allows this key %s of memory on this node, and its machines would have %s: make them smaller, "
-	               "delete one, or ask the farmer for more", have, want);
+	return err_set(e, -ENOSPC,
+		       "the farm allows this key %s of memory on this node, and its machines would have %s: make them smaller, "
+		       "delete one, or ask the farmer for more",
+		       have, want);
 }

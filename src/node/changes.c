@@ -25,9 +25,8 @@ static int fields_add(sd_json_variant **list, sd_json_variant *a, sd_json_varian
 
 static int change_add(sd_json_variant **list, const char *name, const char *change, sd_json_variant *fields)
 {
-	return sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("workload", name),
-	                                      SD_JSON_BUILD_PAIR_STRING("change", change),
-	                                      SD_JSON_BUILD_PAIR_CONDITION(fields != NULL, "fields", SD_JSON_BUILD_VARIANT(fields)));
+	return sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_STRING("workload", name), SD_JSON_BUILD_PAIR_STRING("change", change),
+					      SD_JSON_BUILD_PAIR_CONDITION(fields != NULL, "fields", SD_JSON_BUILD_VARIANT(fields)));
 }
 
 static int change_of(sd_json_variant **list, const struct workload *before, const struct workload *w, bool has_same_secrets)
@@ -54,8 +53,7 @@ int changes_build(const struct held *old, const struct held *wanted, sd_json_var
 	for (size_t i = 0; r >= 0 && i < after->n_workloads; i++) {
 		const struct workload *w = &after->workloads[i];
 
-		r = change_of(&list, workload_find(before, w->name), w,
-		              !old || secrets_equal(&w->zmachine, old->secrets, wanted->secrets));
+		r = change_of(&list, workload_find(before, w->name), w, !old || secrets_equal(&w->zmachine, old->secrets, wanted->secrets));
 	}
 	for (size_t i = 0; r >= 0 && before && i < before->n_workloads; i++)
 		if (!workload_find(after, before->workloads[i].name))

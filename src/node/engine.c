@@ -303,8 +303,8 @@ static void step_ended(struct engine *n, struct item *it, int r, const struct er
 			v->attempts++;
 			v->retry_at_ms = now_ms(n) + plan_backoff_ms(v->attempts, random_u64());
 			snprintf(it->error, sizeof(it->error), "%s", e && e->msg[0] ? e->msg : strerror(-r));
-			log_warn("%s/%s: %s failed, attempt %u: %s", it->work.deployment, it->work.name, n->providers[s]->name,
-			         v->attempts, it->error);
+			log_warn("%s/%s: %s failed, attempt %u: %s", it->work.deployment, it->work.name, n->providers[s]->name, v->attempts,
+				 it->error);
 			v->steps[s] = s == STEP_IMAGE && it->is_looking ? STEP_DONE : STEP_FAILED; /* what it has still holds */
 			continue;
 		}
@@ -450,7 +450,7 @@ static int order_of_sequences(struct engine *n, const struct deployment *d, cons
 	}
 	if (old && d->sequence <= old->deployment->sequence)
 		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is not above %" PRIu64 ", the last one taken for '%s'", d->sequence,
-		               old->deployment->sequence, d->name);
+			       old->deployment->sequence, d->name);
 	return 0;
 }
 
@@ -461,11 +461,11 @@ static int isolation_check(const struct engine *n, const struct deployment *d, c
 		for (size_t k = 0; old && k < old->deployment->n_workloads; k++) {
 			const struct workload *now = &d->workloads[i], *before = &old->deployment->workloads[k];
 
-			if (!strcmp(now->name, before->name) &&
-			    isolation_of(n, &now->zmachine) != isolation_of(n, &before->zmachine))
+			if (!strcmp(now->name, before->name) && isolation_of(n, &now->zmachine) != isolation_of(n, &before->zmachine))
 				return err_set(e, -EBADMSG,
-				               "/workloads/%zu/data/isolation: cannot change while '%s' is there: delete it first, or give the new "
-				               "one another name", i, now->name);
+					       "/workloads/%zu/data/isolation: cannot change while '%s' is there: delete it first, or give the new "
+					       "one another name",
+					       i, now->name);
 		}
 	return 0;
 }
@@ -514,8 +514,8 @@ static void hold(struct engine *n, struct deployment *d, sd_json_variant *secret
 }
 
 /* All that is looked at before a yes. */
-static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d,
-                 sd_json_variant **ret_secrets, struct err *e)
+static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, sd_json_variant **ret_secrets,
+		 struct err *e)
 {
 	const struct held *old;
 	int r = deployment_open(envelope, d, e);
@@ -665,14 +665,12 @@ static int farm_newer(const struct farm *held, const struct farm *f, struct err 
 		return 0;
 	if (!key_pub_eq(&held->farm, &f->farm)) {
 		key_pub_format(ours, &held->farm);
-		return err_set(e, -EKEYREJECTED, "this node belongs to farm '%s' (%s): another farm's document is not taken", held->name,
-		               ours);
+		return err_set(e, -EKEYREJECTED, "this node belongs to farm '%s' (%s): another farm's document is not taken", held->name, ours);
 	}
 	if (f->sequence == held->sequence)
 		return ENGINE_SAME;
 	if (f->sequence < held->sequence)
-		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is below %" PRIu64 ", the farm document in force", f->sequence,
-		               held->sequence);
+		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is below %" PRIu64 ", the farm document in force", f->sequence, held->sequence);
 	return 0;
 }
 
@@ -755,7 +753,7 @@ static void providers_attach(struct engine *n, struct provider *const providers[
 }
 
 int engine_init(struct engine *ret, sd_event *event, const char *const *state_dirs, size_t n_dirs, bool durable,
-                struct provider *const providers[static STEPS], struct err *e)
+		struct provider *const providers[static STEPS], struct err *e)
 {
 	struct engine *n = ret;
 	int r;
@@ -763,9 +761,9 @@ int engine_init(struct engine *ret, sd_event *event, const char *const *state_di
 	*n = (struct engine)ENGINE_NONE;
 	n->event = sd_event_ref(event);
 	providers_attach(n, providers);
-	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) ||
-	    (r = sealing_load(n, e)) || (r = farm_load(n, e)) || (r = engine_drain_load(n, e)) ||
-	    (r = capacity_measure(&n->capacity, e)) || (r = store_each(&n->store, "deployments", load_one, n, e)))
+	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) || (r = sealing_load(n, e)) ||
+	    (r = farm_load(n, e)) || (r = engine_drain_load(n, e)) || (r = capacity_measure(&n->capacity, e)) ||
+	    (r = store_each(&n->store, "deployments", load_one, n, e)))
 		return err_wrap(e, r, "start the engine");
 	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||
 	    (r = sd_event_add_time(event, &n->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, n)) < 0)

@@ -68,7 +68,7 @@ struct engine {
 /* Takes the identity's store entry or makes it; reads farm, approval and deployments. RET is to be released by engine_deinit()
  * whatever is returned. PROVIDERS are borrowed, in the order of enum plan_step. */
 MUST_CHECK int engine_init(struct engine *ret, sd_event *event, const char *const *state_dirs, size_t n_dirs, bool durable,
-                           struct provider *const providers[static STEPS], struct err *e);
+			   struct provider *const providers[static STEPS], struct err *e);
 void engine_deinit(struct engine *n);
 
 /* The farm document at boot or from the farm: the first one pins the farm's key, later ones need a higher sequence.
@@ -78,14 +78,12 @@ MUST_CHECK int engine_set_farm(struct engine *n, struct str envelope, struct err
 MUST_CHECK int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e);
 
 /* Whether it would be accepted, and what it would change (changes.h); nothing is kept. Returns owned. Errors as below. */
-MUST_CHECK int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes,
-                            struct err *e);
+MUST_CHECK int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e);
 /* The envelope as its owner sent it. Returns owned. */
 MUST_CHECK int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e);
 /* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -ENOSPC, -EBUSY
  * (drained), -EIO. */
-MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence,
-                             struct err *e);
+MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e);
 
 struct held *engine_held(struct engine *n, const struct key_pub *owner, const char *name);   /* NULL = never heard of */
 struct item *engine_item(struct engine *n, const struct key_pub *owner, const char *deployment, const char *name);
@@ -118,5 +116,5 @@ MUST_CHECK int capacity_measure(struct capacity *ret, struct err *e);
 MUST_CHECK int capacity_check(const struct capacity *c, const struct deployment *d, const struct deployment *old, struct err *e);
 void capacity_sum(struct capacity *c, const struct held *all);
 /* Whether D, in place of OLD (may be NULL), fits beside all that its owner has on this node into what the farm allows them. -ENOSPC. */
-MUST_CHECK int capacity_check_share(const struct farm_allow *allow, const struct held *all, const struct deployment *d,
-                                    const struct deployment *old, struct err *e);
+MUST_CHECK int capacity_check_share(const struct farm_allow *allow, const struct held *all, const struct deployment *d, const struct deployment *old,
+				    struct err *e);

@@ -47,8 +47,7 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 		return PROVIDER_BUSY;
 	}
 	if (!strcmp(p->name, "image") && w->spec.pull.secret)
-		snprintf(k->f->login, sizeof(k->f->login), "%s",
-		         sd_json_variant_string(sd_json_variant_by_key(w->secrets, w->spec.pull.secret)));
+		snprintf(k->f->login, sizeof(k->f->login), "%s", sd_json_variant_string(sd_json_variant_by_key(w->secrets, w->spec.pull.secret)));
 	if (!strcmp(p->name, "image") && w->image.look_up) {
 		k->f->looked_up++;
 		if (k->fail_look_up > 0 && k->fail_look_up--)
@@ -57,8 +56,7 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 		w->image.digest[71] = '\0';
 	}
 	if (!strcmp(p->name, "machine") && sd_json_variant_by_key(w->spec.env, "PW"))
-		snprintf(k->f->password, sizeof(k->f->password), "%s",
-		         sd_json_variant_string(sd_json_variant_by_key(w->spec.env, "PW")));
+		snprintf(k->f->password, sizeof(k->f->password), "%s", sd_json_variant_string(sd_json_variant_by_key(w->spec.env, "PW")));
 	if (!strcmp(p->name, "machine"))
 		strcpy(w->machine.state, what[0] == 'a' ? "running" : "");
 	return 0;
@@ -136,8 +134,8 @@ static void envelope_make(struct fixture *f, unsigned sequence, const char *more
 
 	key_pub_format(owner, &f->owner.pub);
 	key_pub_format(node, &f->engine.identity.pub);
-	buf_addf(&body, "{\"name\":\"site\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":%u,%s\"workloads\":[%s]}", owner, node, sequence,
-	         more, workloads);
+	buf_addf(&body, "{\"name\":\"site\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":%u,%s\"workloads\":[%s]}", owner, node, sequence, more,
+		 workloads);
 	T_NEED(!dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &f->owner, 1, &text) && !json_parse(buf_str(&text), ret, &e), "sign");
 }
 
@@ -169,8 +167,7 @@ static const char *state(struct fixture *f)
 	list = sd_json_variant_by_key(v, "workloads");
 	if (!sd_json_variant_elements(list))
 		return "none";
-	snprintf(text, sizeof(text), "%s",
-	         sd_json_variant_string(sd_json_variant_by_key(sd_json_variant_by_index(list, 0), "state")));
+	snprintf(text, sizeof(text), "%s", sd_json_variant_string(sd_json_variant_by_key(sd_json_variant_by_index(list, 0), "state")));
 	return text;
 }
 
@@ -211,8 +208,10 @@ static void isolation_does_not_change_in_place(void)
 	up(&f);
 	f.engine.capacity.has_kvm = true;
 	T_CHECK(!deploy(&f, 1, "", web(128), &e), "%s", e.msg);
-	T_CHECK(deploy(&f, 2, "", "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728}}",
-	               &e) == -EBADMSG && strstr(e.msg, "/workloads/0/data/isolation"), "%s", e.msg);
+	T_CHECK(deploy(&f, 2, "", "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728}}", &e) ==
+				-EBADMSG &&
+			strstr(e.msg, "/workloads/0/data/isolation"),
+		"%s", e.msg);
 	T_CHECK(!deploy(&f, 2, "", web(96), &e), "the refused one changed nothing: %s", e.msg);
 	down(&f);
 }
@@ -367,7 +366,7 @@ static void a_registry_out_of_reach_takes_nothing_away(void)
 	T_CHECK(!strcmp(f.log.p, "apply image web;") && !strcmp(state(&f), "degraded") && digit(&f) == '1', "%s %s", f.log.p, state(&f));
 	restart(&f);
 	T_CHECK(!strcmp(f.log.p, "apply image web;apply network web;apply machine web;apply image web;") && digit(&f) == '1',
-	        "what ran comes up, then the tag is looked up: %s", f.log.p);
+		"what ran comes up, then the tag is looked up: %s", f.log.p);
 	restart(&f);
 	T_CHECK(!strcmp(state(&f), "degraded") && f.looked_up == 4, "a second restart does not pass for an answer: %s", state(&f));
 	f.log.len = 0;
@@ -380,7 +379,8 @@ static void a_registry_out_of_reach_takes_nothing_away(void)
 
 static void a_digest_is_never_looked_up_again(void)
 {
-#define PINNED "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web@sha256:" \
+#define PINNED                                                                        \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web@sha256:" \
 	"1111111111111111111111111111111111111111111111111111111111111111\",\"cpu\":1,\"memory\":67108864,\"isolation\":\"container\"}}"
 	struct fixture f;
 	struct err e = { 0 };
@@ -395,8 +395,8 @@ static void a_digest_is_never_looked_up_again(void)
 	down(&f);
 }
 
-#define SECRETIVE                                                                                                   \
-	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"        \
+#define SECRETIVE                                                                                                \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864," \
 	"\"isolation\":\"container\",\"env\":{\"TZ\":\"UTC\",\"PW\":{\"secret\":\"db\"}}}}"
 
 /* The field `secrets` with VALUE as "db", sealed as if it were called NAME. */
@@ -433,15 +433,15 @@ static void a_secret_reaches_its_machine_and_nobody_else(void)
 	struct err e = { 0 };
 
 	up(&f);
-	T_CHECK(deploy(&f, 1, sealed(&f, "other", "hunter2"), SECRETIVE, &e) == -EBADMSG && strstr(e.msg, "/secrets/db: was not sealed"),
-	        "%s", e.msg);
+	T_CHECK(deploy(&f, 1, sealed(&f, "other", "hunter2"), SECRETIVE, &e) == -EBADMSG && strstr(e.msg, "/secrets/db: was not sealed"), "%s",
+		e.msg);
 	T_CHECK(!deploy(&f, 1, sealed(&f, "db", "hunter2"), SECRETIVE, &e), "%s", e.msg);
 	settle(&f);
 	T_CHECK(!strcmp(f.password, "hunter2") && !strcmp(state(&f), "ok"), "'%s' %s", f.password, state(&f));
 	T_NEED(engine_list(&f.engine, &(struct key_pub){ 0 }, &status) >= 0 && !json_format(status, &text), "status");
 	T_CHECK(strstr(text.p, "r/web:1") && !strstr(text.p, "hunter2"), "it is told: %s", text.p);
 	T_CHECK(!store_each(&f.engine.store, "deployments", holds_word, &f, &e) && !store_each(&f.engine.store, "resolved", holds_word, &f, &e),
-	        "it lies about in clear");
+		"it lies about in clear");
 	f.password[0] = '\0';
 	restart(&f);
 	T_CHECK(!strcmp(f.password, "hunter2"), "a restart lost it: '%s'", f.password);
@@ -458,12 +458,12 @@ static void a_secret_reaches_its_machine_and_nobody_else(void)
 	T_CHECK(!deploy(&f, 3, sealed(&f, "db", "*****"), SECRETIVE, &e), "%s", e.msg);
 	settle(&f);
 	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;") && !strcmp(f.password, "*****"), "%s %s", f.log.p,
-	        f.password);
+		f.password);
 	down(&f);
 }
 
-#define PRIVATE                                                                                                      \
-	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"        \
+#define PRIVATE                                                                                                  \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864," \
 	"\"isolation\":\"container\",\"pull\":{\"user\":\"u\",\"secret\":\"db\"}}}"
 
 static void a_registrys_new_password_touches_no_machine(void)
@@ -585,9 +585,8 @@ static void a_farms_limits_for_a_key_are_kept(void)
 		key_pub_format(a, &f.farm.pub);
 		key_pub_format(u, &f.owner.pub);
 		buf_addf(&body, "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],\"allow\":[{\"key\":\"%s\",%s}]}",
-		         a, u, rows[i].limit);
-		T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), &f.farm, 1, &text) && !engine_set_farm(&f.engine, buf_str(&text), &e), "%s",
-		       e.msg);
+			 a, u, rows[i].limit);
+		T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), &f.farm, 1, &text) && !engine_set_farm(&f.engine, buf_str(&text), &e), "%s", e.msg);
 		r = deploy(&f, 1, "", web(64), &e);
 		T_CHECK(r == rows[i].r, "%s: %d %s", rows[i].limit, r, e.msg);
 		down(&f);
@@ -602,9 +601,9 @@ static void a_farms_limits_hold_for_the_sum(void)
 		bool is_update;
 		int r;
 	} rows[] = {
-		{ 500, 100, 2000, 300, false, 0 },        { 501, 100, 2000, 300, false, -ENOSPC }, { 500, 101, 2000, 300, false, -ENOSPC },
-		{ 9000, 9000, 0, 0, false, 0 },           { 2000, 300, 2000, 300, true, 0 },       { 2001, 200, 2000, 300, true, -ENOSPC },
-		{ 1400, 200, 1000, 300, true, 0 },        { 1500, 200, 1000, 100, true, 0 },       { 1501, 200, 1000, 300, true, -ENOSPC },
+		{ 500, 100, 2000, 300, false, 0 }, { 501, 100, 2000, 300, false, -ENOSPC }, { 500, 101, 2000, 300, false, -ENOSPC },
+		{ 9000, 9000, 0, 0, false, 0 },    { 2000, 300, 2000, 300, true, 0 },       { 2001, 200, 2000, 300, true, -ENOSPC },
+		{ 1400, 200, 1000, 300, true, 0 }, { 1500, 200, 1000, 100, true, 0 },       { 1501, 200, 1000, 300, true, -ENOSPC },
 	};
 	AUTO_DEPLOYMENT struct deployment *mine = deployment_new(), *theirs = deployment_new(), *new = deployment_new();
 
@@ -619,8 +618,9 @@ static void a_farms_limits_hold_for_the_sum(void)
 		struct farm_allow allow = { .cpu_milli = rows[i].cpu_limit_milli, .memory_bytes = (uint64_t)rows[i].memory_limit_mib << 20 };
 		struct err e = { 0 };
 
-		new->workloads[0].zmachine = (struct zmachine){ .isolation = ISOLATION_CONTAINER, .cpu_milli = rows[i].cpu_milli,
-			                                        .memory_bytes = (uint64_t)rows[i].memory_mib << 20 };
+		new->workloads[0].zmachine = (struct zmachine){ .isolation = ISOLATION_CONTAINER,
+								.cpu_milli = rows[i].cpu_milli,
+								.memory_bytes = (uint64_t)rows[i].memory_mib << 20 };
 		T_CHECK(capacity_check_share(&allow, held, new, rows[i].is_update ? mine : NULL, &e) == rows[i].r, "row %zu: %s", i, e.msg);
 	}
 }
@@ -638,8 +638,9 @@ static void the_farm_document_is_pinned(void)
 			const struct key *key;
 			unsigned sequence;
 			int r;
-		} rows[] = { { &f.farm, 2, 0 }, { &f.farm, 2, ENGINE_SAME }, { &f.farm, 1, -ESTALE }, { &other, 9, -EKEYREJECTED },
-			     { &f.farm, 3, 0 } };
+		} rows[] = {
+			{ &f.farm, 2, 0 }, { &f.farm, 2, ENGINE_SAME }, { &f.farm, 1, -ESTALE }, { &other, 9, -EKEYREJECTED }, { &f.farm, 3, 0 }
+		};
 		AUTO_BUF struct buf body = { 0 }, text = { 0 };
 		char a[KEY_TEXT_SIZE];
 		int r;

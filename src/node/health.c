@@ -15,11 +15,10 @@ static int unit_json(const struct supervisor_unit *u, sd_json_variant **ret)
 {
 	uint64_t now_ms = log_now_ms();
 
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", u->name),
-	                      SD_JSON_BUILD_PAIR_STRING("state", supervisor_state_name(u->state)),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", u->restarts),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("since_s", now_ms > u->since_ms ? (now_ms - u->since_ms) / 1000 : 0),
-	                      SD_JSON_BUILD_PAIR_CONDITION(u->text[0] != '\0', "text", SD_JSON_BUILD_STRING(u->text)));
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", u->name), SD_JSON_BUILD_PAIR_STRING("state", supervisor_state_name(u->state)),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("restarts", u->restarts),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("since_s", now_ms > u->since_ms ? (now_ms - u->since_ms) / 1000 : 0),
+			      SD_JSON_BUILD_PAIR_CONDITION(u->text[0] != '\0', "text", SD_JSON_BUILD_STRING(u->text)));
 }
 
 int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
@@ -52,7 +51,7 @@ int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
 		r = line_sessions_json(l, &sessions);
 	if (r >= 0)
 		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
-		                   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions));
+				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions));
 	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
 }
 

@@ -18,8 +18,9 @@ static int call(struct request *q, struct provider_stream *s, struct err *e)
 
 static int call_for_link(struct request *q, const char *method, sd_json_variant *parameters, bool has_stream, struct err *e)
 {
-	struct provider_stream s = { .method = method, .parameters = parameters, .has_stream = has_stream, .ready = request_stream_ready,
-		                     .ctx = sd_varlink_ref(q->link) };
+	struct provider_stream s = {
+		.method = method, .parameters = parameters, .has_stream = has_stream, .ready = request_stream_ready, .ctx = sd_varlink_ref(q->link)
+	};
 	int r = call(q, &s, e);
 
 	if (r)
@@ -94,11 +95,11 @@ static int row_append(const struct listing *l, sd_json_variant *one, sd_json_var
 	if (r < 0 || (!own && !sd_json_variant_elements(users) && !is_farm(l->engine, &l->caller)))
 		return r;
 	return sd_json_variant_append_arraybo(list, SD_JSON_BUILD_PAIR_VARIANT("reference", sd_json_variant_by_key(one, "reference")),
-	                                      SD_JSON_BUILD_PAIR_VARIANT("digest", sd_json_variant_by_key(one, "digest")),
-	                                      SD_JSON_BUILD_PAIR_VARIANT("owner", sd_json_variant_by_key(one, "owner")),
-	                                      SD_JSON_BUILD_PAIR_VARIANT("size", sd_json_variant_by_key(one, "size")),
-	                                      SD_JSON_BUILD_PAIR_VARIANT("used", sd_json_variant_by_key(one, "used")),
-	                                      SD_JSON_BUILD_PAIR_VARIANT("used_by", users));
+					      SD_JSON_BUILD_PAIR_VARIANT("digest", sd_json_variant_by_key(one, "digest")),
+					      SD_JSON_BUILD_PAIR_VARIANT("owner", sd_json_variant_by_key(one, "owner")),
+					      SD_JSON_BUILD_PAIR_VARIANT("size", sd_json_variant_by_key(one, "size")),
+					      SD_JSON_BUILD_PAIR_VARIANT("used", sd_json_variant_by_key(one, "used")),
+					      SD_JSON_BUILD_PAIR_VARIANT("used_by", users));
 }
 
 static void on_listed(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e)

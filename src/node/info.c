@@ -24,12 +24,10 @@ const char *info_flavour(void)
 
 static int capacity_json(const struct capacity *c, sd_json_variant **ret)
 {
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", c->cpu_milli),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", c->used_cpu_milli),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("memory", c->memory_bytes),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", c->used_memory_bytes),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm));
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", c->cpu_milli), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", c->used_cpu_milli),
+		SD_JSON_BUILD_PAIR_UNSIGNED("memory", c->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", c->used_memory_bytes),
+		SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm));
 }
 
 int info_build(const struct engine *n, const struct line *l, sd_json_variant **ret)
@@ -41,8 +39,7 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	size_t n_works = 0;
 	int r;
 
-	if ((r = capacity_json(&n->capacity, &capacity)) < 0 || (r = line_hubs_json(l, &hubs)) < 0 ||
-	    (r = line_sessions_json(l, &sessions)) < 0)
+	if ((r = capacity_json(&n->capacity, &capacity)) < 0 || (r = line_hubs_json(l, &hubs)) < 0 || (r = line_sessions_json(l, &sessions)) < 0)
 		return r;
 	uname(&uts);
 	for (const struct item *it = n->items; it; it = it->next)
@@ -54,23 +51,19 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	if (buf_check(&seal))
 		return -ENOMEM;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node),
-	                      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
-	                      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name",
-	                                                   SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("farm_sequence", n->farm ? n->farm->sequence : 0),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL),
-	                      SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION), SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()),
-	                      SD_JSON_BUILD_PAIR_STRING("kernel", uts.release), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", l->boot_s),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
-	                      SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions), SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p),
-	                      SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
+			      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
+			      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name", SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("farm_sequence", n->farm ? n->farm->sequence : 0),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
+			      SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("kernel", uts.release),
+			      SD_JSON_BUILD_PAIR_STRING("arch", uts.machine), SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", l->boot_s),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)), SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained), SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works),
+			      SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
+			      SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
 }
 
-int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret,
-                struct err *e)
+int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *capacity = NULL, *body = NULL;
 	AUTO_BUF struct buf text = { 0 };
@@ -86,16 +79,14 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 	seal_digest(n->seal.pub, seal);
 	if (r >= 0)
 		r = sd_json_buildo(&body, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("inbox", inbox),
-		                   SD_JSON_BUILD_PAIR_STRING("tls_key", tls_key), SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
-		                   SD_JSON_BUILD_PAIR_STRING("expires", expires),
-		                   SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
-		                   SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name",
-		                                                SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
-		                   SD_JSON_BUILD_PAIR_CONDITION(n->approval != NULL, "approval",
-		                                                SD_JSON_BUILD_VARIANT(n->approval)),
-		                   SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
-		                   SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
-		                   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s), SD_JSON_BUILD_PAIR_STRING("seal_key", seal));
+				   SD_JSON_BUILD_PAIR_STRING("tls_key", tls_key), SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
+				   SD_JSON_BUILD_PAIR_STRING("expires", expires),
+				   SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
+				   SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name", SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
+				   SD_JSON_BUILD_PAIR_CONDITION(n->approval != NULL, "approval", SD_JSON_BUILD_VARIANT(n->approval)),
+				   SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
+				   SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
+				   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s), SD_JSON_BUILD_PAIR_STRING("seal_key", seal));
 	if (r < 0 || json_format(body, &text) || dsse_sign(API_TYPE_RECORD, buf_str(&text), &n->identity, 1, ret))
 		return err_set(e, -ENOMEM, "sign the node's record: out of memory");
 	return 0;

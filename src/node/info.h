@@ -9,5 +9,5 @@ struct line;
 MUST_CHECK int info_build(const struct engine *n, const struct line *l, sd_json_variant **ret);
 
 /* The directory record, signed. INBOX and TLS_KEY are gridd's of this run. Appends the envelope. */
-MUST_CHECK int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence,
-                           struct buf *ret, struct err *e);
+MUST_CHECK int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret,
+			   struct err *e);

@@ -25,8 +25,11 @@ static void unit_of(const struct lab *l, char ret[static SUPERVISOR_NAME_MAX])
 
 static int cmd_net(struct lab *l, struct err *e)
 {
-	static const struct network_options o = { .dir = NETWORK_DIR, .resolv_conf = "/run/zos/resolv.conf", .tap_uid = UID_QEMU,
-		                                  .imaged_uid = UID_IMAGED, .filter = "/usr/lib/zos/filter" };
+	static const struct network_options o = { .dir = NETWORK_DIR,
+						  .resolv_conf = "/run/zos/resolv.conf",
+						  .tap_uid = UID_QEMU,
+						  .imaged_uid = UID_IMAGED,
+						  .filter = "/usr/lib/zos/filter" };
 	struct work w = { .spec.isolation = !strcmp(l->more, "vm") ? ISOLATION_VM : ISOLATION_CONTAINER };
 	struct provider *p;
 	int r = network_provider_new(l->event, &o, &p, e);
@@ -35,8 +38,8 @@ static int cmd_net(struct lab *l, struct err *e)
 		return r;
 	snprintf(w.id, sizeof(w.id), "%s", l->id);
 	if (!(r = p->ops->apply(p, &w, e)))
-		printf("{\"index\":%u,\"device\":\"%s\",\"netns\":\"%s\",\"address\":\"%s\",\"gateway\":\"%s\",\"mac\":\"%s\"}\n",
-		       w.network.index, w.network.device, w.network.netns, w.network.address, w.network.gateway, w.network.mac);
+		printf("{\"index\":%u,\"device\":\"%s\",\"netns\":\"%s\",\"address\":\"%s\",\"gateway\":\"%s\",\"mac\":\"%s\"}\n", w.network.index,
+		       w.network.device, w.network.netns, w.network.address, w.network.gateway, w.network.mac);
 	network_provider_free(p);
 	return r;
 }

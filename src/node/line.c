@@ -52,8 +52,8 @@ static int hubs_json(const struct farm *f, sd_json_variant **ret)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", f->hubs[i].url),
-		                   SD_JSON_BUILD_PAIR_STRING("key", f->hubs[i].key ? f->hubs[i].key : ""),
-		                   SD_JSON_BUILD_PAIR_STRING("ca", f->hubs[i].ca ? f->hubs[i].ca : ""));
+				   SD_JSON_BUILD_PAIR_STRING("key", f->hubs[i].key ? f->hubs[i].key : ""),
+				   SD_JSON_BUILD_PAIR_STRING("ca", f->hubs[i].ca ? f->hubs[i].ca : ""));
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
@@ -109,14 +109,13 @@ static int line_send(struct line *l)
 	int r;
 
 	l->sequence = sequence > l->sequence ? sequence : l->sequence + 1;
-	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 ||
-	    (r = known_json(l->engine->farm, &known)) < 0) {
+	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 || (r = known_json(l->engine->farm, &known)) < 0) {
 		log_err("sign the node's record: %s", e.msg[0] ? e.msg : strerror(-r));
 		return r;
 	}
 	key_pub_format(node, &l->engine->identity.pub);
 	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_VARIANT("records", records), SD_JSON_BUILD_PAIR_STRING("node", node),
-	                           SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("known", known));
+				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("known", known));
 }
 
 static void renew_arm(struct line *l, uint64_t in_s)
@@ -234,9 +233,8 @@ int line_hubs_json(const struct line *l, sd_json_variant **ret)
 		const struct line_hub *h = &l->hubs[i];
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("url", l->n_hubs ? h->url : f->hubs[0].url),
-		                   SD_JSON_BUILD_PAIR_BOOLEAN("up", l->n_hubs && h->is_up),
-		                   SD_JSON_BUILD_PAIR_STRING("why", l->n_hubs ? h->why : ""),
-		                   SD_JSON_BUILD_PAIR_UNSIGNED("since", l->n_hubs ? h->since_ms : 0));
+				   SD_JSON_BUILD_PAIR_BOOLEAN("up", l->n_hubs && h->is_up), SD_JSON_BUILD_PAIR_STRING("why", l->n_hubs ? h->why : ""),
+				   SD_JSON_BUILD_PAIR_UNSIGNED("since", l->n_hubs ? h->since_ms : 0));
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
@@ -246,5 +244,5 @@ int line_hubs_json(const struct line *l, sd_json_variant **ret)
 int line_sessions_json(const struct line *l, sd_json_variant **ret)
 {
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("open", l->sessions), SD_JSON_BUILD_PAIR_UNSIGNED("max", l->sessions_max),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("refused", l->sessions_refused));
+			      SD_JSON_BUILD_PAIR_UNSIGNED("refused", l->sessions_refused));
 }

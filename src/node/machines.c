@@ -2,8 +2,7 @@
 #include "node/request.h"
 #include "svc/daemon.h"
 
-static int item_of(struct request *q, const struct key_pub *named, const char *deployment, const char *machine, struct item **ret,
-                   struct err *e)
+static int item_of(struct request *q, const struct key_pub *named, const char *deployment, const char *machine, struct item **ret, struct err *e)
 {
 	struct key_pub owner;
 	int r;
@@ -40,8 +39,7 @@ static int stream_open(struct request *q, struct item *it, enum plan_step step, 
 	int r;
 
 	if (it->view.steps[STEP_MACHINE] != STEP_DONE)
-		return err_set(e, -EHOSTUNREACH, "'%s' does not run yet: 'zos get %s' tells how far it is", it->work.name,
-		               it->work.deployment);
+		return err_set(e, -EHOSTUNREACH, "'%s' does not run yet: 'zos get %s' tells how far it is", it->work.name, it->work.deployment);
 	s->ready = request_stream_ready;
 	s->ctx = sd_varlink_ref(q->link);
 	r = p->ops->stream(p, &it->work, s, e);
@@ -81,10 +79,10 @@ int machine_exec(struct request *q, struct err *e)
 	if (r)
 		return r;
 	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_VARIANT("argv", a->argv), SD_JSON_BUILD_PAIR_BOOLEAN("tty", a->tty),
-	                   SD_JSON_BUILD_PAIR_UNSIGNED("rows", a->rows), SD_JSON_BUILD_PAIR_UNSIGNED("cols", a->cols),
-	                   SD_JSON_BUILD_PAIR_CONDITION(a->user != NULL, "user", SD_JSON_BUILD_STRING(a->user)),
-	                   SD_JSON_BUILD_PAIR_CONDITION(a->workdir != NULL, "workdir", SD_JSON_BUILD_STRING(a->workdir)),
-	                   SD_JSON_BUILD_PAIR_CONDITION(a->term != NULL, "term", SD_JSON_BUILD_STRING(a->term)));
+			   SD_JSON_BUILD_PAIR_UNSIGNED("rows", a->rows), SD_JSON_BUILD_PAIR_UNSIGNED("cols", a->cols),
+			   SD_JSON_BUILD_PAIR_CONDITION(a->user != NULL, "user", SD_JSON_BUILD_STRING(a->user)),
+			   SD_JSON_BUILD_PAIR_CONDITION(a->workdir != NULL, "workdir", SD_JSON_BUILD_STRING(a->workdir)),
+			   SD_JSON_BUILD_PAIR_CONDITION(a->term != NULL, "term", SD_JSON_BUILD_STRING(a->term)));
 	return r < 0 ? err_set(e, r, "ask the machine: %s", strerror(-r)) : runner_ask(q, it, "zos.Runner.Exec", v, e);
 }
 

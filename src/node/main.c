@@ -40,12 +40,12 @@ static int providers_make(sd_event *event, struct provider *ret[static STEPS], s
 {
 	static const struct image_options image = { .socket = IMAGED_SOCKET };
 	static const struct network_options network = {
-		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM };
+		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM
+	};
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
 	int r;
 
-	if ((r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) ||
-	    (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)))
+	if ((r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) || (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)))
 		return r;
 	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
 }
@@ -75,8 +75,7 @@ int main(void)
 	    (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) || (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
-	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", STATE_DIR "/nonces", &e)) ||
-	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
+	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", STATE_DIR "/nonces", &e)) || (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);
 	daemon_ready(n.farm ? n.farm->name : "without a farm");
 	r = daemon_run(event);

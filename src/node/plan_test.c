@@ -90,8 +90,7 @@ static void every_start_reaches_its_end(void)
 					v.steps[s] = from[c % 3];
 				T_CHECK(play(&v, fail_at, &now, &forgotten), "code %d want %d fail %u never ends", code, want, fail_at);
 				T_CHECK(forgotten == (want == WANT_GONE), "code %d want %d", code, want);
-				T_CHECK(v.steps[STEP_MACHINE] == (want == WANT_UP ? STEP_DONE : STEP_ABSENT), "code %d want %d", code,
-				        want);
+				T_CHECK(v.steps[STEP_MACHINE] == (want == WANT_UP ? STEP_DONE : STEP_ABSENT), "code %d want %d", code, want);
 			}
 }
 

@@ -5,8 +5,7 @@ static int denied(const struct farm *farm, const struct key_pub *caller, struct 
 	char key[KEY_TEXT_SIZE];
 
 	key_pub_format(key, caller);
-	return err_set(e, -EACCES, "farm '%s' does not know the key %s: its farmer lets it in with 'zos farm allow %s'", farm->name, key,
-	               key);
+	return err_set(e, -EACCES, "farm '%s' does not know the key %s: its farmer lets it in with 'zos farm allow %s'", farm->name, key, key);
 }
 
 int policy_check(const struct farm *farm, const struct key_pub *caller, enum call_who who, struct err *e)

@@ -3,7 +3,7 @@
 #include "base/parse.h"
 
 static int value_open(const struct seal_key *k, const struct deployment *d, const char *name, const char *sealed, sd_json_variant **ret,
-                      struct err *e)
+		      struct err *e)
 {
 	const struct seal_place at = { &d->owner, &d->node, name };
 	CLEANUP(seal_wipe) struct buf clear = { 0 };
@@ -47,7 +47,7 @@ int secrets_fill(sd_json_variant *env, sd_json_variant *values, sd_json_variant 
 		const char *name = secret_ref(sd_json_variant_by_index(env, i + 1));
 
 		if (name && sd_json_variant_set_field(&all, sd_json_variant_string(sd_json_variant_by_index(env, i)),
-		                                      sd_json_variant_by_key(values, name)) < 0)
+						      sd_json_variant_by_key(values, name)) < 0)
 			return -ENOMEM;
 	}
 	sd_json_variant_sensitive(all);

@@ -95,8 +95,9 @@ static int deployment_deploy(struct request *q, struct err *e)
 	uint64_t sequence;
 	int r = engine_deploy(n, &q->order->caller, q->args.envelope.document, &sequence, e);
 
-	return r ? r : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
-	                                  SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable));
+	return r ? r
+		 : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
+				      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable));
 }
 
 static int deployment_check(struct request *q, struct err *e)
@@ -149,8 +150,7 @@ static int deployment_list(struct request *q, struct err *e)
 	int r;
 
 	/* The farm sees everybody's when it names nobody; others see their own. */
-	if (!(n->farm && key_pub_eq(&q->order->caller, &n->farm->farm) && !owner.role) &&
-	    (r = owner_of(q, &q->args.deployment.owner, &owner, e)))
+	if (!(n->farm && key_pub_eq(&q->order->caller, &n->farm->farm) && !owner.role) && (r = owner_of(q, &q->args.deployment.owner, &owner, e)))
 		return r;
 	r = engine_list(n, &owner, &v);
 	return r < 0 ? err_set(e, r, "list deployments: %s", strerror(-r)) : sd_varlink_reply(q->link, v);
@@ -217,8 +217,7 @@ static int order_take(struct serve *s, sd_varlink *link, sd_varlink_method_flags
 	if (call->more != !!(flags & SD_VARLINK_METHOD_MORE))
 		return err_set(e, -EBADMSG, "'%s' is called %s 'more'", o->method, call->more ? "with" : "without");
 	BUG_ON(call->arguments_size > sizeof(q.args));
-	if ((r = json_decode(o->arguments, call->arguments, &q.args, e)) ||
-	    (r = policy_check(s->engine->farm, &o->caller, call->who, e)) ||
+	if ((r = json_decode(o->arguments, call->arguments, &q.args, e)) || (r = policy_check(s->engine->farm, &o->caller, call->who, e)) ||
 	    (r = nonces_use(&s->nonces, o->nonce, o->expires_s, now_s, e)))
 		return r;
 	return handle(&q, e);
@@ -299,8 +298,7 @@ int serve_init(struct serve *ret, struct engine *engine, const char *socket, con
 	s->engine = engine;
 	BUG_ON(!every_call_has_a_handler());
 	clock_gettime(CLOCK_BOOTTIME, &up);
-	if ((r = nonces_open(&s->nonces, nonces_path, time(NULL), e)) ||
-	    (r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) ||
+	if ((r = nonces_open(&s->nonces, nonces_path, time(NULL), e)) || (r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) ||
 	    (r = daemon_listen(engine->event, socket, 0666, s, &s->server, e)))
 		return r;
 	if ((r = sd_varlink_server_bind_method(s->server, "zos.Order.Call", on_order)) < 0 ||

@@ -68,8 +68,7 @@ int engine_tally(const struct engine *n, sd_json_variant **ret)
 	for (size_t i = 0; r >= 0 && i < TALLY_MAX && tally[i].state; i++) {
 		AUTO_JSON sd_json_variant *one = NULL;
 
-		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("state", tally[i].state),
-		                   SD_JSON_BUILD_PAIR_UNSIGNED("count", tally[i].count));
+		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("state", tally[i].state), SD_JSON_BUILD_PAIR_UNSIGNED("count", tally[i].count));
 		if (r >= 0)
 			r = sd_json_variant_append_array(ret, one);
 	}
@@ -83,20 +82,17 @@ static int item_json(const struct item *it, sd_json_variant **ret)
 
 	return sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
-		SD_JSON_BUILD_PAIR_STRING("state", state),
-		SD_JSON_BUILD_PAIR_CONDITION(message[0] != '\0', "message", SD_JSON_BUILD_STRING(message)),
+		SD_JSON_BUILD_PAIR_STRING("state", state), SD_JSON_BUILD_PAIR_CONDITION(message[0] != '\0', "message", SD_JSON_BUILD_STRING(message)),
 		SD_JSON_BUILD_PAIR_UNSIGNED("attempts", it->view.attempts),
-		SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]),
-		SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
+		SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]), SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
 		SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
 		SD_JSON_BUILD_PAIR_CONDITION(w->network.address[0] != '\0', "ip", SD_JSON_BUILD_STRING(w->network.address)),
 		SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
 		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
-		SD_JSON_BUILD_PAIR_CONDITION(
-			w->progress.what != NULL, "progress",
-			SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("what", w->progress.what),
-	                                     SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
-	                                     SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
+		SD_JSON_BUILD_PAIR_CONDITION(w->progress.what != NULL, "progress",
+					     SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("what", w->progress.what),
+								  SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
+								  SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
 }
 
 static bool is_of(const struct item *it, const struct deployment *d)
@@ -122,12 +118,10 @@ int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret)
 	if (r < 0)
 		return r;
 	key_pub_format(owner, &h->deployment->owner);
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", h->deployment->name),
-	                      SD_JSON_BUILD_PAIR_STRING("owner", owner),
-	                      SD_JSON_BUILD_PAIR_UNSIGNED("sequence", h->deployment->sequence),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("deleted", h->deployment->n_workloads == 0),
-	                      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
-	                      SD_JSON_BUILD_PAIR_VARIANT("workloads", list));
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", h->deployment->name), SD_JSON_BUILD_PAIR_STRING("owner", owner),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("sequence", h->deployment->sequence),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("deleted", h->deployment->n_workloads == 0),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_VARIANT("workloads", list));
 }
 
 static bool has_items(const struct engine *n, const struct deployment *d)
@@ -146,8 +140,7 @@ int engine_list(struct engine *n, const struct key_pub *owner, sd_json_variant *
 	for (struct held *h = n->held; r >= 0 && h; h = h->next) {
 		AUTO_JSON sd_json_variant *one = NULL;
 
-		if ((owner->role && !key_pub_eq(owner, &h->deployment->owner)) ||
-		    (!h->deployment->n_workloads && !has_items(n, h->deployment)))
+		if ((owner->role && !key_pub_eq(owner, &h->deployment->owner)) || (!h->deployment->n_workloads && !has_items(n, h->deployment)))
 			continue;
 		r = engine_status(n, h, &one);
 		if (r >= 0)

@@ -40,9 +40,8 @@ static int digest_hex(const char *name, uint64_t version, struct str value, stru
 	bool done;
 
 	buf_addf(&head, "%s %" PRIu64 " %zu ", name, version, value.n);
-	done = md && !buf_check(&head) && EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
-	       EVP_DigestUpdate(md, head.p, head.len) && EVP_DigestUpdate(md, value.p, value.n) &&
-	       EVP_DigestFinal_ex(md, sum, NULL);
+	done = md && !buf_check(&head) && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, head.p, head.len) &&
+	       EVP_DigestUpdate(md, value.p, value.n) && EVP_DigestFinal_ex(md, sum, NULL);
 	EVP_MD_CTX_free(md);
 	if (done)
 		format_hex(ret, sum, sizeof(sum));

@@ -78,8 +78,7 @@ static void any_damaged_byte_is_noticed_and_repaired(void)
 		T_NEED(!file_save(f.s.roots[i & 1], "x", buf_str(&whole), 0600, &e), "%s", e.msg);
 		whole.p[i] ^= 1;
 		T_CHECK(!strcmp(got(&f, "x", &v), "value") && v == 7, "byte %zu", i);
-		T_CHECK(!file_read(f.s.roots[i & 1], "x", 4096, &again, &e) && str_eq(buf_str(&again), buf_str(&whole)),
-		        "byte %zu not repaired", i);
+		T_CHECK(!file_read(f.s.roots[i & 1], "x", 4096, &again, &e) && str_eq(buf_str(&again), buf_str(&whole)), "byte %zu not repaired", i);
 	}
 	down(&f);
 }

@@ -49,8 +49,7 @@ void view_note_add(struct view_note notes[static VIEW_NOTES], const char *servic
 	if (!str_next(&line, ' ', &stamp) || !line.p || stamp_parse(stamp, &new.at_ms))
 		return;
 	if (str_starts(line, str_c(service)) && line.n > strlen(service) + 2 && line.p[strlen(service)] == ':')
-		line = (struct str){ line.p + strlen(service) + 2,
-				     line.n - strlen(service) - 2 }; /* its room's name is its own */
+		line = (struct str){ line.p + strlen(service) + 2, line.n - strlen(service) - 2 }; /* its room's name is its own */
 	snprintf(new.service, sizeof(new.service), "%s", service);
 	snprintf(new.text, sizeof(new.text), STR_FMT, STR_ARG(line));
 	while (i < VIEW_NOTES && notes[i].at_ms > new.at_ms)
@@ -182,8 +181,7 @@ static int notes_json(const struct view *v, sd_json_variant **ret)
 		AUTO_JSON sd_json_variant *one = NULL;
 
 		r = sd_json_buildo(&one, SD_JSON_BUILD_PAIR_STRING("service", v->notes[i].service),
-				   SD_JSON_BUILD_PAIR_STRING("text", v->notes[i].text),
-				   SD_JSON_BUILD_PAIR_UNSIGNED("at", v->notes[i].at_ms));
+				   SD_JSON_BUILD_PAIR_STRING("text", v->notes[i].text), SD_JSON_BUILD_PAIR_UNSIGNED("at", v->notes[i].at_ms));
 		r = append(ret, r, one);
 	}
 	return r;
@@ -197,21 +195,18 @@ static int view_json(const struct view *v, sd_json_variant **ret)
 	int r;
 
 	key_pub_format(node, &n->identity.pub);
-	if ((r = line_hubs_json(v->line, &hubs)) < 0 || (r = services_json(v, &services)) < 0 ||
-	    (r = engine_tally(n, &workloads)) < 0 || (r = notes_json(v, &notes)) < 0)
+	if ((r = line_hubs_json(v->line, &hubs)) < 0 || (r = services_json(v, &services)) < 0 || (r = engine_tally(n, &workloads)) < 0 ||
+	    (r = notes_json(v, &notes)) < 0)
 		return r;
-	return sd_json_buildo(
-		ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
-		SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()),
-		SD_JSON_BUILD_PAIR_STRING("farm", n->farm ? n->farm->name : ""),
-		SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL),
-		SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
-		SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", n->capacity.cpu_milli),
-		SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", n->capacity.used_cpu_milli),
-		SD_JSON_BUILD_PAIR_UNSIGNED("memory", n->capacity.memory_bytes),
-		SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", n->capacity.used_memory_bytes),
-		SD_JSON_BUILD_PAIR_VARIANT("services", services), SD_JSON_BUILD_PAIR_VARIANT("workloads", workloads),
-		SD_JSON_BUILD_PAIR_VARIANT("notes", notes));
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
+			      SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("farm", n->farm ? n->farm->name : ""),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL), SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
+			      SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", n->capacity.cpu_milli),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", n->capacity.used_cpu_milli),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("memory", n->capacity.memory_bytes),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", n->capacity.used_memory_bytes),
+			      SD_JSON_BUILD_PAIR_VARIANT("services", services), SD_JSON_BUILD_PAIR_VARIANT("workloads", workloads),
+			      SD_JSON_BUILD_PAIR_VARIANT("notes", notes));
 }
 
 static int on_settle(sd_event_source *source, uint64_t usec, void *userdata)
@@ -224,8 +219,7 @@ static int on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 	if (view_json(v, &now) < 0 || sd_json_variant_equal(v->said, now))
 		return 0;
 	for (size_t i = 0; i < v->n_watchers; i++)
-		(void)sd_varlink_notify(v->watchers[i],
-					now); /* a link that is gone is reported by its own disconnect */
+		(void)sd_varlink_notify(v->watchers[i], now); /* a link that is gone is reported by its own disconnect */
 	json_unrefp(&v->said);
 	v->said = take_ptr(now);
 	return 0;

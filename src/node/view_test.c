@@ -26,8 +26,8 @@ static void only_warnings_are_kept(void)
 		struct view_note notes[VIEW_NOTES] = { 0 };
 
 		view_note_add(notes, "gridd", str_c(rows[i].line));
-		T_CHECK(!strcmp(notes[0].text, rows[i].text) && notes[0].at_ms == rows[i].at_ms, "'%s': '%s' at %llu",
-			rows[i].line, notes[0].text, (unsigned long long)notes[0].at_ms);
+		T_CHECK(!strcmp(notes[0].text, rows[i].text) && notes[0].at_ms == rows[i].at_ms, "'%s': '%s' at %llu", rows[i].line, notes[0].text,
+			(unsigned long long)notes[0].at_ms);
 	}
 }
 
@@ -38,8 +38,8 @@ static void the_newest_stay(void)
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		view_note_add(notes, "x", str_c(lines[i]));
-	T_CHECK(!strcmp(notes[0].text, "e") && !strcmp(notes[1].text, "d") && !strcmp(notes[2].text, "c"), "%s %s %s",
-		notes[0].text, notes[1].text, notes[2].text);
+	T_CHECK(!strcmp(notes[0].text, "e") && !strcmp(notes[1].text, "d") && !strcmp(notes[2].text, "c"), "%s %s %s", notes[0].text, notes[1].text,
+		notes[2].text);
 }
 
 static void long_lines_are_cut(void)

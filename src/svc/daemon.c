@@ -74,15 +74,13 @@ int daemon_listen(sd_event *event, const char *path, mode_t mode, void *userdata
 	return 0;
 }
 
-int daemon_connect(sd_event *event, const char *path, void *userdata, sd_varlink_reply_t on_reply, sd_varlink **ret,
-                   struct err *e)
+int daemon_connect(sd_event *event, const char *path, void *userdata, sd_varlink_reply_t on_reply, sd_varlink **ret, struct err *e)
 {
 	CLEANUP(link_closep) sd_varlink *link = NULL;
 	int r;
 
 	if ((r = sd_varlink_connect_address(&link, path)) < 0 || (r = sd_varlink_set_allow_fd_passing_input(link, true)) < 0 ||
-	    (r = sd_varlink_bind_reply(link, on_reply)) < 0 ||
-	    (r = sd_varlink_set_relative_timeout(link, UINT64_MAX)) < 0 ||
+	    (r = sd_varlink_bind_reply(link, on_reply)) < 0 || (r = sd_varlink_set_relative_timeout(link, UINT64_MAX)) < 0 ||
 	    (r = sd_varlink_attach_event(link, event, SD_EVENT_PRIORITY_NORMAL)) < 0)
 		return err_set(e, r, "connect to %s: %s", path, strerror(-r));
 	sd_varlink_set_userdata(link, userdata);
@@ -92,8 +90,7 @@ int daemon_connect(sd_event *event, const char *path, void *userdata, sd_varlink
 
 int daemon_reply_error(sd_varlink *link, int code, const struct err *e)
 {
-	return sd_varlink_errorbo(link, call_error_name(code),
-	                          SD_JSON_BUILD_PAIR_STRING("message", e && e->msg[0] ? e->msg : strerror(-code)));
+	return sd_varlink_errorbo(link, call_error_name(code), SD_JSON_BUILD_PAIR_STRING("message", e && e->msg[0] ? e->msg : strerror(-code)));
 }
 
 int daemon_error_of(const char *error_id, sd_json_variant *parameters, struct err *e)

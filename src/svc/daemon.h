@@ -20,12 +20,10 @@ int daemon_run(sd_event *event);
 int daemon_failed(const struct err *e);
 
 /* A varlink server on the Unix socket PATH. Links get USERDATA. Messages may carry file descriptors out. Returns owned. */
-MUST_CHECK int daemon_listen(sd_event *event, const char *path, mode_t mode, void *userdata, sd_varlink_server **ret,
-                             struct err *e);
+MUST_CHECK int daemon_listen(sd_event *event, const char *path, mode_t mode, void *userdata, sd_varlink_server **ret, struct err *e);
 
 /* A link to the daemon that listens on PATH, attached to the loop; its messages may carry file descriptors in. Returns owned. */
-MUST_CHECK int daemon_connect(sd_event *event, const char *path, void *userdata, sd_varlink_reply_t on_reply, sd_varlink **ret,
-                              struct err *e);
+MUST_CHECK int daemon_connect(sd_event *event, const char *path, void *userdata, sd_varlink_reply_t on_reply, sd_varlink **ret, struct err *e);
 
 /* Answers a call with the error for CODE and the sentence: {"message": ...}. */
 int daemon_reply_error(sd_varlink *link, int code, const struct err *e);

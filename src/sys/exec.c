@@ -170,8 +170,7 @@ static void wait_once(struct serving *s, int timeout_ms)
 	bool room = s->to_caller.len < QUEUE_MAX || s->is_gone;
 	struct pollfd all[] = {
 		{ .fd = s->signals, .events = POLLIN },
-		{ .fd = s->closed ? -1 : s->stream,
-		  .events = (short)((s->is_gone ? 0 : POLLIN) | (s->to_caller.len && !s->is_gone ? POLLOUT : 0)) },
+		{ .fd = s->closed ? -1 : s->stream, .events = (short)((s->is_gone ? 0 : POLLIN) | (s->to_caller.len && !s->is_gone ? POLLOUT : 0)) },
 		{ .fd = s->to_program.len ? s->ends->in : -1, .events = POLLOUT },
 		{ .fd = room ? s->ends->out : -1, .events = POLLIN },
 		{ .fd = room ? s->ends->err : -1, .events = POLLIN },
@@ -298,8 +297,8 @@ int exec_wait_start(int stream, struct exec_ear *ear, struct exec_program *ret)
 
 		/* one byte at a time up to a frame's end would be slow; nothing comes behind START before it is answered but input, and that
 		 * is read by who serves, from the same descriptor: so a whole frame's head, then its payload */
-		size_t want = ear->n < EXEC_HEAD || ear->taken ? EXEC_HEAD - (ear->taken ? 0 : ear->n) :
-		                                                 EXEC_HEAD + ear->bytes[2] + 256u * ear->bytes[3] - ear->n;
+		size_t want = ear->n < EXEC_HEAD || ear->taken ? EXEC_HEAD - (ear->taken ? 0 : ear->n)
+							       : EXEC_HEAD + ear->bytes[2] + 256u * ear->bytes[3] - ear->n;
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			return -errno;
 		n = read(stream, bytes, want);
@@ -370,8 +369,7 @@ static int relay_once(struct relaying *r)
 	struct pollfd all[] = {
 		{ .fd = r->is_gone ? -1 : r->caller,
 		  .events = (short)((r->to_server.len < RELAY_MAX ? POLLIN : 0) | (r->to_caller.len ? POLLOUT : 0)) },
-		{ .fd = r->server,
-		  .events = (short)((r->to_caller.len < QUEUE_MAX && !r->is_over ? POLLIN : 0) | (r->to_server.len ? POLLOUT : 0)) },
+		{ .fd = r->server, .events = (short)((r->to_caller.len < QUEUE_MAX && !r->is_over ? POLLIN : 0) | (r->to_server.len ? POLLOUT : 0)) },
 	};
 	uint64_t now = log_now_ms();
 	int ret;

@@ -97,8 +97,9 @@ static void say(struct session *s, struct buf *b)
 /* The server's end of a pair is kept open by the test, as QEMU keeps a port open: *RET_PORT. */
 static struct exec_program program_of(bool tty, const char *script)
 {
-	return (struct exec_program){ .tty = tty, .rows = 24, .cols = 80, .user = "", .workdir = "", .term = "",
-		                      .argv = { "/bin/sh", "-c", script } };
+	return (struct exec_program){
+		.tty = tty, .rows = 24, .cols = 80, .user = "", .workdir = "", .term = "", .argv = { "/bin/sh", "-c", script }
+	};
 }
 
 static void begin(struct session *s, const struct exec_program *p, bool relayed)

@@ -4,8 +4,9 @@
 
 static void a_start_comes_back(void)
 {
-	static const struct exec_program p = { .tty = true, .rows = 24, .cols = 80, .user = "app:www", .workdir = "/srv", .term = "xterm",
-		.argv = { "/bin/sh", "-c", "" } };
+	static const struct exec_program p = {
+		.tty = true, .rows = 24, .cols = 80, .user = "app:www", .workdir = "/srv", .term = "xterm", .argv = { "/bin/sh", "-c", "" }
+	};
 	static struct exec_ear ear = { .from = EXEC_FROM_RUNNER };
 	AUTO_BUF struct buf b = { 0 };
 	struct exec_program got;

@@ -158,8 +158,7 @@ static int word_size(const struct guest_ear *ear, enum guest_type *ret_type, siz
 	if (guest_head_decode(ear->bytes, GUEST_WORD_MAX, ret_type, ret_bytes))
 		return -EBADMSG;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (words[i].type == *ret_type && words[i].before == ear->state && *ret_bytes >= words[i].min &&
-		    *ret_bytes <= words[i].max)
+		if (words[i].type == *ret_type && words[i].before == ear->state && *ret_bytes >= words[i].min && *ret_bytes <= words[i].max)
 			return 0;
 	return -EBADMSG;
 }

@@ -3,9 +3,16 @@
 
 static void a_config_comes_back(void)
 {
-	static const struct guest_config c = { .rootfs_bytes = 1ull << 40, .address = 0x647f0001, .gateway = 0x647f0000, .n_layers = 3,
-		.hostname = "box", .workdir = "/", .user = "app:www", .resolvers = { "10.0.2.3" }, .argv = { "/bin/sh", "-c", "" },
-		.env = { "A=1", "B=" } };
+	static const struct guest_config c = { .rootfs_bytes = 1ull << 40,
+					       .address = 0x647f0001,
+					       .gateway = 0x647f0000,
+					       .n_layers = 3,
+					       .hostname = "box",
+					       .workdir = "/",
+					       .user = "app:www",
+					       .resolvers = { "10.0.2.3" },
+					       .argv = { "/bin/sh", "-c", "" },
+					       .env = { "A=1", "B=" } };
 	AUTO_BUF struct buf frame = { 0 };
 	struct guest_config got;
 	enum guest_type type;

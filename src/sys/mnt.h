@@ -10,8 +10,8 @@
 struct mnt_spec {
 	const char *what, *at, *type, *options; /* OPTIONS may be NULL */
 	unsigned long flags;                    /* MS_... */
-	bool make_dir;                          /* AT is made first; for a read-only parent it must exist */
-	bool optional;                          /* a kernel without this file system is fine */
+	bool make_dir;     /* AT is made first; for a read-only parent it must exist */
+	bool optional;     /* a kernel without this file system is fine */
 };
 
 /* Mounts M below the directory ROOT ("" = the root). Already mounted there is fine. */

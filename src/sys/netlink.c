@@ -15,8 +15,9 @@ struct request {
 
 static void request_init(struct request *q, uint16_t type, uint16_t flags, const void *family, size_t n)
 {
-	*q = (struct request){ .head = {
-		.nlmsg_len = NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags) } };
+	*q = (struct request){
+		.head = { .nlmsg_len = NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags) }
+	};
 	memcpy(NLMSG_DATA(&q->head), family, n);
 }
 
@@ -191,8 +192,11 @@ int netlink_add_address(int fd, const char *name, uint32_t address, unsigned pre
 
 int netlink_add_default(int fd, const char *name, uint32_t gateway, struct err *e)
 {
-	struct rtmsg msg = { .rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_STATIC,
-		             .rtm_scope = RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST };
+	struct rtmsg msg = { .rtm_family = AF_INET,
+			     .rtm_table = RT_TABLE_MAIN,
+			     .rtm_protocol = RTPROT_STATIC,
+			     .rtm_scope = RT_SCOPE_UNIVERSE,
+			     .rtm_type = RTN_UNICAST };
 	uint32_t wire = htonl(gateway), index;
 	struct request q;
 	int r = link_need(fd, name, &index, e);

@@ -12,18 +12,17 @@
 #include <sys/syscall.h>
 
 #define ACCESS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define ACCESS_WRITE                                                                                               \
-	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |          \
-	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                \
-	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER |                   \
-	 LANDLOCK_ACCESS_FS_TRUNCATE)
-#define ACCESS_NOT_FLAT                                                                                            \
-	(LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK |              \
-	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
+#define ACCESS_WRITE                                                                                                                    \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |      \
+	 LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE)
+#define ACCESS_NOT_FLAT                                                                                                              \
+	(LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | \
+	 LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 #define ACCESS_EXEC LANDLOCK_ACCESS_FS_EXECUTE
-#define ACCESS_OF_FILES                                                                                            \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE |               \
-	 LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
+#define ACCESS_OF_FILES                                                                                                            \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_TRUNCATE | \
+	 LANDLOCK_ACCESS_FS_IOCTL_DEV)
 enum { ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5, ABI_SCOPE = 6 };
 
 static int path_allow(int rules, const struct sandbox_path *p, uint64_t handled, struct err *e)
@@ -37,7 +36,7 @@ static int path_allow(int rules, const struct sandbox_path *p, uint64_t handled,
 	if (fd < 0 || fstat(fd, &st))
 		return err_set(e, -errno, "allow %s: %m", p->path);
 	rule.allowed_access = (p->access & SANDBOX_READ ? ACCESS_READ : 0) | (p->access & SANDBOX_WRITE ? ACCESS_WRITE : 0) |
-	                      (p->access & SANDBOX_EXEC ? ACCESS_EXEC : 0);
+			      (p->access & SANDBOX_EXEC ? ACCESS_EXEC : 0);
 	if (p->access & SANDBOX_WRITE)
 		rule.allowed_access |= LANDLOCK_ACCESS_FS_IOCTL_DEV; /* a device that may be written may be steered */
 	if (p->access & SANDBOX_FLAT)
@@ -67,9 +66,8 @@ static int rules_open(const struct sandbox *s, struct landlock_ruleset_attr *ret
 
 	if (abi < ABI_TRUNCATE)
 		return err_set(e, -ENOSYS, "shut the file system: this kernel has no Landlock that could");
-	*ret = (struct landlock_ruleset_attr){ .handled_access_fs = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC |
-		                                                    LANDLOCK_ACCESS_FS_MAKE_CHAR |
-		                                                    LANDLOCK_ACCESS_FS_MAKE_BLOCK };
+	*ret = (struct landlock_ruleset_attr){ .handled_access_fs = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+								    LANDLOCK_ACCESS_FS_MAKE_BLOCK };
 	if (abi >= ABI_NET)
 		ret->handled_access_net = LANDLOCK_ACCESS_NET_BIND_TCP | (s->any_connect ? 0 : LANDLOCK_ACCESS_NET_CONNECT_TCP);
 	if (abi >= ABI_IOCTL)
@@ -103,32 +101,167 @@ static const struct {
 	const char *names[CALLS_MAX];
 } calls[] = {
 	{ 0,
-	  { "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "mlock", "mlock2", "munlock", "membarrier", "futex",
-	    "futex_waitv", "rseq", "set_robust_list", "get_robust_list", "set_tid_address", "exit", "exit_group", "restart_syscall",
-	    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "tgkill",
-	    "signalfd4", "gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid",
-	    "getgroups", "getrandom", "getrusage", "getrlimit", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep",
-	    "gettimeofday", "time", "timerfd_create", "timerfd_settime", "timerfd_gettime", "epoll_create1", "epoll_ctl",
-	    "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6", "eventfd2", "pipe2", "read", "write",
-	    "readv", "writev", "close", "close_range", "fcntl", "dup", "dup2", "dup3", "lseek", "fstat", "sched_yield",
-	    "sched_getaffinity", "uname", "sysinfo", "prctl", "arch_prctl", "ioctl", "pidfd_open", "umask", "socketpair",
-	    "recvmsg", "sendmsg", "recvfrom", "sendto", "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
-	    "accept4", "memfd_create" } },
+	  { "brk",
+	    "mmap",
+	    "munmap",
+	    "mprotect",
+	    "mremap",
+	    "madvise",
+	    "mlock",
+	    "mlock2",
+	    "munlock",
+	    "membarrier",
+	    "futex",
+	    "futex_waitv",
+	    "rseq",
+	    "set_robust_list",
+	    "get_robust_list",
+	    "set_tid_address",
+	    "exit",
+	    "exit_group",
+	    "restart_syscall",
+	    "rt_sigaction",
+	    "rt_sigprocmask",
+	    "rt_sigreturn",
+	    "rt_sigpending",
+	    "rt_sigtimedwait",
+	    "sigaltstack",
+	    "tgkill",
+	    "signalfd4",
+	    "gettid",
+	    "getpid",
+	    "getppid",
+	    "getuid",
+	    "geteuid",
+	    "getgid",
+	    "getegid",
+	    "getresuid",
+	    "getresgid",
+	    "getgroups",
+	    "getrandom",
+	    "getrusage",
+	    "getrlimit",
+	    "clock_gettime",
+	    "clock_getres",
+	    "clock_nanosleep",
+	    "nanosleep",
+	    "gettimeofday",
+	    "time",
+	    "timerfd_create",
+	    "timerfd_settime",
+	    "timerfd_gettime",
+	    "epoll_create1",
+	    "epoll_ctl",
+	    "epoll_wait",
+	    "epoll_pwait",
+	    "epoll_pwait2",
+	    "poll",
+	    "ppoll",
+	    "select",
+	    "pselect6",
+	    "eventfd2",
+	    "pipe2",
+	    "read",
+	    "write",
+	    "readv",
+	    "writev",
+	    "close",
+	    "close_range",
+	    "fcntl",
+	    "dup",
+	    "dup2",
+	    "dup3",
+	    "lseek",
+	    "fstat",
+	    "sched_yield",
+	    "sched_getaffinity",
+	    "uname",
+	    "sysinfo",
+	    "prctl",
+	    "arch_prctl",
+	    "ioctl",
+	    "pidfd_open",
+	    "umask",
+	    "socketpair",
+	    "recvmsg",
+	    "sendmsg",
+	    "recvfrom",
+	    "sendto",
+	    "getsockopt",
+	    "setsockopt",
+	    "getsockname",
+	    "getpeername",
+	    "shutdown",
+	    "accept4",
+	    "memfd_create" } },
 	{ SANDBOX_CALLS_FILES,
-	  { "open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx",
-	    "statfs", "fstatfs", "readlink", "readlinkat", "getdents64", "getcwd", "chdir", "fchdir", "pread64", "pwrite64",
-	    "preadv", "pwritev", "preadv2", "pwritev2", "ftruncate", "truncate", "fallocate", "fsync", "fdatasync",
-	    "sync_file_range", "syncfs", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "mknod", "mknodat", "rmdir",
-	    "link", "linkat", "symlink", "symlinkat", "fchmod", "fchown", "flock", "sendfile",
-	    "copy_file_range", "splice", "tee", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "fadvise64",
-	    "readahead", "fgetxattr", "fsetxattr", "name_to_handle_at" } },
+	  { "open",
+	    "openat",
+	    "openat2",
+	    "creat",
+	    "access",
+	    "faccessat",
+	    "faccessat2",
+	    "stat",
+	    "lstat",
+	    "newfstatat",
+	    "statx",
+	    "statfs",
+	    "fstatfs",
+	    "readlink",
+	    "readlinkat",
+	    "getdents64",
+	    "getcwd",
+	    "chdir",
+	    "fchdir",
+	    "pread64",
+	    "pwrite64",
+	    "preadv",
+	    "pwritev",
+	    "preadv2",
+	    "pwritev2",
+	    "ftruncate",
+	    "truncate",
+	    "fallocate",
+	    "fsync",
+	    "fdatasync",
+	    "sync_file_range",
+	    "syncfs",
+	    "rename",
+	    "renameat",
+	    "renameat2",
+	    "unlink",
+	    "unlinkat",
+	    "mkdir",
+	    "mkdirat",
+	    "mknod",
+	    "mknodat",
+	    "rmdir",
+	    "link",
+	    "linkat",
+	    "symlink",
+	    "symlinkat",
+	    "fchmod",
+	    "fchown",
+	    "flock",
+	    "sendfile",
+	    "copy_file_range",
+	    "splice",
+	    "tee",
+	    "inotify_init1",
+	    "inotify_add_watch",
+	    "inotify_rm_watch",
+	    "fadvise64",
+	    "readahead",
+	    "fgetxattr",
+	    "fsetxattr",
+	    "name_to_handle_at" } },
 	{ SANDBOX_CALLS_NET, { "socket", "bind", "connect", "listen", "accept", "sendmmsg", "recvmmsg" } },
 	{ SANDBOX_CALLS_THREADS, { "clone", "clone3", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "setpriority" } },
 	{ SANDBOX_CALLS_SPAWN,
-	  { "clone", "clone3", "fork", "vfork", "execve", "execveat", "wait4", "waitid", "kill", "pidfd_send_signal", "prlimit64",
-	    "access", "chdir" } },
-	{ SANDBOX_CALLS_NEST,
-	  { "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "setrlimit", "prlimit64" } },
+	  { "clone", "clone3", "fork", "vfork", "execve", "execveat", "wait4", "waitid", "kill", "pidfd_send_signal", "prlimit64", "access",
+	    "chdir" } },
+	{ SANDBOX_CALLS_NEST, { "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "setrlimit", "prlimit64" } },
 	{ SANDBOX_CALLS_GROUPS, { "setsid", "setpgid" } },
 	{ SANDBOX_CALLS_MARKS, { "fchmodat", "fchmodat2", "utimensat" } },
 	{ SANDBOX_CALLS_URING, { "io_uring_setup", "io_uring_enter", "io_uring_register" } },
@@ -177,8 +310,7 @@ static int limits_enter(const struct sandbox *s, struct err *e)
 
 	if (s->file_size_max && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &size)))
 		return err_set(e, -errno, "set limits: %m");
-	if ((s->files_max && setrlimit(RLIMIT_NOFILE, &files)) || (s->memory_max && setrlimit(RLIMIT_AS, &memory)) ||
-	    setrlimit(RLIMIT_CORE, &none))
+	if ((s->files_max && setrlimit(RLIMIT_NOFILE, &files)) || (s->memory_max && setrlimit(RLIMIT_AS, &memory)) || setrlimit(RLIMIT_CORE, &none))
 		return err_set(e, -errno, "set limits: %m");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return err_set(e, -errno, "refuse new privileges: %m");

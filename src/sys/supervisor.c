@@ -9,10 +9,12 @@
 #include <sys/un.h>
 
 static const char *const state_names[SUPERVISOR_STATES] = {
-	[SUPERVISOR_DOWN] = "down",           [SUPERVISOR_WAITING] = "waiting",     [SUPERVISOR_STARTING] = "starting",
-	[SUPERVISOR_UP] = "up",               [SUPERVISOR_STOPPING] = "stopping",   [SUPERVISOR_LEAVING] = "leaving",
-	[SUPERVISOR_FINISHING] = "finishing", [SUPERVISOR_DRAINING] = "draining",   [SUPERVISOR_BACKOFF] = "backoff",
-	[SUPERVISOR_DONE] = "done",           [SUPERVISOR_SKIPPED] = "skipped",
+	[SUPERVISOR_DOWN] = "down",           [SUPERVISOR_WAITING] = "waiting",
+	[SUPERVISOR_STARTING] = "starting",   [SUPERVISOR_UP] = "up",
+	[SUPERVISOR_STOPPING] = "stopping",   [SUPERVISOR_LEAVING] = "leaving",
+	[SUPERVISOR_FINISHING] = "finishing", [SUPERVISOR_DRAINING] = "draining",
+	[SUPERVISOR_BACKOFF] = "backoff",     [SUPERVISOR_DONE] = "done",
+	[SUPERVISOR_SKIPPED] = "skipped",
 };
 
 const char *supervisor_state_name(enum supervisor_state s)
@@ -103,19 +105,18 @@ static int answer_wait(int fd, uint64_t until_ms, struct supervisor_answer *a, s
 
 static int unit_decode(const struct supervisor_record *w, int payload, struct supervisor_unit *ret, struct err *e)
 {
-	if (payload != sizeof(*w) || w->state >= SUPERVISOR_STATES || w->name[sizeof(w->name) - 1] ||
-	    w->text[sizeof(w->text) - 1])
+	if (payload != sizeof(*w) || w->state >= SUPERVISOR_STATES || w->name[sizeof(w->name) - 1] || w->text[sizeof(w->text) - 1])
 		return err_set(e, -EBADMSG, "init's answer is malformed");
-	*ret = (struct supervisor_unit){ .state = w->state, .pid = (pid_t)w->pid, .restarts = w->restarts,
-		                         .exit_status = w->exit_status, .since_ms = w->since_ms };
+	*ret = (struct supervisor_unit){
+		.state = w->state, .pid = (pid_t)w->pid, .restarts = w->restarts, .exit_status = w->exit_status, .since_ms = w->since_ms
+	};
 	memcpy(ret->name, w->name, sizeof(ret->name));
 	memcpy(ret->text, w->text, sizeof(ret->text));
 	return 0;
 }
 
 /* Request and one answer. */
-static int call(const struct supervisor *s, enum supervisor_op op, const char *name, uint64_t from,
-                struct supervisor_answer *a, struct err *e)
+static int call(const struct supervisor *s, enum supervisor_op op, const char *name, uint64_t from, struct supervisor_answer *a, struct err *e)
 {
 	AUTO_FD int fd = link_ask(s, op, name, from, e);
 
@@ -206,8 +207,7 @@ int supervisor_watch_read(int fd, struct supervisor_unit *ret, struct err *e)
 	return r < 0 ? r : unit_decode(&a.unit, r, ret, e);
 }
 
-int supervisor_wait(const struct supervisor *s, const char *name, unsigned states, unsigned timeout_ms,
-                    struct supervisor_unit *ret, struct err *e)
+int supervisor_wait(const struct supervisor *s, const char *name, unsigned states, unsigned timeout_ms, struct supervisor_unit *ret, struct err *e)
 {
 	AUTO_FD int fd = supervisor_watch(s, e); /* before the first look, so that no change is missed */
 	uint64_t until_ms = log_now_ms() + timeout_ms;

@@ -62,8 +62,8 @@ MUST_CHECK int supervisor_list(const struct supervisor *s, struct supervisor_uni
 
 /* Waits until NAME is in one of the states of the bit set STATES (1u << SUPERVISOR_UP | ...). A unit that is not known
  * counts as down. -ETIMEDOUT after TIMEOUT_MS. */
-MUST_CHECK int supervisor_wait(const struct supervisor *s, const char *name, unsigned states, unsigned timeout_ms,
-                               struct supervisor_unit *ret, struct err *e);
+MUST_CHECK int supervisor_wait(const struct supervisor *s, const char *name, unsigned states, unsigned timeout_ms, struct supervisor_unit *ret,
+			       struct err *e);
 
 /* Appends the kept log lines of NAME from the offset *FROM on and moves *FROM behind them; start with 0 and call again
  * until nothing comes. Lines that were overwritten meanwhile are missing. Each reads "<level>seconds.millis text". */

@@ -12,11 +12,21 @@ static void rows(void)
 		uint32_t uid, gid;
 		const char *home;
 	} cases[] = {
-		{ "root", 0, 0, 0, "/root" },       { "0", 0, 0, 0, "/root" },        { "www-data", 0, 33, 33, "/var/www" },
-		{ "33", 0, 33, 33, "/var/www" },    { "www-data:adm", 0, 33, 4, "/var/www" }, { "33:5", 0, 33, 5, "/var/www" },
-		{ "1000", 0, 1000, 0, "/" },        { "1000:1001", 0, 1000, 1001, "/" }, { "nobody", -ENOENT, 7, 7, "" },
-		{ "root:none", -ENOENT, 7, 7, "" }, { "bad", -ENOENT, 7, 7, "" },     { "", -EBADMSG, 7, 7, "" },
-		{ ":root", -EBADMSG, 7, 7, "" },    { "big", -ENOENT, 7, 7, "" },     { "70000", -ENOENT, 7, 7, "" },
+		{ "root", 0, 0, 0, "/root" },
+		{ "0", 0, 0, 0, "/root" },
+		{ "www-data", 0, 33, 33, "/var/www" },
+		{ "33", 0, 33, 33, "/var/www" },
+		{ "www-data:adm", 0, 33, 4, "/var/www" },
+		{ "33:5", 0, 33, 5, "/var/www" },
+		{ "1000", 0, 1000, 0, "/" },
+		{ "1000:1001", 0, 1000, 1001, "/" },
+		{ "nobody", -ENOENT, 7, 7, "" },
+		{ "root:none", -ENOENT, 7, 7, "" },
+		{ "bad", -ENOENT, 7, 7, "" },
+		{ "", -EBADMSG, 7, 7, "" },
+		{ ":root", -EBADMSG, 7, 7, "" },
+		{ "big", -ENOENT, 7, 7, "" },
+		{ "70000", -ENOENT, 7, 7, "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -24,8 +34,8 @@ static void rows(void)
 		struct err e = { 0 };
 		int r = user_resolve(str_c(cases[i].in), passwd, group, &u, &e);
 
-		T_CHECK(r == cases[i].r && u.uid == cases[i].uid && u.gid == cases[i].gid && !strcmp(u.home, cases[i].home),
-		        "'%s': %d %u:%u %s %s", cases[i].in, r, u.uid, u.gid, u.home, e.msg);
+		T_CHECK(r == cases[i].r && u.uid == cases[i].uid && u.gid == cases[i].gid && !strcmp(u.home, cases[i].home), "'%s': %d %u:%u %s %s",
+			cases[i].in, r, u.uid, u.gid, u.home, e.msg);
 	}
 }
 
@@ -42,7 +52,8 @@ static void further_groups(void)
 		struct user u;
 
 		T_CHECK(!user_resolve(str_c(cases[i].in), passwd, group, &u, NULL) && u.n_groups == cases[i].n &&
-		        (!u.n_groups || u.groups[0] == cases[i].first), "'%s': %u groups", cases[i].in, u.n_groups);
+				(!u.n_groups || u.groups[0] == cases[i].first),
+			"'%s': %u groups", cases[i].in, u.n_groups);
 	}
 }
 

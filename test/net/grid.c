@@ -36,14 +36,13 @@ static void carry(bool kill_hub, size_t bytes)
 	UNTIL(&s, s.over); /* all streams have ended, so the session does */
 	T_CHECK(!strcmp(s.why, "all streams of the session have ended") || !strcmp(s.why, "the other side has finished"), "%s", s.why);
 	fprintf(stderr, "# %zu MiB there and back in %llu ms: %.0f MB/s each way\n", bytes * N_STREAMS >> 20,
-	        (unsigned long long)(log_now_ms() - begin),
-	        (double)bytes * N_STREAMS / 1000.0 / (double)(log_now_ms() - begin));
+		(unsigned long long)(log_now_ms() - begin), (double)bytes * N_STREAMS / 1000.0 / (double)(log_now_ms() - begin));
 	for (int i = 0; i < N_STREAMS; i++)
 		for (int k = 0; k < 2; k++) {
 			int status = -1;
 
-			T_CHECK(waitpid(pid[i][k], &status, 0) == pid[i][k] && !status, "stream %d %s: status %x", i,
-			        k ? "reader" : "writer", status);
+			T_CHECK(waitpid(pid[i][k], &status, 0) == pid[i][k] && !status, "stream %d %s: status %x", i, k ? "reader" : "writer",
+				status);
 		}
 	side_deinit(&s);
 	node_kill(&n);
@@ -73,8 +72,7 @@ static void hub_certify(const struct key *ca, const char *const *names, int64_t 
 	snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", hub.dir);
 	snprintf(key_path, sizeof(key_path), "%s/key.pem", hub.dir);
 	T_NEED(!hubca_leaf(ca, names, now_s, &cert, &key, &e) && !hubca_line(ca, &line, &e), "%s", e.msg);
-	T_NEED(!file_save(AT_FDCWD, cert_path, buf_str(&cert), 0600, &e) && !file_save(AT_FDCWD, key_path, buf_str(&key), 0600, &e), "%s",
-	       e.msg);
+	T_NEED(!file_save(AT_FDCWD, cert_path, buf_str(&cert), 0600, &e) && !file_save(AT_FDCWD, key_path, buf_str(&key), 0600, &e), "%s", e.msg);
 	hub.options.tls_cert = cert_path;
 	hub.options.tls_key = key_path;
 	snprintf(ret_ca, HUB_CA_MAX, "%s", line.p);
@@ -290,8 +288,7 @@ static void last_words_arrive(void)
 	dial(&s, &n_rude, NULL);
 	UNTIL(&s, s.open || s.over);
 	T_NEED(s.open, "%s", s.why);
-	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(s.session, 0, pair[0], &e), "%s",
-	       e.msg);
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(s.session, 0, pair[0], &e), "%s", e.msg);
 	T_NEED(write(pair[1], "unread", 6) == 6, "write");
 	for (uint64_t end = log_now_ms() + DEADLINE_S * 1000; n && log_now_ms() < end;) {
 		n = read(pair[1], bytes, sizeof(bytes));
@@ -460,8 +457,9 @@ static natsStatus plain_connect(struct plain *p, const struct key *signer, const
 	T_NEED(!key_new(KEY_USER, &p->key) && !jwt_user(signer, account, &p->key.pub, false, &p->jwt), "token");
 	key_pub_format(p->text, &p->key.pub);
 	T_NEED(natsOptions_Create(&p->options) == NATS_OK && natsOptions_SetServers(p->options, urls, 1) == NATS_OK &&
-	       natsOptions_SetErrorHandler(p->options, NULL, NULL) == NATS_OK &&
-	       natsOptions_SetUserCredentialsCallbacks(p->options, give_jwt, p, give_signature, p) == NATS_OK, "options");
+		       natsOptions_SetErrorHandler(p->options, NULL, NULL) == NATS_OK &&
+		       natsOptions_SetUserCredentialsCallbacks(p->options, give_jwt, p, give_signature, p) == NATS_OK,
+	       "options");
 	return natsConnection_Connect(&p->nc, p->options);
 }
 
@@ -581,7 +579,7 @@ static bool put_with_rollup(struct plain *me, const char *subject)
 	natsMsgHeader_Set(m, "Nats-Rollup", "all");
 	natsConnection_PublishMsg(me->nc, m);
 	taken = natsSubscription_NextMsg(&answer, sub, 1000) != NATS_OK ||
-	        !memmem(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer), "\"error\"", 7);
+		!memmem(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer), "\"error\"", 7);
 	natsMsg_Destroy(m);
 	natsMsg_Destroy(answer);
 	natsSubscription_Destroy(sub);

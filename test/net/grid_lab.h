@@ -260,12 +260,12 @@ static inline void side_deinit(struct side *s)
 	sd_event_unref(s->event);
 }
 
-#define UNTIL(s, cond)                                                                                  \
-	({                                                                                              \
-		uint64_t end_ = log_now_ms() + DEADLINE_S * 1000;                                       \
-		while (!(cond) && log_now_ms() < end_)                                                  \
-			T_NEED(sd_event_run((s)->event, 100000) >= 0, "loop");                           \
-		T_NEED(cond, "%s after %d s (%s)", #cond, DEADLINE_S, (s)->why);                         \
+#define UNTIL(s, cond)                                                           \
+	({                                                                       \
+		uint64_t end_ = log_now_ms() + DEADLINE_S * 1000;                \
+		while (!(cond) && log_now_ms() < end_)                           \
+			T_NEED(sd_event_run((s)->event, 100000) >= 0, "loop");   \
+		T_NEED(cond, "%s after %d s (%s)", #cond, DEADLINE_S, (s)->why); \
 	})
 
 static inline void run_for(struct side *s, uint64_t ms)

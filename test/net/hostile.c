@@ -111,8 +111,7 @@ static bool step(struct way *w)
 	if (!end)
 		return false;
 	head = (size_t)(end - w->buf.p) + 2;
-	if (strncmp(w->buf.p, "MSG ", 4) && strncmp(w->buf.p, "PUB ", 4) && strncmp(w->buf.p, "HMSG ", 5) &&
-	    strncmp(w->buf.p, "HPUB ", 5)) {
+	if (strncmp(w->buf.p, "MSG ", 4) && strncmp(w->buf.p, "PUB ", 4) && strncmp(w->buf.p, "HMSG ", 5) && strncmp(w->buf.p, "HPUB ", 5)) {
 		put(w, w->buf.p, head);
 		buf_drop(&w->buf, head);
 		return true;
@@ -172,8 +171,10 @@ static _Noreturn void proxy_run(int listener, const struct mood *mood, uint64_t 
 
 		for (int i = 0; i < 2; i++)
 			if (!fork()) {
-				struct way w = { .in = i ? server : client, .out = i ? client : server, .mood = mood,
-					         .random = (seed + turn * 2 + (uint64_t)i) * 0x9e3779b97f4a7c15u | 1 };
+				struct way w = { .in = i ? server : client,
+						 .out = i ? client : server,
+						 .mood = mood,
+						 .random = (seed + turn * 2 + (uint64_t)i) * 0x9e3779b97f4a7c15u | 1 };
 
 				prctl(PR_SET_PDEATHSIG, SIGKILL);
 				close(listener);
@@ -216,8 +217,8 @@ static const char *outcome(struct side *s, const struct mood *mood, uint64_t see
 		session_close(s->session);
 		run_for(s, 100);
 	}
-	T_CHECK(waitpid(pid[1], &status, 0) == pid[1] && (!WIFEXITED(status) || WEXITSTATUS(status) != 3),
-	        "%s, seed %llu: a wrong byte arrived", mood->name, (unsigned long long)seed);
+	T_CHECK(waitpid(pid[1], &status, 0) == pid[1] && (!WIFEXITED(status) || WEXITSTATUS(status) != 3), "%s, seed %llu: a wrong byte arrived",
+		mood->name, (unsigned long long)seed);
 	kill(pid[0], SIGKILL);
 	waitpid(pid[0], NULL, 0);
 	return status ? s->why : "all came";
@@ -263,7 +264,7 @@ static void what_arrives_is_what_was_sent(void)
 			_exit(t_bad != 0);
 		}
 		T_CHECK(waitpid(pid, &status, 0) == pid && !status, "repeat it with: SEED=%llu make net T=hostile-%s",
-		        (unsigned long long)(seed + (uint64_t)i * 1000), chosen->name);
+			(unsigned long long)(seed + (uint64_t)i * 1000), chosen->name);
 	}
 }
 

@@ -4,7 +4,12 @@
 enum { MOST = 8, KEPT = 3, EACH = 4, NAMELESS = 4, SLACK = 16 << 10 };
 
 static const struct gridd_limits tight = {
-	.sessions = MOST, .reserved = KEPT, .per_key = EACH, .nameless = NAMELESS, .login_ms = 10000, .idle_ms = 3600000,
+	.sessions = MOST,
+	.reserved = KEPT,
+	.per_key = EACH,
+	.nameless = NAMELESS,
+	.login_ms = 10000,
+	.idle_ms = 3600000,
 	.stranger_idle_ms = 60000,
 };
 
@@ -193,8 +198,8 @@ static int deaf_run(void)
 	UNTIL(&s, s.up);
 	visit_dial(&s, &v);
 	UNTIL(&s, v.open || v.over);
-	T_NEED(v.open && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) &&
-	       !session_attach(v.session, 0, pair[0], NULL), "%s", v.why);
+	T_NEED(v.open && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(v.session, 0, pair[0], NULL),
+	       "%s", v.why);
 	buf_addf(&call, "{\"method\":\"" CALL_LOGIN "\",\"parameters\":{\"%0400d\":1}}", 0);
 	for (size_t at = 0; !v.over && log_now_ms() < end;) { /* the text's end is part of the message */
 		ssize_t n = write(pair[1], call.p + at, call.len + 1 - at);
@@ -322,8 +327,7 @@ static void a_thousand_at_once_change_nothing(void)
 		all.open += c.open;
 		i++;
 	}
-	T_CHECK(all.taken + all.refused == PROCESSES * EACH_DIALS && !all.open, "%u taken, %u refused, %u open", all.taken,
-	        all.refused, all.open);
+	T_CHECK(all.taken + all.refused == PROCESSES * EACH_DIALS && !all.open, "%u taken, %u refused, %u open", all.taken, all.refused, all.open);
 	T_CHECK(most < before + (size_t)GRID_SESSIONS_MAX * EACH_MOST, "%zu bytes before, at most %zu", before, most);
 	fprintf(stderr, "# %u of %u taken, %zu MB more at most\n", all.taken, PROCESSES * EACH_DIALS, (most - before) >> 20);
 	T_CHECK(!has_ended(node.gridd), "gridd is gone");

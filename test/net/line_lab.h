@@ -39,15 +39,16 @@ static inline void farm_make(struct buf *ret)
 	key_pub_format(farm, &node.farm.pub);
 	key_pub_format(owner, &node.owner.pub);
 	buf_addf(&body, "{\"name\":\"lab\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"%s\",\"key\":\"%s\"}],\"allow\":[{\"key\":\"%s\"}]}",
-	         farm, hub.addr.url, hub.addr.key, owner);
+		 farm, hub.addr.url, hub.addr.key, owner);
 	T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), &node.farm, 1, ret), "sign the farm document");
 }
 
 static inline _Noreturn void engine_run(int report)
 {
 	static const struct provider_ops ops = { .apply = nothing, .remove = nothing, .hold = nothing };
-	static struct provider provider[STEPS] = { { .name = "image", .ops = &ops }, { .name = "network", .ops = &ops },
-		                                   { .name = "machine", .ops = &ops } };
+	static struct provider provider[STEPS] = { { .name = "image", .ops = &ops },
+						   { .name = "network", .ops = &ops },
+						   { .name = "machine", .ops = &ops } };
 	struct provider *providers[STEPS] = { &provider[0], &provider[1], &provider[2] };
 	const char *dirs[] = { node.dir };
 	struct engine engine = ENGINE_NONE;
@@ -61,7 +62,8 @@ static inline _Noreturn void engine_run(int report)
 	snprintf(nonces, sizeof(nonces), "%s/nonces", node.dir);
 	farm_make(&farm);
 	T_NEED(sd_event_new(&event) >= 0 && !engine_init(&engine, event, dirs, 1, true, providers, &e) &&
-	       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, node.socket, nonces, &e), "%s", e.msg);
+		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, node.socket, nonces, &e),
+	       "%s", e.msg);
 	T_NEED(write(report, &engine.identity.pub, sizeof(engine.identity.pub)) == sizeof(engine.identity.pub), "report");
 	sd_event_loop(event);
 	_exit(1);
@@ -253,8 +255,9 @@ static inline int visit_send(struct visit *v, const char *method, const char *pa
 static inline void visit_link(struct visit *v, int fd)
 {
 	T_NEED(sd_varlink_connect_fd(&v->link, fd) >= 0 && sd_varlink_bind_reply(v->link, visit_reply) >= 0 &&
-	       sd_varlink_set_relative_timeout(v->link, UINT64_MAX) >= 0 &&
-	       sd_varlink_attach_event(v->link, v->side->event, SD_EVENT_PRIORITY_NORMAL) >= 0, "varlink");
+		       sd_varlink_set_relative_timeout(v->link, UINT64_MAX) >= 0 &&
+		       sd_varlink_attach_event(v->link, v->side->event, SD_EVENT_PRIORITY_NORMAL) >= 0,
+	       "varlink");
 	sd_varlink_set_userdata(v->link, v);
 }
 
@@ -267,8 +270,7 @@ static inline int visit_login(struct visit *v, const struct key *user)
 	UNTIL(v->side, v->open || v->over);
 	if (v->over)
 		return -EPIPE;
-	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(v->session, 0, pair[0], &e), "%s",
-	       e.msg);
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) && !session_attach(v->session, 0, pair[0], &e), "%s", e.msg);
 	visit_link(v, pair[1]);
 	T_NEED(!login_sign(user, &node.key, v->tls.pub.bytes, time(NULL) + 60, &login), "login");
 	return visit_send(v, CALL_LOGIN, "login", buf_str(&login));

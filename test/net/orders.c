@@ -197,7 +197,8 @@ static void orders_hold_against_who_carries_them(void)
 		row_run(&v, &rows[i]);
 	good(&right); /* what gridd says of the caller is not asked for */
 	T_NEED(!json_parse(buf_str(&right), &one, NULL) &&
-	       sd_json_buildo(&parameters, SD_JSON_BUILD_PAIR_VARIANT("order", one), SD_JSON_BUILD_PAIR_STRING("caller", "farm")) >= 0, "json");
+		       sd_json_buildo(&parameters, SD_JSON_BUILD_PAIR_VARIANT("order", one), SD_JSON_BUILD_PAIR_STRING("caller", "farm")) >= 0,
+	       "json");
 	v.answered = false;
 	T_NEED(sd_varlink_invoke(v.link, "zos.Order.Call", parameters) >= 0, "call");
 	UNTIL(&s, v.answered);

@@ -30,7 +30,7 @@ static int send_order(struct probe *p, struct str envelope, struct err *e)
 }
 
 static int signed_order(struct probe *p, const struct key *by, const struct key_pub *node, const char *method, const char *arguments,
-                        int64_t expires_s, struct err *e)
+			int64_t expires_s, struct err *e)
 {
 	AUTO_BUF struct buf text = { 0 };
 	AUTO_JSON sd_json_variant *v = NULL;
@@ -116,7 +116,7 @@ static int deploy(struct probe *p, const struct key_pub *node, uint64_t sequence
 	key_pub_format(owner, &p->client.key.pub);
 	key_pub_format(where, node);
 	buf_addf(&body, "{\"name\":\"probe\",\"owner\":\"%s\",\"node\":\"%s\",\"sequence\":%llu,%s\"workloads\":[]}", owner, where,
-	         (unsigned long long)sequence, more);
+		 (unsigned long long)sequence, more);
 	if (dsse_sign(API_TYPE_DEPLOYMENT, buf_str(&body), &p->client.key, 1, &text))
 		return -EINVAL;
 	buf_addf(&arguments, "{\"document\":%s}", text.p);
@@ -205,12 +205,18 @@ static const struct {
 	int (*good)(struct probe *p, struct err *e);
 	int (*bad)(struct probe *p, struct err *e);
 } cases[] = {
-	{ "wrong-key", good, wrong_key },          { "wrong-node", good, wrong_node },
-	{ "expired", good, expired },              { "immortal", good, immortal },
-	{ "unknown-field", good, unknown_field },  { "unknown-call", good, unknown_call },
-	{ "farm-only", good, farm_only },          { "used-nonce", good, used_nonce },
-	{ "changed", good, changed },              { "old-sequence", deploy_good, deploy_old },
-	{ "other-node", deploy_good, deploy_elsewhere }, { "deployment-field", deploy_good, deploy_field },
+	{ "wrong-key", good, wrong_key },
+	{ "wrong-node", good, wrong_node },
+	{ "expired", good, expired },
+	{ "immortal", good, immortal },
+	{ "unknown-field", good, unknown_field },
+	{ "unknown-call", good, unknown_call },
+	{ "farm-only", good, farm_only },
+	{ "used-nonce", good, used_nonce },
+	{ "changed", good, changed },
+	{ "old-sequence", deploy_good, deploy_old },
+	{ "other-node", deploy_good, deploy_elsewhere },
+	{ "deployment-field", deploy_good, deploy_field },
 	{ "machine", machine_own, machine_farm }, /* workload_test.py */
 };
 
