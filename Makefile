@@ -4,6 +4,7 @@ ONCE ?=
 in := tools/enter
 debug := build/debug
 release := build/release
+quiet := $(shell [ -t 2 ] || echo --quiet) # who looks on sees how far a build is
 
 help:          ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -14,7 +15,7 @@ $(debug)/build.ninja: | setup
 $(release)/build.ninja: | setup
 	@$(in) meson setup $(release) --buildtype=release >$(release).log || { cat $(release).log; exit 1; }
 build: $(release)/build.ninja ## build what goes into the image, and zos
-	@$(in) ninja -C $(release) --quiet
+	@$(in) ninja -C $(release) $(quiet)
 image: build   ## make the image in build/image
 	@$(in) os/make-image
 metal-image: build ## the same with the drivers and firmware of real machines
@@ -24,22 +25,22 @@ debug-image: build
 run: image     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
 	@trap '' INT; $(in) python3 tools/demo $(if $(ONCE),--once); exit $$?
 test: image metal-image debug-image $(debug)/build.ninja ## everything CI runs
-	@$(in) ninja -C $(debug) --quiet && $(in) tools/test
+	@$(in) ninja -C $(debug) $(quiet) && $(in) tools/test
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan (T=room/noun picks one)
-	@tools/layers && $(in) tools/format --check && $(in) ninja -C $(debug) --quiet && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
+	@tools/layers && $(in) tools/format --check && $(in) ninja -C $(debug) $(quiet) && $(in) meson test -C $(debug) --no-rebuild --print-errorlogs --quiet --suite unit $(T)
 net: build $(debug)/build.ninja ## tests with real servers and processes (T=NAME picks one)
-	@$(in) ninja -C $(debug) --quiet && $(in) tools/test net $(T)
+	@$(in) ninja -C $(debug) $(quiet) && $(in) tools/test net $(T)
 node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
 	@$(in) tools/test node $(T)
 soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
-	@$(in) ninja -C $(debug) --quiet && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
+	@$(in) ninja -C $(debug) $(quiet) && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
 	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
 coverage: | setup ## lines that the unit and net tests run, by room
 	@[ -f build/coverage/build.ninja ] || $(in) meson setup build/coverage --buildtype=debug -Db_coverage=true >/dev/null
-	@$(in) ninja -C build/coverage --quiet && $(in) tools/coverage
+	@$(in) ninja -C build/coverage $(quiet) && $(in) tools/coverage
 bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
 	@tools/setup bench && $(in) bench/run $(T)
 format:        ## let clang-format have its way
