@@ -37,6 +37,7 @@ static pid_t spawn(const char *const *argv, const int stdio[static 3], int tty)
 		return pid;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGHUP, SIG_DFL); /* under nohup(1) it would be ignored */
 	setsid();
 	for (int i = 0; i < 3; i++)
 		dup2(tty >= 0 ? tty : stdio[i], i);
