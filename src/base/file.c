@@ -105,6 +105,15 @@ int file_save(int dir_fd, const char *path, struct str content, mode_t mode, str
 	return 0;
 }
 
+int file_keep(int dir_fd, const char *path, struct str content, mode_t mode, struct err *e)
+{
+	AUTO_BUF struct buf b = { 0 };
+
+	if (!file_read(dir_fd, path, content.n, &b, NULL) && str_eq(buf_str(&b), content))
+		return 0;
+	return file_save(dir_fd, path, content, mode, e);
+}
+
 int file_poke(int dir_fd, const char *path, struct str content, struct err *e)
 {
 	AUTO_FD int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);

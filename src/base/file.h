@@ -12,6 +12,9 @@ MUST_CHECK int file_read(int dir_fd, const char *path, size_t limit_bytes, struc
 /* Replaces PATH: temporary file beside it, fsync, rename, fsync of the directory. */
 MUST_CHECK int file_save(int dir_fd, const char *path, struct str content, mode_t mode, struct err *e);
 
+/* The same, and without writing where PATH holds just that already: doing again what is done needs no room. */
+MUST_CHECK int file_keep(int dir_fd, const char *path, struct str content, mode_t mode, struct err *e);
+
 /* One of the kernel's counters: what stands behind KEY in the file PATH, or the file's only one (KEY NULL); "max" is UINT64_MAX.
  * 0 where there is none. */
 uint64_t file_count(const char *path, const char *key);

@@ -32,6 +32,21 @@ static void saves_and_reads(void)
 	T_CHECK(!tree_remove(AT_FDCWD, path, &e), "%s", e.msg);
 }
 
+static void keeps_what_is_there(void)
+{
+	char path[32];
+	AUTO_FD int dir = scratch(path);
+	struct stat before, after;
+	struct err e = { 0 };
+
+	T_CHECK(!file_keep(dir, "key", S("one"), 0600, &e) && !fstatat(dir, "key", &before, 0), "made: %s", e.msg);
+	T_CHECK(!file_keep(dir, "key", S("one"), 0600, &e) && !fstatat(dir, "key", &after, 0) && before.st_ino == after.st_ino, "the same: %s",
+		e.msg);
+	T_CHECK(!file_keep(dir, "key", S("on"), 0600, &e) && !fstatat(dir, "key", &after, 0) && after.st_size == 2, "shorter: %s", e.msg);
+	T_CHECK(!file_keep(dir, "key", S("one more"), 0600, &e) && !fstatat(dir, "key", &after, 0) && after.st_size == 8, "longer: %s", e.msg);
+	T_CHECK(!tree_remove(AT_FDCWD, path, &e), "%s", e.msg);
+}
+
 static void removes_a_tree_but_not_through_links(void)
 {
 	char path[32], other[32];
@@ -96,6 +111,7 @@ int main(void)
 {
 	T_RUN(counters_are_found);
 	T_RUN(saves_and_reads);
+	T_RUN(keeps_what_is_there);
 	T_RUN(removes_a_tree_but_not_through_links);
 	T_RUN(a_log_limit_refills);
 	return T_END();

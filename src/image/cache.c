@@ -418,7 +418,7 @@ int cache_hold(const struct cache *c, const char *holder, const char *scope, con
 
 	held_path(c, holder, path);
 	snprintf(name, sizeof(name), "%s-%s", scope, digest + strlen("sha256:"));
-	return file_save(AT_FDCWD, path, str_c(name), 0644, e);
+	return file_keep(AT_FDCWD, path, str_c(name), 0644, e);
 }
 
 void cache_release(const struct cache *c, const char *holder)

@@ -135,7 +135,7 @@ static int hold_write(struct attached *a, struct err *e)
 	char path[160];
 
 	runner_path(a->all, a->id, "hold", path);
-	return file_save(AT_FDCWD, path, str_c(work_hold_names[work_hold_now(a->work)]), 0600, e);
+	return file_keep(AT_FDCWD, path, str_c(work_hold_names[work_hold_now(a->work)]), 0600, e);
 }
 
 static int on_held(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
@@ -226,7 +226,7 @@ static int start(struct attached *a, struct err *e)
 	if ((r = machine_spec_build(a->work, resolvers, &spec, e)) || (r = dir_make(path, 0711, e)))
 		return r;
 	runner_path(m, a->id, "spec.json", path);
-	if ((r = file_save(AT_FDCWD, path, buf_str(&spec), 0600, e)) || (r = hold_write(a, e)))
+	if ((r = file_keep(AT_FDCWD, path, buf_str(&spec), 0600, e)) || (r = hold_write(a, e)))
 		return r;
 	a->phase = PHASE_STARTING;
 	r = supervisor_start(&m->supervisor, unit, e);
