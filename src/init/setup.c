@@ -26,6 +26,7 @@ static const struct mnt_spec mounts[] = {
 	{ "var", "/var", "tmpfs", "mode=0755,size=20%", QUIET },
 	/* images and the roots of machines are mounted below: programs run from there, devices never */
 	{ "zos", "/run/zos", "tmpfs", "mode=0755,size=50%", MS_NOSUID | MS_NODEV, .make_dir = true },
+	{ "state", "/run/zos/state", "tmpfs", "mode=0700,size=64m", QUIET, .make_dir = true }, /* room that nothing else can take */
 	{ "layers", "/run/zos/layers", "tmpfs", "mode=0700,size=1m", QUIET, .make_dir = true }, /* as disks: a place to take away as a whole */
 	{ "disks", "/zos", "tmpfs", "mode=0755,size=1m", QUIET }, /* only mount points */
 	{ "cgroup2", "/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot,favordynmods", QUIET },

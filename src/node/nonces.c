@@ -1,6 +1,7 @@
 #include "node/nonces.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/rd.h"
 
@@ -21,6 +22,15 @@ static void encode(const struct nonce *n, struct buf *b)
 	buf_add_le(b, (uint64_t)n->expires_s, 8);
 }
 
+static int file_open(struct nonces *s, const char *path, off_t size, struct err *e)
+{
+	s->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	s->size = size;
+	if (s->fd < 0 || ftruncate(s->fd, size))
+		return err_set(e, -errno, "open %s: %m", path);
+	return 0;
+}
+
 static int rewrite(struct nonces *s, const char *path, struct err *e)
 {
 	AUTO_BUF struct buf b = { 0 };
@@ -28,15 +38,14 @@ static int rewrite(struct nonces *s, const char *path, struct err *e)
 
 	for (size_t i = 0; i < s->n; i++)
 		encode(&s->all[i], &b);
-	if ((r = file_save(AT_FDCWD, path, buf_str(&b), 0600, e)))
-		return r;
-	s->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	return s->fd < 0 ? err_set(e, -errno, "open %s: %m", path) : 0;
+	r = file_save(AT_FDCWD, path, buf_str(&b), 0600, e);
+	return r ? r : file_open(s, path, (off_t)b.len, e);
 }
 
 int nonces_open(struct nonces *ret, const char *path, int64_t now_s, struct err *e)
 {
 	AUTO_BUF struct buf b = { 0 };
+	off_t whole;
 	struct rd rd;
 	int r = file_read(AT_FDCWD, path, (size_t)NONCES_MAX * RECORD_LEN * 2, &b, e);
 
@@ -45,6 +54,7 @@ int nonces_open(struct nonces *ret, const char *path, int64_t now_s, struct err 
 		return r;
 	ret->all = calloc(NONCES_MAX, sizeof(*ret->all));
 	BUG_ON(!ret->all);
+	whole = (off_t)(b.len - b.len % RECORD_LEN);
 	rd = rd_over(b.p, b.len);
 	while (rd_left(&rd) >= RECORD_LEN && ret->n < NONCES_MAX) { /* a torn record at the end was never answered */
 		struct nonce n;
@@ -54,7 +64,12 @@ int nonces_open(struct nonces *ret, const char *path, int64_t now_s, struct err 
 		if (!is_over(&n, now_s))
 			ret->all[ret->n++] = n;
 	}
-	return rewrite(ret, path, e);
+	r = rewrite(ret, path, e);
+	if (r == -ENOSPC) {
+		log_warn("%s; the old file goes on", e->msg);
+		r = file_open(ret, path, whole, e);
+	}
+	return r;
 }
 
 void nonces_close(struct nonces *s)
@@ -83,8 +98,13 @@ int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, int64_t now
 	if (s->n == NONCES_MAX)
 		return err_set(e, -EBUSY, "%d orders were taken in the last minutes: try again in a while", NONCES_MAX);
 	encode(&n, &b);
-	if (buf_check(&b) || write(s->fd, b.p, b.len) != (ssize_t)b.len)
-		return err_set(e, -EIO, "remember the order: %m");
+	errno = 0;
+	if (buf_check(&b) || write(s->fd, b.p, b.len) != (ssize_t)b.len) {
+		err_set(e, -EIO, "the node could not write down that it takes this order: %s", strerror(errno ? errno : ENOSPC));
+		(void)!ftruncate(s->fd, s->size); /* half a record would put all behind it out of step */
+		return -EIO;
+	}
+	s->size += (off_t)b.len;
 	s->all[s->n++] = n;
 	return 0;
 }

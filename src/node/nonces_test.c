@@ -3,7 +3,9 @@
 #include "test/t.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 
 static const int64_t now_s = 1800000000;
 static const char first[] = "00112233445566778899aabbccddeeff", second[] = "10112233445566778899aabbccddeeff";
@@ -52,9 +54,42 @@ static void is_bounded(void)
 	unlink(path);
 }
 
+/* A file system without a byte left: what was taken is known, nothing new is taken, and with room again all goes on in step. */
+static void is_taken_only_where_it_can_be_written(void)
+{
+	char dir[] = "/tmp/nonces_test.XXXXXX", path[64], fill[64], block[4096] = { 0 }, hex[ORDER_NONCE_LEN + 1];
+	struct nonces s = NONCES_NONE;
+	struct err e = { 0 };
+	unsigned taken = 0;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(dir) || mount("n", dir, "tmpfs", 0, "size=16k"))
+		T_NEED(false, "needs root and a mount namespace: %m");
+	snprintf(path, sizeof(path), "%s/nonces", dir);
+	snprintf(fill, sizeof(fill), "%s/fill", dir);
+	T_NEED(!nonces_open(&s, path, now_s, &e) && !nonces_use(&s, first, now_s + 60, now_s, &e), "%s", e.msg);
+	int fd = open(fill, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(fd, block, sizeof(block)) > 0)
+		;
+	do
+		snprintf(hex, sizeof(hex), "%032x", ++taken);
+	while (!nonces_use(&s, hex, now_s + 60, now_s, &e));
+	T_CHECK(taken > 1 && strstr(e.msg, "No space left"), "%u: %s", taken, e.msg);
+	nonces_close(&s);
+	T_NEED(!nonces_open(&s, path, now_s, &e), "a full disk keeps no daemon from its work: %s", e.msg);
+	T_CHECK(s.n == taken && nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE, "%zu of %u", s.n, taken);
+	T_CHECK(nonces_use(&s, hex, now_s + 60, now_s, &e) == -EIO, "%s", e.msg);
+	T_NEED(!ftruncate(fd, 0), "%m");
+	T_CHECK(!nonces_use(&s, hex, now_s + 60, now_s, &e), "%s", e.msg);
+	nonces_close(&s);
+	T_NEED(!nonces_open(&s, path, now_s, &e) && s.n == taken + 1, "%zu of %u: %s", s.n, taken + 1, e.msg);
+	nonces_close(&s);
+	T_CHECK(!close(fd) && !umount(dir) && !rmdir(dir), "%m");
+}
+
 int main(void)
 {
 	T_RUN(is_taken_once_also_after_a_restart);
 	T_RUN(is_bounded);
+	T_RUN(is_taken_only_where_it_can_be_written);
 	return T_END();
 }
