@@ -110,6 +110,7 @@ int init_open(struct init *in, const struct init_setup *setup, struct err *e)
 
 	in->setup = *setup;
 	in->signal_fd = in->notify_fd = in->listen_fd = -1;
+	in->watchdog = (struct watchdog){ .fd = -1, .due_ms = setup->has_watchdog ? log_now_ms() + WATCHDOG_PET_MS : UINT64_MAX };
 	for (size_t i = 0; i < INIT_CONNS_MAX; i++)
 		in->conns[i].fd = -1;
 	in->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -287,6 +288,7 @@ static void power_check(struct init *in)
 	if (is_late)
 		init_warn(in, "some services did not end in %d s", INIT_SHUTDOWN_MAX_MS / 1000);
 	init_say(in, 6, true, "all services are down");
+	watchdog_last(&in->watchdog);
 	in->setup.finish(in->power);
 }
 
@@ -303,11 +305,13 @@ static void settle(struct init *in)
 		power_check(in);
 	else if (!in->is_up)
 		up_tell(in);
+	if (watchdog_step(&in->watchdog, log_now_ms()) == WATCHDOG_BEGUN)
+		init_say(in, 6, true, "watchdog: %s starts the machine again should PID 1 hang for %d s", in->watchdog.name, WATCHDOG_TIMEOUT_S);
 }
 
 static int next_ms(const struct init *in)
 {
-	uint64_t now_ms = log_now_ms(), due_ms = in->power ? in->power_due_ms : UINT64_MAX;
+	uint64_t now_ms = log_now_ms(), due_ms = in->power && in->power_due_ms < in->watchdog.due_ms ? in->power_due_ms : in->watchdog.due_ms;
 
 	for (size_t i = 0; i < in->units_n; i++)
 		if (in->units[i].service && in->units[i].due_ms && in->units[i].due_ms < due_ms)

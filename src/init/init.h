@@ -1,6 +1,7 @@
 /* PID 1, as one struct: units, the sockets it serves, one loop. Allocates nothing. */
 #pragma once
 #include "init/unit.h"
+#include "init/watchdog.h"
 
 enum {
 	INIT_UNITS_MAX = 512,
@@ -21,6 +22,7 @@ struct init_setup { /* borrowed for ever */
 	int console_fd;           /* lines for people; -1 = none */
 	bool console_is_screen;   /* they go to the screen, not to a serial line */
 	bool is_debug;
+	bool has_watchdog;        /* the machine is ours to start again */
 	void (*finish)(enum init_power how); /* everything is down; does not return */
 };
 
@@ -42,6 +44,7 @@ struct init {
 	bool is_up;     /* "the system is up" has been said */
 	enum init_power power;
 	uint64_t power_due_ms;
+	struct watchdog watchdog;
 };
 
 /* What a descriptor in the epoll set is; its number among its kind is in the low half of the key. */

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-enum { DEADLINE_MS = 10000 };
+enum { DEADLINE_MS = 10000, ORPHANS = 3000 };
 
 static char work_dir[64], self[256], cgroup_mount[128], cgroup_base[64];
 static struct supervisor super = { .socket = NULL, .timeout_ms = DEADLINE_MS };
@@ -107,11 +107,30 @@ static void be_machine(void)
 	stay();
 }
 
+/* Orphans as fast as they can be made, and children that end and are never asked how. */
+static void be_storm(void)
+{
+	for (int i = 0; i < ORPHANS; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			(void)!fork();
+			_exit(0);
+		}
+		if (i % 2) /* the other half stays zombies until their parent ends */
+			waitpid(pid, NULL, 0);
+	}
+	mark("storm");
+	tell_ready("READY=1");
+	stay();
+}
+
 static const struct {
 	const char *word;
 	void (*be)(void);
 } roles[] = {
-	{ "once", be_once }, { "first", be_first }, { "second", be_second }, { "failing", be_failing }, { "machine", be_machine },
+	{ "once", be_once },       { "first", be_first },     { "second", be_second },
+	{ "failing", be_failing }, { "machine", be_machine }, { "storm", be_storm },
 };
 
 /* --- the node under test --- */
@@ -125,6 +144,13 @@ static struct service table[] = {
 	{ .name = "failing", SELF("failing"), .ready = SERVICE_READY_EXEC, .is_background = true, ROOT_CAPS },
 	{ .name = "silent", SELF("machine"), .condition = "/nowhere", .ready = SERVICE_READY_NOTIFY, ROOT_CAPS },
 	{ .name = "absent", .argv = { "/nowhere/absent" }, .ready = SERVICE_READY_EXEC, ROOT_CAPS },
+	{ .name = "storm",
+	  SELF("storm"),
+	  .is_template = true,
+	  .ready = SERVICE_READY_NOTIFY,
+	  .restart = SERVICE_RESTART_FAILURE,
+	  .start_ms = DEADLINE_MS,
+	  ROOT_CAPS },
 	{ .name = "machine",
 	  SELF("machine"),
 	  .is_template = true,
@@ -288,6 +314,24 @@ static void an_instance_is_stopped_with_all_its_children(void)
 	T_CHECK(supervisor_stop(&super, "machine@m-1", &e) == SUPERVISOR_UNKNOWN, "%s", e.msg);
 }
 
+/* Thousands of orphans at once hold nobody up: init answers all the time. */
+static void a_storm_of_orphans_blows_over(void)
+{
+	struct supervisor_unit u = { 0 };
+	struct err e = { 0 };
+	unsigned n_asked = 0;
+
+	T_CHECK(!supervisor_start(&super, "storm@s-1", &e), "%s", e.msg);
+	while (u.state != SUPERVISOR_UP) {
+		T_NEED(!supervisor_find(&super, "storm@s-1", &u, &e) && u.state != SUPERVISOR_BACKOFF, "%s", e.msg);
+		n_asked++;
+	}
+	printf("# asked %u times while %d orphans came\n", n_asked, ORPHANS);
+	T_CHECK(!u.restarts && n_asked > 1, "%u restarts", u.restarts);
+	T_CHECK(!supervisor_stop(&super, "storm@s-1", &e), "%s", e.msg);
+	wait_for("storm@s-1", 1u << SUPERVISOR_DOWN);
+}
+
 /* The pid namespace of init: besides init and the services nothing is left, not even a zombie. */
 static void orphans_are_reaped(void)
 {
@@ -312,7 +356,7 @@ static void goes_down_in_order(void)
 	T_CHECK(!supervisor_power(&super, false, &e), "%s", e.msg);
 	T_CHECK(waitpid(node, &status, 0) == node && WIFEXITED(status) && !WEXITSTATUS(status), "%x", status);
 	node = 0;
-	marks_are("once\nfirst\nsecond\nfirst\nterm\noff\n");
+	marks_are("once\nfirst\nsecond\nfirst\nstorm\nterm\noff\n");
 }
 
 static bool cgroup_find(void)
@@ -363,6 +407,7 @@ int main(int argc, char **argv)
 	T_RUN(a_killed_service_is_back);
 	T_RUN(a_failing_service_backs_off);
 	T_RUN(an_instance_is_stopped_with_all_its_children);
+	T_RUN(a_storm_of_orphans_blows_over);
 	T_RUN(orphans_are_reaped);
 	T_RUN(goes_down_in_order);
 	snprintf(path, sizeof(path), "%s%s", cgroup_mount, cgroup_base);

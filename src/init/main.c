@@ -79,6 +79,7 @@ static bool is_screen(int fd)
 		.console_fd = console_fd,
 		.console_is_screen = is_screen(console_fd),
 		.is_debug = cmdline.is_debug,
+		.has_watchdog = true,
 		.finish = power_finish,
 	};
 	if (init_open(&init_state, &setup, &e))
