@@ -71,7 +71,8 @@ static int lives(int64_t expires_s, int64_t now_s, const char *what, struct err 
 	if (expires_s + CLOCK_SLACK_S < now_s)
 		return err_set(e, -ETIME, "%s expired at %s and it is %s here: look at both clocks", what, text, now);
 	if (expires_s > now_s + ORDER_LIFE_MAX_S + CLOCK_SLACK_S)
-		return err_set(e, -ETIME, "%s would live until %s and it is %s here: %d s is the longest", what, text, now, ORDER_LIFE_MAX_S);
+		return err_set(e, -ETIME, "%s would live until %s and it is %s here: %d s is the longest, so look at both clocks", what, text, now,
+			       ORDER_LIFE_MAX_S);
 	return 0;
 }
 

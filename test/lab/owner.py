@@ -61,12 +61,12 @@ class Owner:
 
 
 @contextlib.contextmanager
-def on_a_node(kind=Owner):
-    """A KIND of owner on a debug node of a farm of their own."""
+def on_a_node(kind=Owner, **more):
+    """A KIND of owner on a debug node of a farm of their own. MORE: of the node."""
     with Lab() as lab, Registry() as registry:
         lab.start_hub()
         lab.make_farm_with(registry)
-        with lab.node("debug", memory_mib=2048) as node:
+        with lab.node("debug", memory_mib=2048, **more) as node:
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
             yield kind(lab, registry, node)
