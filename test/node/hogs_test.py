@@ -6,7 +6,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from owner import Owner, on_a_node
 from qemu import Report
 
-BOMB = "bomb() { bomb | bomb & }; echo begins; bomb; sleep 600"
+BOMBS = {"container": "mkfifo /f; echo begins; (while :; do (read x < /f) & done); exec sleep 600",  # ends up where no more can be born
+         "vm": "bomb() { bomb | bomb & }; echo begins; bomb; sleep 600"}                           # each of them wants the processor
 EATER = "echo begins; x=0123456789; while :; do x=$x$x; done"
 FILLER = "echo begins; dd if=/dev/zero of=/fill bs=1M 2>/dev/null; echo full; sleep 600"
 FLOOD = "echo begins; yes a line of a flood"
@@ -37,7 +38,7 @@ class Others(Owner):
 def bombs(f, report, isolation):
     with report.case(f"{isolation}: a fork bomb"):
         before = f.daemons()
-        with f.machine("bomb", isolation, BOMB):
+        with f.machine("bomb", isolation, BOMBS[isolation]):
             f.wait_log("bomb", "begins")
             f.check_others(before)
             if isolation == "container":
