@@ -136,6 +136,15 @@ def select_pause():
     time.sleep(0.2)
 
 
+def until(what, is_so, seconds=60):
+    """Looks until IS_SO says yes."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise Failed(f"in {seconds} s it was not so that {what}")
+        select_pause()
+
+
 def free_port():
     import socket
     with socket.socket() as s:

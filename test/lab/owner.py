@@ -66,7 +66,7 @@ def on_a_node(kind=Owner, **more):
     with Lab() as lab, Registry() as registry:
         lab.start_hub()
         lab.make_farm_with(registry)
-        with lab.node("debug", memory_mib=2048, **more) as node:
+        with lab.node("debug", **{"memory_mib": 2048, **more}) as node:
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
             yield kind(lab, registry, node)
