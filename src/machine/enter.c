@@ -147,7 +147,6 @@ static int start(const struct entering *n, const struct exec_program *p, struct 
 		return r;
 	ret->tty = p->tty;
 	if (p->tty) {
-		exec_resize(master, p->rows, p->cols);
 		ret->in = ret->out = take_fd(master);
 		return 0;
 	}

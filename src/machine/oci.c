@@ -126,6 +126,7 @@ struct process {
 	sd_json_variant *argv;
 	const char *workdir, *term;
 	bool tty;
+	uint32_t rows, cols; /* 0: nobody says */
 };
 
 static int process_build(const struct machine_spec *s, const struct process *p, sd_json_variant **ret)
@@ -137,6 +138,10 @@ static int process_build(const struct machine_spec *s, const struct process *p, 
 		return r;
 	return sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_BOOLEAN("terminal", p->tty),
+		/* by crun, not by us once it has ended: the program may look at its size before */
+		SD_JSON_BUILD_PAIR_CONDITION(
+			p->tty && p->rows && p->cols, "consoleSize",
+			SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_UNSIGNED("height", p->rows), SD_JSON_BUILD_PAIR_UNSIGNED("width", p->cols))),
 		SD_JSON_BUILD_PAIR_OBJECT("user", SD_JSON_BUILD_PAIR_UNSIGNED("uid", p->user->uid), SD_JSON_BUILD_PAIR_UNSIGNED("gid", p->user->gid),
 					  SD_JSON_BUILD_PAIR_VARIANT("additionalGids", groups)),
 		SD_JSON_BUILD_PAIR_VARIANT("args", p->argv), SD_JSON_BUILD_PAIR_VARIANT("env", env), SD_JSON_BUILD_PAIR_STRING("cwd", p->workdir),
@@ -148,7 +153,9 @@ static int process_build(const struct machine_spec *s, const struct process *p, 
 int oci_process_format(const struct machine_spec *s, const struct exec_program *p, const struct user *user, struct buf *ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *argv = NULL, *v = NULL;
-	struct process one = { .user = user, .workdir = p->workdir[0] ? p->workdir : s->workdir, .term = p->term, .tty = p->tty };
+	struct process one = {
+		.user = user, .workdir = p->workdir[0] ? p->workdir : s->workdir, .term = p->term, .tty = p->tty, .rows = p->rows, .cols = p->cols
+	};
 	int r = sd_json_variant_new_array_strv(&argv, (char **)p->argv);
 
 	one.argv = argv;

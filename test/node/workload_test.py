@@ -124,15 +124,18 @@ def inside(s, report, name):
         while "sleep 432" in s.sh(name, "ps -o args")[0]:
             pass
     with report.case(f"{name}: at most eight sessions at once, and then again eight"):
-        held = [s.lab.start_zos("exec", name, "--", "/usr/bin/sh", "-c", "echo ready; cat", stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+        held = [s.lab.start_zos("exec", name, "--", "/usr/bin/sh", "-c", "echo ready; cat", stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, stdin=subprocess.PIPE)
                 for _ in range(8)]
-        assert all(h.stdout.readline() == "ready\n" for h in held)
+        ready = [h.stdout.readline() for h in held]
+        assert ready == ["ready\n"] * 8, (ready, [h.communicate()[1] for h, line in zip(held, ready) if not line])
         out, err, status = s.sh(name, "true")
         assert status == 125 and "8 sessions are open" in err, (out, err, status)
         for h in held:
             h.stdin.close()
-        assert [h.wait(60) for h in held] == [0] * 8
-        assert s.sh(name, "echo again")[0] == "again\n"
+        ended = [h.wait(60) for h in held]
+        assert ended == [0] * 8, (ended, [h.stderr.read() for h in held])
+        assert s.sh(name, "echo again") == ("again\n", "", 0)
 
 
 def wait_state(s, name, state, seconds=120):
@@ -149,7 +152,7 @@ def wait_state(s, name, state, seconds=120):
 
 def wishes(s, report, name):
     with report.case(f"{name}: paused, nothing runs in it; resumed, it goes on where it was"):
-        assert s.sh(name, "echo kept > /dev/shm/mark")[2] == 0
+        assert s.sh(name, "echo kept > /dev/shm/mark") == ("", "", 0)
         s.lab.zos("pause", name)
         wait_state(s, name, "paused")
         out, err, status = s.sh(name, "true")
@@ -157,7 +160,7 @@ def wishes(s, report, name):
         s.lab.zos("resume", name)
         wait_state(s, name, "ok")
         s.check_page(name)
-        assert s.sh(name, "cat /dev/shm/mark")[0] == "kept\n"
+        assert s.sh(name, "cat /dev/shm/mark") == ("kept\n", "", 0)
     with report.case(f"{name}: stopped, it stays so whatever is killed; started, it serves"):
         s.lab.zos("stop", name)
         wait_state(s, name, "stopped")
@@ -179,7 +182,7 @@ def wishes(s, report, name):
         wait_state(s, name, "ok")
         s.check_page(name)
     with report.case(f"{name}: restarted, it is another process and no failure"):
-        assert s.sh(name, "echo kept > /dev/shm/mark")[2] == 0
+        assert s.sh(name, "echo kept > /dev/shm/mark") == ("", "", 0)
         s.lab.zos("restart", name)
         deadline = time.monotonic() + 120
         while s.sh(name, "cat /dev/shm/mark")[2] != 1: # 0: the old one still, 125: none runs
