@@ -38,9 +38,8 @@ soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS
 	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
-coverage: | setup ## lines that the unit and net tests run, by room
-	@[ -f build/coverage/build.ninja ] || $(in) meson setup build/coverage --buildtype=debug -Db_coverage=true >/dev/null
-	@$(in) ninja -C build/coverage $(quiet) && $(in) tools/coverage
+coverage: build | setup ## lines that the tests run, by room (T=NAME: unit, net and that node test; T=none: no node)
+	@$(in) tools/coverage $(T)
 bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
 	@tools/setup bench && $(in) bench/run $(T)
 format:        ## let clang-format have its way

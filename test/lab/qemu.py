@@ -4,9 +4,11 @@
         node.wait_line("is up", 60)
         print(node.shell("cat /proc/uptime"))
 """
-import json, os, re, select, shutil, signal, socket, subprocess, tempfile, time
+import json, os, re, select, shutil, signal, socket, subprocess, tarfile, tempfile, time
 
 OVMF = "/usr/share/OVMF/OVMF"  # UEFI for QEMU
+COVERAGE = os.environ.get("COVERAGE")  # a tree with an image that counts the lines it runs: tools/coverage
+COUNTS_BYTES = 256 << 20
 CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
 
 
@@ -61,7 +63,8 @@ class Node:
         CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials.
         IMAGE_DIR, CMDLINE: another system than ours. MEDIA: what UEFI starts from instead, a CD when it ends with .iso, else a USB stick.
         CARD: the model of the network card."""
-        self.image = image_dir or f"build/image/{flavour}"
+        self.counts = COVERAGE and flavour == "debug" and not image_dir
+        self.image = image_dir or (f"{COVERAGE}/image" if self.counts else f"build/image/{flavour}")
         self.memory_mib, self.cpus, self.append = memory_mib, cpus, append
         self.drives, self.net, self.extra, self.credentials = drives, net, extra, credentials or {}
         self.cmdline = cmdline or open("os/cmdline").read().strip()
@@ -119,6 +122,10 @@ class Node:
                 "-netdev", f"{self.net},id=net", "-device", f"{self.card},netdev=net,romfile="]
         for i, path in enumerate(self.drives):
             args += ["-drive", f"file={path},if=none,format=raw,id=disk{i}", "-device", f"virtio-blk-pci,drive=disk{i},serial=disk{i}"]
+        if self.counts:
+            with open(f"{at}/counts", "wb") as f:
+                f.truncate(COUNTS_BYTES)
+            args += ["-drive", f"file={at}/counts,if=none,format=raw,id=counts", "-device", "virtio-blk-pci,drive=counts,serial=counts"]
         with open(f"{at}/qemu.log", "w") as log:
             self.process = subprocess.Popen([*args, *self.extra], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
@@ -126,7 +133,21 @@ class Node:
         self.hvc = Line(f"{at}/shell", deadline)
         self.commands = 0
 
+    def counts_take(self):
+        """What the node's programs counted, onto the disk and from there into the tree; a node that is past answering has none."""
+        try:
+            self.shell("tar -c -C /tmp . > /dev/$(grep -l counts /sys/block/vd*/serial | cut -d/ -f4); sync", 60)
+        except (Timeout, OSError) as e:
+            return print(f"     no counts from this node: {str(e).splitlines()[0]}")
+        with tarfile.open(f"{self.dir.name}/counts", ignore_zeros=False) as tar:
+            for member in tar:
+                if member.name.endswith(".profraw"):
+                    with open(f"{COVERAGE}/counts/{os.getpid()}-{id(self)}-{os.path.basename(member.name)}", "wb") as f:
+                        f.write(tar.extractfile(member).read())
+
     def close(self):
+        if self.process and self.process.poll() is None and self.counts:
+            self.counts_take()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
