@@ -9,7 +9,7 @@ from qemu import Report
 
 MANY = int(os.environ.get("MANY", "200"))
 CLIENTS = 12  # at once; one key may have 16 sessions
-SCRIPT = "echo I am $HOSTNAME; trap 'exit 0' TERM; sleep 100000 & wait"
+SCRIPT = "echo I am $HOSTNAME; trap 'exit 0' QUIT; sleep 100000 & wait"
 DATA = {"cpu": 0.1, "memory": "64MiB"}
 
 
