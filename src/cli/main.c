@@ -17,6 +17,7 @@ const struct command_group command_groups[] = {
 	{ "Keys", key_commands, &n_key_commands },
 	{ "For farmers", farm_commands, &n_farm_commands },
 	{ "Boot media", media_commands, &n_media_commands },
+	{ "Boot over the network", netboot_commands, &n_netboot_commands },
 	{ "For hub operators", hub_commands, &n_hub_commands },
 	{ "About this program", manual_commands, &n_manual_commands },
 };
