@@ -35,6 +35,8 @@ node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
 soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
 	@$(in) ninja -C $(debug) $(quiet) && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
+	@$(in) env ALL=1 python3 test/node/media_test.py
+	@$(in) env ALL=1 python3 test/node/netboot_test.py
 	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)

@@ -174,6 +174,46 @@ int parse_base64(struct str s, struct buf *ret)
 	return buf_check(ret);
 }
 
+static const char base32_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+void format_base32(char *ret, const uint8_t *p, size_t n)
+{
+	uint32_t acc = 0;
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		acc = acc << 8 | p[i];
+		for (bits += 8; bits >= 5; bits -= 5)
+			*ret++ = base32_digits[acc >> (bits - 5) & 31];
+	}
+	if (bits)
+		*ret++ = base32_digits[acc << (5 - bits) & 31];
+	*ret = '\0';
+}
+
+int parse_base32(struct str s, uint8_t *ret, size_t n)
+{
+	uint32_t acc = 0;
+	unsigned bits = 0;
+	size_t out = 0;
+
+	if (s.n != (8 * n + 4) / 5)
+		return -EINVAL;
+	for (size_t i = 0; i < s.n; i++) {
+		const char *at = s.p[i] ? strchr(base32_digits, s.p[i]) : NULL;
+
+		if (!at)
+			return -EINVAL;
+		acc = acc << 5 | (uint32_t)(at - base32_digits);
+		bits += 5;
+		if (bits < 8)
+			continue;
+		bits -= 8;
+		ret[out++] = (uint8_t)(acc >> bits);
+	}
+	return acc & ((1u << bits) - 1) ? -EINVAL : 0;
+}
+
 void format_hex(struct buf *b, const void *p, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";

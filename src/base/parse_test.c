@@ -140,6 +140,27 @@ static void sizes_for_people(void)
 	T_CHECK(!strcmp(text, "768 MiB"), "%s", text);
 }
 
+/* RFC 4648 section 10, without the padding. */
+static void base32_has_one_spelling(void)
+{
+	static const struct {
+		const char *bytes, *text;
+	} rows[] = { { "", "" }, { "f", "MY" }, { "fo", "MZXQ" }, { "foo", "MZXW6" }, { "foob", "MZXW6YQ" }, { "fooba", "MZXW6YTB" } };
+	static const char *const wrong[] = { "M", "MYA", "MZ", "my", "M=", "M1" };
+	uint8_t got[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].bytes);
+		char text[16];
+
+		format_base32(text, (const uint8_t *)rows[i].bytes, n);
+		T_CHECK(!strcmp(text, rows[i].text), "'%s' became '%s'", rows[i].bytes, text);
+		T_CHECK(!parse_base32(str_c(rows[i].text), got, n) && !memcmp(got, rows[i].bytes, n), "'%s'", rows[i].text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		T_CHECK(parse_base32(str_c(wrong[i]), got, 1) == -EINVAL, "'%s'", wrong[i]);
+}
+
 int main(void)
 {
 	T_RUN(sizes);
@@ -149,5 +170,6 @@ int main(void)
 	T_RUN(base64_and_hex_round_trip);
 	T_RUN(names);
 	T_RUN(sizes_for_people);
+	T_RUN(base32_has_one_spelling);
 	return T_END();
 }

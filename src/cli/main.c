@@ -13,9 +13,11 @@ const struct command_group command_groups[] = {
 	{ "Reach machines", machine_commands, &n_machine_commands },
 	{ "Keep images", image_commands, &n_image_commands },
 	{ "Nodes", node_commands, &n_node_commands },
+	{ "Nodes that reach no hub", diagnose_commands, &n_diagnose_commands },
 	{ "Keys", key_commands, &n_key_commands },
 	{ "For farmers", farm_commands, &n_farm_commands },
 	{ "Boot media", media_commands, &n_media_commands },
+	{ "Boot over the network", netboot_commands, &n_netboot_commands },
 	{ "For hub operators", hub_commands, &n_hub_commands },
 	{ "About this program", manual_commands, &n_manual_commands },
 };

@@ -2,6 +2,7 @@
  * looks for it. Debian's tools (sfdisk, mtools, xorriso) make it in a directory of its own, as whoever calls; then it is copied to where it
  * is wanted, so that a failure half-way leaves nothing there that looks like a medium. */
 #include "cli/command.h"
+#include "cli/uki.h"
 
 #include "base/file.h"
 
@@ -12,7 +13,6 @@
 
 enum {
 	MIB = 1 << 20,
-	UKI_MAX_BYTES = 512 * MIB,
 	FARM_FILE_MAX = 1 << 20,
 	ROOM_BYTES = 8 * MIB, /* for the farm document and the file system's own tables */
 	ESP_MIN_BYTES = 40 * MIB, /* FAT32 has no smaller ones */
@@ -32,6 +32,7 @@ struct media {
 	const struct cli *cli;
 	const char *uki, *out;
 	bool is_cd;
+	char flavour[16];
 	uint64_t esp_bytes;
 	char farm[PATH_BYTES], dir[PATH_BYTES];
 	char made[PATH_BYTES]; /* the whole medium, below DIR */
@@ -74,19 +75,17 @@ static int tool_run(char *const argv[], const char *input, struct err *e)
 }
 #define TOOL(input, e, ...) tool_run((char *[]){ __VA_ARGS__, NULL }, input, e)
 
-/* Size of the image; that it is one, firmware looks at more closely. */
 static int uki_look(struct media *m, struct err *e)
 {
-	AUTO_FD int fd = open(m->uki, O_RDONLY | O_CLOEXEC);
-	char head[2];
-	struct stat st;
+	AUTO_UKI struct uki u = UKI_NONE;
 	uint64_t need;
+	int r = uki_open(m->uki, &u, e);
 
-	if (fd < 0 || fstat(fd, &st))
-		return err_set(e, -errno, "open %s: %m", m->uki);
-	if (!S_ISREG(st.st_mode) || st.st_size > UKI_MAX_BYTES || pread(fd, head, sizeof(head), 0) != sizeof(head) || memcmp(head, "MZ", 2))
-		return err_set(e, -EINVAL, "%s is no EFI program: 'make image' makes build/image/cloud/zos.efi", m->uki);
-	need = (uint64_t)st.st_size + ROOM_BYTES;
+	if (r)
+		return r;
+	uki_warn(&u, m->uki);
+	memcpy(m->flavour, u.flavour, sizeof(m->flavour));
+	need = u.bytes + ROOM_BYTES;
 	m->esp_bytes = (need > ESP_MIN_BYTES ? need : ESP_MIN_BYTES) / MIB * MIB + MIB;
 	return 0;
 }
@@ -227,9 +226,9 @@ static int media_tell(const struct media *m, const char *farm, uint64_t bytes, s
 	AUTO_JSON sd_json_variant *v = NULL;
 
 	if (!m->cli->json)
-		return printf("%s starts nodes of farm '%s'\n", m->out, farm) < 0 ? err_set(e, -errno, "print: %m") : 0;
+		return printf("%s starts nodes of farm '%s', flavour %s\n", m->out, farm, m->flavour) < 0 ? err_set(e, -errno, "print: %m") : 0;
 	return sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("file", m->out), SD_JSON_BUILD_PAIR_STRING("farm", farm),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes)) < 0
+			      SD_JSON_BUILD_PAIR_STRING("flavour", m->flavour), SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes)) < 0
 		       ? err_set(e, -ENOMEM, "print: out of memory")
 		       : out_json(v, e);
 }

@@ -35,7 +35,7 @@ static int nodes_json(const struct client *c, struct err *e)
 }
 
 struct node_row {
-	char node[KEY_TEXT_SIZE], cpu[24], memory[40], up[16];
+	char node[KEY_TEXT_SIZE], cpu[24], memory[40], up[16], version[40];
 };
 
 static void nodes_table(const struct client *c)
@@ -59,13 +59,14 @@ static void nodes_table(const struct client *c)
 		format_size(b, total);
 		snprintf(rows[i].memory, sizeof(rows[i].memory), "%s of %s", a, b);
 		format_duration(rows[i].up, (uint64_t)time(NULL) > r->boot_s ? (uint64_t)time(NULL) - r->boot_s : 0);
+		snprintf(rows[i].version, sizeof(rows[i].version), "%s %s", r->version ? r->version : "-", r->flavour ? r->flavour : "");
 		cell[0] = rows[i].node;
 		cell[1] = r->farm_name ? r->farm_name : "-";
 		cell[2] = r->approved ? "yes" : "no";
 		cell[3] = rows[i].cpu;
 		cell[4] = rows[i].memory;
 		cell[5] = rows[i].up;
-		cell[6] = r->version ? r->version : "-";
+		cell[6] = rows[i].version;
 	}
 	out_table(columns, COLUMNS, cells, c->n_nodes);
 }

@@ -1,7 +1,6 @@
 #include "console/console.h"
 
 #include "base/log.h"
-#include "console/uplink.h"
 #include "svc/daemon.h"
 #include "sys/netlink.h"
 
@@ -123,7 +122,7 @@ static void cards_read(struct console *c)
 {
 	struct err e = { 0 };
 
-	if (uplink_read(&c->snapshot, &e))
+	if (uplink_read(c->snapshot.uplinks, &c->snapshot.n_uplinks, &e))
 		log_limited("%s", e.msg);
 	changed(c);
 }

@@ -4,20 +4,20 @@
 #include "console/screen.h"
 
 #include "base/parse.h"
+#include "console/code.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Light modules around a code, as the standard asks for and as few as readers make do with; columns that stay for text. */
+enum { CODE_EDGE = 4, CODE_SIDE_MIN = 2, CODE_ABOVE_MIN = 1, CODE_LEFT_MIN = 34 };
 enum { LABEL_WIDTH = 11, KEY_GROUP = 8, BAR_WIDTH = 20, BLOCK_WIDTH = 100, SERVICE_WIDTH = 17, MARGIN = 1 };
-/* A clock outside of this was never set: before this system was written, or past what it may ever see. */
-#define CLOCK_MIN_S 1735689600ll /* 2025 */
-#define CLOCK_MAX_S 3155760000ll /* 2070 */
-
 /* How soon a line goes when there is no room: the highest first. */
 enum rank { RANK_TITLE, RANK_NODE, RANK_HUB, RANK_UPLINK, RANK_FARM, RANK_WORK, RANK_NOTE, RANK_SERVICE, RANK_DETAIL, RANK_SPACE, RANKS };
 
 struct draft {
 	unsigned width;
+	bool is_block;
 	struct screen_row rows[SCREEN_ROWS_MAX];
 	enum rank ranks[SCREEN_ROWS_MAX];
 	size_t n;       /* lines begun */
@@ -29,9 +29,8 @@ static void line_begin(struct draft *d, enum rank rank)
 {
 	if (d->n == SCREEN_ROWS_MAX)
 		d->n--; /* more than any screen has: the last line is written over */
-	memset(d->rows[d->n].text, ' ', d->width);
-	d->rows[d->n].text[d->width] = '\0';
-	memset(d->rows[d->n].style, SCREEN_PLAIN, d->width);
+	memset(d->rows[d->n].text, ' ', SCREEN_COLS_MAX);
+	memset(d->rows[d->n].style, SCREEN_PLAIN, SCREEN_COLS_MAX);
 	d->ranks[d->n++] = rank;
 	d->at = MARGIN;
 }
@@ -63,6 +62,29 @@ static void label(struct draft *d, enum rank rank, const char *text)
 	line_begin(d, rank);
 	put(d, SCREEN_LABEL, "%s", text);
 	d->at = MARGIN + LABEL_WIDTH;
+}
+
+/* How much of TEXT to put on a line of ROOM: whole words, unless there is but one. */
+static size_t words_within(const char *text, size_t room)
+{
+	size_t n = strlen(text), at = room;
+
+	if (n <= room)
+		return n;
+	while (at > room / 2 && text[at] != ' ')
+		at--;
+	return text[at] == ' ' ? at : room;
+}
+
+/* TEXT on as many lines as it needs behind their label, the first of RANK and the others of NEXT. */
+static void wrapped(struct draft *d, enum rank rank, enum rank next, enum screen_style style, const char *name, const char *text)
+{
+	size_t room = d->width - MARGIN - LABEL_WIDTH, cut;
+
+	for (; text[0]; text += cut + (text[cut] == ' '), name = "", rank = next) {
+		label(d, rank, name);
+		put(d, style, "%.*s", (int)(cut = words_within(text, room)), text);
+	}
 }
 
 /* "3m", "" when time is left out. In minutes, so that a screen does not change every second. */
@@ -120,8 +142,7 @@ static void node(struct draft *d, const struct snapshot *s)
 		d->at++;
 	}
 	if (s->is_silent) {
-		label(d, RANK_HUB, "");
-		put(d, SCREEN_BAD, "the engine does not answer: this is what it said last");
+		wrapped(d, RANK_HUB, RANK_HUB, SCREEN_BAD, "", "the engine does not answer: this is what it said last");
 	}
 }
 
@@ -129,69 +150,22 @@ static void farm(struct draft *d, const struct snapshot *s)
 {
 	if (!s->node[0])
 		return;
-	label(d, RANK_FARM, "Farm");
 	if (!s->farm[0])
-		return put(d, SCREEN_WARN, "none: the boot medium brought no farm document");
+		return wrapped(d, RANK_FARM, RANK_FARM, SCREEN_WARN, "Farm", "none: the boot medium brought no farm document");
+	label(d, RANK_FARM, "Farm");
 	put(d, SCREEN_PLAIN, "%s, ", s->farm);
 	if (s->is_approved)
 		return put(d, SCREEN_GOOD, "approved");
 	put(d, SCREEN_WARN, "not approved");
-	label(d, RANK_FARM, "");
-	put(d, SCREEN_PLAIN, "compare the key above, then: zos farm approve N...");
+	wrapped(d, RANK_FARM, RANK_FARM, SCREEN_PLAIN, "", "compare the key above, then: zos farm approve N...");
 }
-
-static bool has_address(const struct snapshot *s, size_t i)
-{
-	return s->uplinks[i].has_carrier && s->uplinks[i].addresses[0];
-}
-
-static bool no_card(const struct snapshot *s)
-{
-	return !s->n_uplinks;
-}
-
-static bool no_cable(const struct snapshot *s)
-{
-	for (size_t i = 0; i < s->n_uplinks; i++)
-		if (s->uplinks[i].has_carrier)
-			return false;
-	return true;
-}
-
-static bool no_address(const struct snapshot *s)
-{
-	for (size_t i = 0; i < s->n_uplinks; i++)
-		if (has_address(s, i))
-			return false;
-	return true;
-}
-
-static bool clock_off(const struct snapshot *s)
-{
-	return s->time_s < CLOCK_MIN_S || s->time_s > CLOCK_MAX_S;
-}
-
-static bool no_hub(const struct snapshot *s)
-{
-	return !s->n_hubs;
-}
-
-static const struct {
-	bool (*is_so)(const struct snapshot *s);
-	const char *why;
-} causes[] = {
-	{ no_card, "no network card was found" },
-	{ no_cable, "no cable is plugged in, or its other end is off" },
-	{ no_address, "no address: no DHCP server has answered" },
-	{ clock_off, "the clock is far off: set it in the firmware" },
-	{ no_hub, "the farm document names no hub" },
-};
 
 const char *screen_why(const struct snapshot *s, size_t i)
 {
-	for (size_t k = 0; k < ARRAY_LEN(causes); k++)
-		if (causes[k].is_so(s))
-			return causes[k].why;
+	enum diagnosis_cause cause = uplink_why(s->uplinks, s->n_uplinks, s->time_s, s->n_hubs);
+
+	if (cause != DIAGNOSIS_HUB)
+		return diagnosis_why(cause);
 	return s->hubs[i].why[0] ? s->hubs[i].why : "connecting";
 }
 
@@ -209,10 +183,8 @@ static void hub(struct draft *d, const struct snapshot *s, size_t i)
 		put(d, SCREEN_PLAIN, " for %s", since);
 	if (s->n_hubs > 1)
 		put(d, SCREEN_PLAIN, "  %s", h->url);
-	if (!is_up) {
-		label(d, RANK_HUB, "");
-		put(d, SCREEN_WARN, "%s", screen_why(s, i));
-	}
+	if (!is_up)
+		wrapped(d, RANK_HUB, RANK_HUB, SCREEN_WARN, "", screen_why(s, i));
 	if (s->n_hubs == 1) {
 		label(d, RANK_DETAIL, "");
 		put(d, SCREEN_PLAIN, "%s", h->url);
@@ -230,7 +202,7 @@ static void hubs(struct draft *d, const struct snapshot *s)
 static void uplinks(struct draft *d, const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_uplinks; i++) {
-		const struct snapshot_uplink *u = &s->uplinks[i];
+		const struct uplink *u = &s->uplinks[i];
 
 		label(d, RANK_UPLINK, i ? "" : "Network");
 		put(d, SCREEN_PLAIN, "%s  ", u->name);
@@ -309,10 +281,8 @@ static void workloads(struct draft *d, const struct snapshot *s)
 		put(d, SCREEN_PLAIN, "%s%" PRIu64 " ", i ? ", " : "", s->workloads[i].count);
 		put(d, style_of(s->workloads[i].name), "%s", s->workloads[i].name);
 	}
-	if (!s->is_durable) {
-		label(d, RANK_DETAIL, "");
-		put(d, SCREEN_WARN, "no data disk: all of this is forgotten when the power goes");
-	}
+	if (!s->is_durable)
+		wrapped(d, RANK_DETAIL, RANK_DETAIL, SCREEN_WARN, "", "no data disk: all of this is forgotten when the power goes");
 }
 
 /* In columns; what is not in the image is left out. */
@@ -333,21 +303,8 @@ static void services(struct draft *d, const struct snapshot *s)
 	}
 }
 
-/* How much of TEXT to put on a line of ROOM: whole words, unless there is but one. */
-static size_t words_within(const char *text, size_t room)
-{
-	size_t n = strlen(text), at = room;
-
-	if (n <= room)
-		return n;
-	while (at > room / 2 && text[at] != ' ')
-		at--;
-	return text[at] == ' ' ? at : room;
-}
-
 static void notes(struct draft *d, const struct snapshot *s)
 {
-	size_t room = d->width - MARGIN - LABEL_WIDTH, cut;
 	char text[300], ago[16];
 
 	for (size_t i = 0; i < s->n_notes; i++) {
@@ -355,26 +312,30 @@ static void notes(struct draft *d, const struct snapshot *s)
 
 		age(s, n->at_ms, ago);
 		snprintf(text, sizeof(text), "%-4s %s: %s", ago, n->service, n->text);
-		label(d, RANK_NOTE, i ? "" : "Warnings");
-		put(d, SCREEN_PLAIN, "%.*s", (int)(cut = words_within(text, room)), text);
-		if (!text[cut])
-			continue;
-		label(d, RANK_DETAIL, "");
-		put(d, SCREEN_PLAIN, "     %s", text + cut + (text[cut] == ' '));
+		wrapped(d, RANK_NOTE, RANK_DETAIL, SCREEN_PLAIN, i ? "" : "Warnings", text);
 	}
+}
+
+/* For who has a line instead of a screen: the shortest, in words of which none is longer than a line. */
+static void diagnosis(struct draft *d, const struct snapshot *s)
+{
+	if (d->is_block && s->n_diagnoses)
+		wrapped(d, RANK_DETAIL, RANK_DETAIL, SCREEN_PLAIN, "Diagnosis", s->diagnoses[s->n_diagnoses - 1].text);
 }
 
 static const struct {
 	void (*write)(struct draft *d, const struct snapshot *s);
 	bool in_block;
 } parts[] = {
-	{ title, true },  { space, false },   { node, true },      { farm, true },   { space, false },   { hubs, true },   { uplinks, true },
-	{ space, false }, { capacity, true }, { workloads, true }, { space, false }, { services, true }, { space, false }, { notes, false },
+	{ title, true },  { space, false },   { node, true },   { farm, true },     { space, false },
+	{ hubs, true },   { uplinks, true },  { space, false }, { capacity, true }, { workloads, true },
+	{ space, false }, { services, true }, { space, false }, { notes, false },   { diagnosis, true },
 };
 
 static void draft(struct draft *ret, const struct snapshot *s, unsigned width, bool is_block)
 {
 	ret->width = width;
+	ret->is_block = is_block;
 	ret->n = 0;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (parts[i].in_block || !is_block)
@@ -404,24 +365,72 @@ static unsigned rows_of_kernel(unsigned height)
 	return height >= SCREEN_KERNEL_FROM ? SCREEN_KERNEL_ROWS : 0;
 }
 
+/* The first of the diagnoses whose code has room. HEIGHT: rows there are. */
+static bool code_fits(const struct snapshot *s, unsigned width, unsigned height, struct code *ret)
+{
+	for (size_t i = 0; i < s->n_diagnoses; i++)
+		if (!code_make(s->diagnoses[i].text, ret) && ret->size + 2 * CODE_ABOVE_MIN <= 2 * height &&
+		    ret->size + 2 * CODE_SIDE_MIN + CODE_LEFT_MIN <= width)
+			return true;
+	return false;
+}
+
+static unsigned code_side(const struct code *c, unsigned width)
+{
+	return c->size + 2 * CODE_EDGE + CODE_LEFT_MIN <= width ? CODE_EDGE : CODE_SIDE_MIN;
+}
+
+/* In the right corner, two modules a character, one above the other. HEIGHT: rows there are. */
+static void code_draw(struct screen *s, const struct code *c, unsigned height)
+{
+	static const char blocks[] = { ' ', '_', '^', '#' };
+	unsigned side = code_side(c, s->width), left = s->width - c->size - 2 * side, wanted = (c->size + 1) / 2 + CODE_EDGE;
+	int above;
+
+	height = height < wanted ? height : wanted;
+	above = (int)(2 * height - c->size) / 2;
+	for (unsigned y = 0; y < height; y++)
+		for (unsigned x = left; x < s->width; x++) {
+			int mx = (int)(x - left - side), my = (int)(2 * y) - above;
+
+			s->rows[y].text[x] = blocks[2 * code_is_dark(c, mx, my) + code_is_dark(c, mx, my + 1)];
+			s->rows[y].style[x] = SCREEN_CODE;
+		}
+}
+
 void screen_draw(struct screen *ret, const struct snapshot *s, unsigned width, unsigned height)
 {
+	struct code code = { 0 };
 	struct draft d;
+	unsigned ours;
+	bool has_code;
 
 	ret->width = clamp(width, SCREEN_COLS_MIN, SCREEN_COLS_MAX);
 	ret->height = clamp(height, SCREEN_ROWS_MIN, SCREEN_ROWS_MAX);
-	draft(&d, s, ret->width, false);
-	while (d.n > ret->height - rows_of_kernel(ret->height))
+	ours = ret->height - rows_of_kernel(ret->height);
+	has_code = code_fits(s, ret->width, ours, &code);
+	draft(&d, s, ret->width - (has_code ? code.size + 2 * code_side(&code, ret->width) : 0), false);
+	while (d.n > ours)
 		shorten(&d);
 	while (d.n < ret->height)
 		line_begin(&d, RANK_SPACE);
 	memcpy(ret->rows, d.rows, ret->height * sizeof(d.rows[0]));
+	if (has_code)
+		code_draw(ret, &code, ours);
+	for (unsigned y = 0; y < ret->height; y++)
+		ret->rows[y].text[ret->width] = '\0';
 }
 
 static const char *const codes[SCREEN_STYLES] = {
-	[SCREEN_PLAIN] = "0",     [SCREEN_LABEL] = "0;36", [SCREEN_STRONG] = "0;1", [SCREEN_GOOD] = "0;32",
-	[SCREEN_WARN] = "0;1;33", [SCREEN_BAD] = "0;1;31", [SCREEN_TITLE] = "0;7",  [SCREEN_ALARM] = "0;1;37;41",
+	[SCREEN_PLAIN] = "0",    [SCREEN_LABEL] = "0;36", [SCREEN_STRONG] = "0;1",      [SCREEN_GOOD] = "0;32",    [SCREEN_WARN] = "0;1;33",
+	[SCREEN_BAD] = "0;1;31", [SCREEN_TITLE] = "0;7",  [SCREEN_ALARM] = "0;1;37;41", [SCREEN_CODE] = "0;30;47",
 };
+
+/* What a character of SCREEN_CODE stands for, in UTF-8: these are in the fonts of VGA and of the kernel. */
+static struct str block_of(char c)
+{
+	return c == '^' ? S("\xe2\x96\x80") : c == '_' ? S("\xe2\x96\x84") : c == '#' ? S("\xe2\x96\x88") : S(" ");
+}
 
 static void row_write(const struct screen *s, unsigned y, struct buf *ret)
 {
@@ -432,7 +441,7 @@ static void row_write(const struct screen *s, unsigned y, struct buf *ret)
 	for (unsigned x = 0; x < s->width; x++) {
 		if (row->style[x] != style)
 			buf_addf(ret, "\033[%sm", codes[style = row->style[x]]);
-		buf_add_bytes(ret, &row->text[x], 1);
+		buf_add(ret, style == SCREEN_CODE ? block_of(row->text[x]) : (struct str){ &row->text[x], 1 });
 	}
 }
 

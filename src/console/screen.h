@@ -2,7 +2,7 @@
  * Pure.
  *
  * The screen has rows of fixed width, filled with spaces. What does not fit into the height goes by rank: rows that
- * tell least first. */
+ * tell least first. While there is a diagnosis, the right part of the screen is its code, as large a one as fits. */
 #pragma once
 #include "console/snapshot.h"
 
@@ -18,6 +18,7 @@ enum screen_style {
 	SCREEN_BAD,
 	SCREEN_TITLE,
 	SCREEN_ALARM,
+	SCREEN_CODE, /* dark on light; '^', '_' and '#' stand for the dark upper, lower and whole block */
 	SCREEN_STYLES,
 };
 

@@ -1,5 +1,6 @@
 #include "console/screen.h"
 
+#include "console/code.h"
 #include "test/t.h"
 
 #include <stdio.h>
@@ -223,6 +224,96 @@ static void names_the_nearest_cause(void)
 	}
 }
 
+/* Texts as long as a node's, of which only the look matters here. */
+static char diagnoses[2][DIAGNOSIS_SIZE];
+
+static void change_unreached(struct snapshot *s)
+{
+	static const size_t lengths[] = { 334, 195 };
+	unsigned seed = 1;
+
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t k = 0; k < lengths[i]; k++)
+			diagnoses[i][k] =
+				k < 4 ? DIAGNOSIS_HEAD[k] : "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[(seed = seed * 1103515245 + 12345) >> 16 & 31];
+		s->diagnoses[i].text = diagnoses[i];
+	}
+	s->n_diagnoses = 2;
+	change_hub_down(s);
+	s->hubs[0].why = "no hub runs at hub.example, port 4222";
+}
+
+/* The modules as somebody sees them who stands before the screen: a character is two of them. */
+static bool seen_dark(const struct screen *s, unsigned left, unsigned x, unsigned y)
+{
+	char c = s->rows[y / 2].text[left + x];
+
+	T_CHECK(s->rows[y / 2].style[left + x] == SCREEN_CODE && strchr(" ^_#", c), "column %u, row %u: '%c'", left + x, y / 2, c);
+	return c == '#' || c == (y % 2 ? '_' : '^');
+}
+
+/* A screen has the largest code for which it has room, whole and with light around it, and beside it still says what matters. */
+static void the_code_is_drawn_whole(void)
+{
+	static const struct {
+		unsigned width, height;
+		int which; /* of the diagnoses; -1 = none */
+		unsigned side, above;
+	} rows[] = {
+		{ 80, 25, 1, 2, 1 }, { 100, 37, 0, 4, 4 }, { 128, 48, 0, 4, 4 }, { 160, 50, 0, 4, 4 }, { 80, 24, -1, 0, 0 }, { 78, 25, -1, 0, 0 }
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct snapshot s = sound();
+		struct code code = { 0 };
+		struct screen got;
+		unsigned left, width;
+
+		change_unreached(&s);
+		screen_draw(&got, &s, rows[i].width, rows[i].height);
+		every_row_is_full_and_printable(&got, "code");
+		T_CHECK(has(&got, "no hub runs at") && has(&got, "NABCDEFG HIJKLMNO") && has(&got, "10.0.2.15/24"), "%ux%u says too little",
+			rows[i].width, rows[i].height);
+		if (rows[i].which < 0) {
+			for (unsigned y = 0; y < got.height; y++)
+				T_CHECK(!memchr(got.rows[y].style, SCREEN_CODE, got.width), "%ux%u has a code", rows[i].width, rows[i].height);
+			continue;
+		}
+		T_CHECK(!code_make(diagnoses[rows[i].which], &code), "code");
+		width = code.size + 2 * rows[i].side;
+		left = got.width - width;
+		for (unsigned y = 0; y < code.size + rows[i].above + 1; y++)
+			for (unsigned x = 0; x < width; x++)
+				T_CHECK(seen_dark(&got, left, x, y) == code_is_dark(&code, (int)(x - rows[i].side), (int)(y - rows[i].above)),
+					"%ux%u: module %u, %u", rows[i].width, rows[i].height, x, y);
+		T_CHECK(got.rows[0].style[left - 1] != SCREEN_CODE, "%u columns of code", width);
+	}
+}
+
+static void blocks_are_drawn_in_utf_8(void)
+{
+	struct screen none = { 0 }, a;
+	struct snapshot s = sound();
+	AUTO_BUF struct buf out = { 0 };
+
+	change_unreached(&s);
+	screen_draw(&a, &s, 80, 25);
+	screen_diff(&none, &a, &out);
+	T_CHECK(strstr(out.p, "\033[0;30;47m") && strstr(out.p, "\xe2\x96\x80") && strstr(out.p, "\xe2\x96\x84") && strstr(out.p, "\xe2\x96\x88"),
+		"no blocks");
+}
+
+static void a_text_too_long_is_no_code(void)
+{
+	static char text[600];
+	struct code code = { 0 };
+
+	memset(text, 'A', sizeof(text) - 1);
+	T_CHECK(code_make(text, &code) == -EFBIG && !code.size, "%u modules", code.size);
+	text[400] = '\0';
+	T_CHECK(!code_make(text, &code) && code.size <= CODE_SIZE_MAX, "%u modules", code.size);
+}
+
 /* A terminal that knows what screen_diff() writes: positions, and text that moves on. */
 static void apply(char cells[SCREEN_ROWS_MAX][SCREEN_COLS_MAX], const struct buf *b)
 {
@@ -273,11 +364,23 @@ static void the_block_is_plain_lines(void)
 	screen_block(&s, "|", &with);
 	T_CHECK(strstr(with.p, "| Node") && strstr(with.p, "connected for 3m\r\n"), "%s", with.p);
 	T_CHECK(!strchr(with.p, '\033') && !strstr(with.p, " \r\n"), "%s", with.p);
+	T_CHECK(!strstr(with.p, "Diagnosis"), "%s", with.p);
 	s.now_ms = 0;
 	screen_block(&s, "", &early);
 	s.hubs[0].since_ms = 0;
 	screen_block(&s, "", &late);
 	T_CHECK(str_eq(buf_str(&early), buf_str(&late)), "time alone changes it: %s", early.p);
+}
+
+static void the_block_has_the_shortest_diagnosis(void)
+{
+	struct snapshot s = sound();
+	AUTO_BUF struct buf b = { 0 };
+
+	change_unreached(&s);
+	screen_block(&s, "|", &b);
+	T_CHECK(strstr(b.p, "| Diagnosis  ZOS:"), "%s", b.p);
+	T_CHECK(strstr(b.p, diagnoses[1] + 2 * 88) && !strstr(b.p, diagnoses[0] + 3 * 88), "not whole, or the longer one: %s", b.p);
 }
 
 int main(void)
@@ -287,5 +390,9 @@ int main(void)
 	T_RUN(names_the_nearest_cause);
 	T_RUN(only_changed_rows_are_sent);
 	T_RUN(the_block_is_plain_lines);
+	T_RUN(the_code_is_drawn_whole);
+	T_RUN(blocks_are_drawn_in_utf_8);
+	T_RUN(a_text_too_long_is_no_code);
+	T_RUN(the_block_has_the_shortest_diagnosis);
 	return T_END();
 }

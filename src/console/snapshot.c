@@ -22,10 +22,14 @@ static const struct json_field note_fields[] = {
 	FIELD(struct snapshot_note, "text", JSON_TEXT, text),
 	FIELD(struct snapshot_note, "at", JSON_U64, at_ms),
 };
+static const struct json_field diagnosis_fields[] = {
+	{ "text", JSON_TEXT, offsetof(struct snapshot_diagnosis, text), .required = true, .max = DIAGNOSIS_SIZE - 1 },
+};
 static const struct json_table hubs_table = TABLE(struct snapshot_hub, hub_fields);
 static const struct json_table services_table = TABLE(struct snapshot_service, service_fields);
 static const struct json_table workloads_table = TABLE(struct snapshot_state, state_fields);
 static const struct json_table notes_table = TABLE(struct snapshot_note, note_fields);
+static const struct json_table diagnoses_table = TABLE(struct snapshot_diagnosis, diagnosis_fields);
 
 #define LIST(text, of, limit)            \
 	{ text,                          \
@@ -51,6 +55,7 @@ static const struct json_field fields[] = {
 	LIST("services", services, SNAPSHOT_SERVICES_MAX),
 	LIST("workloads", workloads, SNAPSHOT_STATES_MAX),
 	LIST("notes", notes, SNAPSHOT_NOTES_MAX),
+	LIST("diagnoses", diagnoses, SNAPSHOT_DIAGNOSES_MAX),
 };
 static const struct json_table table = TABLE(struct snapshot, fields);
 

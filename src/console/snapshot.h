@@ -4,8 +4,9 @@
  * ASCII through. */
 #pragma once
 #include "api/json.h"
+#include "svc/uplink.h"
 
-enum { SNAPSHOT_SERVICES_MAX = 32, SNAPSHOT_HUBS_MAX = 4, SNAPSHOT_STATES_MAX = 8, SNAPSHOT_NOTES_MAX = 3, SNAPSHOT_UPLINKS_MAX = 8 };
+enum { SNAPSHOT_SERVICES_MAX = 32, SNAPSHOT_HUBS_MAX = 4, SNAPSHOT_STATES_MAX = 8, SNAPSHOT_NOTES_MAX = 3, SNAPSHOT_DIAGNOSES_MAX = 2 };
 
 struct snapshot_hub {
 	const char *url;
@@ -20,16 +21,13 @@ struct snapshot_state { /* of workloads */
 	const char *name;
 	uint64_t count;
 };
+struct snapshot_diagnosis { /* no hub is reached: what a code on the screen tells (api/diagnosis.h) */
+	const char *text;
+};
 struct snapshot_note { /* a warning or an error */
 	const char *service, *text;
 	uint64_t at_ms; /* monotonic */
 };
-struct snapshot_uplink {
-	char name[16];
-	bool has_carrier;
-	char addresses[160]; /* separated by spaces; "" = none */
-};
-
 struct snapshot {
 	/* the engine's */
 	const char *node, *version, *flavour;
@@ -40,9 +38,10 @@ struct snapshot {
 	struct snapshot_service services[SNAPSHOT_SERVICES_MAX];
 	struct snapshot_state workloads[SNAPSHOT_STATES_MAX];
 	struct snapshot_note notes[SNAPSHOT_NOTES_MAX]; /* newest first */
-	size_t n_hubs, n_services, n_workloads, n_notes;
+	struct snapshot_diagnosis diagnoses[SNAPSHOT_DIAGNOSES_MAX]; /* the longest first */
+	size_t n_hubs, n_services, n_workloads, n_notes, n_diagnoses;
 	/* this process's */
-	struct snapshot_uplink uplinks[SNAPSHOT_UPLINKS_MAX];
+	struct uplink uplinks[UPLINKS_MAX];
 	size_t n_uplinks;
 	uint64_t now_ms; /* monotonic; 0 = say nothing that changes with time alone */
 	int64_t time_s;  /* Unix */

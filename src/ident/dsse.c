@@ -10,11 +10,10 @@ void dsse_deinit(struct dsse *d)
 	d->n_signatures = 0;
 }
 
-/* PAE of the DSSE protocol: both strings are preceded by their lengths, so no two documents share an encoding. */
-static void pae(struct buf *b, const char *type, struct str payload)
+void dsse_pae(struct buf *ret, const char *type, struct str payload)
 {
-	buf_addf(b, "DSSEv1 %zu %s %zu ", strlen(type), type, payload.n);
-	buf_add(b, payload);
+	buf_addf(ret, "DSSEv1 %zu %s %zu ", strlen(type), type, payload.n);
+	buf_add(ret, payload);
 }
 
 /* The string under KEY, which must be there; borrowed from V. */
@@ -112,7 +111,7 @@ int dsse_verify(const struct dsse *d, const char *type, struct err *e)
 
 	if (strcmp(d->type, type))
 		return err_set(e, -EBADMSG, "a document of type '%s' stands where '%s' was expected", d->type, type);
-	pae(&signed_text, d->type, buf_str(&d->payload));
+	dsse_pae(&signed_text, d->type, buf_str(&d->payload));
 	if (buf_check(&signed_text))
 		return err_set(e, -ENOMEM, "check a signature: out of memory");
 	for (size_t i = 0; i < d->n_signatures; i++) {
@@ -139,7 +138,7 @@ int dsse_sign(const char *type, struct str payload, const struct key *keys, size
 	AUTO_BUF struct buf signed_text = { 0 };
 
 	BUG_ON(!n_keys || n_keys > DSSE_SIGNATURES_MAX || payload.n > DSSE_PAYLOAD_MAX || strlen(type) > DSSE_TYPE_MAX);
-	pae(&signed_text, type, payload);
+	dsse_pae(&signed_text, type, payload);
 	if (buf_check(&signed_text))
 		return -ENOMEM;
 	buf_add(ret, S("{\"payload\":\""));

@@ -42,3 +42,7 @@ bool dsse_is_signed_by(const struct dsse *d, const struct key_pub *k);
 
 /* Appends the envelope's JSON text to RET. */
 MUST_CHECK int dsse_sign(const char *type, struct str payload, const struct key *keys, size_t n_keys, struct buf *ret);
+
+/* What is signed: PAE of the DSSE protocol. Both strings are preceded by their lengths, so no two documents share an encoding. Appends. For
+ * what has no room for an envelope (api/diagnosis.h). */
+void dsse_pae(struct buf *ret, const char *type, struct str payload);

@@ -1,5 +1,7 @@
 #include "ident/nkey.h"
 
+#include "base/parse.h"
+
 enum { PUB_LEN = 33 }; /* its role and the key */
 
 static const struct {
@@ -12,8 +14,6 @@ static const struct {
 	{ KEY_USER, 20 << 3 },
 };
 
-static const char base32_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
 static uint16_t crc16(const uint8_t *p, size_t n)
 {
 	uint16_t crc = 0;
@@ -24,46 +24,6 @@ static uint16_t crc16(const uint8_t *p, size_t n)
 			crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
 	}
 	return crc;
-}
-
-/* Writes the base32 text of the N bytes at P without padding, and a NUL. */
-static void base32_format(char *ret, const uint8_t *p, size_t n)
-{
-	uint32_t acc = 0;
-	unsigned bits = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		acc = acc << 8 | p[i];
-		for (bits += 8; bits >= 5; bits -= 5)
-			*ret++ = base32_digits[acc >> (bits - 5) & 31];
-	}
-	if (bits)
-		*ret++ = base32_digits[acc << (5 - bits) & 31];
-	*ret = '\0';
-}
-
-/* The reverse: exactly N bytes, unused bits zero. */
-static int base32_parse(struct str s, uint8_t *ret, size_t n)
-{
-	uint32_t acc = 0;
-	unsigned bits = 0;
-	size_t out = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		const char *at = s.p[i] ? strchr(base32_digits, s.p[i]) : NULL;
-
-		if (!at)
-			return -EINVAL;
-		acc = acc << 5 | (uint32_t)(at - base32_digits);
-		bits += 5;
-		if (bits < 8)
-			continue;
-		bits -= 8;
-		if (out == n)
-			return -EINVAL;
-		ret[out++] = (uint8_t)(acc >> bits);
-	}
-	return out == n && !(acc & ((1u << bits) - 1)) ? 0 : -EINVAL;
 }
 
 uint8_t nkey_prefix(char letter)
@@ -95,12 +55,12 @@ void nkey_encode(char *ret, uint8_t *bytes, size_t n)
 
 	bytes[n] = (uint8_t)crc;
 	bytes[n + 1] = (uint8_t)(crc >> 8);
-	base32_format(ret, bytes, n + NKEY_CRC_LEN);
+	format_base32(ret, bytes, n + NKEY_CRC_LEN);
 }
 
 int nkey_decode(struct str s, uint8_t *ret, size_t n)
 {
-	if (base32_parse(s, ret, n + NKEY_CRC_LEN) || crc16(ret, n) != crc_at(ret + n))
+	if (parse_base32(s, ret, n + NKEY_CRC_LEN) || crc16(ret, n) != crc_at(ret + n))
 		return -EINVAL;
 	return 0;
 }

@@ -33,6 +33,18 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
+		.name = "panics", /* once the drivers of what keeps them are there */
+		.argv = { "/usr/lib/zos/panics" },
+		.after = { "drivers" },
+		.ready = SERVICE_READY_ONESHOT,
+		.is_background = true,
+		.cpu_weight = 1,
+		.caps = CAP(SYSLOG),
+		.nofile = 64,
+		.start_ms = 30000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "imaged",
 		.argv = { "/usr/lib/zos/imaged" },
 		.ready = SERVICE_READY_NOTIFY,

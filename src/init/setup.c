@@ -49,7 +49,6 @@ static const struct {
 static const struct {
 	const char *name, *value;
 } settings[] = {
-	{ "kernel/printk", "4 4 1 4" },
 	{ "kernel/panic", "10" }, /* s: a node whose kernel fell over starts again by itself */
 	{ "kernel/panic_on_oops", "1" },
 	{ "kernel/kptr_restrict", "2" },

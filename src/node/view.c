@@ -187,16 +187,16 @@ static int notes_json(const struct view *v, sd_json_variant **ret)
 	return r;
 }
 
-static int view_json(const struct view *v, sd_json_variant **ret)
+static int view_json(struct view *v, sd_json_variant **ret)
 {
-	AUTO_JSON sd_json_variant *hubs = NULL, *services = NULL, *workloads = NULL, *notes = NULL;
+	AUTO_JSON sd_json_variant *hubs = NULL, *services = NULL, *workloads = NULL, *notes = NULL, *diagnoses = NULL;
 	const struct engine *n = v->engine;
 	char node[KEY_TEXT_SIZE];
 	int r;
 
 	key_pub_format(node, &n->identity.pub);
 	if ((r = line_hubs_json(v->line, &hubs)) < 0 || (r = services_json(v, &services)) < 0 || (r = engine_tally(n, &workloads)) < 0 ||
-	    (r = notes_json(v, &notes)) < 0)
+	    (r = notes_json(v, &notes)) < 0 || (r = sd_json_variant_new_array(&diagnoses, NULL, 0)) < 0 || (r = view_diagnose(v, &diagnoses)) < 0)
 		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
 			      SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("farm", n->farm ? n->farm->name : ""),
@@ -206,16 +206,18 @@ static int view_json(const struct view *v, sd_json_variant **ret)
 			      SD_JSON_BUILD_PAIR_UNSIGNED("memory", n->capacity.memory_bytes),
 			      SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", n->capacity.used_memory_bytes),
 			      SD_JSON_BUILD_PAIR_VARIANT("services", services), SD_JSON_BUILD_PAIR_VARIANT("workloads", workloads),
-			      SD_JSON_BUILD_PAIR_VARIANT("notes", notes));
+			      SD_JSON_BUILD_PAIR_VARIANT("notes", notes), SD_JSON_BUILD_PAIR_VARIANT("diagnoses", diagnoses));
 }
 
 static int on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	AUTO_JSON sd_json_variant *now = NULL;
 	struct view *v = userdata;
+	uint64_t later_ms = view_diagnose_in_ms(v);
 
-	(void)source;
 	(void)usec;
+	if (later_ms)
+		arm(source, later_ms);
 	if (view_json(v, &now) < 0 || sd_json_variant_equal(v->said, now))
 		return 0;
 	for (size_t i = 0; i < v->n_watchers; i++)

@@ -5,6 +5,7 @@
  * PID 1 is asked for services while somebody watches, and for their warnings every VIEW_LOGS_MS. */
 #pragma once
 #include "node/line.h"
+#include "svc/uplink.h"
 #include "sys/supervisor.h"
 
 enum {
@@ -14,7 +15,10 @@ enum {
 	VIEW_NOTES = 3,
 	VIEW_LOGS_MS = 60000, /* each look wakes init and us once a service; what changes its state is looked at then */
 	VIEW_SETTLE_MS = 100,
-	VIEW_NOTE_MAX = 200
+	VIEW_NOTE_MAX = 200,
+	VIEW_DIAGNOSES = 2,              /* a long one and a short one */
+	VIEW_DIAGNOSE_MS = 10000,        /* no hub is reached for so long: a diagnosis is made, */
+	VIEW_DIAGNOSE_AGAIN_MS = 300000, /* ... and with the same content anew, for its time */
 };
 
 struct view_service {
@@ -24,6 +28,13 @@ struct view_service {
 };
 struct view_note {
 	char service[SUPERVISOR_NAME_MAX], text[VIEW_NOTE_MAX];
+	uint64_t at_ms; /* 0 = none */
+};
+
+/* The last diagnosis, which is signed once for each size. */
+struct view_diagnosis {
+	struct diagnosis what;
+	char texts[VIEW_DIAGNOSES][DIAGNOSIS_SIZE];
 	uint64_t at_ms; /* 0 = none */
 };
 
@@ -38,6 +49,7 @@ struct view {
 	struct view_service services[VIEW_SERVICES_MAX];
 	size_t n_services;
 	struct view_note notes[VIEW_NOTES]; /* newest first */
+	struct view_diagnosis diagnosis;
 	sd_json_variant *said;
 };
 
@@ -48,3 +60,10 @@ void view_deinit(struct view *v);
 /* Takes "<level>seconds.millis text", a line of SERVICE's log: warnings and worse are kept, the newest VIEW_NOTES.
  * Pure. */
 void view_note_add(struct view_note notes[static VIEW_NOTES], const char *service, struct str line);
+
+/* diagnose.c */
+
+/* Appends to LIST what the console draws as a code: [{text}], the longest first; nothing while a hub is reached. */
+int view_diagnose(struct view *v, sd_json_variant **list);
+/* When that will be no longer so, in ms from now; 0 = not by time alone. */
+uint64_t view_diagnose_in_ms(const struct view *v);

@@ -1,5 +1,5 @@
 """A hub, a farm and nodes on this machine, for tests and the demo: loopback only, free ports, everything below one directory."""
-import http.client, json, os, signal, subprocess, tempfile, time, urllib.request
+import contextlib, http.client, json, os, random, signal, subprocess, tempfile, time, urllib.request
 
 from qemu import Node, Timeout
 
@@ -32,9 +32,13 @@ class Lab:
     def environment(self, config=None):
         return dict(os.environ, ZOS_CONFIG=config or self.config)
 
-    def zos(self, *args, config=None, timeout=330, **more):
+    def run(self, *args, config=None, timeout=330, **more):
+        """The command, ended, with all it said."""
+        return subprocess.run([ZOS, *args], capture_output=True, text=True, env=self.environment(config), timeout=timeout, **more)
+
+    def zos(self, *args, **more):
         """What the command printed; raises Failed with what it complained about."""
-        done = subprocess.run([ZOS, *args], capture_output=True, text=True, env=self.environment(config), timeout=timeout, **more)
+        done = self.run(*args, **more)
         if done.returncode:
             raise Failed(done.stderr.strip())
         return done.stdout
@@ -119,6 +123,16 @@ class Lab:
         self.make_farm("demo", "--registry", registry.host(GUEST_SEES_HOST), "--registry-ca", f.name, "--open", f"{GUEST_SEES_HOST}/32")
         self.zos("farm", "allow", self.zos("key").strip())
 
+    @contextlib.contextmanager
+    def newcomer(self, node, farm="demo"):
+        """Starts NODE, which brings a farm document by itself, and yields it with its record: it is up and on its farm's hub."""
+        known = {n["node"] for n in self.zos_json("node", "list")}
+        with node:
+            node.wait_line(r"is up, (\d+) services", 200)
+            new = [n for n in self.wait_nodes(len(known) + 1) if n["node"] not in known]
+            assert [n["farm_name"] for n in new] == [farm], new
+            yield node, new[0]
+
     def wait_nodes(self, count=1, seconds=60):
         """The directory's records, once there are COUNT of them."""
         deadline = time.monotonic() + seconds
@@ -129,6 +143,15 @@ class Lab:
             if time.monotonic() > deadline:
                 raise Timeout(f"{len(nodes)} of {count} nodes in the directory after {seconds} s")
             select_pause()
+
+
+def sample(rows, count=1):
+    """COUNT of ROWS, as SEED says, which is printed; all of them where ALL is set."""
+    if os.environ.get("ALL"):
+        return rows
+    seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
+    print(f"     {count} of {len(rows)}, seed {seed}")
+    return random.Random(seed).sample(rows, count)
 
 
 def select_pause():

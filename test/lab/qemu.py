@@ -10,6 +10,11 @@ OVMF = "/usr/share/OVMF/OVMF"  # UEFI for QEMU
 COVERAGE = os.environ.get("COVERAGE")  # a tree with an image that counts the lines it runs: tools/coverage
 COUNTS_BYTES = 256 << 20
 CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
+# what a medium may lie on, as arguments of QEMU
+MEDIA = {"USB": ["-device", "qemu-xhci", "-device", "usb-storage,drive=media,bootindex=0"],
+         "CD": ["-device", "ide-cd,drive=media,bootindex=0"],
+         "NVMe": ["-device", "nvme,drive=media,serial=media,bootindex=0"],
+         "AHCI": ["-device", "ahci,id=ahci", "-device", "ide-hd,bus=ahci.0,drive=media,bootindex=0"]}
 
 
 class Timeout(Exception):
@@ -58,17 +63,22 @@ class Line:
 
 class Node:
     def __init__(self, flavour="cloud", memory_mib=1024, cpus=2, append="", drives=(), net="user,ipv4=on,ipv6=on", extra=(),
-                 credentials=None, image_dir=None, cmdline=None, media=None, card="virtio-net-pci"):
+                 credentials=None, image_dir=None, cmdline=None, media=None, media_on=None, netboot=None, uefi=None,
+                 secure=False, card="virtio-net-pci"):
         """DRIVES: paths of raw images, as virtio disks. NET: a -netdev without its id. EXTRA: more arguments of QEMU.
         CREDENTIALS: name -> bytes, such as farm.cred; init shows them under /run/boot/credentials.
-        IMAGE_DIR, CMDLINE: another system than ours. MEDIA: what UEFI starts from instead, a CD when it ends with .iso, else a USB stick.
-        CARD: the model of the network card."""
+        IMAGE_DIR, CMDLINE: another system than ours. MEDIA: what UEFI starts from instead. MEDIA_ON: what it lies on, a CD when it ends
+        with .iso, else a USB stick. NETBOOT: "bios" or "uefi", which then starts what NET's tftp= and bootfile= say. UEFI: a file with the
+        firmware's variables, which outlives the node; also where QEMU starts the kernel. SECURE: with Secure Boot, as those variables
+        have it. CARD: the model of the network card."""
         self.counts = COVERAGE and flavour == "debug" and not image_dir
         self.image = image_dir or (f"{COVERAGE}/image" if self.counts else f"build/image/{flavour}")
         self.memory_mib, self.cpus, self.append = memory_mib, cpus, append
         self.drives, self.net, self.extra, self.credentials = drives, net, extra, credentials or {}
         self.cmdline = cmdline or open("os/cmdline").read().strip()
-        self.media, self.card = media, card
+        self.media, self.netboot, self.card = media, netboot, card
+        self.media_on = media_on or ("CD" if media and media.endswith(".iso") else "USB")
+        self.variables, self.secure = uefi, secure
         self.process = None
 
     def __enter__(self):
@@ -102,13 +112,18 @@ class Node:
 
     def boot(self):
         """The arguments that say what the machine starts."""
+        if self.netboot:
+            return ["-boot", "n", *(self.uefi() if self.netboot == "uefi" else [])]
         if not self.media:
-            return ["-kernel", f"{self.image}/vmlinuz", "-initrd", self.initrd(), "-append", self.cmdline + " " + self.append]
-        shutil.copyfile(f"{OVMF}_VARS_4M.fd", f"{self.dir.name}/uefi")
-        device = "ide-cd" if self.media.endswith(".iso") else "usb-storage"
-        return ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}_CODE_4M.fd",
-                "-drive", f"if=pflash,format=raw,file={self.dir.name}/uefi", "-device", "qemu-xhci",
-                "-drive", f"if=none,format=raw,readonly=on,file={self.media},id=media", "-device", f"{device},drive=media,bootindex=0"]
+            return [*(self.uefi() if self.variables else []),
+                    "-kernel", f"{self.image}/vmlinuz", "-initrd", self.initrd(), "-append", self.cmdline + " " + self.append]
+        return [*self.uefi(), "-drive", f"if=none,format=raw,snapshot=on,file={self.media},id=media", *MEDIA[self.media_on]]
+
+    def uefi(self):
+        variables = self.variables or shutil.copyfile(f"{OVMF}_VARS_4M.fd", f"{self.dir.name}/uefi")
+        code = "CODE_4M.secboot" if self.secure else "CODE_4M"
+        return ["-global", f"driver=cfi.pflash01,property=secure,value={'on' if self.secure else 'off'}",
+                "-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}_{code}.fd", "-drive", f"if=pflash,format=raw,file={variables}"]
 
     def start(self):
         self.dir = tempfile.TemporaryDirectory(prefix="zos-node-")
@@ -119,7 +134,7 @@ class Node:
                 "-device", "virtio-serial-pci",
                 "-chardev", f"socket,id=shell,path={at}/shell,server=on,wait=off", "-device", "virtconsole,chardev=shell",
                 "-qmp", f"unix:{at}/qmp,server=on,wait=off",
-                "-netdev", f"{self.net},id=net", "-device", f"{self.card},netdev=net,romfile="]
+                "-netdev", f"{self.net},id=net", "-device", f"{self.card},netdev=net{'' if self.netboot else ',romfile='}"]
         for i, path in enumerate(self.drives):
             args += ["-drive", f"file={path},if=none,format=raw,id=disk{i}", "-device", f"virtio-blk-pci,drive=disk{i},serial=disk{i}"]
         if self.counts:
@@ -183,14 +198,17 @@ class Node:
                 answers += data
 
     def wait_end(self, seconds=60):
-        """Waits until QEMU has ended by itself. Returns its exit status."""
-        try:
-            status = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.console.drain()
-            raise Timeout("QEMU still runs; the last lines:\n" + "\n".join(self.console.text.splitlines()[-15:]))
-        self.console.drain()
-        return status
+        """Waits until QEMU has ended by itself, reading all the while: QEMU stands still over a console that nobody reads. Returns its
+        exit status."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    raise Timeout("QEMU still runs; the last lines:\n" + "\n".join(self.console.text.splitlines()[-15:]))
+            finally:
+                self.console.drain()
 
 
 class Report:

@@ -25,11 +25,28 @@ def png(width, height, pixels):
             chunk(b"PLTE", b"".join(colours)) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
 
 
-def shot(node, path):
-    """Writes NODE's screen to PATH. Returns its (width, height, number of colours)."""
+def pixels_of(node):
+    """(width, height, RGB bytes) of NODE's screen."""
     ppm = f"{node.dir.name}/screen.ppm"
     node.qmp("screendump", filename=ppm)
-    width, height, pixels = ppm_read(open(ppm, "rb").read())
+    return ppm_read(open(ppm, "rb").read())
+
+
+def modules(node, size, columns, rows, edge):
+    """The code of SIZE modules a side in the upper right of a text screen of COLUMNS and ROWS, EDGE (to its right, above it) modules
+    from the corner, as lines of '#' and '.': a character is two modules, one above the other."""
+    width, height, pixels = pixels_of(node)
+    wide, high = width / columns, height / rows / 2
+
+    def is_dark(x, y):
+        at = 3 * (int((y + edge[1] + 0.5) * high) * width + int((columns - size - edge[0] + x + 0.5) * wide))
+        return sum(pixels[at:at + 3]) < 3 * 80
+    return ["".join("#" if is_dark(x, y) else "." for x in range(size)) for y in range(size)]
+
+
+def shot(node, path):
+    """Writes NODE's screen to PATH. Returns its (width, height, number of colours)."""
+    width, height, pixels = pixels_of(node)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as f:
         f.write(png(width, height, pixels))

@@ -43,6 +43,8 @@ def looks(node, report):
     with report.case("credentials of the boot loader are shown, to root only"):
         assert node.shell("cat /run/boot/credentials/farm.cred") == ("from the farm", 0)
         assert node.shell("touch /run/boot/credentials/x")[1] != 0
+    with report.case("how much the kernel says is the command line's to tell"):
+        assert node.shell("cut -f1 /proc/sys/kernel/printk") == ("5", 0)
     with report.case("nothing listens towards the outside"):
         text, _ = node.shell("cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"0A\"'")
         assert not text, text
@@ -72,7 +74,7 @@ def kills(node, report):
 
 
 def debug(report):
-    with Node("debug", credentials={"farm.cred": b"from the farm"}) as node:
+    with Node("debug", credentials={"farm.cred": b"from the farm"}, append="loglevel=5") as node:
         looks(node, report)
         kills(node, report)
         with report.case("an order to go down is carried out"):

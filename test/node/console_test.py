@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What the machine shows: who it is, on the serial line and on the screen, and that its hub is gone when it is."""
-import os, re, sys, time
+import calendar, os, re, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Lab
@@ -8,6 +8,10 @@ from qemu import Report
 import screen
 
 PICTURES = "build/screens"
+
+
+def parse(utc):
+    return calendar.timegm(time.strptime(utc, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 def lines_of_block(node):
@@ -19,7 +23,7 @@ def lines_of_block(node):
 
 def serial(lab, node, report):
     with report.case("the serial line names the node as the directory does"):
-        record = lab.wait_nodes()[0]
+        record = lab.record = lab.wait_nodes()[0]
         groups = " ".join(record["node"][i:i + 8] for i in range(0, 56, 8))
         node.console.at = 0
         node.wait_line(r"^\| Node +" + groups + "$", 30)
@@ -54,6 +58,28 @@ def pictures(node, report, name):
         assert width >= 640 and height >= 350 and 3 <= colours <= 32, (width, height, colours)
 
 
+def diagnosis_of(node):
+    """The text at the end of the last block, which is broken into lines there."""
+    return re.sub(r"[|\s]", "", lines_of_block(node).split("Diagnosis")[-1])
+
+
+def diagnosed(lab, node, report):
+    with report.case("after a while a code tells it, too: signed by the node, and good without a hub"):
+        node.wait_line(r"^\| Diagnosis +ZOS:.*\n(\| +[A-Z2-7]+\n){2}", 60)
+        told = lab.zos_json("node", "diagnose", diagnosis_of(node))
+        assert told["node"] == lab.record["node"] and told["flavour"] == "debug" and told["approved"], told
+        assert "10.0.2.15/24" in told["addresses"] and abs(time.time() - parse(told["time"])) < 600, told
+    with report.case("its modules are on the screen, each where it belongs"):
+        deadline = time.monotonic() + 30
+        while True:  # a new one may have been signed between the line and the screen
+            code = subprocess.run(["build/release/code", diagnosis_of(node)], capture_output=True, text=True, check=True).stdout.splitlines()
+            seen = screen.modules(node, len(code), 80, 25, (2, 1))
+            if seen == code:
+                break
+            assert time.monotonic() < deadline, "\n".join(seen + code)
+            time.sleep(0.5)  # a drawing sends no event
+
+
 def hub_goes(lab, node, report):
     with report.case("a hub that is gone is told within 30 s, and why"):
         port, began = lab.port, time.monotonic()
@@ -61,6 +87,7 @@ def hub_goes(lab, node, report):
         node.wait_line(r"^\| Hub +not connected", 30)
         print(f"     told after {time.monotonic() - began:.1f} s")
         node.wait_line(r"no hub runs at 10\.0\.2\.2, port", 60)
+    diagnosed(lab, node, report)
     pictures(node, report, "hub-gone")
     with report.case("and its return"):
         lab.start_hub(port)

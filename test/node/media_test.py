@@ -1,25 +1,28 @@
 #!/usr/bin/python3
-"""Boot media as `zos farm media` writes them: under UEFI, from a USB stick and from a CD, a node starts and is on its farm's hub."""
+"""Boot media as `zos farm media` writes them: under UEFI, from a USB stick, a CD, an NVMe and a SATA disk, a node starts and is on its farm's
+hub. ALL runs what `make test` samples."""
 import os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, Lab
+from lab import Failed, Lab, sample
 from qemu import Node, Report
 
 UKI = "build/image/{}/zos.efi"
+# media of each flavour: a name, what it lies on, the model of the network card
+CLOUD = [("stick.img", "USB", "virtio-net-pci"), ("disc.iso", "CD", "virtio-net-pci")]
+METAL = [("stick.img", "USB", "virtio-net-pci"), ("disk.img", "NVMe", "e1000e"), ("disk.img", "AHCI", "e1000e"), ("disc.iso", "CD", "e1000e")]
 
 
-def joins(lab, report, flavour, name):
+def joins(lab, report, flavour, name, **more):
     """The node on medium NAME tells its farm's name, on the hub that the farm document names."""
     media = f"{lab.dir}/{flavour}-{name}"
     with report.case(f"{flavour}: {name} is written"):
-        done = lab.zos_json("farm", "media", UKI.format(flavour), media)
-        assert done == {"file": media, "farm": "demo", "bytes": os.path.getsize(media)}, done
-    known = {n["node"] for n in lab.zos_json("node", "list")}
-    with report.case(f"{flavour}: {name} boots, the node is on its farm's hub"), Node(media=media, memory_mib=2048) as node:
-        node.wait_line(r"is up, (\d+) services", 200)
-        new = [n for n in lab.wait_nodes(len(known) + 1) if n["node"] not in known]
-        assert [(n["farm_name"], n["flavour"]) for n in new] == [("demo", flavour)], new
+        done = lab.zos_json("farm", "media", UKI.format(flavour), media, "--force")
+        assert done == {"file": media, "farm": "demo", "flavour": flavour, "bytes": os.path.getsize(media)}, done
+    where = "".join(f", {what}" for what in more.values())
+    with report.case(f"{flavour}: {name} boots{where}, the node is on its farm's hub"):
+        with lab.newcomer(Node(media=media, memory_mib=2048, **more)) as (_, record):
+            assert record["flavour"] == flavour, record
 
 
 def refused(words, lab, *args):
@@ -55,9 +58,14 @@ def main():
             refused("zos farm init", lab, UKI.format("cloud"), f"{lab.dir}/new.img")
         lab.make_farm()
         refusals(lab, report)
-        joins(lab, report, "cloud", "stick.img")
-        joins(lab, report, "cloud", "disc.iso")
-        joins(lab, report, "metal", "stick.img")
+        for flavour, rows in (("cloud", CLOUD), ("metal", METAL)):
+            for name, on, card in sample(rows):
+                joins(lab, report, flavour, name, media_on=on, card=card)
+        with report.case("of a medium with a shell, whoever writes it is told"):
+            done = lab.run("farm", "media", UKI.format("debug"), f"{lab.dir}/debug.img")
+            assert done.returncode == 0 and "debug flavour" in done.stderr and "is root" in done.stderr, done
+            done = lab.run("farm", "media", UKI.format("cloud"), f"{lab.dir}/cloud.img")
+            assert done.returncode == 0 and "debug" not in done.stderr, done
     return report.end()
 
 

@@ -1,4 +1,6 @@
-#include "console/uplink.h"
+#include "svc/uplink.h"
+
+#include "base/err.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -6,6 +8,10 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <sys/socket.h>
+
+/* A clock outside of this was never set: before this system was written, or past what it may ever see. */
+#define CLOCK_MIN_S 1735689600ll /* 2025 */
+#define CLOCK_MAX_S 3155760000ll /* 2070 */
 
 /* The kernel's own names of cards, and bonds of them; machines' links are the engine's and called otherwise. */
 static const struct str cards[] = { S("eth"), S("bond") };
@@ -18,16 +24,16 @@ static bool is_card(const char *name)
 	return false;
 }
 
-static struct snapshot_uplink *uplink_of(struct snapshot *s, const char *name)
+static struct uplink *uplink_of(struct uplink list[static UPLINKS_MAX], size_t *n, const char *name)
 {
-	for (size_t i = 0; i < s->n_uplinks; i++)
-		if (!strcmp(s->uplinks[i].name, name))
-			return &s->uplinks[i];
-	if (s->n_uplinks == SNAPSHOT_UPLINKS_MAX)
+	for (size_t i = 0; i < *n; i++)
+		if (!strcmp(list[i].name, name))
+			return &list[i];
+	if (*n == UPLINKS_MAX)
 		return NULL;
-	s->uplinks[s->n_uplinks] = (struct snapshot_uplink){ 0 };
-	snprintf(s->uplinks[s->n_uplinks].name, sizeof(s->uplinks[0].name), "%s", name);
-	return &s->uplinks[s->n_uplinks++];
+	list[*n] = (struct uplink){ 0 };
+	snprintf(list[*n].name, sizeof(list[0].name), "%s", name);
+	return &list[(*n)++];
 }
 
 static unsigned prefix_of(const struct sockaddr *mask)
@@ -42,7 +48,7 @@ static unsigned prefix_of(const struct sockaddr *mask)
 }
 
 /* Link-local addresses come with the cable and say nothing. */
-static void address_add(struct snapshot_uplink *u, const struct ifaddrs *a)
+static void address_add(struct uplink *u, const struct ifaddrs *a)
 {
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a->ifa_addr;
 	char text[INET6_ADDRSTRLEN];
@@ -64,15 +70,15 @@ static void freep_ifaddrs(struct ifaddrs **a)
 		freeifaddrs(*a);
 }
 
-int uplink_read(struct snapshot *ret, struct err *e)
+int uplink_read(struct uplink ret[static UPLINKS_MAX], size_t *ret_n, struct err *e)
 {
 	CLEANUP(freep_ifaddrs) struct ifaddrs *all = NULL;
+	size_t n = 0;
 
 	if (getifaddrs(&all))
 		return err_set(e, -errno, "read the addresses of network cards: %m");
-	ret->n_uplinks = 0;
 	for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
-		struct snapshot_uplink *u = is_card(a->ifa_name) ? uplink_of(ret, a->ifa_name) : NULL;
+		struct uplink *u = is_card(a->ifa_name) ? uplink_of(ret, &n, a->ifa_name) : NULL;
 
 		if (!u || !a->ifa_addr)
 			continue;
@@ -80,5 +86,25 @@ int uplink_read(struct snapshot *ret, struct err *e)
 		if (a->ifa_addr->sa_family == AF_INET || a->ifa_addr->sa_family == AF_INET6)
 			address_add(u, a);
 	}
+	*ret_n = n;
 	return 0;
+}
+
+enum diagnosis_cause uplink_why(const struct uplink *uplinks, size_t n, int64_t time_s, size_t n_hubs)
+{
+	bool has_carrier = false, has_address = false;
+
+	for (size_t i = 0; i < n; i++) {
+		has_carrier |= uplinks[i].has_carrier;
+		has_address |= uplinks[i].has_carrier && uplinks[i].addresses[0];
+	}
+	if (!n)
+		return DIAGNOSIS_NO_CARD;
+	if (!has_carrier)
+		return DIAGNOSIS_NO_CABLE;
+	if (!has_address)
+		return DIAGNOSIS_NO_ADDRESS;
+	if (time_s < CLOCK_MIN_S || time_s > CLOCK_MAX_S)
+		return DIAGNOSIS_CLOCK;
+	return n_hubs ? DIAGNOSIS_HUB : DIAGNOSIS_NO_HUB;
 }

@@ -1,0 +1,18 @@
+/* The node's network cards with their addresses, as the kernel has them (rtnetlink(7)), and what they say about a hub that is not reached.
+ * Read anew whenever the kernel tells of a change. */
+#pragma once
+#include "api/diagnosis.h"
+
+enum { UPLINKS_MAX = 8 };
+
+struct uplink {
+	char name[16];
+	bool has_carrier;
+	char addresses[160]; /* separated by spaces; "" = none */
+};
+
+/* Fills RET and tells how many there are. */
+MUST_CHECK int uplink_read(struct uplink ret[static UPLINKS_MAX], size_t *ret_n, struct err *e);
+
+/* The nearest cause, of N cards, a clock that says TIME_S, and so many hubs that the farm names. Pure. */
+enum diagnosis_cause uplink_why(const struct uplink *uplinks, size_t n, int64_t time_s, size_t n_hubs);
