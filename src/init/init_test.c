@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-enum { DEADLINE_MS = 10000, ORPHANS = 3000 };
+enum { DEADLINE_MS = 10000, ORPHANS = 1000 };
 
 static char work_dir[64], self[256], cgroup_mount[128], cgroup_base[64];
 static struct supervisor super = { .socket = NULL, .timeout_ms = DEADLINE_MS };
@@ -149,7 +149,7 @@ static struct service table[] = {
 	  .is_template = true,
 	  .ready = SERVICE_READY_NOTIFY,
 	  .restart = SERVICE_RESTART_FAILURE,
-	  .start_ms = DEADLINE_MS,
+	  .start_ms = 60000,
 	  ROOT_CAPS },
 	{ .name = "machine",
 	  SELF("machine"),
@@ -314,7 +314,7 @@ static void an_instance_is_stopped_with_all_its_children(void)
 	T_CHECK(supervisor_stop(&super, "machine@m-1", &e) == SUPERVISOR_UNKNOWN, "%s", e.msg);
 }
 
-/* Thousands of orphans at once hold nobody up: init answers all the time. */
+/* A thousand orphans at once hold nobody up: init answers all the time. */
 static void a_storm_of_orphans_blows_over(void)
 {
 	struct supervisor_unit u = { 0 };
