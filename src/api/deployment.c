@@ -80,8 +80,8 @@ static const struct json_field zmachine_fields[] = {
 	{ "user", JSON_TEXT, offsetof(struct zmachine, user), .min = 1, .max = 64 },
 	{ "pull", JSON_OBJECT, offsetof(struct zmachine, pull), .table = &pull_table },
 	{ "health", JSON_ANY, offsetof(struct zmachine, health) },
+	{ "modules", JSON_TEXTS, offsetof(struct zmachine, modules), .max = ZMACHINE_MODULES_MAX },
 	NOT_YET("boot", "booting a disk image"),
-	NOT_YET("modules", "loading kernel modules"),
 	NOT_YET("mounts", "mounting volumes"),
 	NOT_YET("networks", "joining a private network"),
 	NOT_YET("public_ip", "a public address"),
@@ -212,6 +212,34 @@ static int rootfs_check(struct zmachine *z, size_t at, struct err *e)
 	return 0;
 }
 
+static bool module_name_ok(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '_' && s.p[i] != '-')
+			return false;
+	return s.n && s.n <= ZMACHINE_MODULE_NAME_MAX;
+}
+
+/* A container has no kernel of its own to load anything into. */
+static int modules_check(struct zmachine *z, size_t at, struct err *e)
+{
+	size_t n = z->modules ? sd_json_variant_elements(z->modules) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = sd_json_variant_string(sd_json_variant_by_index(z->modules, i));
+
+		if (!module_name_ok(str_c(name)))
+			return err_set(e, -EBADMSG, "/workloads/%zu/data/modules/%zu: '%.60s' is no name of a kernel module", at, i, name);
+	}
+	if (n && z->isolation == ISOLATION_CONTAINER)
+		return err_set(e, -EBADMSG,
+			       "/workloads/%zu/data/modules: a container shares the node's kernel and loads nothing into it: set 'isolation' to 'vm'",
+			       at);
+	if (n)
+		z->isolation = ISOLATION_VM;
+	return 0;
+}
+
 static int workload_check(struct deployment *d, size_t at, struct err *e)
 {
 	struct workload *w = &d->workloads[at];
@@ -226,6 +254,8 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 	w->zmachine = (struct zmachine){ 0 };
 	if ((r = json_decode(w->data, &zmachine_table, &w->zmachine, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
+	if ((r = modules_check(&w->zmachine, at, e)))
+		return r;
 	if (w->zmachine.isolation != ISOLATION_CONTAINER && w->zmachine.memory_bytes < ZMACHINE_VM_MEMORY_MIN)
 		return err_set(e, -EBADMSG,
 			       "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "

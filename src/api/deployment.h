@@ -9,6 +9,8 @@ enum {
 	DEPLOYMENT_SIGNERS_MAX = DSSE_SIGNATURES_MAX,
 	DEPLOYMENT_METADATA_MAX = 4096, /* bytes */
 	DEPLOYMENT_SECRETS_MAX = 32,
+	ZMACHINE_MODULES_MAX = 64,
+	ZMACHINE_MODULE_NAME_MAX = 64, /* bytes; the kernel's own limit is 55 */
 	ZMACHINE_CPU_MILLI_MIN = 10,
 };
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
@@ -46,6 +48,7 @@ struct zmachine {
 	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it: strings and {"secret": NAME} */
 	const char *workdir, *user;               /* NULL = the image's */
 	sd_json_variant *health;                  /* NULL = none; by health_table */
+	sd_json_variant *modules;                 /* of the kernel, for a virtual machine; NULL = none */
 };
 
 struct workload {

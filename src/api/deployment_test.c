@@ -77,6 +77,13 @@ static void rows(void)
 		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"/a b\"}"), "/workloads/0/data/health/http/path: '/a b' is not" },
 		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"up\"}"), "/workloads/0/data/health/http/path: 'up' is not" },
 		{ "", HEALTH("\"exec\":[]"), "/workloads/0/data/health/exec" },
+		{ "", WEB(",\"memory\":134217728,\"isolation\":\"vm\",\"modules\":[\"wireguard\",\"br-netfilter\",\"nf_tables\"]"), NULL },
+		{ "", WEB(",\"memory\":134217728,\"modules\":[]"), NULL },
+		{ "", WEB(",\"memory\":134217728,\"modules\":[\"wireguard\",\"../x\"]"), "/workloads/0/data/modules/1: '../x' is no name" },
+		{ "", WEB(",\"memory\":134217728,\"modules\":[\"\"]"), "/workloads/0/data/modules/0: '' is no name" },
+		{ "", WEB(",\"memory\":134217728,\"modules\":\"wireguard\""), "/workloads/0/data/modules: must be a list of strings" },
+		{ "", WEB(",\"memory\":134217728,\"isolation\":\"container\",\"modules\":[\"overlay\"]"),
+		  "/workloads/0/data/modules: a container shares the node's kernel" },
 		{ "\"secrets\":{},", "", NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), NULL },
@@ -117,6 +124,10 @@ static void values_arrive(void)
 	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_CONTAINER, "isolation");
 	T_CHECK(d->workloads[0].zmachine.restart == RESTART_ON_FAILURE, "restart");
 	T_CHECK(d->workloads[0].zmachine.rootfs_bytes == 67108864, "half of its memory");
+	d = deployment_free(d);
+	d = deployment_new();
+	T_NEED(!opened(&f, "", WEB(",\"memory\":134217728,\"modules\":[\"overlay\"]"), d, &e), "%s", e.msg);
+	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_VM, "who asks for modules has asked for a kernel");
 }
 
 static void somebody_elses_name_as_owner(void)

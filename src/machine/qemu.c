@@ -20,8 +20,6 @@ static const char *const fixed[] = {
 	"host",
 	"-kernel",
 	QEMU_GUEST_DIR "/vmlinuz",
-	"-initrd",
-	QEMU_GUEST_DIR "/initrd",
 	"-append",
 	"console=ttyS0 quiet loglevel=4 panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1",
 	"-serial",
@@ -74,6 +72,8 @@ void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 	BUG_ON(q->n_layers > GUEST_LAYERS_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		ret->argv[ret->n++] = fixed[i];
+	arg(ret, "-initrd");
+	arg(ret, "%s", q->initrd);
 	arg(ret, "-m");
 	arg(ret, "%" PRIu64 "k", q->memory_bytes >> 10);
 	arg(ret, "-smp");

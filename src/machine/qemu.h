@@ -6,12 +6,14 @@
 
 #define QEMU_PROGRAM "/usr/bin/qemu-system-x86_64"
 #define QEMU_GUEST_DIR "/usr/lib/zos/guest"
+#define QEMU_INITRD QEMU_GUEST_DIR "/initrd"
 enum { QEMU_ARGS_MAX = 256, QEMU_CPUS_MAX = 255 };
 
 struct qemu {
 	uint64_t memory_bytes;
 	unsigned cpus;
 	const char *mac;
+	const char *initrd;       /* path, as QEMU sees it */
 	int tap, console;         /* descriptors */
 	int ports[GUEST_PORTS];   /* of GUEST_PORT_CONTROL, _OUT, _ERR, then one for each exec session */
 	const int *layers;        /* opened for reading, lowest first */

@@ -11,9 +11,15 @@ static size_t find(const struct qemu_args *a, const char *option, const char *va
 }
 
 static const int fds[GUEST_LAYERS_MAX] = { 20, 21, 22 };
-static const struct qemu small = {
-	.memory_bytes = 128 << 20, .cpus = 2, .mac = "02:7a:6f:73:00:01", .tap = 7, .console = 8, .ports = { 9, 10, 11 }, .layers = fds, .n_layers = 3
-};
+static const struct qemu small = { .memory_bytes = 128 << 20,
+				   .cpus = 2,
+				   .mac = "02:7a:6f:73:00:01",
+				   .initrd = "/room/initrd",
+				   .tap = 7,
+				   .console = 8,
+				   .ports = { 9, 10, 11 },
+				   .layers = fds,
+				   .n_layers = 3 };
 
 static void says_what_it_was_told(void)
 {
@@ -22,6 +28,7 @@ static void says_what_it_was_told(void)
 	} rows[] = {
 		{ "-m", "131072k" },
 		{ "-smp", "2" },
+		{ "-initrd", "/room/initrd" },
 		{ "-netdev", "tap,id=net,fd=7" },
 		{ "-device", "virtio-net-device,netdev=net,mac=02:7a:6f:73:00:01" },
 		{ "-chardev", "socket,id=console,fd=8" },

@@ -27,6 +27,7 @@ static const struct json_field spec_fields[] = {
 	{ "user", JSON_TEXT, offsetof(struct machine_spec, user), .required = true },
 	{ "stop_signal", JSON_TEXT, offsetof(struct machine_spec, stop_signal), .required = true },
 	{ "health", JSON_ANY, offsetof(struct machine_spec, check) },
+	{ "modules", JSON_TEXTS, offsetof(struct machine_spec, modules), .max = ZMACHINE_MODULES_MAX },
 	{ "resolvers", JSON_TEXTS, offsetof(struct machine_spec, resolvers), .required = true, .max = 8 },
 };
 static const struct json_table spec_table = { spec_fields, ARRAY_LEN(spec_fields), 0, NULL };
@@ -154,6 +155,7 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 			   SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
 			   SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
 			   SD_JSON_BUILD_PAIR_CONDITION(z->health != NULL, "health", SD_JSON_BUILD_VARIANT(z->health)),
+			   SD_JSON_BUILD_PAIR_CONDITION(z->modules != NULL, "modules", SD_JSON_BUILD_VARIANT(z->modules)),
 			   SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
 			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;

@@ -16,6 +16,7 @@ struct machine_spec {
 	const char *workdir, *user; /* USER as the image or the owner wrote it: name or number[:group] */
 	const char *stop_signal;    /* "SIGTERM" */
 	sd_json_variant *resolvers; /* addresses */
+	sd_json_variant *modules;   /* names; NULL = none */
 	sd_json_variant *check;     /* the owner's words for it; NULL = none */
 	struct health_check health; /* failures 0 = none */
 };

@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "machine/cage.h"
 #include "machine/group.h"
+#include "machine/initrd.h"
 #include "machine/qemu.h"
 #include "machine/session.h"
+#include "svc/offers.h"
 #include "sys/cgroup.h"
 #include "sys/exec.h"
 
@@ -34,6 +36,7 @@ enum {
 	                                  * start of 12 to 19 without hardware help) */
 };
 #define MEMORY_MIN_BYTES (96ull << 20) /* below it Debian's kernel cannot unpack itself (tried: 64, 80) */
+#define ROOM_INITRD CAGE_ROOM "/initrd"
 #define OVERHEAD_BYTES (64ull << 20) /* as the engine counts it: src/node/capacity.c */
 
 struct vm {
@@ -300,6 +303,23 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 	return tap_open(r, &l->tap, e);
 }
 
+static bool has_modules(const struct machine_spec *s)
+{
+	return s->modules && sd_json_variant_elements(s->modules);
+}
+
+/* In the cage: QEMU takes one archive, by its name. */
+static int initrd_save(const struct machine_spec *s, struct err *e)
+{
+	AUTO_BUF struct buf table = { 0 }, all = { .limit = INITRD_MAX };
+	int r;
+
+	if ((r = file_read(AT_FDCWD, OFFERS_TABLE, OFFERS_MAX, &table, e)) || (r = file_read(AT_FDCWD, QEMU_INITRD, INITRD_MAX, &all, e)) ||
+	    (r = initrd_add(buf_str(&table), s->modules, &all, e)))
+		return r;
+	return file_save(AT_FDCWD, ROOM_INITRD, buf_str(&all), 0400, e);
+}
+
 /* The child between fork and exec: it says why it failed where the guest's console would speak. */
 [[noreturn]] static void become_qemu(const struct runner *r, const struct links *l)
 {
@@ -309,6 +329,7 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 	struct qemu q = { .memory_bytes = s->memory_bytes,
 			  .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
 			  .mac = s->mac,
+			  .initrd = has_modules(s) ? ROOM_INITRD : QEMU_INITRD,
 			  .tap = l->tap,
 			  .console = l->console[1],
 			  .layers = v->layers,
@@ -330,7 +351,7 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(l->console[1], 2);
-	if (cage_enter(cage, r->box_group, &e)) {
+	if (cage_enter(cage, r->box_group, has_modules(s) ? INITRD_MAX : 0, &e) || (has_modules(s) && initrd_save(s, &e))) {
 		dprintf(2, "%s\n", e.msg);
 		_exit(STATUS_FAILED);
 	}
