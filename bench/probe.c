@@ -272,7 +272,7 @@ static int cmd_vm_hand(char **argv)
 {
 	static struct qemu_args args;
 	int layers[GUEST_LAYERS_MAX], pairs[GUEST_PORTS + 1][2];
-	struct qemu q = { .cpus = 1, .mac = argv[1], .tap = tap_open(argv[2]), .layers = layers };
+	struct qemu q = { .cpus = 1, .mac = argv[1], .initrd = QEMU_INITRD, .tap = tap_open(argv[2]), .layers = layers };
 	uint64_t began_us;
 	pid_t pid;
 	int r;

@@ -69,6 +69,7 @@ int health_check_decode(sd_json_variant *v, struct health_check *ret, struct err
 static const struct json_field zmachine_fields[] = {
 	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
 	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
+	{ "boot", JSON_CHOICE, offsetof(struct zmachine, boot), .names = boot_names },
 	{ "restart", JSON_CHOICE, offsetof(struct zmachine, restart), .names = restart_names },
 	{ "cpu", JSON_MILLI, offsetof(struct zmachine, cpu_milli), .required = true, .min = ZMACHINE_CPU_MILLI_MIN, .max = 1024000 },
 	{ "memory", JSON_U64, offsetof(struct zmachine, memory_bytes), .required = true, .min = ZMACHINE_MEMORY_MIN, .max = 1ull << 44 },
@@ -80,8 +81,8 @@ static const struct json_field zmachine_fields[] = {
 	{ "user", JSON_TEXT, offsetof(struct zmachine, user), .min = 1, .max = 64 },
 	{ "pull", JSON_OBJECT, offsetof(struct zmachine, pull), .table = &pull_table },
 	{ "health", JSON_ANY, offsetof(struct zmachine, health) },
-	NOT_YET("boot", "booting a disk image"),
-	NOT_YET("modules", "loading kernel modules"),
+	{ "user_data", JSON_VALUE, offsetof(struct zmachine, user_data), .table = &secret_value_table, .text_max = ZMACHINE_USER_DATA_MAX },
+	{ "modules", JSON_TEXTS, offsetof(struct zmachine, modules), .max = ZMACHINE_MODULES_MAX },
 	NOT_YET("mounts", "mounting volumes"),
 	NOT_YET("networks", "joining a private network"),
 	NOT_YET("public_ip", "a public address"),
@@ -159,7 +160,7 @@ const char *secret_ref(sd_json_variant *v)
 	return sd_json_variant_is_object(v) ? sd_json_variant_string(sd_json_variant_by_key(v, "secret")) : NULL;
 }
 
-const char *zmachine_env_secret(const struct zmachine *z, size_t i)
+const char *zmachine_secret(const struct zmachine *z, size_t i)
 {
 	for (size_t k = 1; z->env && k < sd_json_variant_elements(z->env); k += 2) {
 		const char *name = secret_ref(sd_json_variant_by_index(z->env, k));
@@ -167,7 +168,7 @@ const char *zmachine_env_secret(const struct zmachine *z, size_t i)
 		if (name && !i--)
 			return name;
 	}
-	return NULL;
+	return !i && z->user_data ? secret_ref(z->user_data) : NULL;
 }
 
 static int secrets_check(const struct deployment *d, struct err *e)
@@ -194,7 +195,7 @@ static int secrets_used_check(const struct deployment *d, size_t at, struct err 
 	int r = z->pull.secret ? secret_check(d, at, z->pull.secret, e) : 0;
 	const char *name;
 
-	for (size_t i = 0; !r && (name = zmachine_env_secret(z, i)); i++)
+	for (size_t i = 0; !r && (name = zmachine_secret(z, i)); i++)
 		r = secret_check(d, at, name, e);
 	return r;
 }
@@ -209,6 +210,91 @@ static int rootfs_check(struct zmachine *z, size_t at, struct err *e)
 			       at, z->rootfs_bytes, z->memory_bytes);
 	if (!z->rootfs_bytes)
 		z->rootfs_bytes = z->memory_bytes / 2 < ZMACHINE_ROOTFS_DEFAULT ? z->memory_bytes / 2 : ZMACHINE_ROOTFS_DEFAULT;
+	if (z->boot == BOOT_DISK && z->memory_bytes - z->rootfs_bytes < ZMACHINE_VM_MEMORY_MIN)
+		return err_set(e, -EBADMSG,
+			       "/workloads/%zu/data/memory: %" PRIu64 " less the %" PRIu64 " of 'rootfs_size' is below the %llu that a virtual "
+			       "machine needs: ask for more",
+			       at, z->memory_bytes, z->rootfs_bytes, ZMACHINE_VM_MEMORY_MIN);
+	return 0;
+}
+
+/* What a machine from an image is told, and a disk image decides by itself. */
+static const struct {
+	const char *field;
+	size_t off;
+} of_images[] = {
+	{ "entrypoint", offsetof(struct zmachine, entrypoint) },
+	{ "args", offsetof(struct zmachine, args) },
+	{ "env", offsetof(struct zmachine, env) },
+	{ "workdir", offsetof(struct zmachine, workdir) },
+	{ "user", offsetof(struct zmachine, user) },
+	{ "modules", offsetof(struct zmachine, modules) },
+};
+
+static bool has_field(const struct zmachine *z, size_t off)
+{
+	return *(void *const *)((const char *)z + off);
+}
+
+static int boot_check(struct zmachine *z, size_t at, struct err *e)
+{
+	if (z->boot == BOOT_IMAGE)
+		return !z->user_data ? 0
+				     : err_set(e, -EBADMSG,
+					       "/workloads/%zu/data/user_data: is for the cloud-init of a disk image: set 'boot' to 'disk', or "
+					       "give an image its 'env' and 'args'",
+					       at);
+	if (z->isolation == ISOLATION_CONTAINER)
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/isolation: a disk image boots a kernel of its own: set it to 'vm'", at);
+	z->isolation = ISOLATION_VM;
+	for (size_t i = 0; i < ARRAY_LEN(of_images); i++)
+		if (has_field(z, of_images[i].off))
+			return err_set(e, -EBADMSG,
+				       "/workloads/%zu/data/%s: a disk image decides this by itself: leave it out, and tell its cloud-init in "
+				       "'user_data'",
+				       at, of_images[i].field);
+	return 0;
+}
+
+/* Nobody of ours is in a disk image to run a program. */
+static int health_check(const struct zmachine *z, size_t at, struct err *e)
+{
+	struct health_check c = { 0 };
+	struct err below = { 0 };
+	int r = z->health ? health_check_decode(z->health, &c, &below) : 0;
+
+	if (r)
+		return err_set(e, r, "/workloads/%zu/data/health%s", at, below.msg);
+	if (c.exec && z->boot == BOOT_DISK)
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/health/exec: nothing can be run in a disk image: use 'http' or 'tcp'", at);
+	return 0;
+}
+
+static bool module_name_ok(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '_' && s.p[i] != '-')
+			return false;
+	return s.n && s.n <= ZMACHINE_MODULE_NAME_MAX;
+}
+
+/* A container has no kernel of its own to load anything into. */
+static int modules_check(struct zmachine *z, size_t at, struct err *e)
+{
+	size_t n = z->modules ? sd_json_variant_elements(z->modules) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = sd_json_variant_string(sd_json_variant_by_index(z->modules, i));
+
+		if (!module_name_ok(str_c(name)))
+			return err_set(e, -EBADMSG, "/workloads/%zu/data/modules/%zu: '%.60s' is no name of a kernel module", at, i, name);
+	}
+	if (n && z->isolation == ISOLATION_CONTAINER)
+		return err_set(e, -EBADMSG,
+			       "/workloads/%zu/data/modules: a container shares the node's kernel and loads nothing into it: set 'isolation' to 'vm'",
+			       at);
+	if (n)
+		z->isolation = ISOLATION_VM;
 	return 0;
 }
 
@@ -226,15 +312,15 @@ static int workload_check(struct deployment *d, size_t at, struct err *e)
 	w->zmachine = (struct zmachine){ 0 };
 	if ((r = json_decode(w->data, &zmachine_table, &w->zmachine, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
+	if ((r = boot_check(&w->zmachine, at, e)) || (r = modules_check(&w->zmachine, at, e)))
+		return r;
 	if (w->zmachine.isolation != ISOLATION_CONTAINER && w->zmachine.memory_bytes < ZMACHINE_VM_MEMORY_MIN)
 		return err_set(e, -EBADMSG,
 			       "/workloads/%zu/data/memory: %llu is below the %llu that a virtual machine needs: ask for more, or "
 			       "set 'isolation' to 'container'",
 			       at, (unsigned long long)w->zmachine.memory_bytes, (unsigned long long)ZMACHINE_VM_MEMORY_MIN);
-	if ((r = rootfs_check(&w->zmachine, at, e)))
+	if ((r = rootfs_check(&w->zmachine, at, e)) || (r = health_check(&w->zmachine, at, e)))
 		return r;
-	if (w->zmachine.health && (r = health_check_decode(w->zmachine.health, &(struct health_check){ 0 }, &below)))
-		return err_set(e, r, "/workloads/%zu/data/health%s", at, below.msg);
 	return secrets_used_check(d, at, e);
 }
 

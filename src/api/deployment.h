@@ -9,6 +9,9 @@ enum {
 	DEPLOYMENT_SIGNERS_MAX = DSSE_SIGNATURES_MAX,
 	DEPLOYMENT_METADATA_MAX = 4096, /* bytes */
 	DEPLOYMENT_SECRETS_MAX = 32,
+	ZMACHINE_MODULES_MAX = 64,
+	ZMACHINE_USER_DATA_MAX = 32768, /* bytes */
+	ZMACHINE_MODULE_NAME_MAX = 64, /* bytes; the kernel's own limit is 55 */
 	ZMACHINE_CPU_MILLI_MIN = 10,
 };
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
@@ -16,8 +19,9 @@ enum {
 #define ZMACHINE_ROOTFS_DEFAULT (256ull << 20) /* or half of the memory that holds it, when that is less */
 
 enum isolation { ISOLATION_AUTO, ISOLATION_VM, ISOLATION_CONTAINER };
+enum boot { BOOT_IMAGE, BOOT_DISK };
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
-extern const char *const isolation_names[], *const restart_names[]; /* end with NULL */
+extern const char *const isolation_names[], *const boot_names[], *const restart_names[]; /* end with NULL */
 
 /* Who asks a registry, and the name of the secret that proves it. */
 struct pull_login {
@@ -41,11 +45,13 @@ struct health_check {
 struct zmachine {
 	const char *image; /* OCI reference with tag or digest */
 	struct pull_login pull;
-	unsigned isolation, restart;
+	unsigned isolation, boot, restart;
 	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
 	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it: strings and {"secret": NAME} */
 	const char *workdir, *user;               /* NULL = the image's */
 	sd_json_variant *health;                  /* NULL = none; by health_table */
+	sd_json_variant *user_data;               /* for a disk image's cloud-init: a string or {"secret": NAME}; NULL = none */
+	sd_json_variant *modules;                 /* of the kernel, for a virtual machine; NULL = none */
 };
 
 struct workload {
@@ -93,8 +99,8 @@ MUST_CHECK int health_check_decode(sd_json_variant *v, struct health_check *ret,
 
 /* The name in {"secret": NAME}; NULL when V is a string. */
 const char *secret_ref(sd_json_variant *v);
-/* The name of the I-th secret in Z's env, NULL past the last one. */
-const char *zmachine_env_secret(const struct zmachine *z, size_t i);
+/* The name of the I-th secret in Z's env and user_data, NULL past the last one. */
+const char *zmachine_secret(const struct zmachine *z, size_t i);
 
 /* Whether the signatures under D reach what S asks for: for updates, S are the stored ones. -EKEYREJECTED. */
 MUST_CHECK int deployment_meets(const struct deployment *d, const struct signers *s, struct err *e);

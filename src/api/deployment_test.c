@@ -28,6 +28,7 @@ static int opened(const struct fixture *f, const char *more, const char *workloa
 }
 
 #define WEB(fields) "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1" fields "}}"
+#define DISK(fields) WEB(",\"memory\":536870912,\"boot\":\"disk\"" fields)
 #define HEALTH(what) WEB(",\"memory\":134217728,\"health\":{" what "}")
 
 static void rows(void)
@@ -77,6 +78,31 @@ static void rows(void)
 		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"/a b\"}"), "/workloads/0/data/health/http/path: '/a b' is not" },
 		{ "", HEALTH("\"http\":{\"port\":80,\"path\":\"up\"}"), "/workloads/0/data/health/http/path: 'up' is not" },
 		{ "", HEALTH("\"exec\":[]"), "/workloads/0/data/health/exec" },
+		{ "", WEB(",\"memory\":134217728,\"isolation\":\"vm\",\"modules\":[\"wireguard\",\"br-netfilter\",\"nf_tables\"]"), NULL },
+		{ "", WEB(",\"memory\":134217728,\"modules\":[]"), NULL },
+		{ "", WEB(",\"memory\":134217728,\"modules\":[\"wireguard\",\"../x\"]"), "/workloads/0/data/modules/1: '../x' is no name" },
+		{ "", WEB(",\"memory\":134217728,\"modules\":[\"\"]"), "/workloads/0/data/modules/0: '' is no name" },
+		{ "", WEB(",\"memory\":134217728,\"modules\":\"wireguard\""), "/workloads/0/data/modules: must be a list of strings" },
+		{ "", WEB(",\"memory\":134217728,\"isolation\":\"container\",\"modules\":[\"overlay\"]"),
+		  "/workloads/0/data/modules: a container shares the node's kernel" },
+		{ "", DISK(""), NULL },
+		{ "", DISK(",\"isolation\":\"vm\",\"user_data\":\"#cloud-config\\n\",\"health\":{\"tcp\":22}"), NULL },
+		{ "", DISK(",\"isolation\":\"container\""), "/workloads/0/data/isolation: a disk image boots a kernel of its own" },
+		{ "", DISK(",\"args\":[\"x\"]"), "/workloads/0/data/args: a disk image decides this by itself" },
+		{ "", DISK(",\"entrypoint\":[\"x\"]"), "/workloads/0/data/entrypoint: a disk" },
+		{ "", DISK(",\"env\":{\"A\":\"b\"}"), "/workloads/0/data/env: a disk" },
+		{ "", DISK(",\"workdir\":\"/\""), "/workloads/0/data/workdir: a disk" },
+		{ "", DISK(",\"user\":\"www\""), "/workloads/0/data/user: a disk" },
+		{ "", DISK(",\"modules\":[\"wireguard\"]"), "/workloads/0/data/modules: a disk" },
+		{ "", DISK(",\"health\":{\"exec\":[\"/bin/true\"]}"), "/workloads/0/data/health/exec: nothing can be run" },
+		{ "", DISK(",\"user_data\":1"), "/workloads/0/data/user_data: must be a string of at most 32768" },
+		{ "", DISK(",\"user_data\":{\"file\":\"x\"}"), "/workloads/0/data/user_data/file: unknown field" },
+		{ "", DISK(",\"user_data\":{\"secret\":\"seed\"}"), "/workloads/0/data: uses the secret 'seed'" },
+		{ "\"secrets\":{\"seed\":\"AQ==\"},", DISK(",\"user_data\":{\"secret\":\"seed\"}"), NULL },
+		{ "", DISK(",\"rootfs_size\":436207616"), NULL },
+		{ "", DISK(",\"rootfs_size\":436207617"), "/workloads/0/data/memory: 536870912 less the 436207617" },
+		{ "", WEB(",\"memory\":134217728,\"boot\":\"net\""), "must be one of: image, disk" },
+		{ "", WEB(",\"memory\":134217728,\"user_data\":\"x\""), "/workloads/0/data/user_data: is for the cloud-init" },
 		{ "\"secrets\":{},", "", NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), NULL },
@@ -117,6 +143,10 @@ static void values_arrive(void)
 	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_CONTAINER, "isolation");
 	T_CHECK(d->workloads[0].zmachine.restart == RESTART_ON_FAILURE, "restart");
 	T_CHECK(d->workloads[0].zmachine.rootfs_bytes == 67108864, "half of its memory");
+	d = deployment_free(d);
+	d = deployment_new();
+	T_NEED(!opened(&f, "", WEB(",\"memory\":134217728,\"modules\":[\"overlay\"]"), d, &e), "%s", e.msg);
+	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_VM, "who asks for modules has asked for a kernel");
 }
 
 static void somebody_elses_name_as_owner(void)

@@ -172,21 +172,50 @@ static int texts_decode(sd_json_variant *v, const struct json_field *f, void *at
 	return 0;
 }
 
-/* One value of a map. */
-static int value_decode(sd_json_variant *v, const char *key, const struct json_field *f, struct path *p, struct err *e)
+static uint64_t text_max(const struct json_field *f)
 {
-	uint64_t max = f->text_max ? f->text_max : JSON_TEXT_MAX;
+	return f->text_max ? f->text_max : JSON_TEXT_MAX;
+}
+
+static bool is_short_text(sd_json_variant *v, const struct json_field *f)
+{
+	return sd_json_variant_is_string(v) && strlen(sd_json_variant_string(v)) <= text_max(f);
+}
+
+/* An object in a text's place. */
+static int instead_decode(sd_json_variant *v, const struct json_field *f, struct path *p, struct err *e)
+{
 	char looked_at[JSON_MAP_SIZE_MAX] = { 0 };
+
+	BUG_ON(f->table->size > sizeof(looked_at));
+	return object_decode(v, f->table, looked_at, p, e);
+}
+
+static int value_decode(sd_json_variant *v, const struct json_field *f, void *at, struct path *p, struct err *e)
+{
+	int r = 0;
+
+	if (f->table && sd_json_variant_is_object(v))
+		r = instead_decode(v, f, p, e);
+	else if (!is_short_text(v, f))
+		r = bad(p, e, "must be a string of at most %" PRIu64 " characters", text_max(f));
+	if (!r)
+		*(sd_json_variant **)at = v;
+	return r;
+}
+
+/* One value of a map. */
+static int entry_decode(sd_json_variant *v, const char *key, const struct json_field *f, struct path *p, struct err *e)
+{
 	size_t before;
 	int r;
 
-	if (sd_json_variant_is_string(v) && strlen(sd_json_variant_string(v)) <= max)
+	if (is_short_text(v, f))
 		return 0;
 	if (!f->table || !sd_json_variant_is_object(v))
-		return bad(p, e, "'%.60s' must be a string of at most %" PRIu64 " characters", key, max);
-	BUG_ON(f->table->size > sizeof(looked_at));
+		return bad(p, e, "'%.60s' must be a string of at most %" PRIu64 " characters", key, text_max(f));
 	before = path_down(p, key);
-	r = object_decode(v, f->table, looked_at, p, e);
+	r = instead_decode(v, f, p, e);
 	path_up(p, before);
 	return r;
 }
@@ -203,7 +232,7 @@ static int map_decode(sd_json_variant *v, const struct json_field *f, void *at, 
 	for (size_t i = 0; i < n; i += 2) {
 		const char *key = sd_json_variant_string(sd_json_variant_by_index(v, i));
 		sd_json_variant *one = sd_json_variant_by_index(v, i + 1);
-		int r = value_decode(one, key, f, p, e);
+		int r = entry_decode(one, key, f, p, e);
 
 		if (r)
 			return r;
@@ -267,10 +296,10 @@ static int list_decode(sd_json_variant *v, const struct json_field *f, void *ret
 
 typedef int (*field_decode)(sd_json_variant *, const struct json_field *, void *, struct path *, struct err *);
 static const field_decode decoders[] = {
-	[JSON_TEXT] = text_decode,       [JSON_U64] = u64_decode,   [JSON_MILLI] = milli_decode,     [JSON_BOOL] = bool_decode,
-	[JSON_CHOICE] = choice_decode,   [JSON_TIME] = time_decode, [JSON_KEY] = key_decode,         [JSON_TEXTS] = texts_decode,
-	[JSON_MAP] = map_decode,         [JSON_ANY] = any_decode,   [JSON_OBJECT] = embedded_decode, [JSON_LIST] = list_decode,
-	[JSON_REFUSED] = refused_decode,
+	[JSON_TEXT] = text_decode,       [JSON_U64] = u64_decode,     [JSON_MILLI] = milli_decode,     [JSON_BOOL] = bool_decode,
+	[JSON_CHOICE] = choice_decode,   [JSON_TIME] = time_decode,   [JSON_KEY] = key_decode,         [JSON_TEXTS] = texts_decode,
+	[JSON_MAP] = map_decode,         [JSON_ANY] = any_decode,     [JSON_OBJECT] = embedded_decode, [JSON_LIST] = list_decode,
+	[JSON_REFUSED] = refused_decode, [JSON_VALUE] = value_decode,
 };
 
 static const struct json_field *field_find(const struct json_table *t, const char *name)

@@ -21,6 +21,7 @@ enum json_kind {
 	JSON_KEY,    /* struct key_pub */
 	JSON_TEXTS,  /* sd_json_variant *: an array of strings */
 	JSON_MAP,    /* sd_json_variant *: an object of strings, or, with a table, of strings and objects by that table */
+	JSON_VALUE,  /* sd_json_variant *: a string, or, with a table, an object by that table */
 	JSON_ANY,    /* sd_json_variant *: an object, not looked into */
 	JSON_OBJECT, /* a struct embedded at off, by table */
 	JSON_LIST,   /* an array of structs embedded at off, by table; their number, size_t, at n_off */
@@ -39,7 +40,7 @@ struct json_field {
 	const char *want;          /* what ok() asks for, or why the field is refused */
 	const struct json_table *table;
 	size_t n_off;
-	uint64_t text_max;         /* MAP: bytes of one string; 0 = JSON_TEXT_MAX */
+	uint64_t text_max;         /* MAP, VALUE: bytes of one string; 0 = JSON_TEXT_MAX */
 };
 
 struct json_table {
@@ -49,7 +50,7 @@ struct json_table {
 	const void *defaults; /* of one struct, for lists; NULL = zero */
 };
 
-enum { JSON_TEXT_MAX = 4096, JSON_COUNT_MAX = 256, JSON_DEPTH_MAX = 8, JSON_MAP_SIZE_MAX = 64 /* of a map's table */ };
+enum { JSON_TEXT_MAX = 4096, JSON_COUNT_MAX = 256, JSON_DEPTH_MAX = 8, JSON_MAP_SIZE_MAX = 64 /* of a map's or a value's table */ };
 
 /* -EBADMSG with "/path: what is wrong". */
 MUST_CHECK int json_decode(sd_json_variant *v, const struct json_table *t, void *ret, struct err *e);

@@ -2,4 +2,5 @@
 #include "api/deployment.h"
 
 const char *const isolation_names[] = { "auto", "vm", "container", NULL };
+const char *const boot_names[] = { "image", "disk", NULL };
 const char *const restart_names[] = { "always", "on-failure", "never", NULL };

@@ -271,14 +271,17 @@ struct run_args {
 	const char *name;
 	uint64_t memory_bytes;
 	uint32_t cpu;
-	bool vm, container;
+	const char *user_data;
+	bool vm, container, disk;
 };
 static const struct opt run_opts[] = {
 	OPT(struct run_args, name, "name", "NAME", "of the deployment and its machine (default: from the image)"),
 	OPT(struct run_args, cpu, "cpu", "N", "CPUs (default 1)"),
-	OPT_SIZE(struct run_args, memory_bytes, "memory", "memory (default 256MiB)"),
+	OPT_SIZE(struct run_args, memory_bytes, "memory", "memory (default 256MiB, with --disk 1GiB)"),
 	OPT(struct run_args, vm, "vm", NULL, "as a virtual machine"),
 	OPT(struct run_args, container, "container", NULL, "as a container"),
+	OPT(struct run_args, disk, "disk", NULL, "boot the disk image in the image's /disk, as a virtual machine"),
+	OPT(struct run_args, user_data, "user-data", "FILE", "for the disk image's cloud-init; it travels in clear in the signed document"),
 	OPT(struct run_args, deploy.node, "node", "N...", "on this node"),
 	OPT(struct run_args, deploy.no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
 };
@@ -297,15 +300,26 @@ static void name_of_image(const char *image, char ret[static 40])
 	ret[n] = '\0';
 }
 
+/* A disk image brings a whole system, and half of it is for what it writes. */
+static uint64_t run_memory(const struct run_args *a)
+{
+	return a->memory_bytes ? a->memory_bytes : a->disk ? 1ull << 30 : 256ull << 20;
+}
+
 static int cmd_run(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	const struct run_args *a = args;
 	AUTO_JSON sd_json_variant *argv = NULL, *doc = NULL;
+	AUTO_BUF struct buf user_data = { 0 };
 	char name[40];
 	int r;
 
-	if (a->vm && a->container)
-		return err_set(e, -EINVAL, "--vm and --container exclude each other");
+	if (a->container && (a->vm || a->disk))
+		return err_set(e, -EINVAL, "--container and --%s exclude each other", a->vm ? "vm" : "disk");
+	if (a->user_data && !a->disk)
+		return err_set(e, -EINVAL, "--user-data is for a disk image's cloud-init: add --disk");
+	if (a->user_data && (r = file_read(AT_FDCWD, a->user_data, ZMACHINE_USER_DATA_MAX, &user_data, e)))
+		return r;
 	name_of_image(words[0], name);
 	if (a->name)
 		snprintf(name, sizeof(name), "%s", a->name);
@@ -317,13 +331,15 @@ static int cmd_run(const struct cli *c, const void *args, const char **words, st
 			"workloads",
 			SD_JSON_BUILD_OBJECT(
 				SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
-				SD_JSON_BUILD_PAIR_OBJECT("data", SD_JSON_BUILD_PAIR_STRING("image", words[0]),
-							  SD_JSON_BUILD_PAIR_STRING("isolation", a->vm          ? "vm"
-												 : a->container ? "container"
-														: "auto"),
-							  SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1),
-							  SD_JSON_BUILD_PAIR_UNSIGNED("memory", a->memory_bytes ? a->memory_bytes : 256ull << 20),
-							  SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
+				SD_JSON_BUILD_PAIR_OBJECT(
+					"data", SD_JSON_BUILD_PAIR_STRING("image", words[0]),
+					SD_JSON_BUILD_PAIR_STRING("isolation", a->vm          ? "vm"
+									       : a->container ? "container"
+											      : "auto"),
+					SD_JSON_BUILD_PAIR_CONDITION(a->disk, "boot", SD_JSON_BUILD_STRING("disk")),
+					SD_JSON_BUILD_PAIR_CONDITION(a->user_data != NULL, "user_data", SD_JSON_BUILD_STRING(user_data.p)),
+					SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1), SD_JSON_BUILD_PAIR_UNSIGNED("memory", run_memory(a)),
+					SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
 	if (r < 0)
 		return err_set(e, r, "describe the deployment: %s", strerror(-r));
 	return deploy(c, &a->deploy, &doc, AT_FDCWD, e);

@@ -46,19 +46,26 @@ static int module_load(struct str name, struct err *e)
 	return 0;
 }
 
-int root_early(struct err *e)
+static int modules_load(const char *list_path, struct err *e)
 {
 	AUTO_BUF struct buf list = { 0 };
 	struct str rest, line;
+	int r = file_read(AT_FDCWD, list_path, LIST_MAX, &list, e);
+
+	for (rest = buf_str(&list); !r && str_next(&rest, '\n', &line);)
+		r = line.n ? module_load(line, e) : 0;
+	return r;
+}
+
+int root_early(struct err *e)
+{
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(early) && !r; i++)
 		r = mnt_make("", &early[i], e);
-	if (r || (r = file_read(AT_FDCWD, "/modules/list", LIST_MAX, &list, e)))
+	if (r || (r = modules_load("/modules/list", e)))
 		return r;
-	for (rest = buf_str(&list); !r && str_next(&rest, '\n', &line);)
-		r = line.n ? module_load(line, e) : 0;
-	return r;
+	return access("/modules/asked", F_OK) ? 0 : modules_load("/modules/asked", e); /* what its owner wants besides */
 }
 
 static void dir_closep(DIR **d)

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +25,7 @@ static const struct {
 	{ "/dev/null", false, MS_NOSUID | MS_NOEXEC },
 	{ "/dev/urandom", false, MS_NOSUID | MS_NOEXEC },
 };
+enum { ROOM_FILES_MAX = 16 };
 static const char *const links[] = { "lib", "lib64" }; /* to usr/lib..., as on the node: the loader's name is fixed */
 
 static int show(const char *at, size_t i, struct err *e)
@@ -41,7 +43,19 @@ static int show(const char *at, size_t i, struct err *e)
 	return mnt_bind(shown[i].path, path, shown[i].flags, e);
 }
 
-static int view_make(const char *at, struct err *e)
+static int room_make(const char *at, uint64_t bytes, struct err *e)
+{
+	char path[192], options[96];
+	struct mnt_spec room = { "room", path, "tmpfs", options, MS_NOSUID | MS_NODEV | MS_NOEXEC, .make_dir = true };
+
+	if (!bytes)
+		return 0;
+	snprintf(path, sizeof(path), "%s" CAGE_ROOM, at);
+	snprintf(options, sizeof(options), "mode=0700,uid=%d,gid=%d,nr_inodes=%d,size=%" PRIu64, CAGE_UID, CAGE_GID, ROOM_FILES_MAX, bytes);
+	return mnt_make("", &room, e);
+}
+
+static int view_make(const char *at, uint64_t room_bytes, struct err *e)
 {
 	struct mnt_spec room = { "cage", at, "tmpfs", "mode=0755,size=64k", MS_NOSUID | MS_NODEV | MS_NOEXEC, .make_dir = true };
 	char path[192], to[32];
@@ -63,7 +77,7 @@ static int view_make(const char *at, struct err *e)
 		if (symlink(to, path))
 			return err_set(e, -errno, "make %s: %m", path);
 	}
-	return 0;
+	return room_make(at, room_bytes, e);
 }
 
 static int view_enter(const char *at, struct err *e)
@@ -87,11 +101,11 @@ static int identity_drop(struct err *e)
 	return 0;
 }
 
-int cage_enter(const char *at, const char *group, struct err *e)
+int cage_enter(const char *at, const char *group, uint64_t room_bytes, struct err *e)
 {
 	int r;
 
-	if ((r = cgroup_set(group, "cgroup.procs", S("0"), e)) || (r = view_make(at, e)) || (r = view_enter(at, e)))
+	if ((r = cgroup_set(group, "cgroup.procs", S("0"), e)) || (r = view_make(at, room_bytes, e)) || (r = view_enter(at, e)))
 		return r < 0 ? r : err_set(e, -ENOENT, "enter the group %s: it is gone", group);
 	return identity_drop(e);
 }

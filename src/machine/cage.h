@@ -3,7 +3,12 @@
 #pragma once
 #include "base/err.h"
 
+#include <stdint.h>
+
 enum { CAGE_UID = 904, CAGE_GID = 904, CAGE_KVM_GID = 910 }; /* modload gives /dev/kvm to CAGE_KVM_GID */
 
-/* AT: an empty directory. Afterwards the caller is CAGE_UID, in the control group GROUP, and sees nothing of the node. */
-MUST_CHECK int cage_enter(const char *at, const char *group, struct err *e);
+#define CAGE_ROOM "/room" /* as QEMU sees it */
+
+/* AT: an empty directory. Afterwards the caller is CAGE_UID, in the control group GROUP, and sees nothing of the node. ROOM_BYTES above 0:
+ * it may write so much below CAGE_ROOM, which lies in memory and counts to GROUP. */
+MUST_CHECK int cage_enter(const char *at, const char *group, uint64_t room_bytes, struct err *e);

@@ -139,6 +139,6 @@ enum life_act life_step(struct life *l, enum life_event event, int status, uint6
 	if (act == LIFE_SOON)
 		*ret_timer_ms = LIFE_SOON_MS;
 	if (act == LIFE_TERM)
-		*ret_timer_ms = LIFE_GRACE_MS;
+		*ret_timer_ms = l->grace_ms;
 	return act;
 }

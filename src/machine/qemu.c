@@ -4,24 +4,25 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const fixed[] = {
+static const char *const always[] = {
 	QEMU_PROGRAM,
 	"-nodefaults",
 	"-no-user-config",
-	"-no-reboot", /* a guest that restarts has ended: the restart policy is the runner's */
 	"-display",
 	"none",
 	"-sandbox",
 	"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+	"-cpu",
+	"host",
+};
+
+static const char *const fixed[] = {
+	"-no-reboot", /* a guest that restarts has ended: the restart policy is the runner's */
 	/* acpi: Debian's kernel takes no virtio-mmio devices from its command line */
 	"-M",
 	"microvm,accel=kvm,acpi=on,rtc=off,pit=off,pic=off,usb=off,pcie=off,ioapic2=on",
-	"-cpu",
-	"host",
 	"-kernel",
 	QEMU_GUEST_DIR "/vmlinuz",
-	"-initrd",
-	QEMU_GUEST_DIR "/initrd",
 	"-append",
 	"console=ttyS0 quiet loglevel=4 panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1",
 	"-serial",
@@ -68,12 +69,21 @@ static void layers_add(const struct qemu *q, struct qemu_args *a)
 	}
 }
 
+static void begin(struct qemu_args *a, const char *const *more, size_t n)
+{
+	*a = (struct qemu_args){ 0 };
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		a->argv[a->n++] = always[i];
+	for (size_t i = 0; i < n; i++)
+		a->argv[a->n++] = more[i];
+}
+
 void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 {
-	*ret = (struct qemu_args){ 0 };
 	BUG_ON(q->n_layers > GUEST_LAYERS_MAX);
-	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-		ret->argv[ret->n++] = fixed[i];
+	begin(ret, fixed, ARRAY_LEN(fixed));
+	arg(ret, "-initrd");
+	arg(ret, "%s", q->initrd);
 	arg(ret, "-m");
 	arg(ret, "%" PRIu64 "k", q->memory_bytes >> 10);
 	arg(ret, "-smp");
@@ -84,4 +94,55 @@ void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 	arg(ret, "-device");
 	arg(ret, "virtio-net-device,netdev=net,mac=%s", q->mac);
 	layers_add(q, ret);
+}
+
+/* graphics=off: SeaBIOS and what it boots find no screen and use the serial line. A restart of the guest is none of the machine's: it keeps
+ * what it has written. */
+static const char *const fixed_disk[] = {
+	"-M",      "q35,accel=kvm,vmport=off,graphics=off,usb=off",
+	"-boot",   "strict=on",
+	"-serial", "chardev:serial",
+	"-mon",    "chardev=monitor,mode=control",
+	"-device", "virtio-rng-pci",
+};
+
+/* Each block device is named with all that it may consist of: where the image's own header would name a file, there stands another. */
+static void disks_add(const struct qemu_disk *q, struct qemu_args *a)
+{
+	arg(a, "-add-fd");
+	arg(a, "fd=%d,set=0", q->image);
+	arg(a, "-blockdev");
+	arg(a, "{\"driver\":\"file\",\"node-name\":\"image-file\",\"filename\":\"/dev/fdset/0\",\"read-only\":true,\"locking\":\"off\"}");
+	arg(a, "-blockdev");
+	arg(a, "{\"driver\":\"%s\",\"node-name\":\"image\",\"file\":\"image-file\",\"read-only\":true%s}", q->format,
+	    strcmp(q->format, "raw") ? ",\"backing\":null,\"l2-cache-size\":4194304" : "");
+	arg(a, "-blockdev");
+	arg(a, "{\"driver\":\"file\",\"node-name\":\"layer-file\",\"filename\":\"" QEMU_DISK_LAYER "\",\"discard\":\"unmap\",\"locking\":\"off\"}");
+	arg(a, "-blockdev");
+	arg(a, "{\"driver\":\"qcow2\",\"node-name\":\"layer\",\"file\":\"layer-file\",\"backing\":\"image\",\"discard\":\"unmap\","
+	       "\"l2-cache-size\":4194304}");
+	arg(a, "-device");
+	arg(a, "virtio-blk-pci,drive=layer,serial=root,bootindex=0,werror=report,rerror=report");
+	arg(a, "-blockdev");
+	arg(a, "{\"driver\":\"vvfat\",\"node-name\":\"seed\",\"dir\":\"" QEMU_DISK_SEED "\",\"label\":\"CIDATA\",\"read-only\":true}");
+	arg(a, "-device");
+	arg(a, "virtio-blk-pci,drive=seed,serial=seed");
+}
+
+void qemu_disk_args_make(const struct qemu_disk *q, struct qemu_args *ret)
+{
+	begin(ret, fixed_disk, ARRAY_LEN(fixed_disk));
+	arg(ret, "-m");
+	arg(ret, "%" PRIu64 "k", q->memory_bytes >> 10);
+	arg(ret, "-smp");
+	arg(ret, "%u", q->cpus);
+	arg(ret, "-chardev");
+	arg(ret, "socket,id=serial,fd=%d", q->serial);
+	arg(ret, "-chardev");
+	arg(ret, "socket,id=monitor,fd=%d", q->monitor);
+	arg(ret, "-netdev");
+	arg(ret, "tap,id=net,fd=%d", q->tap);
+	arg(ret, "-device");
+	arg(ret, "virtio-net-pci,netdev=net,mac=%s,romfile=", q->mac);
+	disks_add(q, ret);
 }

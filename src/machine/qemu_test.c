@@ -11,9 +11,15 @@ static size_t find(const struct qemu_args *a, const char *option, const char *va
 }
 
 static const int fds[GUEST_LAYERS_MAX] = { 20, 21, 22 };
-static const struct qemu small = {
-	.memory_bytes = 128 << 20, .cpus = 2, .mac = "02:7a:6f:73:00:01", .tap = 7, .console = 8, .ports = { 9, 10, 11 }, .layers = fds, .n_layers = 3
-};
+static const struct qemu small = { .memory_bytes = 128 << 20,
+				   .cpus = 2,
+				   .mac = "02:7a:6f:73:00:01",
+				   .initrd = "/room/initrd",
+				   .tap = 7,
+				   .console = 8,
+				   .ports = { 9, 10, 11 },
+				   .layers = fds,
+				   .n_layers = 3 };
 
 static void says_what_it_was_told(void)
 {
@@ -22,6 +28,7 @@ static void says_what_it_was_told(void)
 	} rows[] = {
 		{ "-m", "131072k" },
 		{ "-smp", "2" },
+		{ "-initrd", "/room/initrd" },
 		{ "-netdev", "tap,id=net,fd=7" },
 		{ "-device", "virtio-net-device,netdev=net,mac=02:7a:6f:73:00:01" },
 		{ "-chardev", "socket,id=console,fd=8" },
@@ -67,8 +74,43 @@ static void takes_the_most(void)
 	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=layer21,serial=layer21") == 1, "%zu arguments", a.n);
 }
 
+static const struct qemu_disk pc = {
+	.memory_bytes = 512 << 20, .cpus = 2, .mac = "02:7a:6f:73:00:01", .format = "qcow2", .tap = 7, .serial = 8, .monitor = 9, .image = 10
+};
+
+static void a_disk_image_can_name_no_file(void)
+{
+	static const struct {
+		const char *option, *value;
+	} rows[] = {
+		{ "-m", "524288k" },
+		{ "-add-fd", "fd=10,set=0" },
+		{ "-mon", "chardev=monitor,mode=control" },
+		{ "-chardev", "socket,id=monitor,fd=9" },
+		{ "-device", "virtio-net-pci,netdev=net,mac=02:7a:6f:73:00:01,romfile=" },
+		{ "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny" },
+		{ "-blockdev", "{\"driver\":\"qcow2\",\"node-name\":\"image\",\"file\":\"image-file\",\"read-only\":true,\"backing\":null,"
+			       "\"l2-cache-size\":4194304}" },
+		{ "-device", "virtio-blk-pci,drive=layer,serial=root,bootindex=0,werror=report,rerror=report" },
+	};
+	struct qemu_disk raw = pc;
+	struct qemu_args a;
+
+	qemu_disk_args_make(&pc, &a);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		T_CHECK(find(&a, rows[i].option, rows[i].value) == 1, "%s %s", rows[i].option, rows[i].value);
+	for (size_t i = 0; i + 1 < a.n; i++)
+		if (!strcmp(a.argv[i], "-blockdev")) /* writable: what lies in the room alone */
+			T_CHECK(strstr(a.argv[i + 1], "\"read-only\":true") || strstr(a.argv[i + 1], "\"node-name\":\"layer"), "%s", a.argv[i + 1]);
+	T_CHECK(!a.argv[a.n] && !strcmp(a.argv[0], QEMU_PROGRAM), "%zu arguments", a.n);
+	raw.format = "raw";
+	qemu_disk_args_make(&raw, &a);
+	T_CHECK(find(&a, "-blockdev", "{\"driver\":\"raw\",\"node-name\":\"image\",\"file\":\"image-file\",\"read-only\":true}") == 1, "raw");
+}
+
 int main(void)
 {
+	T_RUN(a_disk_image_can_name_no_file);
 	T_RUN(says_what_it_was_told);
 	T_RUN(opens_no_door);
 	T_RUN(takes_the_most);

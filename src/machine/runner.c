@@ -435,7 +435,7 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	if ((code = probe_init(&r->probe, r, e)))
 		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
-	r->box = r->spec.isolation == ISOLATION_CONTAINER ? &container_box : &vm_box;
+	r->box = r->spec.isolation == ISOLATION_CONTAINER ? &container_box : r->spec.boot == BOOT_DISK ? &disk_box : &vm_box;
 	if ((code = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, r)) < 0 ||
 	    (code = sd_event_add_signal(event, NULL, SIGTERM, on_term, r)) < 0)
 		return err_set(e, code, "make the runner: %s", strerror(-code));

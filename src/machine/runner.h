@@ -1,7 +1,8 @@
 /* The runner: one small process beside each machine. It starts the machine, keeps its last output, starts it again as its policy says,
  * and answers the engine on a socket. It outlives the engine; PID 1 looks after it.
  *
- * How a machine is started and ended is a `struct box`: a container (container.c) or a virtual machine (vm.c). */
+ * How a machine is started and ended is a `struct box`: a container (container.c), a virtual machine that runs an image's program (vm.c), or one
+ * that boots a disk image (disk.c). */
 #pragma once
 #include "machine/group.h"
 #include "machine/life.h"
@@ -26,7 +27,8 @@ struct box_ops {
 	void (*kill)(struct runner *r); /* makes it end */
 	/* Freezes the running machine, or lets it go on. */
 	void (*pause)(struct runner *r, bool on);
-	/* In a child: runs P in the machine and serves STREAM (session.h). Returns the child's exit status: 0 = the slot can be used again. */
+	/* In a child: runs P in the machine and serves STREAM (session.h). Returns the child's exit status: 0 = the slot can be used again. NULL:
+	 * nothing can be run in it. */
 	int (*exec)(struct runner *r, unsigned slot, const struct exec_program *p, int stream);
 	void (*deinit)(struct runner *r);
 };
@@ -79,4 +81,4 @@ int runner_reply_fd(sd_varlink *link, int fd);
 /* The exit status that a shell would show. */
 int runner_exit_status(int wait_status);
 
-extern const struct box_ops container_box, vm_box;
+extern const struct box_ops container_box, vm_box, disk_box;

@@ -52,6 +52,11 @@ int session_start(struct runner *r, const struct exec_program *p, int stream, st
 
 	if (r->life.state != LIFE_RUNNING || r->hold != RUNNER_HOLD_NONE)
 		return err_set(e, -EHOSTUNREACH, "the machine is %s: nothing can be run in it now", runner_state(r));
+	if (!r->box->exec)
+		return err_set(
+			e, -EHOSTUNREACH,
+			"the machine boots a disk image, and nothing of the node is in it to run a program: log in as to any other, through 'zos "
+			"forward'");
 	while (slot < EXEC_SESSIONS_MAX && (r->sessions[slot].child || r->sessions[slot].spoilt))
 		slot++;
 	if (slot == EXEC_SESSIONS_MAX)

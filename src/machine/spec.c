@@ -10,6 +10,7 @@ static const struct json_field spec_fields[] = {
 	{ "revision", JSON_TEXT, offsetof(struct machine_spec, revision), .required = true },
 	{ "hostname", JSON_TEXT, offsetof(struct machine_spec, hostname), .required = true },
 	{ "isolation", JSON_CHOICE, offsetof(struct machine_spec, isolation), .required = true, .names = isolation_names },
+	{ "boot", JSON_CHOICE, offsetof(struct machine_spec, boot), .names = boot_names },
 	{ "restart", JSON_CHOICE, offsetof(struct machine_spec, restart), .required = true, .names = restart_names },
 	{ "cpu_milli", JSON_U64, offsetof(struct machine_spec, cpu_milli), .required = true },
 	{ "memory", JSON_U64, offsetof(struct machine_spec, memory_bytes), .required = true },
@@ -27,6 +28,8 @@ static const struct json_field spec_fields[] = {
 	{ "user", JSON_TEXT, offsetof(struct machine_spec, user), .required = true },
 	{ "stop_signal", JSON_TEXT, offsetof(struct machine_spec, stop_signal), .required = true },
 	{ "health", JSON_ANY, offsetof(struct machine_spec, check) },
+	{ "user_data", JSON_TEXT, offsetof(struct machine_spec, user_data), .max = ZMACHINE_USER_DATA_MAX },
+	{ "modules", JSON_TEXTS, offsetof(struct machine_spec, modules), .max = ZMACHINE_MODULES_MAX },
 	{ "resolvers", JSON_TEXTS, offsetof(struct machine_spec, resolvers), .required = true, .max = 8 },
 };
 static const struct json_table spec_table = { spec_fields, ARRAY_LEN(spec_fields), 0, NULL };
@@ -130,20 +133,32 @@ static int env_build(const struct work *w, sd_json_variant **ret)
 	return r;
 }
 
+/* As text, wherever the owner keeps it; NULL = none. */
+static const char *user_data_of(const struct work *w)
+{
+	sd_json_variant *v = w->spec.user_data;
+	const char *name = v ? secret_ref(v) : NULL;
+
+	return v ? sd_json_variant_string(name ? sd_json_variant_by_key(w->secrets, name) : v) : NULL;
+}
+
 int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *v = NULL;
 	const struct zmachine *z = &w->spec;
 	const struct network_result *n = &w->network;
+	const char *user_data = user_data_of(w);
 	int r;
 
 	if (sd_json_variant_new_array(&argv, NULL, 0) < 0 || sd_json_variant_new_array(&env, NULL, 0) < 0 || argv_build(w, &argv) < 0 ||
 	    env_build(w, &env) < 0)
 		return err_set(e, -ENOMEM, "describe the machine: out of memory");
-	if (!sd_json_variant_elements(argv))
+	if (z->boot == BOOT_IMAGE && !sd_json_variant_elements(argv))
 		return err_set(e, -EBADMSG, "the image names no program to run: set 'entrypoint'");
 	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_STRING("revision", w->revision),
 			   SD_JSON_BUILD_PAIR_STRING("hostname", w->name), SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[z->isolation]),
+			   SD_JSON_BUILD_PAIR_STRING("boot", boot_names[z->boot]),
+			   SD_JSON_BUILD_PAIR_CONDITION(user_data != NULL, "user_data", SD_JSON_BUILD_STRING(user_data)),
 			   SD_JSON_BUILD_PAIR_STRING("restart", restart_names[z->restart]), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", z->cpu_milli),
 			   SD_JSON_BUILD_PAIR_UNSIGNED("memory", z->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("rootfs_size", z->rootfs_bytes),
 			   SD_JSON_BUILD_PAIR_UNSIGNED("index", n->index), SD_JSON_BUILD_PAIR_STRING("device", n->device),
@@ -154,6 +169,7 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 			   SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
 			   SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
 			   SD_JSON_BUILD_PAIR_CONDITION(z->health != NULL, "health", SD_JSON_BUILD_VARIANT(z->health)),
+			   SD_JSON_BUILD_PAIR_CONDITION(z->modules != NULL, "modules", SD_JSON_BUILD_VARIANT(z->modules)),
 			   SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
 			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;

@@ -7,7 +7,7 @@ enum { SPEC_SIZE_MAX = 1 << 20, MACHINE_UID_BASE = 1 << 20, MACHINE_UID_COUNT = 
 struct machine_spec {
 	sd_json_variant *v; /* owned: what the texts point into */
 	const char *id, *revision, *hostname;
-	unsigned isolation, restart;
+	unsigned isolation, boot, restart;
 	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
 	uint64_t index; /* of the machine on this node: decides its range of uids */
 	const char *device, *netns, *address, *gateway, *mac;
@@ -16,6 +16,8 @@ struct machine_spec {
 	const char *workdir, *user; /* USER as the image or the owner wrote it: name or number[:group] */
 	const char *stop_signal;    /* "SIGTERM" */
 	sd_json_variant *resolvers; /* addresses */
+	const char *user_data;      /* for cloud-init; NULL = none */
+	sd_json_variant *modules;   /* names; NULL = none */
 	sd_json_variant *check;     /* the owner's words for it; NULL = none */
 	struct health_check health; /* failures 0 = none */
 };

@@ -6,46 +6,33 @@
 #include "machine/runner.h"
 
 #include "base/file.h"
-#include "base/log.h"
 #include "machine/cage.h"
-#include "machine/group.h"
-#include "machine/qemu.h"
+#include "machine/emulator.h"
+#include "machine/initrd.h"
 #include "machine/session.h"
-#include "sys/cgroup.h"
+#include "svc/offers.h"
 #include "sys/exec.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 enum {
-	START_TIMEOUT_US = 60 * 1000000, /* from exec to READY */
 	END_TIMEOUT_US = 5 * 1000000,    /* from the guest's last word to QEMU's end */
-	TASKS_MAX = 256,                 /* threads of QEMU: virtual CPUs, block requests */
-	CONSOLE_MAX = 4096,
-	STATUS_FAILED = 125,
-	QEMU_CPU_MILLI = 500,            /* for its own threads: within the guest's share they held up the virtual CPUs (1.9 to 4 s of a
-	                                  * start of 12 to 19 without hardware help) */
 };
 #define MEMORY_MIN_BYTES (96ull << 20) /* below it Debian's kernel cannot unpack itself (tried: 64, 80) */
-#define OVERHEAD_BYTES (64ull << 20) /* as the engine counts it: src/node/capacity.c */
+#define ROOM_INITRD CAGE_ROOM "/initrd"
 
 struct vm {
 	int layers[GUEST_LAYERS_MAX];
 	size_t n_layers;
 	struct buf config; /* the frame that goes to each new guest */
-	sd_event_source *child, *control, *timer;
+	struct emulator emulator;
+	sd_event_source *control;
 	struct guest_ear ear;
-	bool is_up, oom;
+	bool oom;
 	int exit_status;
-	char why[200]; /* why it ended, when it was not the program's own end */
-	struct buf console;
 	int execs[EXEC_SESSIONS_MAX]; /* our ends of the ports; -1 = none */
 };
 
@@ -98,15 +85,6 @@ static int config_make(struct runner *r, struct err *e)
 	return guest_config_encode(&c, &vm_of(r)->config, e);
 }
 
-static void on_console(void *ctx, struct str bytes)
-{
-	struct vm *v = ctx;
-
-	buf_add(&v->console, bytes);
-	if (v->console.len > CONSOLE_MAX)
-		buf_drop(&v->console, v->console.len - CONSOLE_MAX);
-}
-
 static int vm_prepare(struct runner *r, struct err *e)
 {
 	struct vm *v = calloc(1, sizeof(*v));
@@ -114,12 +92,10 @@ static int vm_prepare(struct runner *r, struct err *e)
 
 	BUG_ON(!v);
 	r->box_state = v;
-	r->output.heard = on_console;
-	r->output.ctx = v;
 	for (size_t i = 0; i < ARRAY_LEN(v->execs); i++)
 		v->execs[i] = -1;
-	if (access("/dev/kvm", R_OK | W_OK))
-		return err_set(e, -ENODEV, "this node has no /dev/kvm: switch virtualisation on in its firmware, or run a container");
+	if ((ret = emulator_init(&v->emulator, r, e)))
+		return ret;
 	if (r->spec.memory_bytes < MEMORY_MIN_BYTES)
 		return err_set(e, -EINVAL, "a virtual machine needs %llu MiB of memory or more: its kernel unpacks itself there",
 			       MEMORY_MIN_BYTES >> 20);
@@ -128,60 +104,23 @@ static int vm_prepare(struct runner *r, struct err *e)
 	return config_make(r, e);
 }
 
-/* The first reason is the reason. */
-static void why_set(struct vm *v, const char *sentence, const char *more)
-{
-	if (!v->why[0])
-		snprintf(v->why, sizeof(v->why), "%s%s", sentence, more);
-}
-
-static void end_in(struct runner *r, uint64_t usec)
-{
-	struct vm *v = vm_of(r);
-
-	sd_event_source_set_time_relative(v->timer, usec);
-	sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
-}
-
-static void vm_kill(struct runner *r)
-{
-	struct err e = { 0 };
-
-	if (cgroup_kill(r->box_group, &e))
-		log_warn("%s", e.msg);
-}
-
-static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct runner *r = userdata;
-	struct vm *v = vm_of(r);
-
-	(void)source;
-	(void)usec;
-	if (!v->is_up)
-		why_set(v, "the virtual machine did not come up in a minute", "");
-	vm_kill(r);
-	return 0;
-}
-
 static void on_word(struct runner *r, const struct guest_word *w)
 {
 	struct vm *v = vm_of(r);
 
 	switch (w->type) {
 	case GUEST_READY:
-		v->is_up = true;
-		sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+		emulator_up(&v->emulator);
 		runner_started(r);
 		break;
 	case GUEST_FAILED:
-		why_set(v, w->text, "");
-		end_in(r, END_TIMEOUT_US);
+		emulator_why(&v->emulator, w->text, "");
+		emulator_end_in(&v->emulator, END_TIMEOUT_US);
 		break;
 	case GUEST_EXIT:
 		v->exit_status = (int)w->status;
 		v->oom = w->oom;
-		end_in(r, END_TIMEOUT_US);
+		emulator_end_in(&v->emulator, END_TIMEOUT_US);
 		break;
 	default:
 		bug(__FILE__, __LINE__, "a word that the ear does not know");
@@ -209,25 +148,10 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *us
 		on_word(r, &w);
 	if (ret < 0) {
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		why_set(v, "the guest said what no guest-init says, and was killed", "");
-		vm_kill(r);
+		emulator_why(&v->emulator, "the guest said what no guest-init says, and was killed", "");
+		emulator_kill(r);
 	}
 	return 0;
-}
-
-/* The last line on the console that says something, printable. */
-static void console_last(const struct vm *v, char *ret, size_t size)
-{
-	struct str rest = buf_str(&v->console), line, last = { "", 0 };
-	size_t n = 0;
-
-	while (str_next(&rest, '\n', &line))
-		if (line.n > 1)
-			last = line;
-	for (size_t i = 0; i < last.n && n + 1 < size; i++)
-		if (last.p[i] >= ' ' && last.p[i] <= '~')
-			ret[n++] = last.p[i];
-	ret[n] = '\0';
 }
 
 static void execs_close(struct vm *v)
@@ -244,31 +168,19 @@ static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 
 	(void)source;
 	(void)si;
-	sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+	emulator_over(&v->emulator);
 	v->control = sd_event_source_disable_unref(v->control);
 	execs_close(v);
 	if (v->exit_status >= 0) {
 		runner_ended(r, v->exit_status, v->oom, NULL);
 		return 0;
 	}
-	console_last(v, last, sizeof(last));
-	if (v->is_up)
-		why_set(v, "the virtual machine went down by itself", "");
+	emulator_last_words(&v->emulator, last, sizeof(last));
+	if (v->emulator.is_up)
+		emulator_why(&v->emulator, "the virtual machine went down by itself", "");
 	else
-		why_set(v, "the virtual machine did not come up: ", last[0] ? last : "it said nothing");
-	runner_ended(r, STATUS_FAILED, false, v->why);
-	return 0;
-}
-
-static int tap_open(const struct runner *r, int *ret, struct err *e)
-{
-	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", r->spec.device);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &req))
-		return err_set(e, -errno, "attach to the network device %s: %m", r->spec.device);
-	*ret = take_fd(fd);
+		emulator_why(&v->emulator, "the virtual machine did not come up: ", last[0] ? last : "it said nothing");
+	runner_ended(r, EMULATOR_FAILED, false, v->emulator.why);
 	return 0;
 }
 
@@ -297,52 +209,59 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 		failed = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l->ports[i]);
 	if (failed)
 		return err_set(e, -errno, "make sockets for the virtual machine: %m");
-	return tap_open(r, &l->tap, e);
+	return emulator_tap_open(r, &l->tap, e);
 }
 
-/* The child between fork and exec: it says why it failed where the guest's console would speak. */
-[[noreturn]] static void become_qemu(const struct runner *r, const struct links *l)
+static bool has_modules(const struct machine_spec *s)
 {
-	static const char *const env[] = { "PATH=/usr/bin", NULL };
-	const struct vm *v = vm_of(r);
-	const struct machine_spec *s = &r->spec;
+	return s->modules && sd_json_variant_elements(s->modules);
+}
+
+/* In the cage: QEMU takes one archive, by its name. */
+static int initrd_save(const struct machine_spec *s, struct err *e)
+{
+	AUTO_BUF struct buf table = { 0 }, all = { .limit = INITRD_MAX };
+	int r;
+
+	if ((r = file_read(AT_FDCWD, OFFERS_TABLE, OFFERS_MAX, &table, e)) || (r = file_read(AT_FDCWD, QEMU_INITRD, INITRD_MAX, &all, e)) ||
+	    (r = initrd_add(buf_str(&table), s->modules, &all, e)))
+		return r;
+	return file_save(AT_FDCWD, ROOM_INITRD, buf_str(&all), 0400, e);
+}
+
+struct birth {
+	const struct runner *runner;
+	const struct links *links;
+};
+
+static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
+{
+	const struct birth *b = ctx;
+	const struct links *l = b->links;
+	const struct vm *v = vm_of(b->runner);
+	const struct machine_spec *s = &b->runner->spec;
 	struct qemu q = { .memory_bytes = s->memory_bytes,
 			  .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
 			  .mac = s->mac,
+			  .initrd = has_modules(s) ? ROOM_INITRD : QEMU_INITRD,
 			  .tap = l->tap,
 			  .console = l->console[1],
 			  .layers = v->layers,
 			  .n_layers = v->n_layers };
-	int null = open("/dev/null", O_RDWR);
-	static struct qemu_args args;
-	struct err e = { 0 };
-	char cage[128];
-	sigset_t none;
+	int r = has_modules(s) ? initrd_save(s, e) : 0;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	setsid();
-	for (size_t i = 0; i < ARRAY_LEN(q.ports); i++)
+	if (r)
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(q.ports); i++) {
 		q.ports[i] = l->ports[i][1];
-	qemu_args_make(&q, &args);
-	snprintf(cage, sizeof(cage), "%s/cage", r->dir);
-	dup2(null, 0);
-	dup2(null, 1);
-	dup2(l->console[1], 2);
-	if (cage_enter(cage, r->box_group, &e)) {
-		dprintf(2, "%s\n", e.msg);
-		_exit(STATUS_FAILED);
+		emulator_keep(q.ports[i]);
 	}
-	fcntl(l->tap, F_SETFD, 0);
-	fcntl(l->console[1], F_SETFD, 0);
-	for (size_t i = 0; i < ARRAY_LEN(l->ports); i++)
-		fcntl(l->ports[i][1], F_SETFD, 0);
 	for (size_t i = 0; i < v->n_layers; i++)
-		fcntl(v->layers[i], F_SETFD, 0);
-	execve(QEMU_PROGRAM, (char **)args.argv, (char **)env);
-	dprintf(2, "run " QEMU_PROGRAM ": %m\n");
-	_exit(STATUS_FAILED);
+		emulator_keep(v->layers[i]);
+	emulator_keep(q.tap);
+	emulator_keep(q.console);
+	qemu_args_make(&q, ret);
+	return 0;
 }
 
 /* The configuration goes into the socket at once: it is smaller than what a socket holds, and QEMU fetches it when the guest is there. */
@@ -357,21 +276,17 @@ static int config_send(struct runner *r, int fd, struct err *e)
 	return 0;
 }
 
-static int sources_add(struct runner *r, struct links *l, pid_t pid, struct err *e)
+static int sources_add(struct runner *r, struct links *l, struct err *e)
 {
 	struct vm *v = vm_of(r);
 	int ret;
 
-	v->child = sd_event_source_disable_unref(v->child);
 	for (size_t i = 0; i < ARRAY_LEN(l->ports); i++)
 		fcntl(l->ports[i][0], F_SETFL, O_NONBLOCK);
 	for (size_t i = 0; i < ARRAY_LEN(v->execs); i++)
 		v->execs[i] = take_fd(l->ports[GUEST_PORT_EXEC - 1 + i][0]);
 	fcntl(l->console[0], F_SETFL, O_NONBLOCK);
-	if ((ret = sd_event_add_child(r->event, &v->child, pid, WEXITED, on_end, r)) < 0 ||
-	    /* the end comes last: first all that was said */
-	    (ret = sd_event_source_set_priority(v->child, SD_EVENT_PRIORITY_IDLE)) < 0 ||
-	    (ret = sd_event_add_io(r->event, &v->control, l->ports[0][0], EPOLLIN, on_control, r)) < 0)
+	if ((ret = sd_event_add_io(r->event, &v->control, l->ports[0][0], EPOLLIN, on_control, r)) < 0)
 		return err_set(e, ret, "watch the virtual machine: %s", strerror(-ret));
 	sd_event_source_set_io_fd_own(v->control, true);
 	take_fd(l->ports[0][0]);
@@ -384,31 +299,19 @@ static int sources_add(struct runner *r, struct links *l, pid_t pid, struct err 
 static int vm_start(struct runner *r, struct err *e)
 {
 	CLEANUP(links_close) struct links l = LINKS_NONE;
-	const struct group_limits limits = { r->spec.memory_bytes + OVERHEAD_BYTES, r->spec.cpu_milli + QEMU_CPU_MILLI, TASKS_MAX };
+	struct birth b = { r, &l };
 	struct vm *v = vm_of(r);
-	pid_t pid;
 	int ret;
 
 	v->ear = (struct guest_ear){ 0 };
-	v->is_up = v->oom = false;
+	v->oom = false;
 	v->exit_status = -1;
-	v->why[0] = '\0';
-	v->console.len = 0;
-	if ((ret = group_make(r->box_group, &limits, e)) || (ret = links_open(r, &l, e)) || (ret = config_send(r, l.ports[0][0], e)))
+	if ((ret = emulator_limit(&v->emulator, r, e)) || (ret = links_open(r, &l, e)) || (ret = config_send(r, l.ports[0][0], e)))
 		return ret;
-	if (!v->timer && (ret = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timeout, r)) < 0)
-		return err_set(e, ret, "time the virtual machine's start: %s", strerror(-ret));
-	pid = fork();
-	if (pid < 0)
-		return err_set(e, -errno, "fork: %m");
-	if (!pid)
-		become_qemu(r, &l);
-	end_in(r, START_TIMEOUT_US);
-	if ((ret = sources_add(r, &l, pid, e))) {
-		v->child = sd_event_source_disable_unref(v->child); /* this end has been told already */
-		vm_kill(r);
-	}
-	return ret;
+	const struct emulator_start s = { has_modules(&r->spec) ? INITRD_MAX : 0, l.console[1], args_make, &b };
+	if ((ret = emulator_spawn(&v->emulator, &s, on_end, e)))
+		return ret;
+	return (ret = sources_add(r, &l, e)) ? emulator_drop(&v->emulator, ret) : 0;
 }
 
 static void vm_term(struct runner *r)
@@ -416,22 +319,14 @@ static void vm_term(struct runner *r)
 	AUTO_BUF struct buf b = { 0 };
 	struct vm *v = vm_of(r);
 
-	if (!v->is_up || !v->control) { /* nobody there to be asked */
-		vm_kill(r);
+	if (!v->emulator.is_up || !v->control) { /* nobody there to be asked */
+		emulator_kill(r);
 		return;
 	}
 	guest_head_encode(&b, GUEST_SIGNAL, 4);
 	buf_add_le(&b, (uint64_t)machine_spec_signal(&r->spec), 4);
 	if (send(sd_event_source_get_io_fd(v->control), b.p, b.len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)b.len)
-		vm_kill(r);
-}
-
-static void vm_pause(struct runner *r, bool on)
-{
-	struct err e = { 0 };
-
-	if (cgroup_set(r->box_group, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
-		log_warn("%s", e.msg);
+		emulator_kill(r);
 }
 
 static int vm_exec(struct runner *r, unsigned slot, const struct exec_program *p, int stream)
@@ -455,14 +350,12 @@ static void vm_deinit(struct runner *r)
 
 	if (!v)
 		return;
-	sd_event_source_disable_unref(v->child);
+	emulator_deinit(&v->emulator);
 	sd_event_source_disable_unref(v->control);
-	sd_event_source_disable_unref(v->timer);
 	execs_close(v);
 	for (size_t i = 0; i < v->n_layers; i++)
 		fd_close(&v->layers[i]);
 	buf_deinit(&v->config);
-	buf_deinit(&v->console);
 	free(v);
 }
 
@@ -470,8 +363,8 @@ const struct box_ops vm_box = {
 	.prepare = vm_prepare,
 	.start = vm_start,
 	.term = vm_term,
-	.kill = vm_kill,
-	.pause = vm_pause,
+	.kill = emulator_kill,
+	.pause = emulator_pause,
 	.exec = vm_exec,
 	.deinit = vm_deinit,
 };

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/parse.h"
+#include "svc/offers.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -61,6 +62,7 @@ int capacity_measure(struct capacity *ret, struct err *e)
 	ret->cpu_milli = (uint64_t)get_nprocs() * 1000;
 	ret->reserve_bytes = total - available + HEADROOM_BYTES;
 	ret->memory_bytes = total > ret->reserve_bytes ? total - ret->reserve_bytes : 0;
+	ret->offers = OFFERS_TABLE;
 	return kvm_detect(&ret->has_kvm, e);
 }
 
@@ -98,11 +100,34 @@ void capacity_sum(struct capacity *c, const struct held *all)
 	c->used_memory_bytes = sum.memory_bytes;
 }
 
+static int modules_check(const struct capacity *c, sd_json_variant *modules, size_t at, struct err *e)
+{
+	AUTO_BUF struct buf table = { 0 };
+	struct str files;
+	int r;
+
+	if (!modules || !sd_json_variant_elements(modules))
+		return 0;
+	if ((r = file_read(AT_FDCWD, c->offers, OFFERS_MAX, &table, e)))
+		return r;
+	for (size_t i = 0; i < sd_json_variant_elements(modules); i++) {
+		const char *name = sd_json_variant_string(sd_json_variant_by_index(modules, i));
+
+		if (!offers_find(buf_str(&table), name, &files))
+			return err_set(e, -EBADMSG,
+				       "/workloads/%zu/data/modules/%zu: this node has no kernel module '%s' for virtual machines: leave it out, "
+				       "or boot a disk image that brings it",
+				       at, i, name);
+	}
+	return 0;
+}
+
 /* Memory is never promised twice. CPU is shared fairly, so only a single machine that is larger than the node is refused. */
 int capacity_check(const struct capacity *c, const struct deployment *d, const struct deployment *old, struct err *e)
 {
 	uint64_t before = demand_of(old).memory_bytes, after = demand_of(d).memory_bytes;
 	char want[16], have[16];
+	int r;
 
 	for (size_t i = 0; i < d->n_workloads; i++) {
 		const struct zmachine *z = &d->workloads[i].zmachine;
@@ -112,6 +137,8 @@ int capacity_check(const struct capacity *c, const struct deployment *d, const s
 				       z->cpu_milli / 1000, (unsigned)(z->cpu_milli % 1000), c->cpu_milli / 1000);
 		if (z->isolation == ISOLATION_VM && !c->has_kvm)
 			return err_set(e, -ENOSPC, "/workloads/%zu/data/isolation: this node has no KVM: use 'container'", i);
+		if ((r = modules_check(c, z->modules, i, e)))
+			return r;
 	}
 	if (after <= before || c->used_memory_bytes - before + after <= c->memory_bytes)
 		return 0;

@@ -18,6 +18,7 @@ struct capacity {
 	uint64_t used_cpu_milli, used_memory_bytes;         /* what accepted deployments ask for */
 	uint64_t reserve_bytes;                             /* measured when the engine started, kept for the node itself */
 	bool has_kvm;
+	const char *offers;     /* path of the table of kernel modules for virtual machines (svc/offers.h) */
 };
 
 struct held { /* a deployment that was accepted, or the last word about one that is deleted */

@@ -148,6 +148,8 @@ static int deploy(struct fixture *f, unsigned sequence, const char *more, const 
 	return engine_deploy(&f->engine, &f->owner.pub, v, &taken, e);
 }
 
+#define MODULES(names) \
+	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728,\"modules\":[" names "]}}"
 static const char *web(unsigned mib)
 {
 	static char text[256];
@@ -567,6 +569,26 @@ static void capacity_is_kept(void)
 	down(&f);
 }
 
+static void modules_are_those_that_the_node_has(void)
+{
+	struct fixture f;
+	char path[64];
+	struct err e = { 0 };
+
+	up(&f);
+	snprintf(path, sizeof(path), "%s/offers", f.dir);
+	T_NEED(!file_save(AT_FDCWD, path, S("wireguard /a.ko\noverlay\n"), 0600, &e), "%s", e.msg);
+	f.engine.capacity.has_kvm = true;
+	f.engine.capacity.offers = path;
+	T_CHECK(!deploy(&f, 1, "", MODULES("\"wireguard\",\"overlay\""), &e), "%s", e.msg);
+	T_CHECK(deploy(&f, 2, "", MODULES("\"overlay\",\"zfs\""), &e) == -EBADMSG &&
+			strstr(e.msg, "/workloads/0/data/modules/1: this node has no kernel module 'zfs'"),
+		"%s", e.msg);
+	f.engine.capacity.has_kvm = false;
+	T_CHECK(deploy(&f, 2, "", MODULES("\"overlay\""), &e) == -ENOSPC && strstr(e.msg, "no KVM"), "%s", e.msg);
+	down(&f);
+}
+
 static void a_farms_limits_for_a_key_are_kept(void)
 {
 	static const struct {
@@ -671,6 +693,7 @@ int main(void)
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);
 	T_RUN(capacity_is_kept);
+	T_RUN(modules_are_those_that_the_node_has);
 	T_RUN(a_farms_limits_for_a_key_are_kept);
 	T_RUN(a_farms_limits_hold_for_the_sum);
 	T_RUN(the_farm_document_is_pinned);

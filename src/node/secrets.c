@@ -59,7 +59,7 @@ void secrets_mark(const struct seal_key *k, const struct zmachine *z, sd_json_va
 {
 	const char *name;
 
-	for (size_t i = 0; (name = zmachine_env_secret(z, i)); i++) {
+	for (size_t i = 0; (name = zmachine_secret(z, i)); i++) {
 		char mark[SEAL_MARK_LEN + 1];
 
 		seal_mark(k, str_c(sd_json_variant_string(sd_json_variant_by_key(values, name))), mark);
@@ -71,7 +71,7 @@ bool secrets_equal(const struct zmachine *z, sd_json_variant *a, sd_json_variant
 {
 	const char *name;
 
-	for (size_t i = 0; (name = zmachine_env_secret(z, i)); i++)
+	for (size_t i = 0; (name = zmachine_secret(z, i)); i++)
 		if (!sd_json_variant_equal(sd_json_variant_by_key(a, name), sd_json_variant_by_key(b, name)))
 			return false;
 	return true;

@@ -91,7 +91,7 @@ class Lab:
     def make_farm(self, name="demo", *options):
         self.zos("farm", "init", name, "--hub", f"nats://{GUEST_SEES_HOST}:{self.port}", "--hub-key", self.hub_key, *options)
 
-    def fetch(self, name, port=80, seconds=30):
+    def fetch(self, name, port=80, seconds=30, path=""):
         """The page that machine NAME serves, through the end-to-end session; waits for its server to start."""
         forward = self.start_zos("forward", name, f"0:{port}", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + seconds
@@ -102,7 +102,7 @@ class Lab:
             local = json.loads(line)["port"]
             while True:
                 try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{local}/", timeout=20) as page:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{local}/{path}", timeout=20) as page:
                         return page.read().decode()
                 except (OSError, http.client.HTTPException) as e:
                     if time.monotonic() > deadline or forward.poll() is not None:

@@ -34,6 +34,8 @@ def manifest(flavour):
             continue
         if words[0] == "modules":
             allowed += ["/usr/lib/zos/modules", "/usr/lib/modules/*/modules.*", "/usr/lib/modules/*/kernel/**/*.ko"]
+        elif words[0] == "offers":
+            allowed += [words[1], os.path.dirname(words[1]) + "/modules/*.ko"]
         elif words[0] == "firmware":
             allowed.append(words[1] + "/**")
         else:

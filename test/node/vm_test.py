@@ -122,10 +122,19 @@ def vm(node, report):
         assert node.shell(f"test -d /proc/{pid}")[1] != 0
     with report.case("vm: reaches its gateway, and nothing of the node answers"):
         script = ("G=$(ip route | awk '/default/ {print $3}'); arping -c 1 -w 5 -I eth0 $G >/dev/null && echo there; ping -c 1 -W 1 $G >/dev/null "
-                  "|| echo silent; for p in 22 53 80 4222; do nc -w 1 $G $p </dev/null && echo open; done; ping -c 1 -W 1 10.0.2.2 >/dev/null "
+                  "|| echo silent; ip link add wg0 type wireguard 2>/dev/null && echo wireguard; for p in 22 53 80 4222; do nc -w 1 $G $p </dev/null && echo open; done; ping -c 1 -W 1 10.0.2.2 >/dev/null "
                   "|| echo private")
         state, m = run(node, "reach", "vm", script)
         assert m.lines() == ["there", "silent", "private"], (state, m.logs())
+        m.stop()
+    with report.case("vm: makes a WireGuard link with the module that it asked for (without, it just could not)"):
+        state, m = run(node, "wg", "vm", "ip link add wg0 type wireguard && ls -d /sys/class/net/wg0 /proc/sys/net/bridge",
+                       modules=["wireguard", "br-netfilter", "overlay"])
+        assert sorted(m.lines()) == ["/proc/sys/net/bridge", "/sys/class/net/wg0"], (state, m.logs())
+        m.stop()
+    with report.case("vm: a module that the node does not have is a sentence"):
+        state, m = run(node, "nomod", "vm", "true", modules=["wireguard", "zfs"])
+        assert state["exit"] == 125 and "this node has no kernel module 'zfs' for virtual machines" in state["message"], state
         m.stop()
     with report.case("vm: a guest that panics has ended, and starts again"):
         m = Machine(node, ident("panic"), "vm", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger", 2, restart="always")

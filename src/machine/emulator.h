@@ -1,0 +1,51 @@
+/* One QEMU, as virtual machines of both kinds run it (vm.c, disk.c): its limits, the way into its cage (cage.h), its complaints and its end.
+ * Owned by the box; everything runs in the runner's loop but args_make(), which runs in the child between fork and exec. */
+#pragma once
+#include "machine/qemu.h"
+#include "machine/runner.h"
+
+enum { EMULATOR_FAILED = 125 }; /* the exit status of a machine that never ran */
+
+struct emulator {
+	struct runner *runner;
+	sd_event_source *child, *timer;
+	struct buf complaints; /* the last of what came as OUTPUT_CONSOLE: why it did not come up, if it did not */
+	bool is_up;
+	char why[200]; /* why it ended, when that was not its own end; "" = it was, so far */
+};
+
+/* Before the first start. M hears what comes as OUTPUT_CONSOLE from here on. -ENODEV without KVM. */
+MUST_CHECK int emulator_init(struct emulator *m, struct runner *r, struct err *e);
+void emulator_deinit(struct emulator *m);
+
+/* The machine's device on the node, for QEMU. */
+MUST_CHECK int emulator_tap_open(const struct runner *r, int *ret, struct err *e);
+/* Makes the control group anew, with the machine's limits and room for QEMU itself. */
+MUST_CHECK int emulator_limit(struct emulator *m, const struct runner *r, struct err *e);
+
+/* What the child does once it is shut in, as nobody in particular: it prepares files in the room and says what QEMU is called with, and
+ * which descriptors it inherits (emulator_keep()). */
+struct emulator_start {
+	uint64_t room_bytes; /* of CAGE_ROOM; 0 = none */
+	int complaints;      /* a socket: where QEMU, and the child before it, say what went wrong */
+	int (*args_make)(void *ctx, struct qemu_args *ret, struct err *e);
+	void *ctx;
+};
+void emulator_keep(int fd);
+
+/* Starts it. ON_END comes after all that was said; when it is not up in a minute, it is killed. */
+MUST_CHECK int emulator_spawn(struct emulator *m, const struct emulator_start *s, sd_event_child_handler_t on_end, struct err *e);
+/* After a start that failed later: no end is told. Returns RET. */
+int emulator_drop(struct emulator *m, int ret);
+/* It has come up: it has all the time there is, until emulator_end_in(). */
+void emulator_up(struct emulator *m);
+void emulator_end_in(struct emulator *m, uint64_t usec);
+/* It is over. */
+void emulator_over(struct emulator *m);
+/* The first reason is the reason. */
+void emulator_why(struct emulator *m, const char *sentence, const char *more);
+/* The last line of its complaints that says something, printable; "" for none. */
+void emulator_last_words(const struct emulator *m, char *ret, size_t size);
+
+void emulator_kill(struct runner *r);
+void emulator_pause(struct runner *r, bool on);
