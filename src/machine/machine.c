@@ -352,6 +352,10 @@ static void unit_changed(struct machines *m, const struct supervisor_unit *u)
 		snprintf(a->work->machine.state, sizeof(a->work->machine.state), "backoff");
 		snprintf(a->work->machine.message, sizeof(a->work->machine.message), "its runner failed: %.150s", u->text);
 		m->provider.changed(m->provider.engine, a->work);
+		if (a->phase == PHASE_STARTING) { /* it may fail for ever: whoever waits has other wishes by then */
+			err_set(&e, -EIO, "%s", a->work->machine.message);
+			done(a, -EIO, &e);
+		}
 		return;
 	case SUPERVISOR_DOWN:
 	case SUPERVISOR_DONE:

@@ -7,7 +7,7 @@ long in an emulator in an emulator is left out of the image or switched off; clo
 """
 import glob, hashlib, os, shutil, tempfile
 
-from workload import CACHE, SUITE, run
+from workload import CACHE, SUITE, kept, run
 
 PACKAGES = ["systemd-sysv", "udev", "cloud-init", "linux-image-cloud-amd64", "initramfs-tools", "zstd", "iproute2", "netbase", "busybox-static", "dbus",
             "syslinux", "syslinux-common", "e2fsprogs"]
@@ -102,12 +102,8 @@ def make_disk(path):
 
 
 def disk():
-    """The path of the kept disk, a qcow2."""
-    path = f"{CACHE}/debian-{recipe()}.qcow2"
-    if not os.path.exists(path):
-        os.makedirs(CACHE, exist_ok=True)
-        make_disk(path)
-    return path
+    """The path of the disk, a qcow2."""
+    return kept(f"debian-{recipe()}.qcow2", make_disk)
 
 
 def layout(oci, disks):

@@ -1,5 +1,5 @@
 """A hub, a farm and nodes on this machine, for tests and the demo: loopback only, free ports, everything below one directory."""
-import contextlib, http.client, json, os, random, signal, subprocess, tempfile, time, urllib.request
+import contextlib, http.client, json, os, random, signal, socket, subprocess, tempfile, time, urllib.request
 
 from qemu import Node, Timeout
 
@@ -169,7 +169,12 @@ def until(what, is_so, seconds=60):
 
 
 def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range that outgoing connections take theirs from: who asks for it a second later finds it free."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue

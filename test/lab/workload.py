@@ -5,7 +5,7 @@
 Two layers: nginx with the libraries it needs, made once and kept in build/cache under the digest of its recipe, and a small one with
 the page. Runs inside tools/enter.
 """
-import hashlib, json, os, shutil, subprocess, tarfile, tempfile
+import fcntl, hashlib, json, os, shutil, subprocess, tarfile, tempfile
 
 CACHE = "build/cache"
 SUITE = "trixie"
@@ -118,18 +118,25 @@ def make_base(oci):
         run("umoci", "config", "--image", f"{image}:latest", *CONFIG)
         run("umoci", "insert", "--image", f"{image}:latest", f"{work}/root", "/")
         run("umoci", "gc", "--layout", image)
+        shutil.rmtree(oci + ".new", ignore_errors=True)
         shutil.copytree(image, oci + ".new")
     os.rename(oci + ".new", oci)
 
 
+def kept(name, make):
+    """The path of what MAKE makes at a path, kept under NAME; of two who want it at once one makes it."""
+    os.makedirs(CACHE, exist_ok=True)
+    path = f"{CACHE}/{name}"
+    with open(f"{CACHE}/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            make(path)
+    return path
+
+
 def base():
-    """The path of the kept layout of nginx alone."""
-    oci = f"{CACHE}/workload-{recipe()}"
-    if not os.path.isdir(oci):
-        os.makedirs(CACHE, exist_ok=True)
-        shutil.rmtree(oci + ".new", ignore_errors=True)
-        make_base(oci)
-    return oci
+    """The path of the layout of nginx alone."""
+    return kept(f"workload-{recipe()}", make_base)
 
 
 def build(nonce, into, tools=False):

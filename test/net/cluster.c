@@ -228,7 +228,7 @@ static void strangers_do_not_join(void)
 	member_prepare(&members[2], NULL);
 	for (int i = 0; i < MEMBERS; i++)
 		member_start(&members[i]);
-	for (uint64_t end = log_now_ms() + 20000; log_now_ms() < end;) {
+	for (uint64_t end = log_now_ms() + 60000; log_now_ms() < end;) {
 		if (log_says(&members[2], refused) && (log_says(&members[0], elected) || log_says(&members[1], elected)))
 			break;
 		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);

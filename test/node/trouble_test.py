@@ -83,6 +83,19 @@ def no_room(f, report):
         f.check()
 
 
+def runner(f, report):
+    with report.case("a runner that cannot start is told, its machine can be deleted, and with a good one it runs"):
+        f.node.shell("mount --bind /usr/bin/mkfs.erofs /usr/lib/zos/machine")  # it knows no such word and ends with 1
+        f.lab.zos("run", f.image, "--name", "more", "--container", "--no-wait")
+        now = f.wait("more", "told to fail", lambda s: s["state"] == "retrying")
+        assert "its runner failed" in now["message"], now
+        f.lab.zos("delete", "more")
+        f.node.shell("umount /usr/lib/zos/machine")
+        f.lab.zos("run", f.image, "--name", "more", "--container")
+        f.lab.zos("delete", "more")
+        f.check()
+
+
 def clock(f, report):
     with report.case("a clock that jumps: orders say so, services and workloads do not care, and set right all is as before"):
         before = [f.main_process(s) for s in ("noded", "gridd", "imaged")]
@@ -123,7 +136,7 @@ def main():
     early(report)
     with on_a_node(Neighbour, extra=WATCHDOG) as f:
         f.settle()
-        for trouble in (out_of_memory, no_room, clock, hang):
+        for trouble in (out_of_memory, no_room, runner, clock, hang):
             trouble(f, report)
     return report.end()
 
