@@ -6,9 +6,11 @@
 #include "grid/hubd.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -118,6 +120,15 @@ static int place_parse(const char *text, char ret_host[static 256], uint16_t *po
 	return 0;
 }
 
+/* Both families at once, where this machine has both. */
+static const char *any_address(void)
+{
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT };
+	AUTO_FD int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof(any)) ? "0.0.0.0" : "::";
+}
+
 /* What ARGS ask for; HOST keeps the public name. */
 static int options_fill(const struct run_args *a, const char *dir, char host[static 256], struct hubd_options *ret, struct err *e)
 {
@@ -136,7 +147,7 @@ static int options_fill(const struct run_args *a, const char *dir, char host[sta
 	*ret = (struct hubd_options){
 		.dir = dir,
 		.listen = a->listen   ? a->listen
-			  : a->public ? "0.0.0.0"
+			  : a->public ? any_address()
 				      : NULL,
 		.port = port,
 		.advertise = a->public ? host : a->advertise,

@@ -28,6 +28,11 @@ def public():
         assert [os.stat(p).st_mode & 0o777 for p in secrets] == [0o600] * 3
         here = f"tls://127.0.0.1:{lab.port}"
 
+        print("# both families, where this machine has both")
+        for address in ["127.0.0.1", "::1"][:1 + os.path.exists("/proc/net/if_inet6")]:
+            with socket.create_connection((address, lab.port), 5) as s:
+                assert b"INFO" in s.recv(65536), address
+
         print("# who names the authority gets on; who does not, does not")
         other.zos("hub", "use", here, hub["key"], hub["ca"])
         assert other.zos_json("node", "list") == []
