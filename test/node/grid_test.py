@@ -3,7 +3,7 @@
 import os, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, Lab
+from lab import Failed, Lab, until
 from qemu import Report, Timeout
 
 
@@ -31,13 +31,11 @@ def approval(lab, key, report):
         assert info["node"] == key and info["approved"] is True and info["flavour"] == "debug" and info["durable"] is False, info
 
 
-def looks_inside(lab, node, report):
+def looks_inside(lab, report):
     with report.case("its services are told to who may deploy, their lines to the farm alone"):
-        node.console.at = 0
-        node.wait_line("drivers: up", 60)  # the last to come: nobody waits for it
-        health = lab.zos_json("node", "health")
-        states = {s["name"]: s["state"] for s in health["services"]}
-        assert health["ok"] is True and states["noded"] == "up" and states["gridd"] == "up", states
+        until("it is well", lambda: lab.zos_json("node", "health")["ok"] is True)  # some come late: nobody waits for them
+        states = {s["name"]: s["state"] for s in lab.zos_json("node", "health")["services"]}
+        assert states["noded"] == "up" and states["gridd"] == "up" and states["drivers"] == "up", states
         assert "noded: approved by farm 'demo'" in lab.zos("node", "logs", "noded")
         refused("there is no service 'nothing'", lab, "node", "logs", "nothing")
 
@@ -96,7 +94,7 @@ def main():
                 key = lab.wait_nodes()[0]["node"]
             if key:
                 approval(lab, key, report)
-                looks_inside(lab, node, report)
+                looks_inside(lab, report)
                 strangers(lab, key, report)
                 for daemon in ("noded", "gridd"):
                     comes_back(lab, node, report, f"kill -9 of {daemon}", lambda: node.shell(f"kill -9 $(pidof {daemon})"), 15)
