@@ -27,8 +27,7 @@ static void pass_arm(struct engine *n)
 		sd_event_source_set_enabled(n->pass, SD_EVENT_ONESHOT);
 }
 
-/* Something changed that the directory and the screen show. */
-static void tell(struct engine *n)
+void engine_tell(struct engine *n)
 {
 	if (n->record_changed)
 		n->record_changed(n->record_ctx);
@@ -583,7 +582,7 @@ int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_varian
 	log_info("deployment %s sequence %" PRIu64 " with %zu workloads accepted", d->name, d->sequence, d->n_workloads);
 	hold(n, take_ptr(d), take_ptr(secrets));
 	pass_arm(n);
-	tell(n);
+	engine_tell(n);
 	return 0;
 }
 
@@ -636,100 +635,12 @@ static int sealing_load(struct engine *n, struct err *e)
 	return r ? err_set(e, r, "derive the key for secrets: %s", strerror(-r)) : 0;
 }
 
-static void configure(struct engine *n)
+void engine_configure(struct engine *n)
 {
 	for (int s = 0; s < STEPS; s++)
 		if (n->providers[s]->ops->configure)
 			n->providers[s]->ops->configure(n->providers[s], n->farm);
-	tell(n);
-}
-
-static void farm_free(struct farm *f)
-{
-	if (f)
-		farm_deinit(f);
-	free(f);
-}
-
-static void farm_freep(struct farm **f)
-{
-	farm_free(*f);
-	*f = NULL;
-}
-
-static int farm_newer(const struct farm *held, const struct farm *f, struct err *e)
-{
-	char ours[KEY_TEXT_SIZE];
-
-	if (!held)
-		return 0;
-	if (!key_pub_eq(&held->farm, &f->farm)) {
-		key_pub_format(ours, &held->farm);
-		return err_set(e, -EKEYREJECTED, "this node belongs to farm '%s' (%s): another farm's document is not taken", held->name, ours);
-	}
-	if (f->sequence == held->sequence)
-		return ENGINE_SAME;
-	if (f->sequence < held->sequence)
-		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is below %" PRIu64 ", the farm document in force", f->sequence, held->sequence);
-	return 0;
-}
-
-int engine_set_farm(struct engine *n, struct str envelope, struct err *e)
-{
-	CLEANUP(farm_freep) struct farm *f = calloc(1, sizeof(*f));
-	int r;
-
-	BUG_ON(!f);
-	if ((r = farm_open(envelope, f, e)) || (r = farm_newer(n->farm, f, e)))
-		return r;
-	if ((r = store_put(&n->store, "farm", f->sequence, envelope, e)))
-		return r;
-	log_info("farm '%s' sequence %" PRIu64 " in force", f->name, f->sequence);
-	farm_free(n->farm);
-	n->farm = take_ptr(f);
-	configure(n);
-	return 0;
-}
-
-int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e)
-{
-	CLEANUP(approval_deinit) struct approval a = { 0 };
-	AUTO_BUF struct buf text = { 0 };
-	int r = approval_open(envelope, &a, e);
-
-	if (r)
-		return r;
-	if (!n->farm || !key_pub_eq(&a.farm, &n->farm->farm))
-		return err_set(e, -EKEYREJECTED, "the approval is another farm's");
-	if (!key_pub_eq(&a.node, &n->identity.pub))
-		return err_set(e, -EXDEV, "the approval is another node's");
-	if (json_format(envelope, &text))
-		return err_set(e, -ENOMEM, "keep the approval: out of memory");
-	if ((r = store_put(&n->store, "approval", 1, buf_str(&text), e)))
-		return r;
-	json_unrefp(&n->approval);
-	n->approval = sd_json_variant_ref(envelope);
-	log_info("approved by farm '%s'", n->farm->name);
-	tell(n);
-	return 0;
-}
-
-static int farm_load(struct engine *n, struct err *e)
-{
-	AUTO_BUF struct buf text = { 0 }, approval = { 0 };
-	uint64_t version;
-	int r = store_get(&n->store, "farm", &version, &text, e);
-
-	if (r)
-		return r == STORE_ABSENT ? 0 : r;
-	n->farm = calloc(1, sizeof(*n->farm));
-	BUG_ON(!n->farm);
-	if ((r = farm_open(buf_str(&text), n->farm, e)))
-		return r;
-	r = store_get(&n->store, "approval", &version, &approval, e);
-	if (r)
-		return r == STORE_ABSENT ? 0 : r;
-	return json_parse(buf_str(&approval), &n->approval, e);
+	engine_tell(n);
 }
 
 static bool is_wanted(void *engine, const char *id)
@@ -762,14 +673,14 @@ int engine_init(struct engine *ret, sd_event *event, const char *const *state_di
 	n->event = sd_event_ref(event);
 	providers_attach(n, providers);
 	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) || (r = sealing_load(n, e)) ||
-	    (r = farm_load(n, e)) || (r = engine_drain_load(n, e)) || (r = capacity_measure(&n->capacity, e)) ||
+	    (r = engine_farm_load(n, e)) || (r = engine_drain_load(n, e)) || (r = capacity_measure(&n->capacity, e)) ||
 	    (r = store_each(&n->store, "deployments", load_one, n, e)))
 		return err_wrap(e, r, "start the engine");
 	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||
 	    (r = sd_event_add_time(event, &n->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, n)) < 0)
 		return err_set(e, r, "start the engine: %s", strerror(-r));
 	items_make(n);
-	configure(n);
+	engine_configure(n);
 	for (int s = STEPS - 1; s >= 0; s--)
 		if (providers[s]->ops->sweep)
 			providers[s]->ops->sweep(providers[s], is_wanted);
@@ -792,8 +703,7 @@ void engine_deinit(struct engine *n)
 		json_unrefp(&h->secrets);
 		free(h);
 	}
-	farm_free(n->farm);
-	json_unrefp(&n->approval);
+	engine_farm_drop(n);
 	key_wipe(&n->identity);
 	seal_key_wipe(&n->seal);
 	store_close(&n->store);

@@ -77,6 +77,13 @@ void engine_deinit(struct engine *n);
 enum { ENGINE_SAME = 1 };
 MUST_CHECK int engine_set_farm(struct engine *n, struct str envelope, struct err *e);
 MUST_CHECK int engine_approve(struct engine *n, sd_json_variant *envelope, struct err *e);
+/* For engine_init() and engine_deinit(). */
+MUST_CHECK int engine_farm_load(struct engine *n, struct err *e);
+void engine_farm_drop(struct engine *n);
+/* The farm document is another one: the providers hear of it. */
+void engine_configure(struct engine *n);
+/* Something changed that the directory and the screen show. */
+void engine_tell(struct engine *n);
 
 /* Whether it would be accepted, and what it would change (changes.h); nothing is kept. Returns owned. Errors as below. */
 MUST_CHECK int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e);
