@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What can happen to a node's first processes: too little memory or room, a clock that jumps, a hang, a power button too early. A workload
 beside them goes on."""
-import os, sys, time
+import os, re, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Failed, select_pause
@@ -127,6 +127,8 @@ def early(report):
             with Node("debug") as node:
                 node.hvc.sock.sendall(f"sleep {delay}; kill -TERM 1\n".encode())
                 node.wait_line("going down: SIGTERM", 120)
+                so_far = node.console.text[:node.console.at]
+                assert delay or not re.search(r"is up, \d+ services", so_far), so_far  # with no delay it was on its way up still
                 node.wait_line("all services are down", 60)
                 assert node.wait_end() == 0
 
