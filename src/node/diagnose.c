@@ -55,7 +55,7 @@ static void what_is(const struct view *v, struct diagnosis *ret)
 	ret->flavour = flavour_number();
 	version_numbers(ret->version);
 	ret->is_approved = n->approval != NULL;
-	ret->is_durable = n->store.durable;
+	ret->is_durable = store_is_durable(&n->store);
 	ret->cause = uplink_why(uplinks, n_uplinks, time(NULL), n_hubs);
 	for (size_t i = 0; i < n_uplinks; i++)
 		addresses_add(ret, &uplinks[i]);

@@ -50,17 +50,17 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	format_base64(&seal, n->seal.pub, sizeof(n->seal.pub));
 	if (buf_check(&seal))
 		return -ENOMEM;
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node),
-			      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
-			      SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name", SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("farm_sequence", n->farm ? n->farm->sequence : 0),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
-			      SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("kernel", uts.release),
-			      SD_JSON_BUILD_PAIR_STRING("arch", uts.machine), SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", l->boot_s),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)), SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained), SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works),
-			      SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
-			      SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm", SD_JSON_BUILD_STRING(farm)),
+		SD_JSON_BUILD_PAIR_CONDITION(n->farm != NULL, "farm_name", SD_JSON_BUILD_STRING(n->farm ? n->farm->name : "")),
+		SD_JSON_BUILD_PAIR_UNSIGNED("farm_sequence", n->farm ? n->farm->sequence : 0),
+		SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
+		SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("kernel", uts.release),
+		SD_JSON_BUILD_PAIR_STRING("arch", uts.machine), SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", l->boot_s),
+		SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)), SD_JSON_BUILD_PAIR_BOOLEAN("durable", store_is_durable(&n->store)),
+		SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained), SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works),
+		SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
+		SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
 }
 
 int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret, struct err *e)

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define STATE_DIR "/run/zos/state" /* a node without a data disk remembers until it is switched off, and says so */
 #define SOCKET_DIR "/run/zos/noded"
@@ -75,7 +76,8 @@ int main(void)
 	    (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) || (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
-	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", STATE_DIR "/nonces", &e)) || (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
+	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", &e)) || (r = nonces_add(&s.nonces, STATE_DIR "/.nonces", time(NULL), &e)) ||
+	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);
 	daemon_ready(n.farm ? n.farm->name : "without a farm");
 	r = daemon_run(event);

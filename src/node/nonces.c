@@ -22,89 +22,155 @@ static void encode(const struct nonce *n, struct buf *b)
 	buf_add_le(b, (uint64_t)n->expires_s, 8);
 }
 
-static int file_open(struct nonces *s, const char *path, off_t size, struct err *e)
+static int file_open(struct nonces_file *f, off_t size, struct err *e)
 {
-	s->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	s->size = size;
-	if (s->fd < 0 || ftruncate(s->fd, size))
-		return err_set(e, -errno, "open %s: %m", path);
+	fd_close(&f->fd);
+	f->fd = open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	f->size = size;
+	if (f->fd < 0 || ftruncate(f->fd, size))
+		return err_set(e, -errno, "open %s: %m", f->path);
 	return 0;
 }
 
-static int rewrite(struct nonces *s, const char *path, struct err *e)
+/* Where there is no room for a new one, the old file goes on, with WHOLE bytes of it. */
+static int rewrite(struct nonces *s, struct nonces_file *f, off_t whole, struct err *e)
 {
 	AUTO_BUF struct buf b = { 0 };
 	int r;
 
 	for (size_t i = 0; i < s->n; i++)
 		encode(&s->all[i], &b);
-	r = file_save(AT_FDCWD, path, buf_str(&b), 0600, e);
-	return r ? r : file_open(s, path, (off_t)b.len, e);
+	r = file_save(AT_FDCWD, f->path, buf_str(&b), 0600, e);
+	if (r != -ENOSPC)
+		return r ? r : file_open(f, (off_t)b.len, e);
+	log_warn("%s; the old file goes on", e->msg);
+	return file_open(f, whole, e);
 }
 
-int nonces_open(struct nonces *ret, const char *path, int64_t now_s, struct err *e)
+void nonces_init(struct nonces *ret)
 {
-	AUTO_BUF struct buf b = { 0 };
-	off_t whole;
-	struct rd rd;
-	int r = file_read(AT_FDCWD, path, (size_t)NONCES_MAX * RECORD_LEN * 2, &b, e);
-
 	*ret = (struct nonces)NONCES_NONE;
-	if (r && r != -ENOENT)
-		return r;
 	ret->all = calloc(NONCES_MAX, sizeof(*ret->all));
 	BUG_ON(!ret->all);
-	whole = (off_t)(b.len - b.len % RECORD_LEN);
-	rd = rd_over(b.p, b.len);
-	while (rd_left(&rd) >= RECORD_LEN && ret->n < NONCES_MAX) { /* a torn record at the end was never answered */
+}
+
+void nonces_deinit(struct nonces *s)
+{
+	while (s->n_files)
+		fd_close(&s->files[--s->n_files].fd);
+	free(s->all);
+	*s = (struct nonces)NONCES_NONE;
+}
+
+static bool is_known(const struct nonces *s, const struct nonce *n)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!memcmp(s->all[i].bytes, n->bytes, sizeof(n->bytes)))
+			return true;
+	return false;
+}
+
+static void take_all(struct nonces *s, const struct buf *file, int64_t now_s)
+{
+	struct rd rd = rd_over(file->p, file->len);
+
+	while (rd_left(&rd) >= RECORD_LEN && s->n < NONCES_MAX) { /* a torn record at the end was never answered */
 		struct nonce n;
 
 		rd_bytes(&rd, n.bytes, sizeof(n.bytes));
 		n.expires_s = (int64_t)rd_le(&rd, 8);
-		if (!is_over(&n, now_s))
-			ret->all[ret->n++] = n;
+		if (!is_over(&n, now_s) && !is_known(s, &n))
+			s->all[s->n++] = n;
 	}
-	r = rewrite(ret, path, e);
-	if (r == -ENOSPC) {
-		log_warn("%s; the old file goes on", e->msg);
-		r = file_open(ret, path, whole, e);
+}
+
+static struct nonces_file *file_find(struct nonces *s, const char *path)
+{
+	for (size_t i = 0; i < s->n_files; i++)
+		if (!strcmp(s->files[i].path, path))
+			return &s->files[i];
+	return NULL;
+}
+
+void nonces_drop(struct nonces *s, const char *path)
+{
+	struct nonces_file *f = file_find(s, path);
+
+	if (!f)
+		return;
+	fd_close(&f->fd);
+	*f = s->files[--s->n_files];
+}
+
+int nonces_add(struct nonces *s, const char *path, int64_t now_s, struct err *e)
+{
+	AUTO_BUF struct buf b = { 0 };
+	struct nonces_file *f;
+	int r;
+
+	if (file_find(s, path))
+		return 0;
+	BUG_ON(s->n_files == NONCES_FILES_MAX || strlen(path) >= NONCES_PATH_MAX);
+	r = file_read(AT_FDCWD, path, (size_t)NONCES_MAX * RECORD_LEN * 2, &b, e);
+	if (r && r != -ENOENT)
+		return r;
+	take_all(s, &b, now_s);
+	f = &s->files[s->n_files++];
+	*f = (struct nonces_file){ .fd = -1 };
+	snprintf(f->path, sizeof(f->path), "%s", path);
+	for (size_t i = 0; i < s->n_files; i++) {
+		struct nonces_file *k = &s->files[i];
+
+		if ((r = rewrite(s, k, k == f ? (off_t)(b.len - b.len % RECORD_LEN) : k->size, e)))
+			break;
 	}
+	if (r)
+		nonces_drop(s, path);
 	return r;
 }
 
-void nonces_close(struct nonces *s)
+static int append(struct nonces_file *f, const struct buf *record)
 {
-	free(s->all);
-	fd_close(&s->fd);
-	*s = (struct nonces)NONCES_NONE;
+	errno = 0;
+	if (write(f->fd, record->p, record->len) != (ssize_t)record->len || fdatasync(f->fd)) {
+		int r = errno ? -errno : -ENOSPC;
+
+		(void)!ftruncate(f->fd, f->size); /* half a record would put all behind it out of step */
+		return r;
+	}
+	f->size += (off_t)record->len;
+	return 0;
 }
 
 int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, int64_t now_s, struct err *e)
 {
 	struct nonce n = { .expires_s = expires_s };
 	AUTO_BUF struct buf b = { 0 };
+	size_t took = 0;
+	int r = -EROFS;
 
 	if (parse_hex(str_c(hex), n.bytes, sizeof(n.bytes)))
 		return err_set(e, -EBADMSG, "the order's nonce is not %d hexadecimal digits", ORDER_NONCE_LEN);
-	for (size_t i = 0; i < s->n;) {
-		if (is_over(&s->all[i], now_s)) {
+	for (size_t i = 0; i < s->n;)
+		if (is_over(&s->all[i], now_s))
 			s->all[i] = s->all[--s->n];
-			continue;
-		}
-		if (!memcmp(s->all[i].bytes, n.bytes, sizeof(n.bytes)))
-			return err_set(e, -ESTALE, "this very order was carried out before: sign a new one");
-		i++;
-	}
+		else
+			i++;
+	if (is_known(s, &n))
+		return err_set(e, -ESTALE, "this very order was carried out before: sign a new one");
 	if (s->n == NONCES_MAX)
 		return err_set(e, -EBUSY, "%d orders were taken in the last minutes: try again in a while", NONCES_MAX);
 	encode(&n, &b);
-	errno = 0;
-	if (buf_check(&b) || write(s->fd, b.p, b.len) != (ssize_t)b.len) {
-		err_set(e, -EIO, "the node could not write down that it takes this order: %s", strerror(errno ? errno : ENOSPC));
-		(void)!ftruncate(s->fd, s->size); /* half a record would put all behind it out of step */
-		return -EIO;
+	if (buf_check(&b))
+		return err_set(e, -ENOMEM, "take the order: out of memory");
+	for (size_t i = 0; i < s->n_files; i++) {
+		int one = append(&s->files[i], &b);
+
+		r = one ? one : r;
+		took += !one;
 	}
-	s->size += (off_t)b.len;
+	if (!took)
+		return err_set(e, -EIO, "the node could not write down that it takes this order: %s", strerror(-r));
 	s->all[s->n++] = n;
 	return 0;
 }

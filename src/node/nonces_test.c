@@ -10,6 +10,39 @@
 static const int64_t now_s = 1800000000;
 static const char first[] = "00112233445566778899aabbccddeeff", second[] = "10112233445566778899aabbccddeeff";
 
+static int opened(struct nonces *s, const char *path, int64_t at_s, struct err *e)
+{
+	nonces_init(s);
+	return nonces_add(s, path, at_s, e);
+}
+
+/* Two disks: what one knows the other learns, each alone is enough after that, and one that fails does not stop the other. */
+static void is_on_every_disk(void)
+{
+	char dir[] = "/tmp/nonces_test.XXXXXX", path[2][64], third[] = "20112233445566778899aabbccddeeff";
+	struct nonces s = NONCES_NONE;
+	struct err e = { 0 };
+
+	T_NEED(mkdtemp(dir) != NULL, "mkdtemp: %m");
+	for (int i = 0; i < 2; i++) {
+		snprintf(path[i], sizeof(path[i]), "%s/%d", dir, i);
+		T_NEED(!opened(&s, path[i], now_s, &e) && !nonces_use(&s, i ? second : first, now_s + 60, now_s, &e), "%s", e.msg);
+		nonces_deinit(&s);
+	}
+	T_NEED(!opened(&s, path[0], now_s, &e) && !nonces_add(&s, path[1], now_s, &e) && !nonces_add(&s, path[1], now_s, &e), "%s", e.msg);
+	T_CHECK(s.n == 2 && s.n_files == 2, "%zu in %zu", s.n, s.n_files);
+	T_CHECK(!nonces_use(&s, third, now_s + 60, now_s, &e), "%s", e.msg);
+	nonces_deinit(&s);
+	for (int i = 0; i < 2; i++) {
+		T_NEED(!opened(&s, path[i], now_s, &e), "%s", e.msg);
+		T_CHECK(nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE && nonces_use(&s, second, now_s + 60, now_s, &e) == -ESTALE &&
+				nonces_use(&s, third, now_s + 60, now_s, &e) == -ESTALE,
+			"%s", path[i]);
+		nonces_deinit(&s);
+	}
+	T_CHECK(!unlink(path[0]) && !unlink(path[1]) && !rmdir(dir), "%m");
+}
+
 static void is_taken_once_also_after_a_restart(void)
 {
 	char path[] = "/tmp/nonces_test.XXXXXX";
@@ -18,21 +51,21 @@ static void is_taken_once_also_after_a_restart(void)
 	int fd = mkstemp(path);
 
 	T_NEED(fd >= 0 && !close(fd), "mkstemp: %m");
-	T_NEED(!nonces_open(&s, path, now_s, &e), "%s", e.msg);
+	T_NEED(!opened(&s, path, now_s, &e), "%s", e.msg);
 	T_CHECK(!nonces_use(&s, first, now_s + 60, now_s, &e), "%s", e.msg);
 	T_CHECK(nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE, "twice");
 	T_CHECK(!nonces_use(&s, second, now_s + 600, now_s, &e), "%s", e.msg);
 	T_CHECK(nonces_use(&s, "xyz", now_s + 60, now_s, &e) == -EBADMSG, "no nonce");
-	nonces_close(&s);
+	nonces_deinit(&s);
 
-	T_NEED(!nonces_open(&s, path, now_s + 1, &e), "%s", e.msg);
+	T_NEED(!opened(&s, path, now_s + 1, &e), "%s", e.msg);
 	T_CHECK(nonces_use(&s, first, now_s + 60, now_s + 1, &e) == -ESTALE, "after a restart");
 	T_CHECK(nonces_use(&s, first, now_s + 60, now_s + 60 + CLOCK_SLACK_S, &e) == -ESTALE, "as long as an order could be taken");
-	nonces_close(&s);
+	nonces_deinit(&s);
 
-	T_NEED(!nonces_open(&s, path, now_s + 61 + CLOCK_SLACK_S, &e), "%s", e.msg);
+	T_NEED(!opened(&s, path, now_s + 61 + CLOCK_SLACK_S, &e), "%s", e.msg);
 	T_CHECK(s.n == 1, "what expired is dropped: %zu left", s.n);
-	nonces_close(&s);
+	nonces_deinit(&s);
 	unlink(path);
 }
 
@@ -44,13 +77,13 @@ static void is_bounded(void)
 	int fd = mkstemp(path);
 
 	T_NEED(fd >= 0 && !close(fd), "mkstemp: %m");
-	T_NEED(!nonces_open(&s, path, now_s, &e), "%s", e.msg);
+	T_NEED(!opened(&s, path, now_s, &e), "%s", e.msg);
 	for (s.n = 0; s.n < NONCES_MAX; s.n++)
 		s.all[s.n] = (struct nonce){ .expires_s = now_s + 5, .bytes = { 1, (uint8_t)s.n, (uint8_t)(s.n >> 8) } };
 	snprintf(hex, sizeof(hex), "%032x", 7);
 	T_CHECK(nonces_use(&s, hex, now_s + 60, now_s, &e) == -EBUSY, "%s", e.msg);
 	T_CHECK(!nonces_use(&s, hex, now_s + 600, now_s + 6 + CLOCK_SLACK_S, &e) && s.n == 1, "room again: %s", e.msg);
-	nonces_close(&s);
+	nonces_deinit(&s);
 	unlink(path);
 }
 
@@ -66,7 +99,7 @@ static void is_taken_only_where_it_can_be_written(void)
 		T_NEED(false, "needs root and a mount namespace: %m");
 	snprintf(path, sizeof(path), "%s/nonces", dir);
 	snprintf(fill, sizeof(fill), "%s/fill", dir);
-	T_NEED(!nonces_open(&s, path, now_s, &e) && !nonces_use(&s, first, now_s + 60, now_s, &e), "%s", e.msg);
+	T_NEED(!opened(&s, path, now_s, &e) && !nonces_use(&s, first, now_s + 60, now_s, &e), "%s", e.msg);
 	int fd = open(fill, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	while (write(fd, block, sizeof(block)) > 0)
 		;
@@ -74,21 +107,22 @@ static void is_taken_only_where_it_can_be_written(void)
 		snprintf(hex, sizeof(hex), "%032x", ++taken);
 	while (!nonces_use(&s, hex, now_s + 60, now_s, &e));
 	T_CHECK(taken > 1 && strstr(e.msg, "No space left"), "%u: %s", taken, e.msg);
-	nonces_close(&s);
-	T_NEED(!nonces_open(&s, path, now_s, &e), "a full disk keeps no daemon from its work: %s", e.msg);
+	nonces_deinit(&s);
+	T_NEED(!opened(&s, path, now_s, &e), "a full disk keeps no daemon from its work: %s", e.msg);
 	T_CHECK(s.n == taken && nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE, "%zu of %u", s.n, taken);
 	T_CHECK(nonces_use(&s, hex, now_s + 60, now_s, &e) == -EIO, "%s", e.msg);
 	T_NEED(!ftruncate(fd, 0), "%m");
 	T_CHECK(!nonces_use(&s, hex, now_s + 60, now_s, &e), "%s", e.msg);
-	nonces_close(&s);
-	T_NEED(!nonces_open(&s, path, now_s, &e) && s.n == taken + 1, "%zu of %u: %s", s.n, taken + 1, e.msg);
-	nonces_close(&s);
+	nonces_deinit(&s);
+	T_NEED(!opened(&s, path, now_s, &e) && s.n == taken + 1, "%zu of %u: %s", s.n, taken + 1, e.msg);
+	nonces_deinit(&s);
 	T_CHECK(!close(fd) && !umount(dir) && !rmdir(dir), "%m");
 }
 
 int main(void)
 {
 	T_RUN(is_taken_once_also_after_a_restart);
+	T_RUN(is_on_every_disk);
 	T_RUN(is_bounded);
 	T_RUN(is_taken_only_where_it_can_be_written);
 	return T_END();

@@ -97,7 +97,7 @@ static int deployment_deploy(struct request *q, struct err *e)
 
 	return r ? r
 		 : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_UNSIGNED("sequence", sequence),
-				      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable));
+				      SD_JSON_BUILD_PAIR_BOOLEAN("durable", store_is_durable(&n->store)));
 }
 
 static int deployment_check(struct request *q, struct err *e)
@@ -288,7 +288,7 @@ static bool every_call_has_a_handler(void)
 	return n_calls == ARRAY_LEN(handlers);
 }
 
-int serve_init(struct serve *ret, struct engine *engine, const char *socket, const char *nonces_path, struct err *e)
+int serve_init(struct serve *ret, struct engine *engine, const char *socket, struct err *e)
 {
 	struct serve *s = ret;
 	struct timespec up;
@@ -298,7 +298,8 @@ int serve_init(struct serve *ret, struct engine *engine, const char *socket, con
 	s->engine = engine;
 	BUG_ON(!every_call_has_a_handler());
 	clock_gettime(CLOCK_BOOTTIME, &up);
-	if ((r = nonces_open(&s->nonces, nonces_path, time(NULL), e)) || (r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) ||
+	nonces_init(&s->nonces);
+	if ((r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) ||
 	    (r = daemon_listen(engine->event, socket, 0666, s, &s->server, e)))
 		return r;
 	if ((r = sd_varlink_server_bind_method(s->server, "zos.Order.Call", on_order)) < 0 ||
@@ -313,5 +314,5 @@ void serve_deinit(struct serve *s)
 {
 	s->server = sd_varlink_server_unref(s->server);
 	line_deinit(&s->line);
-	nonces_close(&s->nonces);
+	nonces_deinit(&s->nonces);
 }

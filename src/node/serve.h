@@ -11,6 +11,6 @@ struct serve {
 };
 #define SERVE_NONE { .nonces = NONCES_NONE }
 
-/* Reads the nonces kept at NONCES_PATH and listens on SOCKET. RET is to be released whatever is returned. */
-MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, const char *socket, const char *nonces_path, struct err *e);
+/* Listens on SOCKET; takes orders once its nonces have a file. RET is to be released whatever is returned. */
+MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, const char *socket, struct err *e);
 void serve_deinit(struct serve *s);

@@ -121,7 +121,7 @@ int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret)
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", h->deployment->name), SD_JSON_BUILD_PAIR_STRING("owner", owner),
 			      SD_JSON_BUILD_PAIR_UNSIGNED("sequence", h->deployment->sequence),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("deleted", h->deployment->n_workloads == 0),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable), SD_JSON_BUILD_PAIR_VARIANT("workloads", list));
+			      SD_JSON_BUILD_PAIR_BOOLEAN("durable", store_is_durable(&n->store)), SD_JSON_BUILD_PAIR_VARIANT("workloads", list));
 }
 
 static bool has_items(const struct engine *n, const struct deployment *d)

@@ -200,8 +200,9 @@ static int view_json(struct view *v, sd_json_variant **ret)
 		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
 			      SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("farm", n->farm ? n->farm->name : ""),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL), SD_JSON_BUILD_PAIR_BOOLEAN("durable", n->store.durable),
-			      SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", n->capacity.cpu_milli),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", n->approval != NULL),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("durable", store_is_durable(&n->store)), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", n->capacity.cpu_milli),
 			      SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", n->capacity.used_cpu_milli),
 			      SD_JSON_BUILD_PAIR_UNSIGNED("memory", n->capacity.memory_bytes),
 			      SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", n->capacity.used_memory_bytes),

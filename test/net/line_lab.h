@@ -62,7 +62,8 @@ static inline _Noreturn void engine_run(int report)
 	snprintf(nonces, sizeof(nonces), "%s/nonces", node.dir);
 	farm_make(&farm);
 	T_NEED(sd_event_new(&event) >= 0 && !engine_init(&engine, event, dirs, 1, true, providers, &e) &&
-		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, node.socket, nonces, &e),
+		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, node.socket, &e) &&
+		       !nonces_add(&serve.nonces, nonces, time(NULL), &e),
 	       "%s", e.msg);
 	T_NEED(write(report, &engine.identity.pub, sizeof(engine.identity.pub)) == sizeof(engine.identity.pub), "report");
 	sd_event_loop(event);
