@@ -13,7 +13,14 @@ enum {
 	ZMACHINE_USER_DATA_MAX = 32768, /* bytes */
 	ZMACHINE_MODULE_NAME_MAX = 64, /* bytes; the kernel's own limit is 55 */
 	ZMACHINE_CPU_MILLI_MIN = 10,
+	ZMACHINE_MOUNTS_MAX = 16,
+	ZMACHINE_MOUNT_PATH_MAX = 256, /* bytes */
+	SNAPSHOTS_EVERY_MIN = 60,      /* seconds */
+	SNAPSHOTS_EVERY_MAX = 366 * 86400,
+	SNAPSHOTS_KEEP_MAX = 1000,
 };
+#define VOLUME_SIZE_MIN (100ull << 20)
+#define VOLUME_SIZE_MAX (1ull << 50)
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
 #define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
 #define ZMACHINE_ROOTFS_DEFAULT (256ull << 20) /* or half of the memory that holds it, when that is less */
@@ -42,6 +49,12 @@ struct health_check {
 };
 #define HEALTH_CHECK_DEFAULTS { .http.path = "/", .every_s = 10, .timeout_s = 5, .failures = 3 }
 
+/* What a machine has of a volume or zmount of its deployment. */
+struct mount {
+	const char *name, *path; /* PATH: NULL for a disk image */
+	bool read_only;
+};
+
 struct zmachine {
 	const char *image; /* OCI reference with tag or digest */
 	struct pull_login pull;
@@ -52,12 +65,42 @@ struct zmachine {
 	sd_json_variant *health;                  /* NULL = none; by health_table */
 	sd_json_variant *user_data;               /* for a disk image's cloud-init: a string or {"secret": NAME}; NULL = none */
 	sd_json_variant *modules;                 /* of the kernel, for a virtual machine; NULL = none */
+	struct mount mounts[ZMACHINE_MOUNTS_MAX];
+	size_t n_mounts;
 };
+
+enum disk_class { DISK_ANY, DISK_SSD, DISK_HDD };
+extern const char *const disk_class_names[];
+
+struct snapshots {
+	uint64_t every_s, keep; /* 0 = none are made by themselves */
+};
+
+/* A directory with a limit, on one disk of the node. */
+struct volume {
+	uint64_t size_bytes;
+	unsigned class;
+	struct snapshots snapshots;
+};
+
+enum zmount_format { ZMOUNT_EXT4, ZMOUNT_BTRFS, ZMOUNT_NONE };
+extern const char *const zmount_format_names[];
+
+/* A raw disk for a virtual machine, on one disk of the node, which never mounts it. */
+struct zmount {
+	uint64_t size_bytes;
+	unsigned class, format;
+};
+
+enum workload_kind { WORKLOAD_ZMACHINE, WORKLOAD_VOLUME, WORKLOAD_ZMOUNT };
 
 struct workload {
 	const char *name, *type;
+	unsigned kind;
 	sd_json_variant *data, *metadata;
-	struct zmachine zmachine;
+	struct zmachine zmachine; /* one of these, by kind; the others are zero */
+	struct volume volume;
+	struct zmount zmount;
 };
 
 struct signer {
@@ -93,6 +136,9 @@ void deployment_freep(struct deployment **d);
 /* Opens the envelope into D. -EBADMSG, -EKEYREJECTED (signatures do not suffice). */
 MUST_CHECK int deployment_open(sd_json_variant *envelope, struct deployment *d, struct err *e);
 MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, struct err *e);
+
+/* The workload of that name; NULL = there is none. */
+const struct workload *deployment_workload(const struct deployment *d, const char *name);
 
 /* Decodes V, an object; -EBADMSG. */
 MUST_CHECK int health_check_decode(sd_json_variant *v, struct health_check *ret, struct err *e);

@@ -29,6 +29,11 @@ static int opened(const struct fixture *f, const char *more, const char *workloa
 
 #define WEB(fields) "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1" fields "}}"
 #define DISK(fields) WEB(",\"memory\":536870912,\"boot\":\"disk\"" fields)
+#define BOX(mounts) WEB(",\"memory\":134217728,\"isolation\":\"container\",\"mounts\":[" mounts "]")
+#define VM(mounts) WEB(",\"memory\":134217728,\"mounts\":[" mounts "]")
+#define VOLUME(fields) "{\"name\":\"data\",\"type\":\"volume\",\"data\":{\"size\":104857600" fields "}}"
+#define ZMOUNT(fields) "{\"name\":\"disk\",\"type\":\"zmount\",\"data\":{\"size\":104857600" fields "}}"
+#define ON(name, path, more) "{\"name\":\"" name "\",\"path\":\"" path "\"" more "}"
 #define HEALTH(what) WEB(",\"memory\":134217728,\"health\":{" what "}")
 
 static void rows(void)
@@ -57,7 +62,7 @@ static void rows(void)
 		{ "", WEB(",\"memory\":67108864,\"env\":{\"A\":1}"), "/workloads/0/data/env: 'A' must be a string" },
 		{ "", WEB(",\"memory\":67108864,\"gpu\":{}"), "/workloads/0/data/gpu: passing a GPU through is not done by this" },
 		{ "", WEB(",\"memory\":134217728") "," WEB(",\"memory\":134217728"), "/workloads/1/name: 'web' stands twice" },
-		{ "", "{\"name\":\"v\",\"type\":\"volume\",\"data\":{}}", "/workloads/0/type: workloads of type 'volume' are not done" },
+		{ "", "{\"name\":\"v\",\"type\":\"network\",\"data\":{}}", "/workloads/0/type: workloads of type 'network' are not done" },
 		{ "", "{\"name\":\"v\",\"type\":\"pod\",\"data\":{}}", "/workloads/0/type: 'pod' is no workload type" },
 		{ "", "{\"name\":\"V\",\"type\":\"zmachine\",\"data\":{}}", "/workloads/0/name: 'V' is not a name" },
 		{ "\"colour\":1,", "", "/colour: unknown field" },
@@ -103,6 +108,39 @@ static void rows(void)
 		{ "", DISK(",\"rootfs_size\":436207617"), "/workloads/0/data/memory: 536870912 less the 436207617" },
 		{ "", WEB(",\"memory\":134217728,\"boot\":\"net\""), "must be one of: image, disk" },
 		{ "", WEB(",\"memory\":134217728,\"user_data\":\"x\""), "/workloads/0/data/user_data: is for the cloud-init" },
+		{ "", VOLUME(""), NULL },
+		{ "", VOLUME(",\"class\":\"ssd\",\"snapshots\":{\"every\":3600,\"keep\":24}"), NULL },
+		{ "", VOLUME(",\"class\":\"tape\""), "/workloads/0/data/class: must be one of: any, ssd, hdd" },
+		{ "", VOLUME(",\"snapshots\":{\"every\":3600}"), "/workloads/0/data/snapshots/keep: is missing" },
+		{ "", VOLUME(",\"snapshots\":{\"every\":59,\"keep\":1}"), "/workloads/0/data/snapshots/every: 59 is below" },
+		{ "", VOLUME(",\"format\":\"ext4\""), "/workloads/0/data/format: unknown field" },
+		{ "", "{\"name\":\"data\",\"type\":\"volume\",\"data\":{\"size\":104857599}}", "/workloads/0/data/size: 104857599 is below" },
+		{ "", ZMOUNT(""), NULL },
+		{ "", ZMOUNT(",\"format\":\"none\",\"class\":\"hdd\""), NULL },
+		{ "", ZMOUNT(",\"format\":\"vfat\""), "/workloads/0/data/format: must be one of: ext4, btrfs, none" },
+		{ "", ZMOUNT(",\"snapshots\":{\"every\":3600,\"keep\":1}"), "/workloads/0/data/snapshots: unknown field" },
+		{ "", BOX(ON("data", "/srv/data", "")) "," VOLUME(""), NULL },
+		{ "", VOLUME("") "," BOX(ON("data", "/srv", ",\"read_only\":true") "," ON("data", "/srv/again", "")), NULL },
+		{ "", BOX(ON("data", "/srv", "")), "/workloads/0/data/mounts/0/name: this deployment has no volume or zmount 'data'" },
+		{ "", BOX(ON("web", "/srv", "")), "/workloads/0/data/mounts/0/name: this deployment has no volume or zmount 'web'" },
+		{ "", VOLUME("") "," BOX(ON("data", "srv", "")), "/workloads/1/data/mounts/0/path: 'srv' is not an absolute path" },
+		{ "", VOLUME("") "," BOX(ON("data", "/", "")), "/workloads/1/data/mounts/0/path: '/' is not" },
+		{ "", VOLUME("") "," BOX(ON("data", "/srv/", "")), "/workloads/1/data/mounts/0/path: '/srv/' is not" },
+		{ "", VOLUME("") "," BOX(ON("data", "/srv/../etc", "")), "/workloads/1/data/mounts/0/path: '/srv/../etc' is not" },
+		{ "", VOLUME("") "," BOX(ON("data", "/srv//a", "")), "/workloads/1/data/mounts/0/path: '/srv//a' is not" },
+		{ "", VOLUME("") "," BOX(ON("data", "/proc/x", "")), "/workloads/1/data/mounts/0/path: /proc is the machine's own" },
+		{ "", VOLUME("") "," BOX(ON("data", "/processes", "")), NULL },
+		{ "", VOLUME("") "," BOX("{\"name\":\"data\"}"), "/workloads/1/data/mounts/0/path: is missing" },
+		{ "", VOLUME("") "," BOX(ON("data", "/a", "") "," ON("data", "/a", "")), "/workloads/1/data/mounts/1/path: '/a' stands twice" },
+		{ "", ZMOUNT("") "," BOX(ON("disk", "/srv", "")), "/workloads/1/data/mounts/0: a zmount is a disk" },
+		{ "", VM(ON("disk", "/srv", "")) "," ZMOUNT(""), NULL },
+		{ "", VM(ON("disk", "/srv", "")) "," ZMOUNT(",\"format\":\"none\""), "/workloads/0/data/mounts/0: the zmount 'disk' has no format" },
+		{ "", ZMOUNT("") "," VM(ON("disk", "/a", "") "," ON("disk", "/b", ",\"read_only\":true")),
+		  "/workloads/1/data/mounts/1: the zmount 'disk' is mounted by 'web' too" },
+		{ "", ZMOUNT("") "," DISK(",\"mounts\":[{\"name\":\"disk\"}]"), NULL },
+		{ "", ZMOUNT("") "," DISK(",\"mounts\":[" ON("disk", "/srv", "") "]"),
+		  "/workloads/1/data/mounts/0/path: a disk image mounts its disks" },
+		{ "", VOLUME("") "," DISK(",\"mounts\":[{\"name\":\"data\"}]"), "/workloads/1/data/mounts/0: a disk image mounts no volume" },
 		{ "\"secrets\":{},", "", NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"pull\":{\"user\":\"u\",\"secret\":\"db\"}"), NULL },
@@ -149,6 +187,27 @@ static void values_arrive(void)
 	T_CHECK(d->workloads[0].zmachine.isolation == ISOLATION_VM, "who asks for modules has asked for a kernel");
 }
 
+static void what_is_mounted_arrives(void)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	const struct zmachine *z;
+	struct fixture f;
+	struct err e = { 0 };
+
+	fixture_new(&f);
+	T_NEED(!opened(&f, "",
+		       VM(ON("disk", "/db", "") "," ON("data", "/srv", ",\"read_only\":true")) "," VOLUME(",\"class\":\"hdd\"") "," ZMOUNT(""), d,
+		       &e),
+	       "%s", e.msg);
+	z = &d->workloads[0].zmachine;
+	T_CHECK(z->n_mounts == 2 && !strcmp(z->mounts[1].path, "/srv") && z->mounts[1].read_only && !z->mounts[0].read_only, "%zu", z->n_mounts);
+	T_CHECK(z->isolation == ISOLATION_VM, "who mounts a disk has asked for a virtual machine");
+	T_CHECK(d->workloads[1].kind == WORKLOAD_VOLUME && d->workloads[1].volume.size_bytes == 100 << 20 && d->workloads[1].volume.class == DISK_HDD,
+		"volume");
+	T_CHECK(deployment_workload(d, "disk") == &d->workloads[2] && d->workloads[2].zmount.format == ZMOUNT_EXT4 && !deployment_workload(d, "x"),
+		"zmount");
+}
+
 static void somebody_elses_name_as_owner(void)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
@@ -188,6 +247,7 @@ int main(void)
 {
 	T_RUN(rows);
 	T_RUN(values_arrive);
+	T_RUN(what_is_mounted_arrives);
 	T_RUN(somebody_elses_name_as_owner);
 	T_RUN(signers_weigh);
 	return T_END();

@@ -4,3 +4,5 @@
 const char *const isolation_names[] = { "auto", "vm", "container", NULL };
 const char *const boot_names[] = { "image", "disk", NULL };
 const char *const restart_names[] = { "always", "on-failure", "never", NULL };
+const char *const disk_class_names[] = { "any", "ssd", "hdd", NULL };
+const char *const zmount_format_names[] = { "ext4", "btrfs", "none", NULL };

@@ -95,28 +95,44 @@ static int wait_until_ok(const struct cli *c, struct link *l, const char *name, 
 	return r < 0 ? r : 0;
 }
 
+/* Of a volume: its size, and what is in it; of a zmount nobody knows that. */
+static void size_format(sd_json_variant *one, char ret[static 48])
+{
+	char size[16], used[16];
+
+	format_size(size, out_u64(one, "size"));
+	format_size(used, out_u64(one, "used"));
+	if (!strcmp(out_text(one, "type", ""), "volume"))
+		snprintf(ret, 48, "%s, %s used", size, used);
+	else
+		snprintf(ret, 48, "%s", size);
+}
+
 static void status_print(sd_json_variant *status)
 {
 	enum { COLUMNS = 6 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "ISOLATION", 0 },
-					       { "ADDRESS", 0 },  { "RESTARTS", 0 }, { "IMAGE", 0 } };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "KIND", 0 },
+					       { "ADDRESS", 0 },  { "RESTARTS", 0 }, { "IMAGE, OR SIZE", 0 } };
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*restarts)[24] = calloc(n + 1, sizeof(*restarts));
+	AUTO_FREE char(*sizes)[48] = calloc(n + 1, sizeof(*sizes));
 
-	BUG_ON(!cells || !restarts);
+	BUG_ON(!cells || !restarts || !sizes);
 	for (size_t i = 0; i < n; i++) {
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
 		const char **cell = &cells[COLUMNS * i];
 
+		size_format(one, sizes[i]);
+
 		snprintf(restarts[i], sizeof(restarts[i]), "%" PRIu64, out_u64(one, "restarts"));
 		cell[0] = out_text(one, "name", "?");
 		cell[1] = out_text(one, "state", "?");
-		cell[2] = out_text(one, "isolation", "?");
+		cell[2] = out_text(one, "isolation", out_text(one, "type", "?"));
 		cell[3] = out_text(one, "ip", "-");
 		cell[4] = restarts[i];
-		cell[5] = out_text(one, "image", "-");
+		cell[5] = out_text(one, "image", sizes[i]);
 	}
 	out_table(columns, COLUMNS, cells, n);
 	for (size_t i = 0; i < n; i++) {

@@ -78,6 +78,8 @@ static struct demand demand_of(const struct deployment *d)
 	for (size_t i = 0; d && i < d->n_workloads; i++) {
 		const struct zmachine *z = &d->workloads[i].zmachine;
 
+		if (d->workloads[i].kind != WORKLOAD_ZMACHINE)
+			continue;
 		sum.cpu_milli += z->cpu_milli;
 		sum.memory_bytes += z->memory_bytes + (z->isolation == ISOLATION_CONTAINER ? 0 : VM_OVERHEAD_BYTES);
 	}

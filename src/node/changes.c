@@ -41,7 +41,9 @@ static int change_of(sd_json_variant **list, const struct workload *before, cons
 		return r;
 	if (!has_same_secrets && (r = sd_json_variant_append_arrayb(&fields, SD_JSON_BUILD_STRING("secrets"))) < 0)
 		return r;
-	return change_add(list, w->name, sd_json_variant_elements(fields) ? "restart" : "keep", fields);
+	if (!sd_json_variant_elements(fields))
+		return change_add(list, w->name, "keep", fields);
+	return change_add(list, w->name, w->kind == WORKLOAD_ZMACHINE ? "restart" : "update", fields);
 }
 
 int changes_build(const struct held *old, const struct held *wanted, sd_json_variant **ret)

@@ -1,7 +1,7 @@
 /* One pass looks at every workload, asks plan_next() what to do, and does it. Passes run when something changed or a pause ended, never
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
-#include "node/changes.h"
+#include "node/placed.h"
 #include "node/secrets.h"
 
 #include "base/file.h"
@@ -91,7 +91,7 @@ static void resolved_name(const struct work *w, char ret[static STORE_NAME_MAX])
 /* A reference that names a digest always stands for the same. */
 static bool is_pinned(const struct work *w)
 {
-	return strchr(w->spec.image, '@');
+	return w->spec.image && strchr(w->spec.image, '@');
 }
 
 static void resolved_load(struct engine *n, struct item *it)
@@ -170,7 +170,7 @@ int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct e
 	return r;
 }
 
-static unsigned isolation_of(const struct engine *n, const struct zmachine *z)
+unsigned engine_isolation(const struct engine *n, const struct zmachine *z)
 {
 	if (z->isolation != ISOLATION_AUTO)
 		return z->isolation;
@@ -185,15 +185,55 @@ static void work_spec_clear(struct work *w)
 	json_unrefp(&w->secrets);
 }
 
+static bool is_machine(const struct item *it)
+{
+	return it->work.kind == WORKLOAD_ZMACHINE;
+}
+
 /* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
 static void item_renew(struct item *it, const struct held *h)
 {
 	json_unrefp(&it->work.secrets);
 	it->work.secrets = sd_json_variant_ref(h->secrets);
-	it->view.stale = it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
+	it->view.stale =
+		is_machine(it) && it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
 	it->error[0] = '\0';
 	it->view.attempts = 0;
 	it->view.retry_at_ms = 0;
+}
+
+static void machine_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
+{
+	struct work *k = &it->work;
+
+	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
+	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
+	it->view.stale = 0;
+	work_spec_clear(k);
+	k->secrets = sd_json_variant_ref(h->secrets);
+	k->spec = w->zmachine;
+	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
+	k->spec.env = k->env;
+	k->spec.isolation = engine_isolation(n, &k->spec);
+}
+
+/* What may be there already is applied once more, and removed when it is not wanted. */
+static void storage_again(struct item *it)
+{
+	enum plan_step_state *step = &it->view.steps[STEP_STORAGE];
+
+	if (*step == STEP_DONE)
+		*step = STEP_FAILED;
+	it->view.retry_at_ms = 0;
+}
+
+/* Applied once more it becomes what it shall be, under the machines that have it. */
+static void storage_sync(struct item *it, const struct workload *w)
+{
+	storage_again(it);
+	json_unrefp(&it->work.data);
+	it->work.volume = w->volume;
+	it->work.zmount = w->zmount;
 }
 
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
@@ -206,6 +246,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	if (it->sequence == h->deployment->sequence)
 		return;
 	it->sequence = h->deployment->sequence;
+	placed_name(it, it->sequence);
 	BUG_ON(json_format(w->data, &text) < 0);
 	secrets_mark(&n->seal, &w->zmachine, h->secrets, &text);
 	BUG_ON(buf_check(&text));
@@ -214,20 +255,17 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 		item_renew(it, h);
 		return;
 	}
-	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
-	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
 	it->view.attempts = 0;
-	it->view.stale = 0;
+	it->view.retry_at_ms = 0;
 	it->error[0] = '\0';
-	work_spec_clear(k);
+	if (is_machine(it))
+		machine_sync(n, it, w, h);
+	else
+		storage_sync(it, w);
 	k->data = sd_json_variant_ref(w->data);
-	k->secrets = sd_json_variant_ref(h->secrets);
-	k->spec = w->zmachine;
-	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
-	k->spec.env = k->env;
-	k->spec.isolation = isolation_of(n, &k->spec);
 	memcpy(k->revision, revision, sizeof(revision));
-	resolved_load(n, it);
+	if (is_machine(it))
+		resolved_load(n, it);
 }
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -245,7 +283,11 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	it->work.deployment = strdup(d->name);
 	it->work.name = strdup(w->name);
 	it->work.machine.exit = -1;
+	it->work.kind = w->kind;
+	it->view.kind = is_machine(it) ? PLAN_MACHINE : PLAN_STORAGE;
 	hold_load(n, &it->work);
+	if (!is_machine(it))
+		placed_load(n, it);
 	it->work.is_drained = n->is_drained;
 	BUG_ON(!it->work.deployment || !it->work.name);
 	it->next = n->items;
@@ -272,11 +314,10 @@ static void item_forget(struct engine *n, struct item *it)
 	item_free(it);
 }
 
-static enum plan_want want_of(const struct engine *n, const struct held *h, const struct workload *w)
+static enum plan_want want_of(const struct held *h, const struct workload *w)
 {
 	if (!w)
 		return WANT_GONE;
-	(void)n;
 	return h->deployment->expires_s && h->deployment->expires_s <= time(NULL) ? WANT_PAUSED : WANT_UP;
 }
 
@@ -332,6 +373,59 @@ static void on_changed(void *engine, struct work *w)
 	engine_notify(engine, container_of(w, struct item, work));
 }
 
+/* One that runs by an older document may have what its new one does not name. */
+static bool is_mounting(const struct item *machine, const struct item *storage)
+{
+	const struct zmachine *z = &machine->work.spec;
+
+	if (!is_machine(machine) || !key_pub_eq(&machine->work.owner, &storage->work.owner) ||
+	    strcmp(machine->work.deployment, storage->work.deployment))
+		return false;
+	if (machine->view.changed)
+		return true;
+	for (size_t i = 0; i < z->n_mounts; i++)
+		if (!strcmp(z->mounts[i].name, storage->work.name))
+			return true;
+	return false;
+}
+
+/* What of STORAGE a machine has, or is about to. */
+static bool is_in_use(const struct engine *n, const struct item *storage)
+{
+	for (const struct item *it = n->items; it; it = it->next)
+		if (it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_mounting(it, storage))
+			return true;
+	return false;
+}
+
+/* Finds what a machine mounts; false when some of it is not at hand. */
+static bool sources_find(struct engine *n, struct item *it)
+{
+	struct work *w = &it->work;
+
+	for (size_t i = 0; i < w->spec.n_mounts; i++) {
+		const struct item *s = engine_item(n, &w->owner, w->deployment, w->spec.mounts[i].name);
+
+		if (!s || is_machine(s) || !s->work.storage.path[0]) {
+			snprintf(it->waits_for, sizeof(it->waits_for), "waits for '%s', which is not at hand", w->spec.mounts[i].name);
+			return false;
+		}
+		memcpy(w->sources[i], s->work.storage.path, sizeof(w->sources[i]));
+		w->is_disk[i] = s->work.kind == WORKLOAD_ZMOUNT;
+	}
+	it->waits_for[0] = '\0';
+	return true;
+}
+
+static void on_again(void *engine, struct work *w)
+{
+	struct item *it = container_of(w, struct item, work);
+
+	storage_again(it);
+	engine_notify(engine, it);
+	pass_arm(engine);
+}
+
 static void order_do(struct engine *n, struct item *it, const struct plan_order *o)
 {
 	struct provider *p = n->providers[o->step];
@@ -362,9 +456,10 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	if (is_busy(it))
 		return UINT64_MAX;
 	it->is_behind = false;
-	it->view.want = want_of(n, h, w);
+	it->view.want = want_of(h, w);
 	if (w)
 		item_sync(n, it, w, h);
+	it->view.blocked = is_machine(it) ? !sources_find(n, it) : is_in_use(n, it);
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
 	case PLAN_APPLY:
@@ -439,61 +534,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int order_of_sequences(struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
-{
-	char text[KEY_TEXT_SIZE];
-
-	if (!key_pub_eq(&d->node, &n->identity.pub)) {
-		key_pub_format(text, &d->node);
-		return err_set(e, -EXDEV, "/node: the deployment is meant for %s", text);
-	}
-	if (old && d->sequence <= old->deployment->sequence)
-		return err_set(e, -ESTALE, "/sequence: %" PRIu64 " is not above %" PRIu64 ", the last one taken for '%s'", d->sequence,
-			       old->deployment->sequence, d->name);
-	return 0;
-}
-
-/* A machine's link to the node is of another kind for each isolation, so this one change cannot be made in place. */
-static int isolation_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
-{
-	for (size_t i = 0; i < d->n_workloads; i++)
-		for (size_t k = 0; old && k < old->deployment->n_workloads; k++) {
-			const struct workload *now = &d->workloads[i], *before = &old->deployment->workloads[k];
-
-			if (!strcmp(now->name, before->name) && isolation_of(n, &now->zmachine) != isolation_of(n, &before->zmachine))
-				return err_set(e, -EBADMSG,
-					       "/workloads/%zu/data/isolation: cannot change while '%s' is there: delete it first, or give the new "
-					       "one another name",
-					       i, now->name);
-		}
-	return 0;
-}
-
-static int limits_check(struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
-{
-	const struct farm_allow *allow = n->farm ? farm_allow_find(n->farm, &d->owner) : NULL;
-	size_t count = 0;
-	int r = capacity_check(&n->capacity, d, old ? old->deployment : NULL, e);
-
-	for (struct held *h = n->held; h; h = h->next)
-		count++;
-	if (!r && !old && count >= ENGINE_DEPLOYMENTS_MAX)
-		return err_set(e, -ENOSPC, "this node holds %d deployments already", ENGINE_DEPLOYMENTS_MAX);
-	if (r || !allow)
-		return r;
-	return capacity_check_share(allow, n->held, d, old ? old->deployment : NULL, e);
-}
-
-static void store_name(const struct deployment *d, char ret[static STORE_NAME_MAX])
-{
-	char owner[KEY_TEXT_SIZE];
-
-	key_pub_format(owner, &d->owner);
-	snprintf(ret, STORE_NAME_MAX, "deployments/%s/%s", owner, d->name);
-}
-
-/* Takes D and SECRETS. */
-static void hold(struct engine *n, struct deployment *d, sd_json_variant *secrets)
+void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secrets)
 {
 	struct held *h = engine_held(n, &d->owner, d->name);
 
@@ -510,80 +551,16 @@ static void hold(struct engine *n, struct deployment *d, sd_json_variant *secret
 	h->deployment = d;
 	h->secrets = secrets;
 	capacity_sum(&n->capacity, n->held);
-}
-
-/* All that is looked at before a yes. */
-static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, sd_json_variant **ret_secrets,
-		 struct err *e)
-{
-	const struct held *old;
-	int r = deployment_open(envelope, d, e);
-
-	if (r)
-		return r;
-	old = engine_held(n, &d->owner, d->name);
-	if (!key_pub_eq(caller, &d->owner))
-		return err_set(e, -EACCES, "/owner: a deployment is brought by its owner, and this session is another's");
-	if (n->is_drained && d->n_workloads)
-		return err_set(e, -EBUSY, "the farm is draining this node: take another one, or wait until it is back (a deployment can be deleted)");
-	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = isolation_check(n, d, old, e)) || (r = limits_check(n, d, old, e)))
-		return r;
-	return secrets_open(&n->seal, d, ret_secrets, e);
-}
-
-int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e)
-{
-	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
-	AUTO_JSON sd_json_variant *secrets = NULL;
-	const struct held *old;
-	int r;
-
-	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, &secrets, e)))
-		return r;
-	old = engine_held(n, &d->owner, d->name);
-	if (changes_build(old, &(struct held){ .deployment = d, .secrets = secrets }, ret_changes))
-		return err_set(e, -EIO, "compare: out of memory");
-	return 0;
-}
-
-int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e)
-{
-	AUTO_BUF struct buf text = { 0 };
-	char name[STORE_NAME_MAX];
-	uint64_t version;
-	int r;
-
-	store_name(h->deployment, name);
-	r = store_get(&n->store, name, &version, &text, e);
-	if (r == STORE_ABSENT)
-		return err_set(e, -EIO, "the document of '%s' is not where it was put", h->deployment->name);
-	return r ? r : json_parse(buf_str(&text), ret, e);
-}
-
-int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
-{
-	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
-	AUTO_JSON sd_json_variant *secrets = NULL;
-	AUTO_BUF struct buf text = { 0 };
-	char name[STORE_NAME_MAX];
-	int r;
-
-	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, &secrets, e)))
-		return r;
-	if (json_format(envelope, &text))
-		return err_set(e, -EIO, "write the deployment: out of memory");
-	store_name(d, name);
-	if ((r = store_put(&n->store, name, d->sequence, buf_str(&text), e)))
-		return err_set(e, -EIO, "keep the deployment: %s", e->msg);
-	*ret_sequence = d->sequence;
-	log_info("deployment %s sequence %" PRIu64 " with %zu workloads accepted", d->name, d->sequence, d->n_workloads);
-	hold(n, take_ptr(d), take_ptr(secrets));
 	pass_arm(n);
-	engine_tell(n);
-	return 0;
+}
+
+/* What was accepted before has been handed to the providers, which say what there is room for. */
+void engine_flush(struct engine *n)
+{
+	int armed = 0;
+
+	if (n->pass && sd_event_source_get_enabled(n->pass, &armed) > 0)
+		on_pass(n->pass, n);
 }
 
 static int load_one(void *ctx, const char *name)
@@ -602,7 +579,7 @@ static int load_one(void *ctx, const char *name)
 		log_err("%s: %s", name, e.msg);
 		return 0;
 	}
-	hold(n, take_ptr(d), take_ptr(secrets));
+	engine_take(n, take_ptr(d), take_ptr(secrets));
 	return 0;
 }
 
@@ -660,6 +637,10 @@ static void providers_attach(struct engine *n, struct provider *const providers[
 		providers[s]->engine = n;
 		providers[s]->done = on_done;
 		providers[s]->changed = on_changed;
+		providers[s]->again = on_again;
+		providers[s]->keep = placed_keep;
+		providers[s]->bury = placed_bury;
+		providers[s]->is_buried = placed_is_buried;
 	}
 }
 
@@ -674,7 +655,7 @@ int engine_init(struct engine *ret, sd_event *event, const char *const *state_di
 	providers_attach(n, providers);
 	if ((r = store_open(&n->store, state_dirs, n_dirs, durable, e)) || (r = identity_load(n, e)) || (r = sealing_load(n, e)) ||
 	    (r = engine_farm_load(n, e)) || (r = engine_drain_load(n, e)) || (r = capacity_measure(&n->capacity, e)) ||
-	    (r = store_each(&n->store, "deployments", load_one, n, e)))
+	    (r = store_each(&n->store, "deployments", load_one, n, e)) || (r = placed_sweep(n, e)))
 		return err_wrap(e, r, "start the engine");
 	if ((r = sd_event_add_defer(event, &n->pass, on_pass, n)) < 0 ||
 	    (r = sd_event_add_time(event, &n->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, n)) < 0)

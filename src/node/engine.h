@@ -34,6 +34,7 @@ struct item { /* one workload, from when it is wanted until nothing of it is lef
 	char error[ERR_MSG_MAX]; /* of the last failure; "" after a success */
 	uint64_t sequence;       /* of the document that WORK was brought up to date with */
 	bool is_behind;          /* a newer one was accepted, and no pass has looked at it yet */
+	char waits_for[80];      /* says which volume or zmount a machine lacks; "" = none */
 	bool is_looking;         /* the image step that is under way looks a tag up again, below a machine that is up */
 	char digest_before[sizeof(((struct image_result *)0)->digest)]; /* what it stood for until then */
 };
@@ -114,6 +115,13 @@ MUST_CHECK int engine_tally(const struct engine *n, sd_json_variant **ret);
 /* Sends LINK the status of a deployment now and at every change, until it closes. -ENOENT, -EBUSY (too many watchers). */
 MUST_CHECK int engine_watch(struct engine *n, sd_varlink *link, const struct key_pub *owner, const char *name, struct err *e);
 void engine_unwatch(struct engine *n, sd_varlink *link);
+
+/* For accept.c. Takes D and SECRETS: it is what its owner wants from now on. */
+void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secrets);
+/* What was taken is with the providers when this returns: they say what there is room for. */
+void engine_flush(struct engine *n);
+/* The isolation that Z gets on this node. */
+unsigned engine_isolation(const struct engine *n, const struct zmachine *z);
 
 /* status.c */
 void engine_notify(struct engine *n, const struct item *it); /* IT's deployment changed, or has lost IT */

@@ -12,7 +12,7 @@ static int item_of(struct request *q, const struct key_pub *named, const char *d
 	if ((r = policy_owner(NULL, &q->order->caller, &owner, e)))
 		return r;
 	*ret = engine_item(q->s->engine, &owner, deployment, machine);
-	if (!*ret)
+	if (!*ret || (*ret)->work.kind != WORKLOAD_ZMACHINE)
 		return err_set(e, -ENOENT, "there is no machine '%s' in a deployment '%s' here: 'zos ps' lists what is", machine, deployment);
 	return 0;
 }

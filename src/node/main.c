@@ -4,6 +4,7 @@
 #include "network/network.h"
 #include "node/serve.h"
 #include "node/view.h"
+#include "storage/volumes.h"
 #include "svc/daemon.h"
 
 #include "base/file.h"
@@ -18,6 +19,7 @@
 #define CONSOLE_DIR "/run/zos/console"
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define FILTER_PROGRAM "/usr/lib/zos/filter"
+#define VOLUME_PROGRAM "/usr/lib/zos/volume"
 #define FARM_AT_BOOT "/run/boot/credentials/farm.cred"
 
 enum { UID_GRIDD = 901, UID_IMAGED = 902, UID_QEMU = 904, UID_CONSOLE = 905 };
@@ -37,16 +39,26 @@ static void farm_at_boot(struct engine *n)
 		log_err("the farm document of the boot medium: %s", e.msg);
 }
 
+static size_t no_disks(void *ctx, struct volumes_disk *ret, size_t max)
+{
+	(void)ctx;
+	(void)ret;
+	(void)max;
+	return 0;
+}
+
 static int providers_make(sd_event *event, struct provider *ret[static STEPS], struct err *e)
 {
 	static const struct image_options image = { .socket = IMAGED_SOCKET };
 	static const struct network_options network = {
 		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM
 	};
+	static const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = no_disks };
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
 	int r;
 
-	if ((r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) || (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)))
+	if ((r = volumes_new(event, &volumes, &ret[STEP_STORAGE], e)) || (r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) ||
+	    (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)))
 		return r;
 	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
 }
@@ -87,5 +99,6 @@ int main(void)
 	machine_provider_free(providers[STEP_MACHINE]);
 	network_provider_free(providers[STEP_NETWORK]);
 	image_provider_free(providers[STEP_IMAGE]);
+	volumes_free(providers[STEP_STORAGE]);
 	return r;
 }

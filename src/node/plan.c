@@ -2,6 +2,11 @@
 
 enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 300000 };
 
+static const bool has_step[PLAN_KINDS][STEPS] = {
+	[PLAN_MACHINE] = { [STEP_IMAGE] = true, [STEP_NETWORK] = true, [STEP_MACHINE] = true },
+	[PLAN_STORAGE] = { [STEP_STORAGE] = true },
+};
+
 static struct plan_order act(enum plan_act what, enum plan_step step)
 {
 	return (struct plan_order){ .act = what, .step = step };
@@ -22,9 +27,13 @@ static struct plan_order again(const struct plan_view *v, enum plan_act what, en
 
 static struct plan_order bring_up(const struct plan_view *v, uint64_t now_ms)
 {
-	for (int s = 0; s < STEPS; s++)
-		if (v->steps[s] != STEP_DONE)
-			return again(v, PLAN_APPLY, s, now_ms);
+	for (int s = 0; s < STEPS; s++) {
+		if (!has_step[v->kind][s] || v->steps[s] == STEP_DONE)
+			continue;
+		if (s == STEP_MACHINE && v->blocked)
+			return act(PLAN_NOTHING, 0);
+		return again(v, PLAN_APPLY, s, now_ms);
+	}
 	/* a registry that is out of reach must not keep down what ran before: looking again comes last */
 	if (v->stale)
 		return now_ms < v->retry_at_ms ? wait_until(v->retry_at_ms) : act(PLAN_APPLY, STEP_IMAGE);
@@ -40,15 +49,12 @@ static struct plan_order take_down(const struct plan_view *v, int lowest, uint64
 	return act(at_the_end, 0);
 }
 
-struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
+static struct plan_order machine_next(const struct plan_view *v, uint64_t now_ms)
 {
-	for (int s = 0; s < STEPS; s++) /* one thing at a time for a workload; workloads do not wait for one another */
-		if (v->steps[s] == STEP_APPLYING || v->steps[s] == STEP_REMOVING)
-			return act(PLAN_NOTHING, 0);
 	switch (v->want) {
 	case WANT_UP:
 		/* the new image first: as long as it cannot be had, the old machine goes on */
-		if (v->changed && v->steps[STEP_IMAGE] == STEP_DONE && v->steps[STEP_MACHINE] != STEP_ABSENT)
+		if (v->steps[STEP_MACHINE] != STEP_ABSENT && (v->blocked || (v->changed && v->steps[STEP_IMAGE] == STEP_DONE)))
 			return again(v, PLAN_REMOVE, STEP_MACHINE, now_ms);
 		return bring_up(v, now_ms);
 	case WANT_PAUSED:
@@ -58,6 +64,22 @@ struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
 		break;
 	}
 	return take_down(v, 0, now_ms, PLAN_FORGET);
+}
+
+/* What is paused keeps its data at hand; what is not wanted any more stays for as long as a machine has it. */
+static struct plan_order storage_next(const struct plan_view *v, uint64_t now_ms)
+{
+	if (v->want != WANT_GONE)
+		return bring_up(v, now_ms);
+	return v->blocked ? act(PLAN_NOTHING, 0) : take_down(v, 0, now_ms, PLAN_FORGET);
+}
+
+struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
+{
+	for (int s = 0; s < STEPS; s++) /* one thing at a time for a workload; workloads do not wait for one another */
+		if (v->steps[s] == STEP_APPLYING || v->steps[s] == STEP_REMOVING)
+			return act(PLAN_NOTHING, 0);
+	return v->kind == PLAN_STORAGE ? storage_next(v, now_ms) : machine_next(v, now_ms);
 }
 
 uint64_t plan_backoff_ms(unsigned attempts, uint64_t jitter)

@@ -1,19 +1,23 @@
 /* What to do next for one workload: a pure function of what is wanted, what is observed, and the time.
  *
- * A workload is brought up step by step (its image, its network, its machine) and taken down in reverse. No failure ever removes
- * anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
+ * A machine is brought up step by step (its image, its network, the machine itself) and taken down in reverse; a volume or a disk is one
+ * step. No failure ever removes anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
-enum plan_step { STEP_IMAGE, STEP_NETWORK, STEP_MACHINE, STEPS };
+enum plan_step { STEP_STORAGE, STEP_IMAGE, STEP_NETWORK, STEP_MACHINE, STEPS };
 enum plan_step_state { STEP_ABSENT, STEP_APPLYING, STEP_DONE, STEP_FAILED, STEP_REMOVING, STEP_STATES };
 enum plan_want { WANT_UP, WANT_PAUSED, WANT_GONE, WANTS };
 
+enum plan_kind { PLAN_MACHINE, PLAN_STORAGE, PLAN_KINDS };
+
 struct plan_view {
+	enum plan_kind kind;
 	enum plan_want want;
 	enum plan_step_state steps[STEPS];
 	int changed;         /* the machine that runs is of an older revision, or of an older image */
+	int blocked;         /* a machine's: what it mounts is not there; storage's: a machine still has it */
 	int stale;           /* what is up is what the image's tag stood for under an older sequence: it is to be looked up again */
 	unsigned attempts;   /* failures in a row */
 	uint64_t retry_at_ms; /* when a failed step may be tried again */

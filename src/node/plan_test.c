@@ -48,8 +48,9 @@ static void comes_up_in_order_and_goes_in_reverse(void)
 
 	T_CHECK(plan_next(&v, now).step == STEP_IMAGE, "the image first");
 	T_CHECK(play(&v, 0, &now, &forgotten) == 4 && !forgotten, "three steps");
-	for (int s = 0; s < STEPS; s++)
+	for (int s = STEP_IMAGE; s < STEPS; s++)
 		T_CHECK(v.steps[s] == STEP_DONE, "step %d", s);
+	T_CHECK(v.steps[STEP_STORAGE] == STEP_ABSENT, "a machine is no storage");
 	v.want = WANT_GONE;
 	T_CHECK(plan_next(&v, now).act == PLAN_REMOVE && plan_next(&v, now).step == STEP_MACHINE, "the machine first");
 	T_CHECK(play(&v, 0, &now, &forgotten) == 4 && forgotten, "and forgotten at the end");
@@ -61,7 +62,7 @@ static void a_tag_is_looked_up_below_what_runs(void)
 	struct plan_view v = { .want = WANT_UP, .stale = 1 };
 	struct plan_order o;
 
-	for (int s = 0; s < STEPS; s++) {
+	for (int s = STEP_IMAGE; s < STEPS; s++) {
 		o = plan_next(&v, 5);
 		T_CHECK(o.act == PLAN_APPLY && o.step == (enum plan_step)s, "what ran before comes up first: step %d", s);
 		v.steps[s] = STEP_DONE;
@@ -86,7 +87,7 @@ static void every_start_reaches_its_end(void)
 				uint64_t now = 1000;
 				int forgotten;
 
-				for (int s = 0, c = code; s < STEPS; s++, c /= 3)
+				for (int s = STEP_IMAGE, c = code; s < STEPS; s++, c /= 3)
 					v.steps[s] = from[c % 3];
 				T_CHECK(play(&v, fail_at, &now, &forgotten), "code %d want %d fail %u never ends", code, want, fail_at);
 				T_CHECK(forgotten == (want == WANT_GONE), "code %d want %d", code, want);
@@ -96,11 +97,11 @@ static void every_start_reaches_its_end(void)
 
 static void a_failure_removes_nothing(void)
 {
-	for (int failed = 0; failed < STEPS; failed++) {
+	for (int failed = STEP_IMAGE; failed < STEPS; failed++) {
 		struct plan_view v = { .want = WANT_UP, .retry_at_ms = 2000, .attempts = 1 };
 		struct plan_order o;
 
-		for (int s = 0; s < STEPS; s++)
+		for (int s = STEP_IMAGE; s < STEPS; s++)
 			v.steps[s] = s < failed ? STEP_DONE : s == failed ? STEP_FAILED : STEP_ABSENT;
 		o = plan_next(&v, 1999);
 		T_CHECK(o.act == PLAN_WAIT && o.until_ms == 2000, "waits");
@@ -111,7 +112,7 @@ static void a_failure_removes_nothing(void)
 
 static void a_change_restarts_only_the_machine(void)
 {
-	struct plan_view v = { .want = WANT_UP, .steps = { STEP_DONE, STEP_DONE, STEP_DONE }, .changed = 1 };
+	struct plan_view v = { .want = WANT_UP, .steps = { STEP_ABSENT, STEP_DONE, STEP_DONE, STEP_DONE }, .changed = 1 };
 	struct plan_order o = plan_next(&v, 0);
 
 	T_CHECK(o.act == PLAN_REMOVE && o.step == STEP_MACHINE, "stop the old one");
@@ -121,6 +122,40 @@ static void a_change_restarts_only_the_machine(void)
 	v.steps[STEP_IMAGE] = STEP_FAILED;
 	v.retry_at_ms = 9;
 	T_CHECK(plan_next(&v, 0).act == PLAN_WAIT, "and for as long as it is not, the old one runs");
+}
+
+/* A machine waits for what it mounts with all else done, and stops when that goes away; neither is a failure. */
+static void a_machine_waits_for_its_storage(void)
+{
+	struct plan_view v = { .want = WANT_UP, .blocked = 1 };
+	uint64_t now = 0;
+	int forgotten;
+
+	T_CHECK(play(&v, 0, &now, &forgotten) == 3, "image and network");
+	T_CHECK(v.steps[STEP_NETWORK] == STEP_DONE && v.steps[STEP_MACHINE] == STEP_ABSENT, "the machine waits");
+	v.blocked = 0;
+	T_CHECK(play(&v, 0, &now, &forgotten) == 2 && v.steps[STEP_MACHINE] == STEP_DONE, "and starts when it is there");
+	v.blocked = 1;
+	T_CHECK(play(&v, 0, &now, &forgotten) == 2 && v.steps[STEP_MACHINE] == STEP_ABSENT, "it stops when that is gone");
+	T_CHECK(v.steps[STEP_IMAGE] == STEP_DONE && v.steps[STEP_NETWORK] == STEP_DONE, "and nothing else goes");
+	v.want = WANT_GONE;
+	T_CHECK(play(&v, 0, &now, &forgotten) && forgotten, "not wanted, it goes");
+}
+
+static void storage_stays_while_a_machine_has_it(void)
+{
+	struct plan_view v = { .kind = PLAN_STORAGE, .want = WANT_UP };
+	uint64_t now = 0;
+	int forgotten;
+
+	T_CHECK(play(&v, 2, &now, &forgotten) == 2 && v.steps[STEP_STORAGE] == STEP_DONE, "one step");
+	v.want = WANT_PAUSED;
+	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "paused, it stays");
+	v.want = WANT_GONE;
+	v.blocked = 1;
+	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "a machine has it");
+	v.blocked = 0;
+	T_CHECK(play(&v, 1, &now, &forgotten) && forgotten && v.steps[STEP_STORAGE] == STEP_ABSENT, "also when the first try fails");
 }
 
 static void pauses_grow_and_end(void)
@@ -145,6 +180,8 @@ int main(void)
 	T_RUN(every_start_reaches_its_end);
 	T_RUN(a_failure_removes_nothing);
 	T_RUN(a_change_restarts_only_the_machine);
+	T_RUN(a_machine_waits_for_its_storage);
+	T_RUN(storage_stays_while_a_machine_has_it);
 	T_RUN(pauses_grow_and_end);
 	return T_END();
 }

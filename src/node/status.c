@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { TALLY_MAX = 12 }; /* item_state() knows nine */
+enum { TALLY_MAX = 12 }; /* item_state() knows ten */
 
 /* It runs, and a newer document asks what its image's tag stands for now. */
 static const char *renewal_state(const struct item *it, const char **ret_message)
@@ -12,7 +12,24 @@ static const char *renewal_state(const struct item *it, const char **ret_message
 	return it->error[0] ? "degraded" : "pending";
 }
 
-static const char *item_state(const struct item *it, const char **ret_message)
+static const char *storage_state(const struct item *it, const char **ret_message)
+{
+	enum plan_step_state step = it->view.steps[STEP_STORAGE];
+
+	*ret_message = it->is_behind ? "" : it->error;
+	if (it->is_behind)
+		return "pending";
+	if (it->error[0] && it->work.storage.is_waiting)
+		return "waiting";
+	if (it->error[0])
+		return "retrying";
+	if (it->view.want == WANT_GONE)
+		return "stopping";
+	*ret_message = it->work.progress.what ? it->work.progress.what : "";
+	return step == STEP_DONE ? "ok" : "starting";
+}
+
+static const char *machine_state(const struct item *it, const char **ret_message)
 {
 	const struct plan_view *v = &it->view;
 
@@ -24,6 +41,9 @@ static const char *item_state(const struct item *it, const char **ret_message)
 	for (int s = 0; s < STEPS; s++)
 		if (v->steps[s] == STEP_FAILED || (it->error[0] && v->steps[s] == STEP_APPLYING))
 			return "retrying";
+	*ret_message = it->waits_for;
+	if (v->want == WANT_UP && it->waits_for[0])
+		return "waiting";
 	*ret_message = it->work.machine.message;
 	if (v->want == WANT_GONE || v->steps[STEP_MACHINE] == STEP_REMOVING)
 		return "stopping";
@@ -46,6 +66,11 @@ static const char *item_state(const struct item *it, const char **ret_message)
 	if (!strcmp(it->work.machine.state, "stopping"))
 		return "stopping";
 	return !strcmp(it->work.machine.state, "exited") ? "gone" : "starting";
+}
+
+static const char *item_state(const struct item *it, const char **ret_message)
+{
+	return it->view.kind == PLAN_STORAGE ? storage_state(it, ret_message) : machine_state(it, ret_message);
 }
 
 int engine_tally(const struct engine *n, sd_json_variant **ret)
@@ -75,29 +100,56 @@ int engine_tally(const struct engine *n, sd_json_variant **ret)
 	return r;
 }
 
-static int item_json(const struct item *it, sd_json_variant **ret)
+static int machine_json(const struct work *w, sd_json_variant **ret)
 {
-	const struct work *w = &it->work;
-	const char *message, *state = item_state(it, &message);
-
-	return sd_json_buildo(
-		ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
-		SD_JSON_BUILD_PAIR_STRING("state", state), SD_JSON_BUILD_PAIR_CONDITION(message[0] != '\0', "message", SD_JSON_BUILD_STRING(message)),
-		SD_JSON_BUILD_PAIR_UNSIGNED("attempts", it->view.attempts),
-		SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]), SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
+	return sd_json_variant_merge_objectbo(
+		ret, SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]), SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
 		SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
 		SD_JSON_BUILD_PAIR_CONDITION(w->network.address[0] != '\0', "ip", SD_JSON_BUILD_STRING(w->network.address)),
 		SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
-		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
-		SD_JSON_BUILD_PAIR_CONDITION(w->progress.what != NULL, "progress",
-					     SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("what", w->progress.what),
-								  SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
-								  SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
+		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)));
+}
+
+static int storage_json(const struct work *w, sd_json_variant **ret)
+{
+	uint64_t size = w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->zmount.size_bytes;
+
+	return sd_json_variant_merge_objectbo(
+		ret, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_UNSIGNED("size", size),
+		SD_JSON_BUILD_PAIR_UNSIGNED("used", w->storage.used_bytes),
+		SD_JSON_BUILD_PAIR_CONDITION(w->storage.disk[0] != '\0', "device", SD_JSON_BUILD_STRING(w->storage.disk)));
+}
+
+static int item_json(const struct item *it, sd_json_variant **ret)
+{
+	static const char *const types[] = { [WORKLOAD_ZMACHINE] = "zmachine", [WORKLOAD_VOLUME] = "volume", [WORKLOAD_ZMOUNT] = "zmount" };
+	const struct work *w = &it->work;
+	const char *message, *state = item_state(it, &message);
+	int r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_STRING("type", types[w->kind]),
+			       SD_JSON_BUILD_PAIR_STRING("state", state),
+			       SD_JSON_BUILD_PAIR_CONDITION(message[0] != '\0', "message", SD_JSON_BUILD_STRING(message)),
+			       SD_JSON_BUILD_PAIR_UNSIGNED("attempts", it->view.attempts),
+			       SD_JSON_BUILD_PAIR_CONDITION(w->progress.what != NULL, "progress",
+							    SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("what", w->progress.what),
+										 SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
+										 SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
+
+	if (r < 0)
+		return r;
+	return w->kind == WORKLOAD_ZMACHINE ? machine_json(w, ret) : storage_json(w, ret);
 }
 
 static bool is_of(const struct item *it, const struct deployment *d)
 {
 	return key_pub_eq(&it->work.owner, &d->owner) && !strcmp(it->work.deployment, d->name);
+}
+
+static void item_look(struct engine *n, struct item *it)
+{
+	struct provider *p = n->providers[STEP_STORAGE];
+
+	if (it->view.kind == PLAN_STORAGE && p->ops->look)
+		p->ops->look(p, &it->work);
 }
 
 int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret)
@@ -111,6 +163,7 @@ int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret)
 
 		if (!is_of(it, h->deployment))
 			continue;
+		item_look(n, it);
 		r = item_json(it, &one);
 		if (r >= 0)
 			r = sd_json_variant_append_array(&list, one);

@@ -1,4 +1,4 @@
-/* A provider makes one step of a workload true: its image is here, its network stands, its machine runs.
+/* A provider makes one step of a workload true: its storage or image is here, its network stands, its machine runs.
  *
  * The engine knows providers through this struct only. Both calls are idempotent: the same input gives the same result, also after a
  * crash in the middle. A provider that cannot answer at once says PROVIDER_BUSY and calls done() later, exactly once per call. */
@@ -6,7 +6,7 @@
 #include "api/deployment.h"
 
 enum { PROVIDER_BUSY = 1 };
-enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128 };
+enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128, WORK_PATH_MAX = 128 };
 
 /* What the image step found: all owned, freed by work_results_deinit(). */
 struct image_result {
@@ -31,6 +31,26 @@ struct machine_result {
 	char message[200];
 };
 
+/* Where a volume or zmount is. Its data is made once: one that was made and is not found is missing, and never made again. */
+enum storage_stage {
+	STORAGE_NOWHERE,
+	STORAGE_CHOSEN,  /* it is to be made on that disk, or half is */
+	STORAGE_MADE,
+	STORAGE_UNKNOWN, /* what the node kept about it cannot be read */
+};
+enum { STORAGE_NAME_SIZE = 48, STORAGE_UUID_SIZE = 40 };
+
+struct storage_result {
+	/* Kept by the engine over restarts (provider.keep). */
+	enum storage_stage stage;
+	char disk[STORAGE_UUID_SIZE]; /* "" = NOWHERE */
+	char name[STORAGE_NAME_SIZE]; /* of it there; another for each that was ever deployed under one name */
+	/* Observed. */
+	char path[WORK_PATH_MAX]; /* its directory or its raw file; "" = not at hand */
+	bool is_waiting;          /* apply() failed because that disk is not here: nothing can be done but wait */
+	uint64_t used_bytes;      /* as look() saw it last */
+};
+
 /* What its owner wishes of a machine that is deployed: kept by the engine across restarts and updates. */
 enum work_hold { WORK_RUNS, WORK_PAUSED, WORK_STOPPED };
 static const char *const work_hold_names[] __attribute__((unused)) = { "none", "paused", "stopped", NULL };
@@ -46,7 +66,13 @@ struct work {
 	sd_json_variant *secrets; /* owned, wiped: name -> value; for spec.pull */
 	enum work_hold hold;
 	bool is_drained;          /* its node is: it is stopped, whatever hold says */
-	struct zmachine spec;     /* isolation is decided: never ISOLATION_AUTO */
+	unsigned kind;            /* enum workload_kind */
+	struct zmachine spec;     /* a zmachine's; isolation is decided: never ISOLATION_AUTO */
+	char sources[ZMACHINE_MOUNTS_MAX][WORK_PATH_MAX]; /* what spec.mounts are of: storage.path of each */
+	bool is_disk[ZMACHINE_MOUNTS_MAX];                /* that is a zmount's */
+	struct volume volume;     /* a volume's */
+	struct zmount zmount;     /* a zmount's */
+	struct storage_result storage;
 	struct image_result image;
 	struct network_result network;
 	struct machine_result machine;
@@ -79,12 +105,16 @@ struct provider_ops {
 	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
 	int (*remove)(struct provider *p, struct work *w, struct err *e); /* the same; absent is fine */
 	/* The rest may be NULL. */
+	/* Whether D, in place of OLD (NULL = nothing), can be done beside all that is applied: asked before D is accepted. -ENOSPC, -EBADMSG. */
+	int (*admit)(struct provider *p, const struct deployment *d, const struct deployment *old, struct err *e);
 	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
 	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
 	/* Makes work_hold_now(W) true of a machine that was applied; apply() does the same for one that comes up. */
 	int (*hold)(struct provider *p, struct work *w, struct err *e);
 	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
 	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
+	/* Brings what is observed of W, which was applied, up to date: before somebody is told. */
+	void (*look)(struct provider *p, struct work *w);
 };
 
 struct provider {
@@ -94,6 +124,13 @@ struct provider {
 	void (*done)(void *engine, struct work *w, int r, const struct err *e);
 	/* Something observed about W changed: progress, state of the machine. */
 	void (*changed)(void *engine, struct work *w);
+	/* What was applied is not true any more, or what failed could be done now: apply W again, at once. */
+	void (*again)(void *engine, struct work *w);
+	/* W's stage, disk and name: remembered for good when this returns 0. */
+	int (*keep)(void *engine, struct work *w, struct err *e);
+	/* W's data is to go and its disk is not here: remembered for good for when it comes, and W is NOWHERE. */
+	int (*bury)(void *engine, struct work *w, struct err *e);
+	bool (*is_buried)(void *engine, const char *disk, const char *name);
 	void *engine;
 };
 

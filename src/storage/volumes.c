@@ -1,0 +1,503 @@
+#include "storage/volumes.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "svc/task.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* To make, grow or remove one; a disk that has to spin up answers after half a minute. Making room for a large one is quick. */
+enum { TASK_MS = 180 * 1000 };
+
+struct attached { /* a volume or zmount that the engine has asked for */
+	struct attached *next;
+	struct volumes *all;
+	struct work *work;
+	struct task *task;  /* under way; NULL = none */
+	bool is_removing;
+	char usage[128];    /* the file that says how much is in it; "" = none */
+};
+
+struct burial { /* of a disk that came, one thing at a time */
+	struct burial *next;
+	struct volumes *all;
+	struct task *task;
+	char disk[PLACE_UUID_SIZE], path[64];
+	char (*names)[STORAGE_NAME_SIZE]; /* owned: what is on the disk and is to go */
+	size_t n;
+};
+
+struct volumes {
+	struct provider provider;
+	sd_event *event;
+	struct volumes_options o;
+	struct attached *attached;
+	struct burial *burials;
+};
+
+static struct volumes *volumes_of(struct provider *p)
+{
+	return container_of(p, struct volumes, provider);
+}
+
+static uint64_t size_of(const struct work *w)
+{
+	return w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->zmount.size_bytes;
+}
+
+static enum disk_class class_of(const struct work *w)
+{
+	return w->kind == WORKLOAD_VOLUME ? w->volume.class : w->zmount.class;
+}
+
+static struct attached *attached_find(struct volumes *v, const struct work *w)
+{
+	for (struct attached *a = v->attached; a; a = a->next)
+		if (a->work == w)
+			return a;
+	return NULL;
+}
+
+static struct attached *attached_get(struct volumes *v, struct work *w)
+{
+	struct attached *a = attached_find(v, w);
+
+	if (a)
+		return a;
+	a = calloc(1, sizeof(*a));
+	BUG_ON(!a);
+	*a = (struct attached){ .next = v->attached, .all = v, .work = w };
+	v->attached = a;
+	return a;
+}
+
+static void attached_free(struct attached *a)
+{
+	struct attached **at = &a->all->attached;
+
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	task_drop(a->task);
+	free(a);
+}
+
+static bool disk_find(struct volumes *v, const char *uuid, struct volumes_disk *ret)
+{
+	struct volumes_disk all[PLACE_DISKS_MAX];
+	size_t n = v->o.disks(v->o.ctx, all, PLACE_DISKS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(all[i].uuid, uuid)) {
+			*ret = all[i];
+			return true;
+		}
+	return false;
+}
+
+/* The disks with what is promised on each. */
+static size_t disks_list(struct volumes *v, struct place_disk ret[static PLACE_DISKS_MAX])
+{
+	struct volumes_disk all[PLACE_DISKS_MAX];
+	size_t n = v->o.disks(v->o.ctx, all, PLACE_DISKS_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		ret[i] = (struct place_disk){ .size_bytes = all[i].size_bytes, .is_rotational = all[i].is_rotational, .is_ready = true };
+		memcpy(ret[i].uuid, all[i].uuid, sizeof(ret[i].uuid));
+		for (const struct attached *a = v->attached; a; a = a->next)
+			if (!strcmp(a->work->storage.disk, all[i].uuid))
+				ret[i].promised_bytes += size_of(a->work);
+	}
+	return n;
+}
+
+static int no_room(const struct place_disk *disks, size_t n, enum disk_class class, uint64_t bytes, struct err *e)
+{
+	char want[16], have[16];
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct place_disk *one = place_choose(&disks[i], 1, class, 0);
+
+		if (one && place_free_bytes(one) > most)
+			most = place_free_bytes(one);
+	}
+	format_size(want, bytes);
+	format_size(have, most);
+	if (!n)
+		return err_set(e, -ENOSPC, "this node has no data disk: take another one, or wait until a disk is found ('zos node disks')");
+	return err_set(e, -ENOSPC, "no disk of class '%s' has %s left: the most that one of them can take is %s", disk_class_names[class], want,
+		       have);
+}
+
+static void argv_make(const struct attached *a, const struct volumes_disk *d, char size[static 24], const char *ret[static 8])
+{
+	const struct work *w = a->work;
+	const char *state = w->storage.stage == STORAGE_MADE ? "there" : "new";
+	const char *const volume[] = { a->all->o.program, "make-volume", d->path, w->storage.name, size, state, NULL };
+	const char *const disk[] = {
+		a->all->o.program, "make-disk", d->path, w->storage.name, size, zmount_format_names[w->zmount.format], state, NULL
+	};
+
+	snprintf(size, 24, "%" PRIu64, size_of(w));
+	if (w->kind == WORKLOAD_VOLUME)
+		memcpy(ret, volume, sizeof(volume));
+	else
+		memcpy(ret, disk, sizeof(disk));
+}
+
+static int waits(struct work *w, struct err *e)
+{
+	w->storage.is_waiting = true;
+	w->storage.path[0] = '\0';
+	return err_set(e, -ENODEV, "waits for the disk %s, which is not here", w->storage.disk);
+}
+
+static void on_made(void *ctx, const struct task_end *end)
+{
+	struct attached *a = ctx;
+	struct provider *p = &a->all->provider;
+	struct storage_result *s = &a->work->storage;
+	struct str rest = end->output, path = { "", 0 }, usage = { "", 0 };
+	struct err e = end->why;
+	struct volumes_disk d;
+	int r = end->went_well ? 0 : end->why.code;
+
+	a->task = NULL;
+	if (!r &&
+	    (!str_next(&rest, ' ', &path) || path.n >= sizeof(s->path) || (rest.p && !str_next(&rest, ' ', &usage)) || usage.n >= sizeof(a->usage)))
+		r = err_set(&e, -EBADMSG, "the program 'volume' said what it never says");
+	if (!r && s->stage != STORAGE_MADE) {
+		s->stage = STORAGE_MADE;
+		if ((r = p->keep(p->engine, a->work, &e)))
+			s->stage = STORAGE_CHOSEN;
+	}
+	if (!r && !disk_find(a->all, s->disk, &d)) /* it went meanwhile */
+		r = waits(a->work, &e);
+	if (!r) {
+		snprintf(s->path, sizeof(s->path), STR_FMT, STR_ARG(path));
+		snprintf(a->usage, sizeof(a->usage), STR_FMT, STR_ARG(usage));
+	}
+	p->done(p->engine, a->work, r, &e);
+}
+
+/* Chosen for good before anything is made: a crash finds its way back to the same disk. */
+static int place(struct volumes *v, struct work *w, struct err *e)
+{
+	struct place_disk disks[PLACE_DISKS_MAX];
+	size_t n = disks_list(v, disks);
+	const struct place_disk *d = place_choose(disks, n, class_of(w), size_of(w));
+	int r;
+
+	if (!d)
+		return no_room(disks, n, class_of(w), size_of(w), e);
+	memcpy(w->storage.disk, d->uuid, sizeof(w->storage.disk));
+	w->storage.stage = STORAGE_CHOSEN;
+	if ((r = v->provider.keep(v->provider.engine, w, e))) {
+		w->storage.disk[0] = '\0';
+		w->storage.stage = STORAGE_NOWHERE;
+	}
+	return r;
+}
+
+static int volumes_apply(struct provider *p, struct work *w, struct err *e)
+{
+	struct volumes *v = volumes_of(p);
+	struct attached *a = attached_get(v, w);
+	struct storage_result *s = &w->storage;
+	const char *argv[8] = { 0 };
+	struct volumes_disk d;
+	char size[24];
+	int r;
+
+	s->is_waiting = false;
+	if (s->stage == STORAGE_UNKNOWN)
+		return err_set(e, -EUCLEAN, "what the node kept about where it is cannot be read: it is left alone");
+	if (s->stage == STORAGE_NOWHERE && (r = place(v, w, e)))
+		return r;
+	if (!disk_find(v, s->disk, &d))
+		return waits(w, e);
+	argv_make(a, &d, size, argv);
+	r = task_start(&a->task, v->event, argv, TASK_MS, on_made, a, e);
+	return r ? r : PROVIDER_BUSY;
+}
+
+static void on_removed(void *ctx, const struct task_end *end)
+{
+	struct attached *a = ctx;
+	struct provider *p = &a->all->provider;
+	struct work *w = a->work;
+	struct err e = end->why;
+	int r = end->went_well ? 0 : end->why.code;
+
+	a->task = NULL;
+	if (!r) {
+		w->storage.stage = STORAGE_NOWHERE;
+		r = p->keep(p->engine, w, &e);
+	}
+	if (!r)
+		attached_free(a);
+	p->done(p->engine, w, r, &e);
+}
+
+static int volumes_remove(struct provider *p, struct work *w, struct err *e)
+{
+	struct volumes *v = volumes_of(p);
+	struct attached *a = attached_get(v, w);
+	struct storage_result *s = &w->storage;
+	const char *argv[5] = { v->o.program, "remove", NULL, s->name, NULL };
+	struct volumes_disk d;
+	int r = 0;
+
+	s->path[0] = '\0';
+	if (s->stage == STORAGE_UNKNOWN)
+		return err_set(e, -EUCLEAN, "what the node kept about where it is cannot be read: nothing is removed");
+	if (s->stage != STORAGE_NOWHERE && disk_find(v, s->disk, &d)) {
+		argv[2] = d.path;
+		r = task_start(&a->task, v->event, argv, TASK_MS, on_removed, a, e);
+		return r ? r : PROVIDER_BUSY;
+	}
+	if (s->stage != STORAGE_NOWHERE)
+		r = p->bury(p->engine, w, e);
+	if (!r)
+		attached_free(a);
+	return r;
+}
+
+static void volumes_look(struct provider *p, struct work *w)
+{
+	struct attached *a = attached_find(volumes_of(p), w);
+	AUTO_BUF struct buf text = { 0 };
+	struct str number;
+
+	if (!a || !a->usage[0] || file_read(AT_FDCWD, a->usage, 32, &text, NULL))
+		return;
+	number = buf_str(&text);
+	while (number.n && number.p[number.n - 1] == '\n')
+		number.n--;
+	(void)!parse_u64(number, UINT64_MAX, &w->storage.used_bytes); /* a disk that has just gone: what was seen last stands */
+}
+
+static struct attached *attached_named(struct volumes *v, const struct deployment *d, const char *name)
+{
+	for (struct attached *a = v->attached; a; a = a->next)
+		if (key_pub_eq(&a->work->owner, &d->owner) && !strcmp(a->work->deployment, d->name) && !strcmp(a->work->name, name))
+			return a;
+	return NULL;
+}
+
+static struct place_disk *disk_of(struct place_disk *disks, size_t n, const char *uuid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(disks[i].uuid, uuid))
+			return &disks[i];
+	return NULL;
+}
+
+/* One that is there already grows where it is, or shrinks as far as it is empty. */
+static int change_admit(struct volumes *v, struct attached *a, const struct workload *w, size_t at, struct place_disk *disks, size_t n, struct err *e)
+{
+	uint64_t was = size_of(a->work), size = w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->zmount.size_bytes;
+	struct place_disk *d = disk_of(disks, n, a->work->storage.disk);
+	char have[16], want[16];
+
+	volumes_look(&v->provider, a->work);
+	if (size < was && w->kind == WORKLOAD_ZMOUNT)
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/size: a disk cannot shrink, and '%s' has %" PRIu64 " bytes", at, w->name, was);
+	if (size < was && size < a->work->storage.used_bytes)
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/size: %" PRIu64 " is below the %" PRIu64 " that are in '%s': remove something first",
+			       at, size, a->work->storage.used_bytes, w->name);
+	if (size <= was || !d)
+		return 0;
+	if (place_free_bytes(d) >= size - was) {
+		d->promised_bytes += size - was;
+		return 0;
+	}
+	format_size(want, size - was);
+	format_size(have, place_free_bytes(d));
+	return err_set(e, -ENOSPC, "/workloads/%zu/data/size: '%s' would need %s more on its disk, which has %s left", at, w->name, want, have);
+}
+
+static int new_admit(const struct workload *w, size_t at, struct place_disk *disks, size_t n, struct err *e)
+{
+	bool is_volume = w->kind == WORKLOAD_VOLUME;
+	uint64_t size = is_volume ? w->volume.size_bytes : w->zmount.size_bytes;
+	enum disk_class class = is_volume ? w->volume.class : w->zmount.class;
+	const struct place_disk *d = place_choose(disks, n, class, size);
+	struct err why = { 0 };
+
+	if (!d)
+		return err_set(e, no_room(disks, n, class, size, &why), "/workloads/%zu/data/size: %s", at, why.msg);
+	disks[d - disks].promised_bytes += size;
+	return 0;
+}
+
+static int volumes_admit(struct provider *p, const struct deployment *d, const struct deployment *old, struct err *e)
+{
+	struct volumes *v = volumes_of(p);
+	struct place_disk disks[PLACE_DISKS_MAX];
+	size_t n = disks_list(v, disks);
+	int r = 0;
+
+	for (size_t i = 0; i < d->n_workloads && !r; i++) {
+		const struct workload *w = &d->workloads[i];
+		struct attached *a = old && deployment_workload(old, w->name) ? attached_named(v, d, w->name) : NULL;
+
+		if (w->kind == WORKLOAD_VOLUME || w->kind == WORKLOAD_ZMOUNT)
+			r = a ? change_admit(v, a, w, i, disks, n, e) : new_admit(w, i, disks, n, e);
+	}
+	return r;
+}
+
+static void burial_free(struct burial *b)
+{
+	struct burial **at = &b->all->burials;
+
+	while (*at && *at != b)
+		at = &(*at)->next;
+	if (*at)
+		*at = b->next;
+	task_drop(b->task);
+	free(b->names);
+	free(b);
+}
+
+static void on_buried(void *ctx, const struct task_end *end);
+
+static void burial_next(struct burial *b)
+{
+	struct volumes *v = b->all;
+	struct err e = { 0 };
+
+	while (b->n) {
+		const char *const argv[] = { v->o.program, "remove", b->path, b->names[b->n - 1], NULL };
+
+		if (!task_start(&b->task, v->event, argv, TASK_MS, on_buried, b, &e))
+			return;
+		log_warn("%s", e.msg);
+		b->n--;
+	}
+	burial_free(b);
+}
+
+static void on_buried(void *ctx, const struct task_end *end)
+{
+	struct burial *b = ctx;
+
+	b->task = NULL;
+	b->n--;
+	if (end->went_well)
+		log_info("%s is gone from disk %s: it was deleted while that was away", b->names[b->n], b->disk);
+	else
+		log_warn("remove %s from disk %s, as was ordered while that was away: %s", b->names[b->n], b->disk, end->why.msg);
+	burial_next(b);
+}
+
+static void on_listed(void *ctx, const struct task_end *end)
+{
+	struct burial *b = ctx;
+	struct provider *p = &b->all->provider;
+	struct str rest = end->output, line;
+
+	b->task = NULL;
+	if (!end->went_well)
+		log_warn("list what is on disk %s: %s", b->disk, end->why.msg);
+	while (end->went_well && str_next(&rest, '\n', &line)) {
+		char name[STORAGE_NAME_SIZE];
+
+		if (!line.n || line.n >= sizeof(name))
+			continue;
+		snprintf(name, sizeof(name), STR_FMT, STR_ARG(line));
+		if (!p->is_buried(p->engine, b->disk, name))
+			continue;
+		b->names = reallocarray(b->names, b->n + 1, sizeof(*b->names));
+		BUG_ON(!b->names);
+		memcpy(b->names[b->n++], name, sizeof(name));
+	}
+	burial_next(b);
+}
+
+static void burial_start(struct volumes *v, const struct volumes_disk *d)
+{
+	struct burial *b = calloc(1, sizeof(*b));
+	const char *const argv[] = { v->o.program, "list", d->path, NULL };
+	struct err e = { 0 };
+
+	BUG_ON(!b);
+	*b = (struct burial){ .all = v, .next = v->burials };
+	v->burials = b;
+	memcpy(b->disk, d->uuid, sizeof(b->disk));
+	memcpy(b->path, d->path, sizeof(b->path));
+	if (!task_start(&b->task, v->event, argv, TASK_MS, on_listed, b, &e))
+		return;
+	log_warn("%s", e.msg);
+	burial_free(b);
+}
+
+void volumes_came(struct provider *p, const char *uuid)
+{
+	struct volumes *v = volumes_of(p);
+	struct volumes_disk d;
+
+	for (struct attached *a = v->attached; a; a = a->next)
+		if (a->work->storage.stage == STORAGE_NOWHERE || !strcmp(a->work->storage.disk, uuid))
+			p->again(p->engine, a->work);
+	if (disk_find(v, uuid, &d))
+		burial_start(v, &d);
+}
+
+void volumes_went(struct provider *p, const char *uuid)
+{
+	struct volumes *v = volumes_of(p);
+
+	for (struct attached *a = v->attached; a; a = a->next) {
+		if (strcmp(a->work->storage.disk, uuid))
+			continue;
+		a->work->storage.path[0] = '\0';
+		p->again(p->engine, a->work);
+	}
+}
+
+void volumes_capacity(struct provider *p, bool rotational, uint64_t *ret_bytes, uint64_t *ret_used)
+{
+	struct place_disk disks[PLACE_DISKS_MAX];
+	size_t n = disks_list(volumes_of(p), disks);
+
+	*ret_bytes = *ret_used = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (disks[i].is_rotational != rotational)
+			continue;
+		*ret_bytes += place_capacity_bytes(disks[i].size_bytes);
+		*ret_used += disks[i].promised_bytes;
+	}
+}
+
+static const struct provider_ops ops = { .apply = volumes_apply, .remove = volumes_remove, .admit = volumes_admit, .look = volumes_look };
+
+int volumes_new(sd_event *event, const struct volumes_options *o, struct provider **ret, struct err *e)
+{
+	struct volumes *v = calloc(1, sizeof(*v));
+
+	(void)e;
+	BUG_ON(!v);
+	*v = (struct volumes){ .provider = { .name = "storage", .ops = &ops }, .event = sd_event_ref(event), .o = *o };
+	*ret = &v->provider;
+	return 0;
+}
+
+void volumes_free(struct provider *p)
+{
+	struct volumes *v = p ? volumes_of(p) : NULL;
+
+	if (!v)
+		return;
+	while (v->attached)
+		attached_free(v->attached);
+	while (v->burials)
+		burial_free(v->burials);
+	sd_event_unref(v->event);
+	free(v);
+}

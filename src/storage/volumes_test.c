@@ -1,0 +1,326 @@
+/* The provider over a program that notes what it is asked, and an engine that remembers what it is told to. */
+#include "storage/volumes.h"
+
+#include "base/file.h"
+#include "svc/daemon.h"
+#include "test/t.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define GIB (1ull << 30)
+
+static const char script[] =
+	"#!/bin/sh\n"
+	"cd \"${0%/*}\"\n"
+	"echo \"$@\" >> asked\n"
+	"[ -e broken ] && { echo it is broken; exit 1; }\n"
+	"case $1 in make-volume) echo \"$2/volumes/$3/data $PWD/usage\";; make-disk) echo \"$2/disks/$3\";; list) cat names;; esac\n";
+
+struct fixture {
+	char dir[40], program[64];
+	sd_event *event;
+	struct provider *p;
+	struct volumes_disk disks[2];
+	size_t n_disks;
+	struct work work, other;
+	struct buf log;   /* what the engine was told */
+	int fail_keep;
+	int n_done, r;
+	char why[256];
+	char buried[64];
+};
+
+static size_t disks_list(void *ctx, struct volumes_disk *ret, size_t max)
+{
+	struct fixture *f = ctx;
+
+	T_NEED(f->n_disks <= max, "room");
+	memcpy(ret, f->disks, f->n_disks * sizeof(*ret));
+	return f->n_disks;
+}
+
+static void on_done(void *engine, struct work *w, int r, const struct err *e)
+{
+	struct fixture *f = engine;
+
+	(void)w;
+	f->n_done++;
+	f->r = r;
+	snprintf(f->why, sizeof(f->why), "%s", r ? e->msg : "");
+}
+
+static void on_again(void *engine, struct work *w)
+{
+	struct fixture *f = engine;
+
+	buf_addf(&f->log, "again %s;", w->name);
+}
+
+static int on_keep(void *engine, struct work *w, struct err *e)
+{
+	struct fixture *f = engine;
+
+	if (f->fail_keep && !--f->fail_keep)
+		return err_set(e, -EIO, "fake: cannot keep it");
+	buf_addf(&f->log, "keep %s %d %s;", w->name, w->storage.stage, w->storage.disk);
+	return 0;
+}
+
+static int on_bury(void *engine, struct work *w, struct err *e)
+{
+	struct fixture *f = engine;
+
+	(void)e;
+	snprintf(f->buried, sizeof(f->buried), "%s", w->storage.name);
+	w->storage.stage = STORAGE_NOWHERE;
+	return 0;
+}
+
+static bool is_buried(void *engine, const char *disk, const char *name)
+{
+	struct fixture *f = engine;
+
+	return disk[0] && !strcmp(f->buried, name);
+}
+
+static void work_make(struct work *w, const char *name, unsigned kind, uint64_t size)
+{
+	*w = (struct work){ .deployment = "site", .name = name, .kind = kind };
+	if (kind == WORKLOAD_VOLUME)
+		w->volume = (struct volume){ .size_bytes = size };
+	else
+		w->zmount = (struct zmount){ .size_bytes = size };
+	snprintf(w->storage.name, sizeof(w->storage.name), "%s.1", name);
+}
+
+static void provider_up(struct fixture *f)
+{
+	const struct volumes_options o = { .program = f->program, .disks = disks_list, .ctx = f };
+	struct err e;
+
+	T_NEED(!volumes_new(f->event, &o, &f->p, &e), "%s", e.msg);
+	f->p->engine = f;
+	f->p->done = on_done;
+	f->p->again = on_again;
+	f->p->keep = on_keep;
+	f->p->bury = on_bury;
+	f->p->is_buried = is_buried;
+}
+
+static void up(struct fixture *f)
+{
+	static const struct volumes_disk disks[] = { { "disk-a", "/a", 100 * GIB, false }, { "disk-b", "/b", 50 * GIB, true } };
+	struct err e;
+
+	*f = (struct fixture){ .n_disks = 2 };
+	strcpy(f->dir, "/tmp/volumes_test.XXXXXX");
+	T_NEED(mkdtemp(f->dir) && !daemon_loop("volumes_test", &f->event, &e), "fixture");
+	snprintf(f->program, sizeof(f->program), "%s/volume", f->dir);
+	T_NEED(!file_save(AT_FDCWD, f->program, str_c(script), 0700, &e), "%s", e.msg);
+	memcpy(f->disks, disks, sizeof(disks));
+	work_make(&f->work, "data", WORKLOAD_VOLUME, 10 * GIB);
+	work_make(&f->other, "more", WORKLOAD_ZMOUNT, 10 * GIB);
+	provider_up(f);
+}
+
+static void down(struct fixture *f)
+{
+	struct err e;
+
+	volumes_free(f->p);
+	while (sd_event_run(f->event, 300000) > 0) /* the ends of what was dropped */
+		;
+	sd_event_unref(f->event);
+	buf_deinit(&f->log);
+	T_CHECK(!tree_remove(AT_FDCWD, f->dir, &e), "%s", e.msg);
+}
+
+/* What the program was asked since the last time. */
+static const char *asked(struct fixture *f)
+{
+	static char text[512];
+	AUTO_BUF struct buf b = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/asked", f->dir);
+	text[0] = '\0';
+	if (!file_read(AT_FDCWD, path, sizeof(text) - 1, &b, NULL))
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(buf_str(&b)));
+	unlink(path);
+	return text;
+}
+
+static void settle(struct fixture *f, int n_done)
+{
+	time_t patience = time(NULL) + 20;
+
+	while (f->n_done < n_done && time(NULL) < patience)
+		T_NEED(sd_event_run(f->event, 1000000) >= 0, "loop");
+}
+
+static int apply(struct fixture *f, struct work *w)
+{
+	int n = f->n_done;
+	struct err e = { 0 };
+	int r = f->p->ops->apply(f->p, w, &e);
+
+	if (r != PROVIDER_BUSY) {
+		snprintf(f->why, sizeof(f->why), "%s", e.msg);
+		return r;
+	}
+	settle(f, n + 1);
+	return f->r;
+}
+
+static int take_away(struct fixture *f, struct work *w)
+{
+	int n = f->n_done;
+	struct err e = { 0 };
+	int r = f->p->ops->remove(f->p, w, &e);
+
+	if (r != PROVIDER_BUSY)
+		return r;
+	settle(f, n + 1);
+	return f->r;
+}
+
+static void it_is_remembered_before_it_is_made(void)
+{
+	struct fixture f;
+
+	up(&f);
+	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "make-volume /a data.1 10737418240 new\n"), "%s", f.why);
+	T_CHECK(!strcmp(f.log.p, "keep data 1 disk-a;keep data 2 disk-a;"), "%s", f.log.p);
+	T_CHECK(!strcmp(f.work.storage.path, "/a/volumes/data.1/data") && f.work.storage.stage == STORAGE_MADE, "%s", f.work.storage.path);
+	T_CHECK(!apply(&f, &f.other) && !strcmp(asked(&f), "make-disk /a more.1 10737418240 ext4 new\n"), "%s", f.why);
+	f.work.volume.size_bytes = 20 * GIB;
+	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "make-volume /a data.1 21474836480 there\n"), "what was made is never made again");
+	T_CHECK(!take_away(&f, &f.work) && !strcmp(asked(&f), "remove /a data.1\n") && f.work.storage.stage == STORAGE_NOWHERE, "%s", f.why);
+	down(&f);
+}
+
+/* A crash between choosing and making, or a disk that refuses: the next try is on the same disk, though another has more room now. */
+static void a_second_try_stays_on_its_disk(void)
+{
+	struct fixture f;
+	struct err e;
+	char path[64];
+
+	up(&f);
+	snprintf(path, sizeof(path), "%s/broken", f.dir);
+	T_NEED(!file_save(AT_FDCWD, path, S(""), 0600, &e), "%s", e.msg);
+	T_CHECK(apply(&f, &f.work) == -EIO && !strcmp(f.why, "it is broken"), "%s", f.why);
+	T_CHECK(f.work.storage.stage == STORAGE_CHOSEN && !f.work.storage.path[0], "chosen");
+	unlink(path);
+	(void)asked(&f);
+	volumes_free(f.p);
+	provider_up(&f);
+	f.disks[1].size_bytes = 1000 * GIB;
+	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "make-volume /a data.1 10737418240 new\n"), "%s", f.why);
+
+	work_make(&f.work, "late", WORKLOAD_VOLUME, GIB);
+	f.fail_keep = 1;
+	T_CHECK(apply(&f, &f.work) == -EIO && f.work.storage.stage == STORAGE_NOWHERE && !asked(&f)[0], "nothing is made that is not remembered");
+	down(&f);
+}
+
+static void without_its_disk_it_waits(void)
+{
+	struct fixture f;
+
+	up(&f);
+	T_CHECK(!apply(&f, &f.work), "%s", f.why);
+	(void)asked(&f);
+	f.log.len = 0;
+	f.n_disks = 0;
+	volumes_went(f.p, "disk-b");
+	T_CHECK(f.work.storage.path[0], "another disk's going is nothing to it");
+	volumes_went(f.p, "disk-a");
+	T_CHECK(!f.work.storage.path[0] && !strcmp(f.log.p, "again data;"), "%s", f.log.p);
+	T_CHECK(apply(&f, &f.work) == -ENODEV && f.work.storage.is_waiting && strstr(f.why, "waits for the disk disk-a"), "%s", f.why);
+	T_CHECK(!asked(&f)[0], "nothing is made elsewhere: %s", asked(&f));
+	f.n_disks = 2;
+	volumes_came(f.p, "disk-a");
+	T_CHECK(!apply(&f, &f.work) && !f.work.storage.is_waiting && f.work.storage.path[0], "%s", f.why);
+	f.work.storage.stage = STORAGE_UNKNOWN;
+	(void)asked(&f);
+	T_CHECK(apply(&f, &f.work) == -EUCLEAN && take_away(&f, &f.work) == -EUCLEAN && !asked(&f)[0], "what is not known is left alone");
+	down(&f);
+}
+
+/* Deleted while its disk is away: it goes when that comes, and what nobody deleted stays. */
+static void what_was_deleted_meanwhile_goes_when_its_disk_comes(void)
+{
+	struct fixture f;
+	struct err e;
+	char path[64];
+
+	up(&f);
+	T_CHECK(!apply(&f, &f.work), "%s", f.why);
+	f.n_disks = 0;
+	(void)asked(&f);
+	T_CHECK(!take_away(&f, &f.work) && !strcmp(f.buried, "data.1") && !asked(&f)[0], "%s", f.why);
+	f.n_disks = 1;
+	snprintf(path, sizeof(path), "%s/names", f.dir);
+	T_NEED(!file_save(AT_FDCWD, path, S("stranger.7\ndata.1\nmore.1\n"), 0600, &e), "%s", e.msg);
+	volumes_came(f.p, "disk-a");
+	for (time_t patience = time(NULL) + 20; time(NULL) < patience && sd_event_run(f.event, 500000) > 0;)
+		;
+	T_CHECK(!strcmp(asked(&f), "list /a\nremove /a data.1\n"), "that one alone");
+	down(&f);
+}
+
+/* Whether a document with one volume of SIZE and CLASS would be taken in the place of one with WAS (0 = none). */
+static int admitted(struct fixture *f, unsigned kind, uint64_t size, unsigned class, uint64_t was, struct err *e)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new(), *old = deployment_new();
+
+	d->name = old->name = "site";
+	d->n_workloads = old->n_workloads = 1;
+	d->workloads[0] = (struct workload){
+		.name = kind == WORKLOAD_VOLUME ? "data" : "more", .kind = kind, .volume = { size, class, { 0 } }, .zmount = { size, class, 0 }
+	};
+	old->workloads[0] = d->workloads[0];
+	return f->p->ops->admit(f->p, d, was ? old : NULL, e);
+}
+
+static void what_does_not_fit_is_not_taken(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 95 * GIB, DISK_ANY, 0, &e), "%s", e.msg);
+	T_CHECK(admitted(&f, WORKLOAD_VOLUME, 96 * GIB, DISK_ANY, 0, &e) == -ENOSPC &&
+			strstr(e.msg, "/workloads/0/data/size: no disk of class 'any'"),
+		"%s", e.msg);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 40 * GIB, DISK_HDD, 0, &e) && admitted(&f, WORKLOAD_VOLUME, 50 * GIB, DISK_HDD, 0, &e) == -ENOSPC,
+		"by class: %s", e.msg);
+	T_CHECK(!apply(&f, &f.work) && !apply(&f, &f.other), "%s", f.why);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 85 * GIB, 0, 10 * GIB, &e), "it may grow into what is left: %s", e.msg);
+	T_CHECK(admitted(&f, WORKLOAD_VOLUME, 86 * GIB, 0, 10 * GIB, &e) == -ENOSPC && strstr(e.msg, "which has 75"), "%s", e.msg);
+	T_CHECK(admitted(&f, WORKLOAD_ZMOUNT, 9 * GIB, 0, 10 * GIB, &e) == -EBADMSG && strstr(e.msg, "cannot shrink"), "%s", e.msg);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, GIB, 0, 10 * GIB, &e), "an empty volume may shrink: %s", e.msg);
+	char path[64];
+	snprintf(path, sizeof(path), "%s/usage", f.dir);
+	T_NEED(!file_save(AT_FDCWD, path, S("2147483648\n"), 0600, &e), "%s", e.msg);
+	T_CHECK(admitted(&f, WORKLOAD_VOLUME, GIB, 0, 10 * GIB, &e) == -EBADMSG && strstr(e.msg, "below the 2147483648 that are in 'data'"), "%s",
+		e.msg);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 2 * GIB, 0, 10 * GIB, &e), "down to what is used: %s", e.msg);
+	f.n_disks = 0;
+	T_CHECK(admitted(&f, WORKLOAD_VOLUME, GIB, 0, 0, &e) == -ENOSPC && strstr(e.msg, "no data disk"), "%s", e.msg);
+	down(&f);
+}
+
+int main(void)
+{
+	T_RUN(it_is_remembered_before_it_is_made);
+	T_RUN(a_second_try_stays_on_its_disk);
+	T_RUN(without_its_disk_it_waits);
+	T_RUN(what_was_deleted_meanwhile_goes_when_its_disk_comes);
+	T_RUN(what_does_not_fit_is_not_taken);
+	return T_END();
+}
