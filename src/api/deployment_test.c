@@ -140,6 +140,7 @@ static void rows(void)
 		{ "", ZMOUNT("") "," DISK(",\"mounts\":[{\"name\":\"disk\"}]"), NULL },
 		{ "", ZMOUNT("") "," DISK(",\"mounts\":[" ON("disk", "/srv", "") "]"),
 		  "/workloads/1/data/mounts/0/path: a disk image mounts its disks" },
+		{ "", VOLUME("") "," VM(ON("data", "/srv", "")), "/workloads/1/data/mounts/0: a virtual machine mounts no volume" },
 		{ "", VOLUME("") "," DISK(",\"mounts\":[{\"name\":\"data\"}]"), "/workloads/1/data/mounts/0: a disk image mounts no volume" },
 		{ "\"secrets\":{},", "", NULL },
 		{ "\"secrets\":{\"db\":\"AQ==\"},", WEB(",\"memory\":134217728,\"env\":{\"A\":\"b\",\"B\":{\"secret\":\"db\"}}"), NULL },
@@ -195,12 +196,9 @@ static void what_is_mounted_arrives(void)
 	struct err e = { 0 };
 
 	fixture_new(&f);
-	T_NEED(!opened(&f, "",
-		       VM(ON("disk", "/db", "") "," ON("data", "/srv", ",\"read_only\":true")) "," VOLUME(",\"class\":\"hdd\"") "," ZMOUNT(""), d,
-		       &e),
-	       "%s", e.msg);
+	T_NEED(!opened(&f, "", VM(ON("disk", "/db", "")) "," VOLUME(",\"class\":\"hdd\"") "," ZMOUNT(""), d, &e), "%s", e.msg);
 	z = &d->workloads[0].zmachine;
-	T_CHECK(z->n_mounts == 2 && !strcmp(z->mounts[1].path, "/srv") && z->mounts[1].read_only && !z->mounts[0].read_only, "%zu", z->n_mounts);
+	T_CHECK(z->n_mounts == 1 && !strcmp(z->mounts[0].path, "/db") && !z->mounts[0].read_only, "%zu", z->n_mounts);
 	T_CHECK(z->isolation == ISOLATION_VM, "who mounts a disk has asked for a virtual machine");
 	T_CHECK(d->workloads[1].kind == WORKLOAD_VOLUME && d->workloads[1].volume.size_bytes == 100 << 20 && d->workloads[1].volume.class == DISK_HDD,
 		"volume");

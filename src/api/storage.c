@@ -123,10 +123,16 @@ static int zmount_check(struct deployment *d, size_t at, size_t i, struct err *e
 	return sharing_check(d, at, i, e);
 }
 
-static int volume_check(const struct zmachine *z, size_t at, size_t i, struct err *e)
+static int volume_check(struct zmachine *z, size_t at, size_t i, struct err *e)
 {
-	if (z->boot == BOOT_IMAGE)
+	if (z->boot == BOOT_IMAGE && z->isolation == ISOLATION_CONTAINER)
 		return 0;
+	if (z->boot == BOOT_IMAGE)
+		return err_set(
+			e, -EBADMSG,
+			"/workloads/%zu/data/mounts/%zu: a virtual machine mounts no volume in this version of the node: give it a zmount, or set "
+			"'isolation' to 'container'",
+			at, i);
 	return err_set(e, -EBADMSG, "/workloads/%zu/data/mounts/%zu: a disk image mounts no volume: give it a zmount", at, i);
 }
 

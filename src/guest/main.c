@@ -20,7 +20,7 @@ static int machine_run(struct program_ports *ports, struct err *e)
 	if ((r = root_early(e)) || (r = channel_open(GUEST_PORT_CONTROL, O_RDWR, &ports->control, e)) ||
 	    (r = channel_open(GUEST_PORT_OUT, O_WRONLY | O_NONBLOCK, &ports->out, e)) ||
 	    (r = channel_open(GUEST_PORT_ERR, O_WRONLY | O_NONBLOCK, &ports->err, e)) || (r = sessions_open(ports->sessions, e)) ||
-	    (r = channel_config(ports->control, &room, &c, e)) || (r = root_enter(&c, e)) || (r = root_dress(&c, e)))
+	    (r = channel_config(ports->control, &room, &c, e)) || (r = root_enter(&c, e)) || (r = root_mount(&c, e)) || (r = root_dress(&c, e)))
 		return r;
 	return program_run(&c, ports, e);
 }

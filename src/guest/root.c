@@ -9,14 +9,19 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/btrfs.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 enum { LIST_MAX = 4096, FILES_MAX = 65536 };
 #define QUIET (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define ROOT "/root"
+#define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t) /* blocks; the kernel has no header for it */
 
 static const struct mnt_spec early[] = {
 	{ "proc", "/proc", "proc", NULL, QUIET, .make_dir = true },
@@ -74,14 +79,14 @@ static void dir_closep(DIR **d)
 		closedir(*d);
 }
 
-/* The disk whose serial number is LAYER: names follow the order in which disks are found, serials do not. */
-static int disk_find(unsigned layer, char ret[static 32], struct err *e)
+/* The disk with the serial number KIND and N: names follow the order in which disks are found, serials do not. */
+static int disk_find(const char *kind, unsigned n, char ret[static 32], struct err *e)
 {
 	CLEANUP(dir_closep) DIR *dir = opendir("/sys/block");
 	struct dirent *d;
 	char want[16];
 
-	snprintf(want, sizeof(want), "layer%u", layer);
+	snprintf(want, sizeof(want), "%s%u", kind, n);
 	while (dir && (d = readdir(dir))) {
 		AUTO_BUF struct buf serial = { 0 };
 		char path[300];
@@ -94,7 +99,7 @@ static int disk_find(unsigned layer, char ret[static 32], struct err *e)
 		snprintf(ret, 32, "/dev/%.16s", d->d_name);
 		return 0;
 	}
-	return err_set(e, -ENODEV, "there is no disk for layer %u", layer);
+	return err_set(e, -ENODEV, "there is no disk %s%u", kind, n);
 }
 
 static int layers_mount(const struct guest_config *c, struct buf *ret_lower, struct err *e)
@@ -102,7 +107,7 @@ static int layers_mount(const struct guest_config *c, struct buf *ret_lower, str
 	for (unsigned i = c->n_layers; i-- > 0;) { /* overlayfs wants the topmost first */
 		char disk[32], at[32];
 		struct mnt_spec m = { disk, at, "erofs", NULL, MS_RDONLY, .make_dir = true };
-		int r = disk_find(i, disk, e);
+		int r = disk_find("layer", i, disk, e);
 
 		snprintf(at, sizeof(at), "/layers/%u", i);
 		if (r || (r = mnt_make("", &m, e)))
@@ -144,6 +149,60 @@ int root_enter(const struct guest_config *c, struct err *e)
 	if (chdir(ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
 		return err_set(e, -errno, "enter the machine's root: %m");
 	return 0;
+}
+
+/* A disk may have grown since it was formatted: the file system on it takes all there is. The kernel does both while it is mounted. */
+static int ext4_grow(int at, const char *disk)
+{
+	AUTO_FD int fd = open(disk, O_RDONLY | O_CLOEXEC);
+	struct statfs fs;
+	uint64_t bytes, blocks;
+
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) || fstatfs(at, &fs))
+		return -errno;
+	blocks = bytes / (uint64_t)fs.f_bsize;
+	return ioctl(at, EXT4_IOC_RESIZE_FS, &blocks) ? -errno : 0;
+}
+
+static int btrfs_grow(int at, const char *disk)
+{
+	struct btrfs_ioctl_vol_args all = { .name = "max" };
+
+	(void)disk;
+	return ioctl(at, BTRFS_IOC_RESIZE, &all) ? -errno : 0;
+}
+
+static const struct {
+	const char *format;
+	int (*grow)(int at, const char *disk);
+} growers[] = { { "ext4", ext4_grow }, { "btrfs", btrfs_grow } };
+
+static int disk_grow(const struct guest_mount *m, const char *disk, struct err *e)
+{
+	AUTO_FD int at = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = at < 0 ? -errno : 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(growers) && !r && !m->read_only; i++)
+		if (!strcmp(growers[i].format, m->format))
+			r = growers[i].grow(at, disk);
+	return r ? err_set(e, r, "grow the file system on %s: %s", m->path, strerror(-r)) : 0;
+}
+
+/* Inside: a link of the image's in the path leads nowhere else. */
+int root_mount(const struct guest_config *c, struct err *e)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < c->n_mounts && !r; i++) {
+		const struct guest_mount *m = &c->mounts[i];
+		char disk[32];
+		struct mnt_spec spec = { disk, m->path, m->format, NULL, MS_NODEV | MS_NOSUID | (m->read_only ? MS_RDONLY : 0) };
+
+		if ((r = disk_find("mount", i, disk, e)) || (r = dir_make(m->path, 0755, e)) || (r = mnt_make("", &spec, e)))
+			return err_wrap(e, r, "mount the disk for %s", m->path);
+		r = disk_grow(m, disk, e);
+	}
+	return r;
 }
 
 static int etc_write(const struct guest_config *c, struct err *e)

@@ -30,6 +30,7 @@ enum {
 
 struct disk {
 	struct emulator emulator;
+	struct emulator_mounts mounts;
 	int image; /* the owner's file; -1 = not opened yet: what is wrong with it is told as an end */
 	sd_event_source *monitor;
 	struct qmp_ear ear;
@@ -128,7 +129,8 @@ static int disk_prepare(struct runner *r, struct err *e)
 	d->image = -1;
 	r->box_state = d;
 	r->life.grace_ms = LIFE_GRACE_DISK_MS;
-	return emulator_init(&d->emulator, r, e);
+	int ret = emulator_init(&d->emulator, r, e);
+	return ret ? ret : emulator_mounts_open(&d->mounts, &r->spec, true, e);
 }
 
 /* Sockets to QEMU: in each pair [0] stays here. */
@@ -194,7 +196,9 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 			       .tap = b->links->tap,
 			       .serial = b->links->pairs[LINK_SERIAL][1],
 			       .monitor = b->links->pairs[LINK_MONITOR][1],
-			       .image = disk_of(b->runner)->image };
+			       .image = disk_of(b->runner)->image,
+			       .mounts = disk_of(b->runner)->mounts.all,
+			       .n_mounts = disk_of(b->runner)->mounts.n };
 	struct diskfile image;
 	int r;
 
@@ -205,6 +209,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	emulator_keep(q.serial);
 	emulator_keep(q.monitor);
 	emulator_keep(q.image);
+	emulator_mounts_keep(&disk_of(b->runner)->mounts);
 	qemu_disk_args_make(&q, ret);
 	return 0;
 }
@@ -341,6 +346,7 @@ static void disk_deinit(struct runner *r)
 	emulator_deinit(&d->emulator);
 	sd_event_source_disable_unref(d->monitor);
 	fd_close(&d->image);
+	emulator_mounts_close(&d->mounts);
 	free(d);
 }
 

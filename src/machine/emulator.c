@@ -91,6 +91,41 @@ void emulator_keep(int fd)
 	fcntl(fd, F_SETFD, 0);
 }
 
+int emulator_mounts_open(struct emulator_mounts *ret, const struct machine_spec *s, bool by_name, struct err *e)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct machine_mount *m = &s->mounts[i];
+		struct qemu_mount *q = &ret->all[i];
+
+		if (!m->format)
+			return err_set(e, -EBADMSG, "the volume '%s' is no disk, and a virtual machine mounts disks alone", m->name);
+		/* as QEMU would open it: a set gives out descriptors with the flags that are asked for */
+		*q = (struct qemu_mount){ .fd = open(m->source, (m->read_only ? O_RDONLY : O_RDWR) | O_DIRECT | O_NOFOLLOW | O_CLOEXEC),
+					  .serial = ret->serials[i],
+					  .read_only = m->read_only };
+		if (q->fd < 0)
+			return err_set(e, -errno, "open the disk '%s': %m", m->name);
+		ret->n++;
+		if (by_name)
+			snprintf(ret->serials[i], sizeof(ret->serials[i]), "%.20s", m->name); /* virtio has room for 20 */
+		else
+			snprintf(ret->serials[i], sizeof(ret->serials[i]), "mount%zu", i);
+	}
+	return 0;
+}
+
+void emulator_mounts_close(struct emulator_mounts *m)
+{
+	while (m->n)
+		fd_close(&m->all[--m->n].fd);
+}
+
+void emulator_mounts_keep(const struct emulator_mounts *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		emulator_keep(m->all[i].fd);
+}
+
 [[noreturn]] static void become(const struct runner *r, const struct emulator_start *s)
 {
 	static const char *const env[] = { "PATH=/usr/bin", NULL };

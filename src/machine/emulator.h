@@ -33,6 +33,17 @@ struct emulator_start {
 };
 void emulator_keep(int fd);
 
+/* The disks of the machine's own (spec.mounts), in their order, as the guest finds them: by number, or (BY_NAME) by their names. */
+struct emulator_mounts {
+	struct qemu_mount all[ZMACHINE_MOUNTS_MAX];
+	char serials[ZMACHINE_MOUNTS_MAX][40];
+	size_t n;
+};
+#define EMULATOR_MOUNTS_NONE { .n = 0 }
+MUST_CHECK int emulator_mounts_open(struct emulator_mounts *ret, const struct machine_spec *s, bool by_name, struct err *e);
+void emulator_mounts_close(struct emulator_mounts *m);
+void emulator_mounts_keep(const struct emulator_mounts *m);
+
 /* Starts it. ON_END comes after all that was said; when it is not up in a minute, it is killed. */
 MUST_CHECK int emulator_spawn(struct emulator *m, const struct emulator_start *s, sd_event_child_handler_t on_end, struct err *e);
 /* After a start that failed later: no end is told. Returns RET. */

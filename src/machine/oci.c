@@ -1,6 +1,7 @@
 #include "machine/oci.h"
 
 #include "machine/group.h"
+#include "machine/root.h"
 
 #include <stdio.h>
 
@@ -69,7 +70,18 @@ static int mounts_build(const struct oci *o, sd_json_variant **ret)
 		snprintf(source, sizeof(source), "%s/%s", o->dir, binds[i].name);
 		r = mount_add(ret, &(struct oci_mount){ binds[i].at, "bind", source, { "bind", "ro", "nosuid", "noexec", "nodev" } });
 	}
-	return r < 0 ? r : mount_add(ret, &group);
+	if (r >= 0)
+		r = mount_add(ret, &group);
+	for (size_t i = 0; r >= 0 && i < o->spec->n_mounts; i++) {
+		char source[192];
+
+		snprintf(source, sizeof(source), "%s/" ROOT_VOLUMES "/%zu", o->dir, i);
+		r = mount_add(ret, &(struct oci_mount){ o->spec->mounts[i].path,
+							"bind",
+							source,
+							{ "bind", "nosuid", "nodev", o->spec->mounts[i].read_only ? "ro" : "rw" } });
+	}
+	return r;
 }
 
 static int namespaces_build(const struct oci *o, sd_json_variant **ret)

@@ -69,6 +69,23 @@ static void layers_add(const struct qemu *q, struct qemu_args *a)
 	}
 }
 
+/* Past the page cache, which would be a second copy of what the guest caches; FIRST: number of the first descriptor set that is free. What
+ * the guest discards is free on the node too. */
+static void mounts_add(const struct qemu_mount *mounts, size_t n, size_t first, const char *device, unsigned cpus, struct qemu_args *a)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct qemu_mount *m = &mounts[i];
+
+		arg(a, "-add-fd");
+		arg(a, "fd=%d,set=%zu", m->fd, first + i);
+		arg(a, "-blockdev");
+		arg(a, "driver=file,node-name=mount%zu,filename=/dev/fdset/%zu,read-only=%s,locking=off,aio=io_uring,cache.direct=on,discard=unmap",
+		    i, first + i, m->read_only ? "on" : "off");
+		arg(a, "-device");
+		arg(a, "%s,drive=mount%zu,serial=%s,num-queues=%u,werror=report,rerror=report", device, i, m->serial, cpus);
+	}
+}
+
 static void begin(struct qemu_args *a, const char *const *more, size_t n)
 {
 	*a = (struct qemu_args){ 0 };
@@ -80,7 +97,7 @@ static void begin(struct qemu_args *a, const char *const *more, size_t n)
 
 void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 {
-	BUG_ON(q->n_layers > GUEST_LAYERS_MAX);
+	BUG_ON(q->n_layers + q->n_mounts > GUEST_LAYERS_MAX);
 	begin(ret, fixed, ARRAY_LEN(fixed));
 	arg(ret, "-initrd");
 	arg(ret, "%s", q->initrd);
@@ -94,6 +111,7 @@ void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 	arg(ret, "-device");
 	arg(ret, "virtio-net-device,netdev=net,mac=%s", q->mac);
 	layers_add(q, ret);
+	mounts_add(q->mounts, q->n_mounts, q->n_layers, "virtio-blk-device", q->cpus, ret);
 }
 
 /* graphics=off: SeaBIOS and what it boots find no screen and use the serial line. A restart of the guest is none of the machine's: it keeps
@@ -145,4 +163,5 @@ void qemu_disk_args_make(const struct qemu_disk *q, struct qemu_args *ret)
 	arg(ret, "-device");
 	arg(ret, "virtio-net-pci,netdev=net,mac=%s,romfile=", q->mac);
 	disks_add(q, ret);
+	mounts_add(q->mounts, q->n_mounts, 1, "virtio-blk-pci", q->cpus, ret);
 }

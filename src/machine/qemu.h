@@ -9,6 +9,13 @@
 #define QEMU_INITRD QEMU_GUEST_DIR "/initrd"
 enum { QEMU_ARGS_MAX = 256, QEMU_CPUS_MAX = 255 };
 
+/* A raw disk of the machine's owner, which lasts. */
+struct qemu_mount {
+	int fd;             /* opened for writing unless READ_ONLY */
+	const char *serial; /* how the guest finds it */
+	bool read_only;
+};
+
 struct qemu {
 	uint64_t memory_bytes;
 	unsigned cpus;
@@ -17,7 +24,8 @@ struct qemu {
 	int tap, console;         /* descriptors */
 	int ports[GUEST_PORTS];   /* of GUEST_PORT_CONTROL, _OUT, _ERR, then one for each exec session */
 	const int *layers;        /* opened for reading, lowest first */
-	size_t n_layers;          /* <= GUEST_LAYERS_MAX */
+	const struct qemu_mount *mounts;
+	size_t n_layers, n_mounts; /* together <= GUEST_LAYERS_MAX */
 };
 
 /* A disk image, as a PC boots it. */
@@ -26,6 +34,8 @@ struct qemu_disk {
 	unsigned cpus;
 	const char *mac, *format;           /* "raw" or "qcow2" */
 	int tap, serial, monitor, image;    /* descriptors */
+	const struct qemu_mount *mounts;
+	size_t n_mounts;
 };
 #define QEMU_DISK_LAYER "/room/layer" /* qcow2, over the image */
 #define QEMU_DISK_SEED "/room/seed"   /* the directory of what cloud-init is told */

@@ -74,6 +74,28 @@ static void takes_the_most(void)
 	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=layer21,serial=layer21") == 1, "%zu arguments", a.n);
 }
 
+static const struct qemu_mount lasting[] = { { 30, "mount0", false }, { 31, "mount1", true } };
+
+static void disks_that_last_are_written_past_the_cache(void)
+{
+	struct qemu vm = small;
+	struct qemu_args a;
+
+	vm.mounts = lasting;
+	vm.n_mounts = 2;
+	qemu_args_make(&vm, &a);
+	T_CHECK(find(&a, "-add-fd", "fd=30,set=3") == 1 && find(&a, "-add-fd", "fd=31,set=4") == 1, "behind the layers' sets");
+	T_CHECK(find(&a, "-blockdev",
+		     "driver=file,node-name=mount0,filename=/dev/fdset/3,read-only=off,locking=off,aio=io_uring,cache.direct=on,"
+		     "discard=unmap") == 1,
+		"written");
+	T_CHECK(find(&a, "-blockdev",
+		     "driver=file,node-name=mount1,filename=/dev/fdset/4,read-only=on,locking=off,aio=io_uring,cache.direct=on,"
+		     "discard=unmap") == 1,
+		"read");
+	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=mount1,serial=mount1,num-queues=2,werror=report,rerror=report") == 1, "found by number");
+}
+
 static const struct qemu_disk pc = {
 	.memory_bytes = 512 << 20, .cpus = 2, .mac = "02:7a:6f:73:00:01", .format = "qcow2", .tap = 7, .serial = 8, .monitor = 9, .image = 10
 };
@@ -114,5 +136,6 @@ int main(void)
 	T_RUN(says_what_it_was_told);
 	T_RUN(opens_no_door);
 	T_RUN(takes_the_most);
+	T_RUN(disks_that_last_are_written_past_the_cache);
 	return T_END();
 }

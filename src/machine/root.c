@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "machine/layers.h"
+#include "sys/mnt.h"
 #include "sys/netns.h"
 
 #include <fcntl.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define DISKS_DIR "/zos/disks" /* where the node's disks are mounted */
 
 uint32_t root_uid_base(const struct machine_spec *s)
 {
@@ -133,10 +136,18 @@ static int sysfs_mount(void *ctx, struct err *e)
 	return 0;
 }
 
-static void mounts_close(int (*mounts)[WORK_LAYERS_MAX])
+/* What is taken where all mounts of the node are, before this process has a namespace of its own. */
+struct taken {
+	int layers[WORK_LAYERS_MAX], volumes[ZMACHINE_MOUNTS_MAX]; /* copies of mounts that nobody sees */
+};
+#define TAKEN_NONE { .layers = { [0 ... WORK_LAYERS_MAX - 1] = -1 }, .volumes = { [0 ... ZMACHINE_MOUNTS_MAX - 1] = -1 } }
+
+static void taken_close(struct taken *t)
 {
-	for (size_t i = 0; i < ARRAY_LEN(*mounts); i++)
-		fd_close(&(*mounts)[i]);
+	for (size_t i = 0; i < ARRAY_LEN(t->layers); i++)
+		fd_close(&t->layers[i]);
+	for (size_t i = 0; i < ARRAY_LEN(t->volumes); i++)
+		fd_close(&t->volumes[i]);
 }
 
 static const char *layer_file(const struct machine_spec *s, size_t i)
@@ -144,48 +155,71 @@ static const char *layer_file(const struct machine_spec *s, size_t i)
 	return sd_json_variant_string(sd_json_variant_by_index(s->layers, i));
 }
 
-/* The copies are taken where all machines' layers are, before this process has a mount namespace of its own. */
-static int layers_take(const struct machine_spec *s, size_t n, int *ret, struct err *e)
+/* What other machines have stays out of the new namespace: it would keep it all for as long as this machine lives. */
+static int take_all(const struct machine_spec *s, size_t n_layers, struct taken *ret, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < n && !r; i++)
-		r = layer_open(layer_file(s, i), s->id, &ret[i], e);
+	for (size_t i = 0; i < n_layers && !r; i++)
+		r = layer_open(layer_file(s, i), s->id, &ret->layers[i], e);
+	for (size_t i = 0; i < s->n_mounts && !r; i++)
+		if ((ret->volumes[i] = open_tree(AT_FDCWD, s->mounts[i].source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW)) < 0)
+			r = err_set(e, -errno, "open the volume '%s': %m", s->mounts[i].name);
 	if (r)
 		return r;
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_set(e, -errno, "make a mount namespace: %m");
-	return layers_leave(e);
+	return (r = mnt_drop(DISKS_DIR, e)) ? r : layers_leave(e);
 }
 
-static int layers_attach(const struct machine_spec *s, const char *dir, const int *mounts, size_t n, struct err *e)
+/* Its owners are those of the machine, whichever range of uids it has; what is on it can be run there, and nothing gains by it. */
+static int volume_attach(const struct machine_mount *m, int mnt, const char *at, int userns, struct err *e)
 {
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->read_only ? MOUNT_ATTR_RDONLY : 0),
+				   .attr_clr = MOUNT_ATTR_NOEXEC,
+				   .userns_fd = (uint64_t)userns };
+
+	if (mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
+		return err_set(e, -errno, "shift the volume '%s': %m", m->name);
+	if (mkdir(at, 0711) && errno != EEXIST)
+		return err_set(e, -errno, "make %s: %m", at);
+	if (move_mount(mnt, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH))
+		return err_set(e, -errno, "mount the volume '%s': %m", m->name);
+	return 0;
+}
+
+static int attach_all(const struct machine_spec *s, const char *dir, const struct taken *t, size_t n_layers, struct err *e)
+{
+	static const char *const folders[] = { "layers", ROOT_VOLUMES };
 	AUTO_FD int userns = -1;
 	char path[160];
 	int r = userns_open(root_uid_base(s), &userns, e);
 
-	snprintf(path, sizeof(path), "%s/layers", dir);
-	if (!r && mkdir(path, 0711) && errno != EEXIST)
-		r = err_set(e, -errno, "make %s: %m", path);
-	for (size_t i = 0; i < n && !r; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(folders) && !r; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
+		r = dir_make(path, 0711, e);
+	}
+	for (size_t i = 0; i < n_layers && !r; i++) {
 		snprintf(path, sizeof(path), "%s/layers/%zu", dir, i);
-		r = layer_attach(layer_file(s, i), mounts[i], path, userns, e);
+		r = layer_attach(layer_file(s, i), t->layers[i], path, userns, e);
+	}
+	for (size_t i = 0; i < s->n_mounts && !r; i++) {
+		snprintf(path, sizeof(path), "%s/" ROOT_VOLUMES "/%zu", dir, i);
+		r = volume_attach(&s->mounts[i], t->volumes[i], path, userns, e);
 	}
 	return r;
 }
 
 int root_make(const struct machine_spec *s, const char *dir, struct root *ret, struct err *e)
 {
-	CLEANUP(mounts_close) int mounts[WORK_LAYERS_MAX];
+	CLEANUP(taken_close) struct taken taken = TAKEN_NONE;
 	size_t n = sd_json_variant_elements(s->layers);
 	char path[160];
 	int r;
 
-	for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
-		mounts[i] = -1;
 	if (!n || n > WORK_LAYERS_MAX)
 		return err_set(e, -EBADMSG, "the image has %zu layers, and 1 to %d can be mounted", n, WORK_LAYERS_MAX);
-	if ((r = layers_take(s, n, mounts, e)) || (r = layers_attach(s, dir, mounts, n, e)))
+	if ((r = take_all(s, n, &taken, e)) || (r = attach_all(s, dir, &taken, n, e)))
 		return r;
 	snprintf(path, sizeof(path), "%s/sys", dir);
 	if ((r = netns_run(s->netns, sysfs_mount, path, e)))

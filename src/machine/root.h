@@ -4,6 +4,8 @@
 #pragma once
 #include "machine/spec.h"
 
+#define ROOT_VOLUMES "volumes" /* in the machine's own directory: what it mounts, by number */
+
 struct root {
 	char path[128];  /* the mounted root */
 };

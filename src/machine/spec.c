@@ -5,6 +5,15 @@
 #include <signal.h>
 #include <stdio.h>
 
+static const struct json_field mount_fields[] = {
+	{ "source", JSON_TEXT, offsetof(struct machine_mount, source), .required = true },
+	{ "name", JSON_TEXT, offsetof(struct machine_mount, name), .required = true },
+	{ "path", JSON_TEXT, offsetof(struct machine_mount, path) },
+	{ "format", JSON_TEXT, offsetof(struct machine_mount, format) },
+	{ "read_only", JSON_BOOL, offsetof(struct machine_mount, read_only), .required = true },
+};
+static const struct json_table mount_table = { mount_fields, ARRAY_LEN(mount_fields), sizeof(struct machine_mount), NULL };
+
 static const struct json_field spec_fields[] = {
 	{ "id", JSON_TEXT, offsetof(struct machine_spec, id), .required = true, .min = WORK_ID_LEN, .max = WORK_ID_LEN },
 	{ "revision", JSON_TEXT, offsetof(struct machine_spec, revision), .required = true },
@@ -29,7 +38,9 @@ static const struct json_field spec_fields[] = {
 	{ "stop_signal", JSON_TEXT, offsetof(struct machine_spec, stop_signal), .required = true },
 	{ "health", JSON_ANY, offsetof(struct machine_spec, check) },
 	{ "user_data", JSON_TEXT, offsetof(struct machine_spec, user_data), .max = ZMACHINE_USER_DATA_MAX },
-	{ "modules", JSON_TEXTS, offsetof(struct machine_spec, modules), .max = ZMACHINE_MODULES_MAX },
+	{ "modules", JSON_TEXTS, offsetof(struct machine_spec, modules), .max = ZMACHINE_MODULES_MAX + ZMACHINE_MOUNTS_MAX },
+	{ "mounts", JSON_LIST, offsetof(struct machine_spec, mounts), .max = ZMACHINE_MOUNTS_MAX, .table = &mount_table,
+	  .n_off = offsetof(struct machine_spec, n_mounts) },
 	{ "resolvers", JSON_TEXTS, offsetof(struct machine_spec, resolvers), .required = true, .max = 8 },
 };
 static const struct json_table spec_table = { spec_fields, ARRAY_LEN(spec_fields), 0, NULL };
@@ -37,6 +48,13 @@ static const struct json_table spec_table = { spec_fields, ARRAY_LEN(spec_fields
 void machine_spec_deinit(struct machine_spec *s)
 {
 	json_unrefp(&s->v);
+}
+
+static int mount_order(const void *a, const void *b)
+{
+	const struct machine_mount *x = a, *y = b;
+
+	return strcmp(x->path ?: x->name, y->path ?: y->name);
 }
 
 int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e)
@@ -47,6 +65,7 @@ int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e)
 	if ((r = json_parse(json, &ret->v, e)) || (r = json_decode(ret->v, &spec_table, ret, e)) ||
 	    (ret->check && (r = health_check_decode(ret->check, &ret->health, e))))
 		return err_wrap(e, r, "machine spec");
+	qsort(ret->mounts, ret->n_mounts, sizeof(ret->mounts[0]), mount_order);
 	return 0;
 }
 
@@ -142,16 +161,43 @@ static const char *user_data_of(const struct work *w)
 	return v ? sd_json_variant_string(name ? sd_json_variant_by_key(w->secrets, name) : v) : NULL;
 }
 
+static int mounts_build(const struct work *w, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < w->spec.n_mounts; i++) {
+		const struct mount *m = &w->spec.mounts[i];
+
+		r = sd_json_variant_append_arraybo(ret, SD_JSON_BUILD_PAIR_STRING("source", w->sources[i]),
+						   SD_JSON_BUILD_PAIR_STRING("name", m->name),
+						   SD_JSON_BUILD_PAIR_CONDITION(m->path != NULL, "path", SD_JSON_BUILD_STRING(m->path)),
+						   SD_JSON_BUILD_PAIR_CONDITION(w->formats[i] != NULL, "format", SD_JSON_BUILD_STRING(w->formats[i])),
+						   SD_JSON_BUILD_PAIR_BOOLEAN("read_only", m->read_only));
+	}
+	return r;
+}
+
+/* What its owner asks for, and what the disks of a machine from an image need. */
+static int modules_build(const struct work *w, sd_json_variant **ret)
+{
+	int r = append_all(ret, w->spec.modules);
+
+	for (size_t i = 0; r >= 0 && w->spec.boot == BOOT_IMAGE && i < w->spec.n_mounts; i++)
+		if (w->formats[i])
+			r = sd_json_variant_append_arrayb(ret, SD_JSON_BUILD_STRING(w->formats[i]));
+	return r;
+}
+
 int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e)
 {
-	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *v = NULL;
+	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *mounts = NULL, *modules = NULL, *v = NULL;
 	const struct zmachine *z = &w->spec;
 	const struct network_result *n = &w->network;
 	const char *user_data = user_data_of(w);
 	int r;
 
 	if (sd_json_variant_new_array(&argv, NULL, 0) < 0 || sd_json_variant_new_array(&env, NULL, 0) < 0 || argv_build(w, &argv) < 0 ||
-	    env_build(w, &env) < 0)
+	    env_build(w, &env) < 0 || mounts_build(w, &mounts) < 0 || modules_build(w, &modules) < 0)
 		return err_set(e, -ENOMEM, "describe the machine: out of memory");
 	if (z->boot == BOOT_IMAGE && !sd_json_variant_elements(argv))
 		return err_set(e, -EBADMSG, "the image names no program to run: set 'entrypoint'");
@@ -169,9 +215,9 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 			   SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
 			   SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
 			   SD_JSON_BUILD_PAIR_CONDITION(z->health != NULL, "health", SD_JSON_BUILD_VARIANT(z->health)),
-			   SD_JSON_BUILD_PAIR_CONDITION(z->modules != NULL, "modules", SD_JSON_BUILD_VARIANT(z->modules)),
+			   SD_JSON_BUILD_PAIR_CONDITION(modules != NULL, "modules", SD_JSON_BUILD_VARIANT(modules)),
 			   SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
-			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
+			   SD_JSON_BUILD_PAIR_VARIANT("mounts", mounts), SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;
 }
 

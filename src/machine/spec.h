@@ -4,6 +4,15 @@
 
 enum { SPEC_SIZE_MAX = 1 << 20, MACHINE_UID_BASE = 1 << 20, MACHINE_UID_COUNT = 1 << 16 };
 
+/* What is mounted into it. */
+struct machine_mount {
+	const char *source; /* path: a directory, or of a disk its raw file */
+	const char *name;   /* of the volume or zmount */
+	const char *path;   /* in the machine; NULL for a disk image */
+	const char *format; /* a disk's; NULL = it is none */
+	bool read_only;
+};
+
 struct machine_spec {
 	sd_json_variant *v; /* owned: what the texts point into */
 	const char *id, *revision, *hostname;
@@ -18,6 +27,8 @@ struct machine_spec {
 	sd_json_variant *resolvers; /* addresses */
 	const char *user_data;      /* for cloud-init; NULL = none */
 	sd_json_variant *modules;   /* names; NULL = none */
+	struct machine_mount mounts[ZMACHINE_MOUNTS_MAX]; /* outer paths before inner ones */
+	size_t n_mounts;
 	sd_json_variant *check;     /* the owner's words for it; NULL = none */
 	struct health_check health; /* failures 0 = none */
 };

@@ -27,6 +27,7 @@ enum {
 struct vm {
 	int layers[GUEST_LAYERS_MAX];
 	size_t n_layers;
+	struct emulator_mounts mounts;
 	struct buf config; /* the frame that goes to each new guest */
 	struct emulator emulator;
 	sd_event_source *control;
@@ -46,10 +47,11 @@ static int layers_open(struct runner *r, struct err *e)
 	size_t n = sd_json_variant_elements(r->spec.layers);
 	struct vm *v = vm_of(r);
 
-	if (!n || n > GUEST_LAYERS_MAX)
+	if (!n || n + r->spec.n_mounts > GUEST_LAYERS_MAX)
 		return err_set(e, -E2BIG,
-			       "the image has %zu layers and a virtual machine takes 1 to %d: build it with fewer, or run it as a container", n,
-			       GUEST_LAYERS_MAX);
+			       "the image has %zu layers and a virtual machine takes 1 to %d, less one for each disk: build it with fewer, or run it "
+			       "as a container",
+			       n, GUEST_LAYERS_MAX);
 	for (; v->n_layers < n; v->n_layers++) {
 		const char *path = sd_json_variant_string(sd_json_variant_by_index(r->spec.layers, v->n_layers));
 
@@ -82,6 +84,9 @@ static int config_make(struct runner *r, struct err *e)
 	texts_of(s->resolvers, c.resolvers, GUEST_RESOLVERS_MAX);
 	texts_of(s->argv, c.argv, GUEST_ARGS_MAX);
 	texts_of(s->env, c.env, GUEST_ENV_MAX);
+	for (; c.n_mounts < s->n_mounts; c.n_mounts++)
+		c.mounts[c.n_mounts] =
+			(struct guest_mount){ s->mounts[c.n_mounts].path, s->mounts[c.n_mounts].format, s->mounts[c.n_mounts].read_only };
 	return guest_config_encode(&c, &vm_of(r)->config, e);
 }
 
@@ -99,7 +104,7 @@ static int vm_prepare(struct runner *r, struct err *e)
 	if (r->spec.memory_bytes < MEMORY_MIN_BYTES)
 		return err_set(e, -EINVAL, "a virtual machine needs %llu MiB of memory or more: its kernel unpacks itself there",
 			       MEMORY_MIN_BYTES >> 20);
-	if ((ret = layers_open(r, e)))
+	if ((ret = layers_open(r, e)) || (ret = emulator_mounts_open(&v->mounts, &r->spec, false, e)))
 		return ret;
 	return config_make(r, e);
 }
@@ -247,7 +252,9 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 			  .tap = l->tap,
 			  .console = l->console[1],
 			  .layers = v->layers,
-			  .n_layers = v->n_layers };
+			  .n_layers = v->n_layers,
+			  .mounts = v->mounts.all,
+			  .n_mounts = v->mounts.n };
 	int r = has_modules(s) ? initrd_save(s, e) : 0;
 
 	if (r)
@@ -258,6 +265,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	}
 	for (size_t i = 0; i < v->n_layers; i++)
 		emulator_keep(v->layers[i]);
+	emulator_mounts_keep(&v->mounts);
 	emulator_keep(q.tap);
 	emulator_keep(q.console);
 	qemu_args_make(&q, ret);
@@ -355,6 +363,7 @@ static void vm_deinit(struct runner *r)
 	execs_close(v);
 	for (size_t i = 0; i < v->n_layers; i++)
 		fd_close(&v->layers[i]);
+	emulator_mounts_close(&v->mounts);
 	buf_deinit(&v->config);
 	free(v);
 }

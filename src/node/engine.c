@@ -411,7 +411,7 @@ static bool sources_find(struct engine *n, struct item *it)
 			return false;
 		}
 		memcpy(w->sources[i], s->work.storage.path, sizeof(w->sources[i]));
-		w->is_disk[i] = s->work.kind == WORKLOAD_ZMOUNT;
+		w->formats[i] = s->work.kind == WORKLOAD_ZMOUNT ? zmount_format_names[s->work.zmount.format] : NULL;
 	}
 	it->waits_for[0] = '\0';
 	return true;

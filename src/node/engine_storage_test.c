@@ -36,7 +36,7 @@ static void storage_comes_first_and_goes_last(void)
 	T_CHECK(at(&f, "storage web") < 0 && at(&f, "machine data") < 0 && at(&f, "image data") < 0, "each has its own steps: %s", f.log.p);
 	T_CHECK(!strcmp(state_of(&f, "web"), "ok") && !strcmp(state_of(&f, "data"), "ok"), "both");
 	it = engine_item(&f.engine, &f.owner.pub, "site", "web");
-	T_CHECK(it && !strcmp(it->work.sources[0], "/fake/data") && !it->work.is_disk[0], "the machine is told where it is");
+	T_CHECK(it && !strcmp(it->work.sources[0], "/fake/data") && !it->work.formats[0], "the machine is told where it is");
 	T_CHECK(f.engine.capacity.used_memory_bytes == 64 << 20, "a volume takes no memory");
 
 	log_clear(&f);

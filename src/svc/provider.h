@@ -69,7 +69,7 @@ struct work {
 	unsigned kind;            /* enum workload_kind */
 	struct zmachine spec;     /* a zmachine's; isolation is decided: never ISOLATION_AUTO */
 	char sources[ZMACHINE_MOUNTS_MAX][WORK_PATH_MAX]; /* what spec.mounts are of: storage.path of each */
-	bool is_disk[ZMACHINE_MOUNTS_MAX];                /* that is a zmount's */
+	const char *formats[ZMACHINE_MOUNTS_MAX];         /* of those that are disks; NULL = a directory */
 	struct volume volume;     /* a volume's */
 	struct zmount zmount;     /* a zmount's */
 	struct storage_result storage;

@@ -44,6 +44,16 @@ static void texts_encode(struct buf *ret, const char *const *texts)
 		text_encode(ret, texts[i]);
 }
 
+static void mounts_encode(struct buf *ret, const struct guest_config *c)
+{
+	buf_add_le(ret, c->n_mounts, 4);
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		text_encode(ret, c->mounts[i].path);
+		text_encode(ret, c->mounts[i].format);
+		buf_add_le(ret, c->mounts[i].read_only, 1);
+	}
+}
+
 int guest_config_encode(const struct guest_config *c, struct buf *ret, struct err *e)
 {
 	AUTO_BUF struct buf b = { .limit = GUEST_CONFIG_MAX };
@@ -58,6 +68,7 @@ int guest_config_encode(const struct guest_config *c, struct buf *ret, struct er
 	texts_encode(&b, c->resolvers);
 	texts_encode(&b, c->argv);
 	texts_encode(&b, c->env);
+	mounts_encode(&b, c);
 	if (buf_check(&b))
 		return err_set(e, -E2BIG, "arguments and environment are longer than the %d bytes that a virtual machine takes", GUEST_CONFIG_MAX);
 	guest_head_encode(ret, GUEST_CONFIG, b.len);
@@ -87,6 +98,24 @@ static void texts_decode(struct rd *r, const char **ret, size_t max)
 		ret[i] = text_decode(r);
 }
 
+static void mounts_decode(struct rd *r, struct guest_config *ret)
+{
+	size_t n = rd_le(r, 4);
+
+	if (n > GUEST_MOUNTS_MAX)
+		r->bad = true;
+	for (size_t i = 0; i < n && !r->bad; i++) {
+		struct guest_mount *m = &ret->mounts[ret->n_mounts++];
+		uint64_t read_only;
+
+		m->path = text_decode(r);
+		m->format = text_decode(r);
+		read_only = rd_le(r, 1);
+		m->read_only = read_only;
+		r->bad |= read_only > 1 || m->path[0] != '/';
+	}
+}
+
 int guest_config_decode(const void *p, size_t n, struct guest_config *ret)
 {
 	struct rd r = rd_over(p, n);
@@ -102,7 +131,8 @@ int guest_config_decode(const void *p, size_t n, struct guest_config *ret)
 	texts_decode(&r, c.resolvers, GUEST_RESOLVERS_MAX);
 	texts_decode(&r, c.argv, GUEST_ARGS_MAX);
 	texts_decode(&r, c.env, GUEST_ENV_MAX);
-	if (rd_done(&r) || !c.argv[0] || !c.n_layers || c.n_layers > GUEST_LAYERS_MAX)
+	mounts_decode(&r, &c);
+	if (rd_done(&r) || !c.argv[0] || !c.n_layers || c.n_layers > GUEST_LAYERS_MAX || c.n_layers + c.n_mounts > GUEST_LAYERS_MAX)
 		return -EBADMSG;
 	*ret = c;
 	return 0;

@@ -14,10 +14,11 @@ enum {
 	GUEST_HEAD = 8,
 	GUEST_CONFIG_MAX = 1 << 20, /* bytes */
 	GUEST_WORD_MAX = 200,       /* bytes of what a guest says */
-	GUEST_LAYERS_MAX = 22,      /* virtio slots of a microvm, less one for the ports and one for the network */
+	GUEST_LAYERS_MAX = 22,      /* virtio slots of a microvm, less one for the ports and one for the network: layers and mounts */
 	GUEST_RESOLVERS_MAX = 8,
 	GUEST_ARGS_MAX = 512,
 	GUEST_ENV_MAX = 1024,
+	GUEST_MOUNTS_MAX = 16,
 };
 enum { GUEST_PORT_CONTROL = 1, GUEST_PORT_OUT = 2, GUEST_PORT_ERR = 3, GUEST_PORT_EXEC = 4 }; /* numbers on the virtio-serial device */
 enum { GUEST_EXIT_OOM = 1 << 8 };
@@ -31,11 +32,18 @@ enum guest_type {
 	GUEST_EXIT = 18,  /* u32: how it ended, 0 to 255 as a shell shows it, and GUEST_EXIT_OOM */
 };
 
+struct guest_mount {
+	const char *path, *format; /* of the file system on the disk */
+	bool read_only;
+};
+
 struct guest_config { /* all borrowed */
 	uint64_t rootfs_bytes;
 	uint32_t address, gateway; /* host byte order; both in one /31 */
 	uint32_t n_layers;
 	const char *hostname, *workdir, *user;
+	struct guest_mount mounts[GUEST_MOUNTS_MAX]; /* outer paths before inner ones */
+	size_t n_mounts;
 	const char *resolvers[GUEST_RESOLVERS_MAX + 1], *argv[GUEST_ARGS_MAX + 1], *env[GUEST_ENV_MAX + 1]; /* end with NULL */
 };
 

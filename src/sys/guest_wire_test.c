@@ -7,6 +7,8 @@ static void a_config_comes_back(void)
 					       .address = 0x647f0001,
 					       .gateway = 0x647f0000,
 					       .n_layers = 3,
+					       .mounts = { { "/srv", "ext4", true }, { "/srv/db", "btrfs", false } },
+					       .n_mounts = 2,
 					       .hostname = "box",
 					       .workdir = "/",
 					       .user = "app:www",
@@ -24,6 +26,9 @@ static void a_config_comes_back(void)
 	T_CHECK(!guest_config_decode(frame.p + GUEST_HEAD, bytes, &got), "refused");
 	T_CHECK(got.rootfs_bytes == c.rootfs_bytes && got.address == c.address && got.gateway == c.gateway && got.n_layers == 3, "numbers");
 	T_CHECK(!strcmp(got.user, "app:www") && !strcmp(got.argv[1], "-c") && !got.argv[2][0] && !got.argv[3], "texts");
+	T_CHECK(got.n_mounts == 2 && !strcmp(got.mounts[0].path, "/srv") && got.mounts[0].read_only && !strcmp(got.mounts[1].format, "btrfs") &&
+			!got.mounts[1].read_only,
+		"mounts");
 	T_CHECK(!strcmp(got.env[1], "B=") && !got.env[2] && !got.resolvers[1], "lists");
 	for (size_t n = 0; n < bytes; n++)
 		T_CHECK(guest_config_decode(frame.p + GUEST_HEAD, n, &got) == -EBADMSG, "taken with %zu bytes of %zu", n, bytes);
