@@ -1,6 +1,7 @@
 /* Whether a deployment is taken: everything that is looked at before the yes, and what is kept before it is said. */
 #include "node/changes.h"
 #include "node/engine.h"
+#include "node/placed.h"
 #include "node/secrets.h"
 
 #include "base/log.h"
@@ -68,13 +69,18 @@ static int change_check(const struct engine *n, const struct deployment *d, cons
 	return 0;
 }
 
-static int admit(struct engine *n, const struct deployment *d, const struct deployment *old, struct err *e)
+/* For each workload of a deployment the disk that it is to be made on; "" = none. */
+struct places {
+	char disks[DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE];
+};
+
+static int admit(struct engine *n, const struct deployment *d, const struct deployment *old, struct places *ret, struct err *e)
 {
 	int r = 0;
 
 	for (int s = 0; s < STEPS && !r; s++)
 		if (n->providers[s]->ops->admit)
-			r = n->providers[s]->ops->admit(n->providers[s], d, old, e);
+			r = n->providers[s]->ops->admit(n->providers[s], d, old, ret->disks, e);
 	return r;
 }
 
@@ -103,7 +109,7 @@ static void store_name(const struct deployment *d, char ret[static STORE_NAME_MA
 
 /* All that is looked at before a yes. */
 static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, sd_json_variant **ret_secrets,
-		 struct err *e)
+		 struct places *ret_places, struct err *e)
 {
 	const struct held *old;
 	int r = deployment_open(envelope, d, e);
@@ -117,7 +123,7 @@ static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant
 	if (n->is_drained && d->n_workloads)
 		return err_set(e, -EBUSY, "the farm is draining this node: take another one, or wait until it is back (a deployment can be deleted)");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = change_check(n, d, old, e)) || (r = limits_check(n, d, old, e)) || (r = admit(n, d, old ? old->deployment : NULL, e)))
+	    (r = change_check(n, d, old, e)) || (r = limits_check(n, d, old, e)) || (r = admit(n, d, old ? old->deployment : NULL, ret_places, e)))
 		return r;
 	return secrets_open(&n->seal, d, ret_secrets, e);
 }
@@ -126,11 +132,12 @@ int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
 	AUTO_JSON sd_json_variant *secrets = NULL;
+	struct places places = { 0 };
 	const struct held *old;
 	int r;
 
 	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, &secrets, e)))
+	if ((r = judge(n, caller, envelope, d, &secrets, &places, e)))
 		return r;
 	old = engine_held(n, &d->owner, d->name);
 	if (changes_build(old, &(struct held){ .deployment = d, .secrets = secrets }, ret_changes))
@@ -152,19 +159,34 @@ int engine_document(struct engine *n, const struct held *h, sd_json_variant **re
 	return r ? r : json_parse(buf_str(&text), ret, e);
 }
 
+/* Before the document: on whichever disk that is, there is also where its storage was to be. What an older document is leaving behind under
+ * the same name is not over yet, and finds its place when it is. */
+static int places_keep(struct engine *n, const struct deployment *d, const struct places *places, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < d->n_workloads && !r; i++)
+		if (places->disks[i][0] && !engine_item(n, &d->owner, d->name, d->workloads[i].name))
+			r = placed_choose(n, d, &d->workloads[i], places->disks[i], e);
+	return r;
+}
+
 int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
 	AUTO_JSON sd_json_variant *secrets = NULL;
 	AUTO_BUF struct buf text = { 0 };
+	struct places places = { 0 };
 	char name[STORE_NAME_MAX];
 	int r;
 
 	BUG_ON(!d);
-	if ((r = judge(n, caller, envelope, d, &secrets, e)))
+	if ((r = judge(n, caller, envelope, d, &secrets, &places, e)))
 		return r;
 	if (json_format(envelope, &text))
 		return err_set(e, -EIO, "write the deployment: out of memory");
+	if ((r = places_keep(n, d, &places, e)))
+		return err_set(e, -EIO, "keep the deployment: %s", e->msg);
 	store_name(d, name);
 	if ((r = store_put(&n->store, name, d->sequence, buf_str(&text), e)))
 		return err_set(e, -EIO, "keep the deployment: %s", e->msg);

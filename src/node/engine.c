@@ -268,17 +268,23 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 		resolved_load(n, it);
 }
 
-static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
+void engine_work_id(const struct key_pub *owner, const char *deployment, const char *name, char ret[static WORK_ID_LEN + 1])
 {
 	AUTO_BUF struct buf text = { 0 };
+	char key[KEY_TEXT_SIZE];
+
+	key_pub_format(key, owner);
+	buf_addf(&text, "%s/%s/%s", key, deployment, name);
+	BUG_ON(buf_check(&text));
+	short_digest(buf_str(&text), WORK_ID_LEN / 2, ret);
+}
+
+static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
+{
 	struct item *it = calloc(1, sizeof(*it));
-	char owner[KEY_TEXT_SIZE];
 
 	BUG_ON(!it);
-	key_pub_format(owner, &d->owner);
-	buf_addf(&text, "%s/%s/%s", owner, d->name, w->name);
-	BUG_ON(buf_check(&text));
-	short_digest(buf_str(&text), WORK_ID_LEN / 2, it->work.id);
+	engine_work_id(&d->owner, d->name, w->name, it->work.id);
 	it->work.owner = d->owner;
 	it->work.deployment = strdup(d->name);
 	it->work.name = strdup(w->name);

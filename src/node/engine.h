@@ -120,6 +120,8 @@ void engine_unwatch(struct engine *n, sd_varlink *link);
 void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secrets);
 /* What was taken is with the providers when this returns: they say what there is room for. */
 void engine_flush(struct engine *n);
+/* Of a workload, the same in every document and after every start. */
+void engine_work_id(const struct key_pub *owner, const char *deployment, const char *name, char ret[static WORK_ID_LEN + 1]);
 /* The isolation that Z gets on this node. */
 unsigned engine_isolation(const struct engine *n, const struct zmachine *z);
 

@@ -158,6 +158,23 @@ static void a_restart_knows_where_it_is(void)
 	down(&f);
 }
 
+/* With the document, before the yes: a node that goes down at once does not look for another place when it comes back without that disk. */
+static void its_place_is_kept_with_the_document(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	struct item *it;
+
+	up(&f);
+	T_NEED(!deploy(&f, 1, "", VOLUME("data", "104857600"), &e), "%s", e.msg);
+	f.fakes[STEP_STORAGE].no_disk = true;
+	restart(&f);
+	it = engine_item(&f.engine, &f.owner.pub, "site", "data");
+	T_CHECK(it && it->work.storage.stage == STORAGE_CHOSEN && !strcmp(it->work.storage.disk, "disk-1"), "chosen");
+	T_CHECK(!strcmp(state_of(&f, "data"), "waiting"), "%s", state_of(&f, "data"));
+	down(&f);
+}
+
 /* Deleted, and the node goes down before it is gone, or its disk is away: it is buried, for when its disk comes. */
 static void what_was_being_deleted_is_buried(void)
 {
@@ -231,6 +248,7 @@ int main(void)
 	T_RUN(a_machine_waits_for_a_disk);
 	T_RUN(an_update_takes_nothing_from_under_a_machine);
 	T_RUN(a_restart_knows_where_it_is);
+	T_RUN(its_place_is_kept_with_the_document);
 	T_RUN(what_was_being_deleted_is_buried);
 	T_RUN(a_damaged_document_buries_nothing);
 	T_RUN(what_cannot_change_is_refused);

@@ -106,7 +106,17 @@ static int fake_hold(struct provider *p, struct work *w, struct err *e)
 	return 0;
 }
 
-static const struct provider_ops fake_ops = { .apply = fake_apply, .remove = fake_remove, .hold = fake_hold };
+static int fake_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
+		      char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
+{
+	(void)e;
+	for (size_t i = 0; !strcmp(p->name, "storage") && i < d->n_workloads; i++)
+		if (d->workloads[i].kind != WORKLOAD_ZMACHINE && !(old && deployment_workload(old, d->workloads[i].name)))
+			strcpy(ret_disks[i], "disk-1");
+	return 0;
+}
+
+static const struct provider_ops fake_ops = { .admit = fake_admit, .apply = fake_apply, .remove = fake_remove, .hold = fake_hold };
 
 static void engine_up(struct fixture *f)
 {

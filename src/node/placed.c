@@ -76,12 +76,15 @@ void placed_load(struct engine *n, struct item *it)
 	snprintf(s->name, sizeof(s->name), STR_FMT, STR_ARG(p.name));
 }
 
+static void name_make(struct work *w, uint64_t sequence)
+{
+	snprintf(w->storage.name, sizeof(w->storage.name), "%s.%" PRIu64, w->id, sequence);
+}
+
 void placed_name(struct item *it, uint64_t sequence)
 {
-	struct storage_result *s = &it->work.storage;
-
-	if (s->stage == STORAGE_NOWHERE)
-		snprintf(s->name, sizeof(s->name), "%s.%" PRIu64, it->work.id, sequence);
+	if (it->work.storage.stage == STORAGE_NOWHERE)
+		name_make(&it->work, sequence);
 }
 
 /* The next version of PATH. */
@@ -108,6 +111,16 @@ int placed_keep(void *engine, struct work *w, struct err *e)
 	placed_path(w->id, path);
 	r = buf_check(&text) ? err_set(e, -ENOMEM, "out of memory") : put(engine, path, buf_str(&text), e);
 	return err_wrap(e, r, "remember where '%s' is", w->name);
+}
+
+int placed_choose(struct engine *n, const struct deployment *d, const struct workload *w, const char *disk, struct err *e)
+{
+	struct work k = { .owner = d->owner, .deployment = d->name, .name = w->name, .storage.stage = STORAGE_CHOSEN };
+
+	engine_work_id(&d->owner, d->name, w->name, k.id);
+	snprintf(k.storage.disk, sizeof(k.storage.disk), "%s", disk);
+	name_make(&k, d->sequence);
+	return placed_keep(n, &k, e);
 }
 
 static int bury(struct engine *n, const char *id, const char *disk, const char *name, struct err *e)

@@ -8,6 +8,9 @@ void placed_load(struct engine *n, struct item *it);
 /* Gives IT, which is nowhere, the name for what will be made of the document of SEQUENCE. */
 void placed_name(struct item *it, uint64_t sequence);
 
+/* W of D is to be made on DISK: remembered before D is. */
+MUST_CHECK int placed_choose(struct engine *n, const struct deployment *d, const struct workload *w, const char *disk, struct err *e);
+
 /* For struct provider. */
 MUST_CHECK int placed_keep(void *engine, struct work *w, struct err *e);
 MUST_CHECK int placed_bury(void *engine, struct work *w, struct err *e);

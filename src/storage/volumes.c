@@ -184,7 +184,7 @@ static void on_made(void *ctx, const struct task_end *end)
 	p->done(p->engine, a->work, r, &e);
 }
 
-/* Chosen for good before anything is made: a crash finds its way back to the same disk. */
+/* For one that comes in the place of another that was being removed when its document was taken: that one's disk was remembered then. */
 static int place(struct volumes *v, struct work *w, struct err *e)
 {
 	struct place_disk disks[PLACE_DISKS_MAX];
@@ -321,7 +321,7 @@ static int change_admit(struct volumes *v, struct attached *a, const struct work
 	return err_set(e, -ENOSPC, "/workloads/%zu/data/size: '%s' would need %s more on its disk, which has %s left", at, w->name, want, have);
 }
 
-static int new_admit(const struct workload *w, size_t at, struct place_disk *disks, size_t n, struct err *e)
+static int new_admit(const struct workload *w, size_t at, struct place_disk *disks, size_t n, char ret[static STORAGE_UUID_SIZE], struct err *e)
 {
 	bool is_volume = w->kind == WORKLOAD_VOLUME;
 	uint64_t size = is_volume ? w->volume.size_bytes : w->zmount.size_bytes;
@@ -332,10 +332,12 @@ static int new_admit(const struct workload *w, size_t at, struct place_disk *dis
 	if (!d)
 		return err_set(e, no_room(disks, n, class, size, &why), "/workloads/%zu/data/size: %s", at, why.msg);
 	disks[d - disks].promised_bytes += size;
+	memcpy(ret, d->uuid, STORAGE_UUID_SIZE);
 	return 0;
 }
 
-static int volumes_admit(struct provider *p, const struct deployment *d, const struct deployment *old, struct err *e)
+static int volumes_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
+			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
 {
 	struct volumes *v = volumes_of(p);
 	struct place_disk disks[PLACE_DISKS_MAX];
@@ -347,7 +349,7 @@ static int volumes_admit(struct provider *p, const struct deployment *d, const s
 		struct attached *a = old && deployment_workload(old, w->name) ? attached_named(v, d, w->name) : NULL;
 
 		if (w->kind == WORKLOAD_VOLUME || w->kind == WORKLOAD_ZMOUNT)
-			r = a ? change_admit(v, a, w, i, disks, n, e) : new_admit(w, i, disks, n, e);
+			r = a ? change_admit(v, a, w, i, disks, n, e) : new_admit(w, i, disks, n, ret_disks[i], e);
 	}
 	return r;
 }

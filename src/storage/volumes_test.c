@@ -277,6 +277,8 @@ static void what_was_deleted_meanwhile_goes_when_its_disk_comes(void)
 static int admitted(struct fixture *f, unsigned kind, uint64_t size, unsigned class, uint64_t was, struct err *e)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new(), *old = deployment_new();
+	char disks[DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE] = { 0 };
+	int r;
 
 	d->name = old->name = "site";
 	d->n_workloads = old->n_workloads = 1;
@@ -284,7 +286,9 @@ static int admitted(struct fixture *f, unsigned kind, uint64_t size, unsigned cl
 		.name = kind == WORKLOAD_VOLUME ? "data" : "more", .kind = kind, .volume = { size, class, { 0 } }, .zmount = { size, class, 0 }
 	};
 	old->workloads[0] = d->workloads[0];
-	return f->p->ops->admit(f->p, d, was ? old : NULL, e);
+	r = f->p->ops->admit(f->p, d, was ? old : NULL, disks, e);
+	T_CHECK(!disks[0][0] == (r || was), "a disk is named for what is new: '%s'", disks[0]);
+	return r;
 }
 
 static void what_does_not_fit_is_not_taken(void)

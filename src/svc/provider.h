@@ -105,8 +105,10 @@ struct provider_ops {
 	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
 	int (*remove)(struct provider *p, struct work *w, struct err *e); /* the same; absent is fine */
 	/* The rest may be NULL. */
-	/* Whether D, in place of OLD (NULL = nothing), can be done beside all that is applied: asked before D is accepted. -ENOSPC, -EBADMSG. */
-	int (*admit)(struct provider *p, const struct deployment *d, const struct deployment *old, struct err *e);
+	/* Whether D, in place of OLD (NULL = nothing), can be done beside all that is applied: asked before D is accepted. RET_DISKS: for each
+	 * workload of D that is to be made, the UUID of its disk; the others are left alone. -ENOSPC, -EBADMSG. */
+	int (*admit)(struct provider *p, const struct deployment *d, const struct deployment *old,
+		     char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e);
 	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
 	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
 	/* Makes work_hold_now(W) true of a machine that was applied; apply() does the same for one that comes up. */
