@@ -27,6 +27,10 @@ static const struct json_field drain_fields[] = {
 static const struct json_field service_fields[] = {
 	{ "service", JSON_TEXT, offsetof(struct call_service, service), .required = true, .min = 1, .max = 63 },
 };
+static const struct json_field wipe_fields[] = {
+	{ "serial", JSON_TEXT, offsetof(struct call_wipe, serial), .required = true, .min = 1, .max = 63 },
+	{ "confirm", JSON_TEXT, offsetof(struct call_wipe, confirm), .required = true, .min = 1, .max = 63 },
+};
 static const struct json_field logs_fields[] = {
 	MACHINE_FIELDS(struct call_logs),
 	{ "follow", JSON_BOOL, offsetof(struct call_logs, follow) },
@@ -64,6 +68,7 @@ TABLE(deployment);
 TABLE(list);
 TABLE(drain);
 TABLE(service);
+TABLE(wipe);
 TABLE(logs);
 TABLE(machine);
 TABLE(exec);
@@ -79,6 +84,8 @@ const struct call calls[] = {
 	{ "zos.Node.Logs", CALL_FARM, false, false, &service_table, sizeof(struct call_service) },
 	{ "zos.Node.Reboot", CALL_FARM, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Node.Drain", CALL_FARM, false, false, &drain_table, sizeof(struct call_drain) },
+	{ "zos.Node.Disks", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
+	{ "zos.Node.WipeDisk", CALL_FARM, false, false, &wipe_table, sizeof(struct call_wipe) },
 	{ "zos.Deployment.Deploy", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Check", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Document", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },

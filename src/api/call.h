@@ -43,6 +43,9 @@ struct call_drain {
 struct call_service {
 	const char *service;
 };
+struct call_wipe {
+	const char *serial, *confirm; /* the same twice */
+};
 struct call_logs {
 	const char *deployment, *machine;
 	struct key_pub owner;

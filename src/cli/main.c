@@ -46,22 +46,35 @@ static void help_one(const struct command *c)
 	printf("  %-24s %s\n", "--json", "for programs: JSON on standard output");
 }
 
-/* The command whose name the first words spell; *ret_used says how many. */
+/* How many of the first words spell NAME; 0 = they do not. */
+static int words_spell(char **argv, const char *name)
+{
+	struct str rest = str_c(name), word;
+	int n = 0;
+
+	while (str_next(&rest, ' ', &word))
+		if (!argv[n] || !str_eq(str_c(argv[n++]), word))
+			return 0;
+	return n;
+}
+
+/* The command with the longest name that the first words spell; *ret_used says how many they are. */
 static const struct command *command_find(char **argv, int *ret_used)
 {
-	char two[64] = "";
+	const struct command *found = NULL;
 
-	if (argv[0] && argv[1])
-		snprintf(two, sizeof(two), "%s %s", argv[0], argv[1]);
-	for (size_t g = 0; argv[0] && g < ARRAY_LEN(command_groups); g++)
+	*ret_used = 0;
+	for (size_t g = 0; g < ARRAY_LEN(command_groups); g++)
 		for (size_t i = 0; i < *command_groups[g].n; i++) {
 			const struct command *c = &command_groups[g].commands[i];
+			int n = words_spell(argv, c->name);
 
-			*ret_used = strchr(c->name, ' ') ? 2 : 1;
-			if (!strcmp(c->name, *ret_used == 2 ? two : argv[0]))
-				return c;
+			if (n > *ret_used) {
+				*ret_used = n;
+				found = c;
+			}
 		}
-	return NULL;
+	return found;
 }
 
 /* Takes FLAG out of ARGV, up to "--"; says whether it was there. */

@@ -146,6 +146,52 @@ static int node_info(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
+static void disks_print(sd_json_variant *list)
+{
+	enum { COLUMNS = 8 };
+	struct out_column columns[COLUMNS] = { { "DISK", 0 }, { "SERIAL", 0 }, { "SIZE", 0 }, { "CLASS", 0 },
+					       { "BUS", 0 },  { "STATE", 0 },  { "KEY", 0 },  { "SAYS", 0 } };
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
+	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
+	AUTO_FREE char(*sizes)[16] = calloc(n + 1, sizeof(*sizes));
+
+	BUG_ON(!cells || !sizes);
+	for (size_t i = 0; i < n; i++) {
+		static const char *const keys[] = { "name", "serial", NULL, "class", "bus", "state", "key", "text" };
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+
+		format_size(sizes[i], out_u64(one, "size"));
+		for (size_t k = 0; k < COLUMNS; k++)
+			cells[COLUMNS * i + k] = keys[k] ? out_text(one, keys[k], "") : sizes[i];
+		for (size_t k = 0; k + 1 < COLUMNS; k++)
+			if (!cells[COLUMNS * i + k][0])
+				cells[COLUMNS * i + k] = "-";
+	}
+	out_table(columns, COLUMNS, cells, n);
+}
+
+/* What there is to say about disks: those that are not ready, and who else could read the others. */
+static void disks_summary(sd_json_variant *v)
+{
+	sd_json_variant *list = sd_json_variant_by_key(v, "disks");
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0, n_ready = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i);
+		bool is_ready = !strcmp(out_text(one, "state", ""), "ready");
+
+		n_ready += is_ready;
+		if (!is_ready)
+			printf("disk       %s, serial '%s', is %s%s%s\n", *out_text(one, "name", "") ? out_text(one, "name", "") : "-",
+			       out_text(one, "serial", ""), out_text(one, "state", "?"), *out_text(one, "text", "") ? ": " : "",
+			       out_text(one, "text", ""));
+	}
+	if (n)
+		printf("disks      %zu ready of %zu\n", n_ready, n);
+	if (n_ready && !out_true(v, "keys_sealed"))
+		printf("keys       are not sealed: whoever takes a disk away can read it\n");
+}
+
 static void health_print(sd_json_variant *v)
 {
 	enum { COLUMNS = 5 };
@@ -172,6 +218,7 @@ static void health_print(sd_json_variant *v)
 	printf("\n");
 	hubs_print(sd_json_variant_by_key(v, "hubs"));
 	sessions_print(sd_json_variant_by_key(v, "sessions"));
+	disks_summary(v);
 }
 
 /* One call without arguments but ARGUMENTS, signed by the key of ROLE. */
@@ -249,10 +296,54 @@ static int node_undrain(const struct cli *c, const void *args, const char **word
 	return drain(c, words, false, e);
 }
 
+static int node_disks(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	int r = node_call(KEY_USER, words[0], "zos.Node.Disks", NULL, &v, e);
+
+	(void)args;
+	if (r || c->json)
+		return r ? r : out_json(v, e);
+	disks_print(sd_json_variant_by_key(v, "disks"));
+	return 0;
+}
+
+struct wipe_args {
+	const char *confirm;
+};
+static const struct opt wipe_opts[] = { OPT(struct wipe_args, confirm, "confirm", "SERIAL", "the serial number once more") };
+
+static int node_disks_wipe(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct wipe_args *a = args;
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	int r;
+
+	if (!a->confirm || strcmp(a->confirm, words[0]))
+		return err_set(e, -EINVAL, "what is on that disk would be gone for ever: say 'zos node disks wipe %s --confirm %s' if that is wanted",
+			       words[0], words[0]);
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("serial", words[0]), SD_JSON_BUILD_PAIR_STRING("confirm", a->confirm)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	r = node_call(KEY_FARM, words[1], "zos.Node.WipeDisk", arguments, NULL, e);
+	if (!r && !c->json)
+		printf("What was on it is gone for ever, and the node takes it as a new disk: 'zos node disks' shows it.\n");
+	return r;
+}
+
 const struct command node_commands[] = {
 	{ .name = "node list", .help = "the nodes on your hubs", .run = node_list },
 	{ .name = "node info", .words = "[N...]", .help = "ask a node about itself", .max_words = 1, .run = node_info },
-	{ .name = "node health", .words = "[N...]", .help = "a node's services and hubs", .max_words = 1, .run = node_health },
+	{ .name = "node health", .words = "[N...]", .help = "a node's services, hubs and disks", .max_words = 1, .run = node_health },
+	{ .name = "node disks", .words = "[N...]", .help = "a node's disks, and what it found on them", .max_words = 1, .run = node_disks },
+	{ .name = "node disks wipe",
+	  .words = "SERIAL [N...]",
+	  .help = "make a disk the node's, whatever is on it (with the farm's key)",
+	  .opts = wipe_opts,
+	  .n_opts = ARRAY_LEN(wipe_opts),
+	  .args_size = sizeof(struct wipe_args),
+	  .min_words = 1,
+	  .max_words = 2,
+	  .run = node_disks_wipe },
 	{ .name = "node logs",
 	  .words = "SERVICE [N...]",
 	  .help = "the last lines of a service (with the farm's key)",

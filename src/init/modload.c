@@ -3,17 +3,17 @@
  * In two runs, each shared by a few threads, because some drivers measure something for most of a second while they
  * load. `first`: network cards and disks, for which two short lists in /sys are enough, and what is marked in the list
  * /usr/lib/zos/modules. Then, beside the services that wait for the network, and behind them: everything that a walk over
- * /sys finds, and the rest of the list. Afterwards one thread follows the kernel's uevents. It also hands the device nodes
+ * /sys finds, and the rest of the list. Afterwards one thread follows the kernel's uevents. What a disk of ours needs comes with the first disk. It also hands the device nodes
  * that machines need to their group. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "sys/uevent.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <libkmod.h>
-#include <linux/netlink.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -24,9 +24,11 @@ enum {
 	WORKERS = 4,
 	NAMES_MAX = 4096,
 	NAME_MAX_BYTES = 512,
-	UEVENT_MAX = 8192,
 	SYS_DEPTH_MAX = 24,
 	LIST_MAX_BYTES = 65536,
+	LIST_SOON = '+', /* marks in the list, one before each name: for the first round, */
+	LIST_LATER = '-', /* ... for the second, */
+	LIST_FOR_DISKS = '=', /* ... once there is a disk */
 };
 #define LIST_PATH "/usr/lib/zos/modules"
 
@@ -34,6 +36,7 @@ struct loader {
 	char *names[NAMES_MAX]; /* owned */
 	size_t n, next;         /* how many; which one is to be loaded next */
 	pthread_mutex_t lock;   /* for NEXT */
+	bool serves_disks;
 };
 
 /* Device nodes that workloads' processes open without being root. Everything else stays with root. */
@@ -132,8 +135,8 @@ static void devices_read(struct loader *l, int parent_fd, const char *name, unsi
 	}
 }
 
-/* The list of os/modules: with SOON the names marked for the first round, else the others. */
-static void list_read(struct loader *l, bool soon)
+/* The list of os/modules: the names with this mark. */
+static void list_read(struct loader *l, char mark)
 {
 	AUTO_BUF struct buf b = { 0 };
 	struct str rest, line;
@@ -147,9 +150,9 @@ static void list_read(struct loader *l, bool soon)
 	while (str_next(&rest, '\n', &line)) {
 		char name[NAME_MAX_BYTES];
 
-		if (!line.n || line.n >= sizeof(name) || soon != (line.p[0] == '+'))
+		if (line.n < 2 || line.n >= sizeof(name) || line.p[0] != mark)
 			continue;
-		snprintf(name, sizeof(name), STR_FMT, (int)line.n - soon, line.p + soon);
+		snprintf(name, sizeof(name), STR_FMT, (int)line.n - 1, line.p + 1);
 		name_add(l, name);
 	}
 }
@@ -230,55 +233,72 @@ static void load_all(struct loader *l)
 	l->next = 0;
 }
 
-static int uevents_open(void)
+/* The first disk brings what unlocks and mounts it. */
+static bool is_disk(const char *name)
 {
-	struct sockaddr_nl at = { .nl_family = AF_NETLINK, .nl_groups = 1 }; /* the kernel's own, not a device manager's */
-	int size = 1 << 20;
-	AUTO_FD int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+	static const char *const heads[] = { "sd", "nvme", "vd", "xvd" };
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	return take_fd(fd);
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		if (!strncmp(name, heads[i], strlen(heads[i])))
+			return true;
+	return false;
 }
 
-/* NUL-separated assignments. Only the kernel (port 0) is believed. */
-static void uevent_take(struct kmod_ctx *k, int fd)
+static bool has_disk(void)
 {
-	char text[UEVENT_MAX + 1];
-	struct sockaddr_nl from = { 0 };
-	socklen_t len = sizeof(from);
-	ssize_t n = recvfrom(fd, text, UEVENT_MAX, 0, (struct sockaddr *)&from, &len);
+	CLEANUP(dir_closep) DIR *dir = opendir("/sys/block");
+	struct dirent *d;
 
-	if (n <= 0 || from.nl_pid)
+	while (dir && (d = readdir(dir)))
+		if (is_disk(d->d_name))
+			return true;
+	return false;
+}
+
+static void disks_serve(struct loader *l)
+{
+	list_read(l, LIST_FOR_DISKS);
+	load_all(l);
+	l->serves_disks = true;
+}
+
+static void uevent_take(struct loader *l, struct kmod_ctx *k, const struct uevent *u)
+{
+	const char *alias = uevent_get(u, "MODALIAS"), *system = uevent_get(u, "SUBSYSTEM"), *name = uevent_get(u, "DEVNAME");
+
+	if (strncmp(u->text, "add@", 4))
 		return;
-	text[n] = '\0';
-	if (strncmp(text, "add@", 4))
-		return;
-	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(text + at) + 1)
-		if (!strncmp(text + at, "MODALIAS=", 9))
-			driver_load(k, text + at + 9);
+	if (alias)
+		driver_load(k, alias);
+	if (!l->serves_disks && system && name && !strcmp(system, "block") && is_disk(name))
+		disks_serve(l);
 	nodes_open();
 }
 
 /* A device that appears after the socket is open and before the walk is found twice, which does no harm. */
 static int follow(struct loader *l)
 {
-	AUTO_FD int fd = uevents_open();
+	static struct uevent u;
 	CLEANUP(kmod_unrefp) struct kmod_ctx *k = NULL;
+	AUTO_FD int fd = -1;
+	struct err e = { 0 };
+	int r = uevent_open(0, &fd, &e);
 
+	if (has_disk())
+		disks_serve(l);
 	devices_read(l, AT_FDCWD, "/sys/devices", 0);
-	list_read(l, false);
+	list_read(l, LIST_LATER);
 	load_all(l);
+	if (!l->serves_disks && has_disk())
+		disks_serve(l);
 	nodes_open();
 	init_tell("READY=1\nSTATUS=all drivers are loaded");
 	k = kmod_new(NULL, NULL);
-	if (fd < 0 || !k) {
-		log_err("cannot follow new devices: %m");
-		return EXIT_FAILURE;
-	}
-	for (;;)
-		uevent_take(k, fd);
+	while (k && r >= 0)
+		if (!(r = uevent_read(fd, &u)))
+			uevent_take(l, k, &u);
+	log_err("cannot follow new devices: %s", r < 0 && e.msg[0] ? e.msg : "the kernel tells no more");
+	return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -290,7 +310,7 @@ int main(int argc, char **argv)
 	if (!is_first)
 		return follow(&l);
 	urgent_read(&l);
-	list_read(&l, true);
+	list_read(&l, LIST_SOON);
 	load_all(&l);
 	return EXIT_SUCCESS;
 }

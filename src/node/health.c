@@ -1,6 +1,7 @@
 #include "node/health.h"
 
 #include "base/log.h"
+#include "node/disks.h"
 #include "sys/supervisor.h"
 
 static const struct supervisor supervisor = SUPERVISOR_DEFAULT;
@@ -21,11 +22,11 @@ static int unit_json(const struct supervisor_unit *u, sd_json_variant **ret)
 			      SD_JSON_BUILD_PAIR_CONDITION(u->text[0] != '\0', "text", SD_JSON_BUILD_STRING(u->text)));
 }
 
-int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
+int health_build(const struct line *l, const struct storage *s, sd_json_variant **ret, struct err *e)
 {
 	AUTO_FREE struct supervisor_unit *units = calloc(HEALTH_UNITS_MAX, sizeof(*units));
-	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL, *sessions = NULL;
-	bool ok = true;
+	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL, *sessions = NULL, *disks = NULL;
+	bool ok = disks_are_well(s);
 	int n, r;
 
 	BUG_ON(!units);
@@ -50,8 +51,12 @@ int health_build(const struct line *l, sd_json_variant **ret, struct err *e)
 	if (r >= 0)
 		r = line_sessions_json(l, &sessions);
 	if (r >= 0)
+		r = disks_json(s, &disks);
+	if (r >= 0)
 		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
-				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions));
+				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
+				   SD_JSON_BUILD_PAIR_VARIANT("disks", disks),
+				   SD_JSON_BUILD_PAIR_CONDITION(s->disks != NULL, "keys_sealed", SD_JSON_BUILD_BOOLEAN(disks_are_sealed(s))));
 	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
 }
 

@@ -4,6 +4,7 @@
 #include "network/network.h"
 #include "node/serve.h"
 #include "node/view.h"
+#include "storage/system.h"
 #include "storage/volumes.h"
 #include "svc/daemon.h"
 
@@ -19,6 +20,7 @@
 #define CONSOLE_DIR "/run/zos/console"
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define FILTER_PROGRAM "/usr/lib/zos/filter"
+#define DISK_PROGRAM "/usr/lib/zos/disk"
 #define VOLUME_PROGRAM "/usr/lib/zos/volume"
 #define FARM_AT_BOOT "/run/boot/credentials/farm.cred"
 
@@ -63,6 +65,17 @@ static int providers_make(sd_event *event, struct provider *ret[static STEPS], s
 	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
 }
 
+/* After the farm is known: disks of another one stay shut. */
+static int disks_start(struct storage *s, const struct engine *n, struct err *e)
+{
+	char farm[KEY_TEXT_SIZE] = "";
+
+	if (n->farm)
+		key_pub_format(farm, &n->farm->farm);
+	storage_set_farm(s, farm);
+	return storage_start(s, e);
+}
+
 /* One process each may reach what is in there. */
 static int socket_dir(const char *path, gid_t who, struct err *e)
 {
@@ -79,6 +92,8 @@ int main(void)
 	struct provider *providers[STEPS] = { 0 };
 	struct engine n = ENGINE_NONE;
 	struct serve s = SERVE_NONE;
+	struct storage storage = STORAGE_NONE;
+	struct storage_system system = STORAGE_SYSTEM_NONE;
 	struct view v = { 0 };
 	struct err e = { 0 };
 	int r = daemon_loop("noded", &event, &e);
@@ -88,13 +103,16 @@ int main(void)
 	    (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) || (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
-	if ((r = serve_init(&s, &n, SOCKET_DIR "/sock", &e)) || (r = nonces_add(&s.nonces, STATE_DIR "/.nonces", time(NULL), &e)) ||
-	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
+	if ((r = storage_system_init(&system, &storage, event, DISK_PROGRAM, NULL, &e)) ||
+	    (r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = nonces_add(&s.nonces, STATE_DIR "/.nonces", time(NULL), &e)) ||
+	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)) || (r = disks_start(&storage, &n, &e)))
 		return daemon_failed(&e);
 	daemon_ready(n.farm ? n.farm->name : "without a farm");
 	r = daemon_run(event);
 	view_deinit(&v);
 	serve_deinit(&s);
+	storage_deinit(&storage);
+	storage_system_deinit(&system);
 	engine_deinit(&n);
 	machine_provider_free(providers[STEP_MACHINE]);
 	network_provider_free(providers[STEP_NETWORK]);

@@ -1,4 +1,4 @@
-/* One call that has passed all checks, and the handlers of calls for machines (machines.c) and images (images.c); the others stand in
+/* One call that has passed all checks, and the handlers of calls for machines (machines.c), images (images.c) and disks (disks.c); the others stand in
  * serve.c. */
 #pragma once
 #include "api/call.h"
@@ -13,6 +13,7 @@ struct request {
 		struct call_deployment deployment;
 		struct call_drain drain;
 		struct call_service service;
+		struct call_wipe wipe;
 		struct call_logs logs;
 		struct call_machine machine;
 		struct call_exec exec;
@@ -32,6 +33,8 @@ int machine_restart(struct request *q, struct err *e);
 int machine_pause(struct request *q, struct err *e);
 int machine_resume(struct request *q, struct err *e);
 int machine_forward(struct request *q, struct err *e);
+int node_disks(struct request *q, struct err *e);
+int node_wipe_disk(struct request *q, struct err *e);
 int image_push(struct request *q, struct err *e);
 int image_list(struct request *q, struct err *e);
 int image_prune(struct request *q, struct err *e);

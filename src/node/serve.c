@@ -3,6 +3,7 @@
 #include "node/serve.h"
 
 #include "base/log.h"
+#include "node/disks.h"
 #include "node/health.h"
 #include "node/info.h"
 #include "node/policy.h"
@@ -49,7 +50,7 @@ static int node_set_farm(struct request *q, struct err *e)
 static int node_health(struct request *q, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
-	int r = health_build(&q->s->line, &v, e);
+	int r = health_build(&q->s->line, q->s->storage, &v, e);
 
 	return r ? r : sd_varlink_reply(q->link, v);
 }
@@ -176,6 +177,8 @@ static const struct {
 	{ "zos.Node.Logs", node_logs },
 	{ "zos.Node.Reboot", node_reboot },
 	{ "zos.Node.Drain", node_drain },
+	{ "zos.Node.Disks", node_disks },
+	{ "zos.Node.WipeDisk", node_wipe_disk },
 	{ "zos.Deployment.Deploy", deployment_deploy },
 	{ "zos.Deployment.Check", deployment_check },
 	{ "zos.Deployment.Document", deployment_document },
@@ -273,6 +276,7 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 	(void)server;
 	line_gone(&s->line, link);
 	engine_unwatch(s->engine, link);
+	disks_forget(s->storage, link);
 }
 
 static bool every_call_has_a_handler(void)
@@ -288,7 +292,7 @@ static bool every_call_has_a_handler(void)
 	return n_calls == ARRAY_LEN(handlers);
 }
 
-int serve_init(struct serve *ret, struct engine *engine, const char *socket, struct err *e)
+int serve_init(struct serve *ret, struct engine *engine, struct storage *storage, const char *socket, struct err *e)
 {
 	struct serve *s = ret;
 	struct timespec up;
@@ -296,6 +300,7 @@ int serve_init(struct serve *ret, struct engine *engine, const char *socket, str
 
 	*s = (struct serve)SERVE_NONE;
 	s->engine = engine;
+	s->storage = storage;
 	BUG_ON(!every_call_has_a_handler());
 	clock_gettime(CLOCK_BOOTTIME, &up);
 	nonces_init(&s->nonces);

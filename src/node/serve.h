@@ -2,9 +2,11 @@
 #pragma once
 #include "node/line.h"
 #include "node/nonces.h"
+#include "storage/storage.h"
 
 struct serve {
 	struct engine *engine;
+	struct storage *storage;
 	struct nonces nonces;
 	struct line line;
 	sd_varlink_server *server;
@@ -12,5 +14,5 @@ struct serve {
 #define SERVE_NONE { .nonces = NONCES_NONE }
 
 /* Listens on SOCKET; takes orders once its nonces have a file. RET is to be released whatever is returned. */
-MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, const char *socket, struct err *e);
+MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, struct storage *storage, const char *socket, struct err *e);
 void serve_deinit(struct serve *s);

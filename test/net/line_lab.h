@@ -52,6 +52,7 @@ static inline _Noreturn void engine_run(int report)
 	struct provider *providers[STEPS] = { &provider[0], &provider[1], &provider[2] };
 	const char *dirs[] = { node.dir };
 	struct engine engine = ENGINE_NONE;
+	struct storage disks = STORAGE_NONE;
 	struct serve serve = SERVE_NONE;
 	AUTO_BUF struct buf farm = { 0 };
 	char nonces[96];
@@ -62,7 +63,7 @@ static inline _Noreturn void engine_run(int report)
 	snprintf(nonces, sizeof(nonces), "%s/nonces", node.dir);
 	farm_make(&farm);
 	T_NEED(sd_event_new(&event) >= 0 && !engine_init(&engine, event, dirs, 1, true, providers, &e) &&
-		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, node.socket, &e) &&
+		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, &disks, node.socket, &e) &&
 		       !nonces_add(&serve.nonces, nonces, time(NULL), &e),
 	       "%s", e.msg);
 	T_NEED(write(report, &engine.identity.pub, sizeof(engine.identity.pub)) == sizeof(engine.identity.pub), "report");

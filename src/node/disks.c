@@ -1,0 +1,82 @@
+/* Calls about the node's disks. */
+#include "base/log.h"
+#include "node/disks.h"
+#include "node/request.h"
+#include "svc/daemon.h"
+
+static int disk_json(const struct storage_disk *d, sd_json_variant **ret)
+{
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", d->state == LIFE_GONE ? "" : d->found.name),
+			      SD_JSON_BUILD_PAIR_STRING("serial", d->found.serial), SD_JSON_BUILD_PAIR_STRING("model", d->found.model),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("size", d->found.size_bytes),
+			      SD_JSON_BUILD_PAIR_STRING("class", d->found.is_rotational ? "hdd" : "ssd"),
+			      SD_JSON_BUILD_PAIR_STRING("bus", storage_transport_names[d->found.transport]),
+			      SD_JSON_BUILD_PAIR_STRING("state", life_state_names[d->state]), SD_JSON_BUILD_PAIR_STRING("uuid", d->uuid),
+			      SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[d->key]), SD_JSON_BUILD_PAIR_STRING("text", d->sentence));
+}
+
+int disks_json(const struct storage *s, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (const struct storage_disk *d = s->disks; r >= 0 && d; d = d->next) {
+		AUTO_JSON sd_json_variant *one = NULL;
+
+		r = disk_json(d, &one);
+		if (r >= 0)
+			r = sd_json_variant_append_array(ret, one);
+	}
+	return r;
+}
+
+bool disks_are_well(const struct storage *s)
+{
+	for (const struct storage_disk *d = s->disks; d; d = d->next)
+		if (d->state == LIFE_FAILED || d->state == LIFE_GONE)
+			return false;
+	return true;
+}
+
+bool disks_are_sealed(const struct storage *s)
+{
+	for (const struct storage_disk *d = s->disks; d; d = d->next)
+		if (d->state == LIFE_READY && d->key != ANSWER_KEY_TPM)
+			return false;
+	return true;
+}
+
+int node_disks(struct request *q, struct err *e)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = disks_json(q->s->storage, &list);
+
+	return r < 0 ? err_set(e, r, "list the disks: %s", strerror(-r)) : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_VARIANT("disks", list));
+}
+
+static void on_wiped(void *ctx, int r, const struct err *e)
+{
+	sd_varlink *link = ctx;
+
+	if (r ? daemon_reply_error(link, r, e) : sd_varlink_reply(link, NULL))
+		log_debug("whoever had a disk wiped is gone");
+	sd_varlink_unref(link);
+}
+
+void disks_forget(struct storage *s, sd_varlink *link)
+{
+	if (storage_wipe_forget(s, link))
+		sd_varlink_unref(link);
+}
+
+int node_wipe_disk(struct request *q, struct err *e)
+{
+	const struct call_wipe *a = &q->args.wipe;
+	int r;
+
+	if (strcmp(a->serial, a->confirm))
+		return err_set(e, -EBADMSG, "/confirm: is another serial number than /serial: what is on the disk would be gone for ever");
+	r = storage_wipe(q->s->storage, a->serial, on_wiped, q->link, e);
+	if (!r)
+		sd_varlink_ref(q->link);
+	return r;
+}

@@ -1,0 +1,14 @@
+/* The node's disks as people see them. */
+#pragma once
+#include "storage/storage.h"
+
+#include <systemd/sd-varlink.h>
+
+/* [{name, serial, model, size, class, bus, state, uuid, key, text}]. Returns owned. */
+MUST_CHECK int disks_json(const struct storage *s, sd_json_variant **ret);
+/* LINK is gone: whatever it waits for is not told any more. */
+void disks_forget(struct storage *s, sd_varlink *link);
+/* None has failed, and none is missing. */
+bool disks_are_well(const struct storage *s);
+/* The keys of all that are ready are kept by the TPM. */
+bool disks_are_sealed(const struct storage *s);

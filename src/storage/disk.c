@@ -1,0 +1,271 @@
+/* disk COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational] -- one thing done with one disk, for noded, which waits no longer than it
+ * has patience and can kill this. The answer is one line of JSON (answer.h).
+ *
+ *   probe     what is on it; as a user of its own, shut in before the first byte is read
+ *   format    makes it ours, from blank or from our own unfinished mark, which is replaced by the finished one last
+ *   unlock    opens its mapping
+ *   mount     mounts that
+ *   erase     an order of the farm: what is on it is gone for ever
+ *   release   what is left of one that was pulled out: its mount and its mapping
+ *
+ * Each may be repeated, also after it was killed in the middle; but not while one that hangs in the kernel over a broken disk is still there. */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/opt.h"
+#include "storage/luks.h"
+#include "storage/probe.h"
+#include "storage/storage.h"
+#include "sys/mnt.h"
+#include "sys/sandbox.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/btrfs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LOCK_PATIENCE_S = 5 };
+#define LOCKS "/run/zos/disks"
+#define MKFS "/usr/sbin/mkfs.btrfs"
+#define MOUNT_FLAGS (MS_NOATIME | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+static int shut_in(struct err *e)
+{
+	static const struct sandbox box = { .calls = SANDBOX_CALLS_FILES, .files_max = PROBE_FILES, .memory_max = PROBE_MEMORY_BYTES };
+
+	if (setgroups(0, NULL) || setresgid(UID_PROBE, UID_PROBE, UID_PROBE) || setresuid(UID_PROBE, UID_PROBE, UID_PROBE))
+		return err_set(e, -errno, "become the user %d: %m", UID_PROBE);
+	return sandbox_enter(&box, e);
+}
+
+static int probe(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_FD int fd = -1;
+	uint64_t size;
+	int r;
+
+	if ((r = device_open(a, O_RDONLY, &fd, &size, e)) || (r = shut_in(e)))
+		return r;
+	return probe_fd(fd, size, ret, e);
+}
+
+static void path_of(char ret[static STORAGE_PATH_MAX], const char *uuid)
+{
+	snprintf(ret, STORAGE_PATH_MAX, STORAGE_ROOT "/%s", uuid);
+}
+
+static int mapping_mount(const char *uuid, bool is_rotational, struct err *e)
+{
+	char path[STORAGE_PATH_MAX], mapping[LUKS_MAPPING_MAX], what[LUKS_MAPPING_MAX + 16];
+
+	path_of(path, uuid);
+	luks_mapping(mapping, uuid);
+	snprintf(what, sizeof(what), "/dev/mapper/%s", mapping);
+	return mnt_make("", &(struct mnt_spec){ what, path, "btrfs", is_rotational ? NULL : "discard=async", MOUNT_FLAGS, .make_dir = true }, e);
+}
+
+static int mkfs_run(const char *uuid, struct err *e)
+{
+	char mapping[LUKS_MAPPING_MAX], what[LUKS_MAPPING_MAX + 16];
+	int status;
+	pid_t pid;
+
+	luks_mapping(mapping, uuid);
+	snprintf(what, sizeof(what), "/dev/mapper/%s", mapping);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(STDERR_FILENO, STDOUT_FILENO);
+		execl(MKFS, MKFS, "-q", "-f", "-O", "squota", "-d", "single", "-L", PROBE_LABEL, what, NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return err_set(e, -errno, "run %s: %m", MKFS);
+	return status ? err_set(e, -EIO, "%s failed: 'zos node logs noded' has its words", MKFS) : 0;
+}
+
+/* Where the node keeps what: made once, with the disk. Nothing makes them again, so that nothing empty takes the place of what was lost. */
+static int folders_make(const char *uuid, struct err *e)
+{
+	static const char *const names[] = { "state", "images", "volumes", "disks", "zdb" };
+	char path[STORAGE_PATH_MAX];
+
+	path_of(path, uuid);
+	AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, -errno, "open %s: %m", path);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct btrfs_ioctl_vol_args v = { 0 };
+
+		snprintf(v.name, sizeof(v.name), "%s", names[i]);
+		if (ioctl(fd, BTRFS_IOC_SUBVOL_CREATE, &v))
+			return err_set(e, -errno, "make %s/%s: %m", path, names[i]);
+	}
+	return syncfs(fd) ? err_set(e, -errno, "write %s: %m", path) : 0;
+}
+
+static int let_go(const char *uuid, int how, struct err *e)
+{
+	char path[STORAGE_PATH_MAX];
+
+	path_of(path, uuid);
+	if (umount2(path, how) && errno != EINVAL && errno != ENOENT)
+		return err_set(e, -errno, errno == EBUSY ? "%s is in use: 'zos node drain' stops what uses it" : "unmount %s: %m", path);
+	(void)rmdir(path);
+	return luks_shut(uuid, how == MNT_DETACH, e);
+}
+
+/* What the probe said is looked at again here, where it is acted on: the probe has read what strangers wrote. */
+static int may_format(const struct disk_args *a, struct err *e)
+{
+	AUTO_LUKS struct luks l = LUKS_NONE;
+	AUTO_FD int fd = -1;
+	uint64_t size;
+	int r;
+
+	if ((r = device_open(a, O_RDONLY, &fd, &size, e)) || (r = device_is_blank(fd, size, false, e)) <= 0)
+		return r;
+	if ((r = luks_load(a, &l, e)))
+		return r;
+	if (!luks_has_mark(&l, PROBE_UNFINISHED))
+		return err_set(e, -EEXIST, "it is neither blank nor begun by us: it is left alone");
+	return let_go(luks_uuid(&l), 0, e);
+}
+
+static int format(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_TOKEN struct token t = { .is_rotational = a->rotational };
+	AUTO_LUKS struct luks l = LUKS_NONE;
+	int r;
+
+	snprintf(t.farm, sizeof(t.farm), "%s", a->farm ? a->farm : "");
+	if ((r = may_format(a, e)) || (r = luks_make(a, &t, &l, e)) || (r = mkfs_run(luks_uuid(&l), e)) ||
+	    (r = mapping_mount(luks_uuid(&l), t.is_rotational, e)) || (r = folders_make(luks_uuid(&l), e)) || (r = luks_finish(&l, e)))
+		return r;
+	snprintf(ret->uuid, sizeof(ret->uuid), "%s", luks_uuid(&l));
+	return 0;
+}
+
+static int unlock(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_TOKEN struct token t = { 0 };
+	AUTO_LUKS struct luks l = LUKS_NONE;
+	int r;
+
+	if ((r = luks_load(a, &l, e)) || (r = luks_token(&l, &t, e)))
+		return r;
+	if (!luks_has_mark(&l, PROBE_COMPLETE) || strcmp(luks_uuid(&l), a->uuid))
+		return err_set(e, -ESTALE, "its header is another than a moment ago");
+	if (t.farm[0] && a->farm && strcmp(t.farm, a->farm))
+		return err_set(e, -EACCES,
+			       "it belongs to the farm %.16s...: a node of that farm opens it; 'zos node disks wipe' makes it one of this farm",
+			       t.farm);
+	if ((r = luks_open(&l, a, &t, e)))
+		return r;
+	ret->is_rotational = t.is_rotational;
+	ret->key = t.key;
+	return 0;
+}
+
+static int mount_it(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	(void)ret;
+	return mapping_mount(a->uuid, a->rotational, e);
+}
+
+static int erase(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_FD int fd = -1;
+	uint64_t size;
+	int r = a->uuid ? let_go(a->uuid, 0, e) : 0;
+
+	(void)ret;
+	if (r || (r = device_open(a, O_RDWR | O_EXCL, &fd, &size, e)))
+		return r;
+	return device_erase(fd, size, e);
+}
+
+static int release(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	(void)ret;
+	return let_go(a->uuid, MNT_DETACH, e);
+}
+
+static const struct {
+	const char *name;
+	bool needs_uuid;
+	int (*run)(const struct disk_args *a, struct answer *ret, struct err *e);
+} commands[] = {
+	{ "probe", false, probe },   { "format", false, format }, { "unlock", true, unlock },
+	{ "mount", true, mount_it }, { "erase", false, erase },   { "release", true, release },
+};
+
+static const struct opt opts[] = {
+	OPT(struct disk_args, name, "name", "NAME", "below /dev"),
+	OPT(struct disk_args, seq, "seq", "N", "the kernel's number of this disk"),
+	OPT(struct disk_args, uuid, "uuid", "UUID", "of its header"),
+	OPT(struct disk_args, farm, "farm", "KEY", "whose node this is"),
+	OPT(struct disk_args, rotational, "rotational", NULL, "it is a hard disk"),
+};
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* Held until this ends. By the kernel's number of the disk: another one in its place is free. One that was killed a moment ago is waited for. */
+static int lock_take(const struct disk_args *a, struct err *e)
+{
+	char path[64];
+	int r = dir_make(LOCKS, 0700, e);
+
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), LOCKS "/%llu", (unsigned long long)a->seq);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* ends with the process */
+	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL); /* ends the wait */
+	alarm(LOCK_PATIENCE_S);
+	r = fd < 0 || flock(fd, LOCK_EX) ? -errno : 0;
+	alarm(0);
+	if (r == -EINTR)
+		return err_set(e, -EBUSY, "what was begun with it before has not ended: the disk does not answer; see its cable and its health");
+	return r ? err_set(e, r, "lock %s: %s", path, strerror(-r)) : 0;
+}
+
+static int run(char **argv, struct answer *ret, struct err *e)
+{
+	struct disk_args a = { 0 };
+	const char *words[3];
+	struct opt_words w = { words, ARRAY_LEN(words), false };
+	int n = opt_parse(opts, ARRAY_LEN(opts), argv, &a, &w, e), r;
+
+	if (n < 0)
+		return n;
+	for (size_t i = 0; n == 1 && a.name && i < ARRAY_LEN(commands); i++)
+		if (!strcmp(commands[i].name, words[0]) && (a.uuid || !commands[i].needs_uuid) && (!a.uuid || answer_uuid_ok(str_c(a.uuid))))
+			return (r = lock_take(&a, e)) ? r : commands[i].run(&a, ret, e);
+	return err_set(e, -EINVAL, "usage: disk COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational]");
+}
+
+int main(int argc, char **argv)
+{
+	struct answer a = { .outcome = ANSWER_DONE };
+	AUTO_BUF struct buf line = { 0 };
+	struct err e = { 0 };
+
+	(void)argc;
+	log_init("disk", getenv("ZOS_DEBUG") != NULL);
+	setenv("DM_DISABLE_UDEV", "1", 1); /* nobody makes device nodes here but the kernel and libdevmapper */
+	if (run(argv + 1, &a, &e) < 0) {
+		a = (struct answer){ .outcome = ANSWER_FAILED };
+		snprintf(a.text, sizeof(a.text), "%s", e.msg);
+	}
+	if (answer_encode(&a, &line) || write(STDOUT_FILENO, line.p, line.len) != (ssize_t)line.len)
+		return EXIT_FAILURE;
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,170 @@
+#include "storage/luks.h"
+
+#include "base/file.h"
+#include "storage/probe.h"
+
+#include <libcryptsetup.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* The key is random: nothing is gained by making each try slow. */
+static const struct crypt_pbkdf_type pbkdf = { .type = CRYPT_KDF_PBKDF2, .hash = "sha256", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK };
+enum { VOLUME_KEY_BYTES = 64, SECTOR_BYTES = 4096 };
+
+static void on_log(int level, const char *text, void *ctx)
+{
+	struct luks *l = ctx;
+
+	if (level == CRYPT_LOG_ERROR)
+		snprintf(l->said, sizeof(l->said), "%.*s", (int)strcspn(text, "\n"), text);
+}
+
+static int fail(const struct luks *l, int r, const char *doing, struct err *e)
+{
+	return err_set(e, r, "%s: %s", doing, l->said[0] ? l->said : strerror(-r));
+}
+
+void luks_mapping(char ret[static LUKS_MAPPING_MAX], const char *uuid)
+{
+	snprintf(ret, LUKS_MAPPING_MAX, "zos-%s", uuid);
+}
+
+void luks_close(struct luks *l)
+{
+	crypt_free(l->cd);
+	l->cd = NULL;
+}
+
+static int device_init(const struct disk_args *a, struct luks *l, struct err *e)
+{
+	char path[64];
+	int r;
+
+	*l = (struct luks)LUKS_NONE;
+	crypt_metadata_locking(NULL, 0); /* one run a disk at a time, and there is no /run/cryptsetup */
+	snprintf(path, sizeof(path), "/dev/%s", a->name);
+	r = crypt_init(&l->cd, path);
+	if (r)
+		return err_set(e, r, "open %s: %s", path, strerror(-r));
+	crypt_set_log_callback(l->cd, on_log, l);
+	return 0;
+}
+
+static int key_make(struct luks *l, struct token *t, struct err *e)
+{
+	AUTO_BUF struct buf json = { 0 };
+	int r;
+
+	random_bytes(t->secret, sizeof(t->secret));
+	r = crypt_keyslot_add_by_volume_key(l->cd, 0, NULL, 0, (const char *)t->secret, sizeof(t->secret));
+	if (r < 0)
+		return fail(l, r, "write its key slot", e);
+	t->key = ANSWER_KEY_DISK;
+	r = token_encode(t, &json);
+	if (!r)
+		r = crypt_token_json_set(l->cd, CRYPT_ANY_TOKEN, json.p);
+	if (json.p)
+		explicit_bzero(json.p, json.cap);
+	return r < 0 ? fail(l, r, "write its token", e) : 0;
+}
+
+int luks_make(const struct disk_args *a, struct token *t, struct luks *ret, struct err *e)
+{
+	struct crypt_params_luks2 params = { .pbkdf = &pbkdf, .sector_size = SECTOR_BYTES, .label = PROBE_LABEL, .subsystem = PROBE_UNFINISHED };
+	int r = device_init(a, ret, e);
+
+	if (r)
+		return r;
+	if ((r = crypt_set_pbkdf_type(ret->cd, &pbkdf)) ||
+	    (r = crypt_format(ret->cd, CRYPT_LUKS2, "aes", "xts-plain64", NULL, NULL, VOLUME_KEY_BYTES, &params)))
+		return fail(ret, r, "write its header", e);
+	if ((r = key_make(ret, t, e)))
+		return r;
+	return luks_open(ret, a, t, e);
+}
+
+int luks_finish(struct luks *l, struct err *e)
+{
+	int r = crypt_set_label(l->cd, PROBE_LABEL, PROBE_COMPLETE);
+
+	return r ? fail(l, r, "write its mark", e) : 0;
+}
+
+int luks_load(const struct disk_args *a, struct luks *ret, struct err *e)
+{
+	int r = device_init(a, ret, e);
+
+	if (!r && (r = crypt_load(ret->cd, CRYPT_LUKS2, NULL)))
+		r = fail(ret, r,
+			 "its header is damaged: its data can be read no more unless the header is put back, and it is left alone; "
+			 "'zos node disks wipe' makes it a new disk",
+			 e);
+	return r;
+}
+
+const char *luks_uuid(const struct luks *l)
+{
+	return crypt_get_uuid(l->cd);
+}
+
+bool luks_has_mark(const struct luks *l, const char *mark)
+{
+	const char *label = crypt_get_label(l->cd), *subsystem = crypt_get_subsystem(l->cd);
+
+	return label && subsystem && !strcmp(label, PROBE_LABEL) && !strcmp(subsystem, mark);
+}
+
+int luks_token(struct luks *l, struct token *ret, struct err *e)
+{
+	const char *type, *json;
+
+	for (int i = 0; i < crypt_token_max(CRYPT_LUKS2); i++) {
+		if (crypt_token_status(l->cd, i, &type) == CRYPT_TOKEN_INACTIVE || !type || strcmp(type, "zos"))
+			continue;
+		if (crypt_token_json_get(l->cd, i, &json) < 0)
+			break;
+		return err_wrap(e, token_decode(str_c(json), ret, e), "its token is none that this node knows");
+	}
+	return err_set(e, -ENOKEY, "its token is missing, and with it its key: 'zos node disks wipe' makes it a new disk");
+}
+
+/* A mapping of that name may be left from a disk that was pulled out while somebody used it. */
+static int mapping_check(const char *mapping, const struct disk_args *a, struct err *e)
+{
+	struct crypt_device *cd = NULL;
+	struct stat theirs, ours;
+	char path[64];
+	bool is_same;
+
+	snprintf(path, sizeof(path), "/dev/%s", a->name);
+	if (crypt_init_by_name(&cd, mapping))
+		return err_set(e, -EBUSY, "/dev/mapper/%s is there and cannot be looked at", mapping);
+	is_same = crypt_get_device_name(cd) && !stat(crypt_get_device_name(cd), &theirs) && !stat(path, &ours) && theirs.st_rdev == ours.st_rdev;
+	crypt_free(cd);
+	return is_same ? 0 : err_set(e, -EBUSY, "what was opened before it was pulled out is still in use: it is opened once that has ended");
+}
+
+int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, struct err *e)
+{
+	uint32_t flags = CRYPT_ACTIVATE_ALLOW_DISCARDS | CRYPT_ACTIVATE_NO_READ_WORKQUEUE | CRYPT_ACTIVATE_NO_WRITE_WORKQUEUE;
+	char mapping[LUKS_MAPPING_MAX];
+	crypt_status_info now;
+	int r;
+
+	luks_mapping(mapping, luks_uuid(l));
+	now = crypt_status(l->cd, mapping);
+	if (now == CRYPT_ACTIVE || now == CRYPT_BUSY)
+		return mapping_check(mapping, a, e);
+	r = crypt_activate_by_passphrase(l->cd, mapping, CRYPT_ANY_SLOT, (const char *)t->secret, sizeof(t->secret), t->is_rotational ? 0 : flags);
+	return r < 0 ? fail(l, r, "unlock it", e) : 0;
+}
+
+int luks_shut(const char *uuid, bool later, struct err *e)
+{
+	char mapping[LUKS_MAPPING_MAX];
+	int r;
+
+	luks_mapping(mapping, uuid);
+	r = crypt_deactivate_by_name(NULL, mapping, later ? CRYPT_DEACTIVATE_DEFERRED : 0);
+	return r && r != -ENODEV ? err_set(e, r, "close /dev/mapper/%s: %s", mapping, strerror(-r)) : 0;
+}

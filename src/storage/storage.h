@@ -1,0 +1,121 @@
+/* The disks of a node: found at any time, adopted when they are proved blank, left alone when they carry anything, unlocked and mounted when
+ * they are ours.
+ *
+ * Owned by main, runs in its loop, and reads no disk itself: whatever touches one is a run of the program `disk` (disk.c), a child with a
+ * deadline. What follows what stands in one table (life.c). README.md has the whole picture. */
+#pragma once
+#include "base/err.h"
+#include "storage/answer.h"
+#include "storage/life.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+enum {
+	STORAGE_DISKS_MAX = 64,
+	STORAGE_JOBS_MAX = 8, /* children at a time; a disk has at most one */
+	STORAGE_NAME_MAX = 32,
+	STORAGE_SERIAL_MAX = 64,
+	STORAGE_MODEL_MAX = 64,
+	STORAGE_PATH_MAX = 64,
+	STORAGE_AGAIN_MS = 1000,       /* after the first failure; doubled with each further one, up to */
+	STORAGE_AGAIN_MAX_MS = 300000,
+	STORAGE_DRIVERS_MS = 60000,    /* to wait for drivers */
+};
+#define STORAGE_ROOT "/zos/disks" /* below it a folder for each disk that is mounted, by its UUID */
+
+enum storage_transport { STORAGE_OTHER, STORAGE_VIRTIO, STORAGE_NVME, STORAGE_SATA, STORAGE_SCSI, STORAGE_USB, STORAGE_TRANSPORTS };
+extern const char *const storage_transport_names[STORAGE_TRANSPORTS + 1]; /* ends with NULL */
+
+/* What the kernel says of a disk that is there. */
+struct storage_found {
+	char name[STORAGE_NAME_MAX];     /* sda, nvme0n1, vdb: the kernel's, another at the next start */
+	char serial[STORAGE_SERIAL_MAX]; /* printable; "" = it has none */
+	char model[STORAGE_MODEL_MAX];   /* printable; "" = it has none */
+	uint64_t size_bytes;
+	uint64_t diskseq;                /* the kernel's number of this one, given out once */
+	enum storage_transport transport;
+	bool is_rotational, is_read_only;
+};
+
+struct storage_disk {
+	struct storage_found found;      /* is_rotational as its own header remembers it, once that was read */
+	enum life_state state;
+	char sentence[ANSWER_TEXT_MAX];  /* what was found on it, what went wrong, what would help; "" = nothing to say */
+	char uuid[ANSWER_UUID_SIZE];     /* of its header; "" = none known. Stays while it is gone */
+	char path[STORAGE_PATH_MAX];     /* where it is mounted; "" = it has no UUID */
+	enum answer_key key;             /* how its key is kept; ANSWER_KEY_NONE = not known */
+
+	/* storage.c's own */
+	struct storage *storage;
+	struct storage_disk *next;
+	struct storage_job *job;         /* NULL = none under way */
+	sd_event_source *timer;          /* to try again, or to wait for drivers no longer */
+	enum life_act todo;              /* waits for drivers or for a free place; LIFE_IGNORE = nothing */
+	unsigned failures;               /* in a row */
+	bool is_first;                   /* was there at the start and has not been looked at yet */
+	void (*wiped)(void *ctx, int r, const struct err *e);
+	void *wiped_ctx;
+};
+
+/* Any of them may be NULL. DISK is borrowed for the call; none of them is called from within a call of this header but storage_start(). */
+struct storage_events {
+	void (*ready)(void *ctx, const struct storage_disk *disk);  /* it is mounted on disk->path */
+	void (*gone)(void *ctx, const struct storage_disk *disk);   /* it was ready, and is not any more: it vanished, or is about to be wiped */
+	void (*settled)(void *ctx); /* once: all disks that were there at the start are ready, or it is known why they are not */
+	void (*changed)(void *ctx); /* something that people see */
+	void *ctx;
+};
+
+/* The doors to the kernel: system.c has the real ones, the tests their own. */
+struct storage_job {
+	struct storage_disk *disk;
+	enum life_act act;
+	struct task *task; /* system.c's own */
+};
+struct storage_ops {
+	/* Disks that are there, at most MAX: their number. */
+	int (*list)(void *ctx, struct storage_found *ret, size_t max, struct err *e);
+	/* Whether what unlocks and mounts is in the kernel. */
+	bool (*has_drivers)(void *ctx);
+	/* Starts JOB, whose end is told by storage_done(), exactly once unless it is stopped. */
+	int (*start)(void *ctx, struct storage_job *job, struct err *e);
+	void (*stop)(void *ctx, struct storage_job *job);
+	void *ctx;
+};
+
+struct storage {
+	sd_event *event;
+	struct storage_ops ops;          /* ctx borrowed */
+	struct storage_events events;
+	struct storage_disk *disks;      /* in the order in which they were found */
+	struct storage_job jobs[STORAGE_JOBS_MAX];
+	char farm[ANSWER_FARM_SIZE];     /* its key's text; "" = none known */
+	bool allows_usb, is_started, is_settled;
+};
+#define STORAGE_NONE { 0 }
+
+/* Nothing is looked for yet. RET is to be released by storage_deinit(). */
+void storage_init(struct storage *ret, sd_event *event, const struct storage_ops *ops, const struct storage_events *events);
+/* Children are stopped; what is mounted stays: the next run finds it so. */
+void storage_deinit(struct storage *s);
+
+/* FARM: the text of the farm's key, "" for none. A disk that another farm's node made is not opened. Before storage_start(). */
+void storage_set_farm(struct storage *s, const char *farm);
+
+/* Looks for disks the first time. With none there it has settled when it returns. */
+MUST_CHECK int storage_start(struct storage *s, struct err *e);
+/* Something came or went: looks again. */
+void storage_rescan(struct storage *s);
+/* Drivers came: goes on with what waits for them. */
+void storage_resume(struct storage *s);
+/* JOB's child has ended with ANSWER (answer.h). */
+void storage_done(struct storage *s, struct storage_job *job, const struct answer *a);
+
+/* The farm's order: what is on the disk with this serial number is gone for ever, and the node takes it as a new one. WIPED is told once
+ * that is done or refused, unless this returns an error: -ENOENT (no such disk, or more than one), -EBUSY (something is being done with
+ * it, ask again), -EACCES (the farm takes no such disks). */
+MUST_CHECK int storage_wipe(struct storage *s, const char *serial, void (*wiped)(void *ctx, int r, const struct err *e), void *ctx, struct err *e);
+/* Whoever is behind CTX does not want to hear of a wipe any more: whether there was one. */
+bool storage_wipe_forget(struct storage *s, void *ctx);

@@ -1,0 +1,419 @@
+/* What becomes of disks, with a kernel and children made here: they do what the test says, and the loop's time passes as it is needed. */
+#include "storage/storage.h"
+
+#include "base/file.h"
+#include "test/t.h"
+
+#include <stdio.h>
+
+#define UUID "01234567-89ab-cdef-0123-456789abcdef"
+enum { DISKS = 16, LOG = 4096 };
+
+struct kernel {
+	struct storage_found disks[DISKS];
+	size_t n;
+	struct storage_job *jobs[DISKS];
+	size_t n_jobs;
+	bool has_drivers;
+	int fail_at;    /* the n-th start fails; 0 = none */
+	char log[LOG];  /* what was started and told, each with its disk */
+	int n_settled;
+};
+
+static void note(struct kernel *k, const char *what, const char *disk)
+{
+	size_t n = strlen(k->log);
+
+	snprintf(k->log + n, sizeof(k->log) - n, "%s%s %s", n ? ", " : "", what, disk);
+}
+
+static int fake_list(void *ctx, struct storage_found *ret, size_t max, struct err *e)
+{
+	struct kernel *k = ctx;
+
+	(void)e;
+	BUG_ON(k->n > max);
+	memcpy(ret, k->disks, k->n * sizeof(*ret));
+	return (int)k->n;
+}
+
+static bool fake_has_drivers(void *ctx)
+{
+	return ((struct kernel *)ctx)->has_drivers;
+}
+
+static int fake_start(void *ctx, struct storage_job *job, struct err *e)
+{
+	static const char *const names[] = { [LIFE_PROBE] = "probe", [LIFE_FORMAT] = "format", [LIFE_UNLOCK] = "unlock",
+					     [LIFE_MOUNT] = "mount", [LIFE_ERASE] = "erase",   [LIFE_RELEASE] = "release" };
+	struct kernel *k = ctx;
+
+	if (k->fail_at && !--k->fail_at)
+		return err_set(e, -ENOMEM, "fake: no process");
+	note(k, names[job->act], job->disk->found.name);
+	k->jobs[k->n_jobs++] = job;
+	return 0;
+}
+
+static void job_drop(struct kernel *k, const struct storage_job *job)
+{
+	for (size_t i = 0; i < k->n_jobs; i++)
+		if (k->jobs[i] == job) {
+			memmove(&k->jobs[i], &k->jobs[i + 1], (--k->n_jobs - i) * sizeof(k->jobs[0]));
+			return;
+		}
+	bug(__FILE__, __LINE__, "a job that was not started");
+}
+
+static void fake_stop(void *ctx, struct storage_job *job)
+{
+	note(ctx, "stop", job->disk->found.name);
+	job_drop(ctx, job);
+}
+
+static void on_ready(void *ctx, const struct storage_disk *d)
+{
+	note(ctx, "READY", d->found.name);
+}
+
+static void on_gone(void *ctx, const struct storage_disk *d)
+{
+	note(ctx, "GONE", d->found.name);
+}
+
+static void on_settled(void *ctx)
+{
+	((struct kernel *)ctx)->n_settled++;
+	note(ctx, "SETTLED", "");
+}
+
+/* The oldest child ends with these words. */
+static void end(struct storage *s, struct kernel *k, const struct answer *a)
+{
+	T_NEED(k->n_jobs, "no child runs: %s", k->log);
+	struct storage_job *job = k->jobs[0];
+
+	job_drop(k, job);
+	storage_done(s, job, a);
+}
+
+#define END(outcome_, ...) end(&s, &k, &(struct answer){ .outcome = (outcome_), __VA_ARGS__ })
+#define LOG_IS(want)                                                          \
+	do {                                                                  \
+		T_CHECK(!strcmp(k.log, want), "'%s', not '%s'", k.log, want); \
+		k.log[0] = '\0';                                              \
+	} while (0)
+
+static void plug(struct kernel *k, const char *name, const char *serial, uint64_t seq, enum storage_transport transport)
+{
+	struct storage_found *f = &k->disks[k->n++];
+
+	*f = (struct storage_found){ .size_bytes = 1ull << 40, .diskseq = seq, .transport = transport };
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	snprintf(f->serial, sizeof(f->serial), "%s", serial);
+}
+
+static void setup(struct storage *s, struct kernel *k)
+{
+	const struct storage_ops ops = { fake_list, fake_has_drivers, fake_start, fake_stop, k };
+	const struct storage_events events = { .ready = on_ready, .gone = on_gone, .settled = on_settled, .ctx = k };
+	sd_event *event = NULL;
+
+	*k = (struct kernel){ .has_drivers = true };
+	T_NEED(sd_event_new(&event) >= 0, "make a loop");
+	storage_init(s, event, &ops, &events);
+	sd_event_unref(event);
+}
+
+/* Lets the loop run until the disk's timer has fired. */
+static void pass(struct storage *s)
+{
+	T_NEED(sd_event_run(s->event, (uint64_t)STORAGE_AGAIN_MS * 3000) > 0, "nothing happened");
+}
+
+static void without_disks_it_has_settled_at_once(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	LOG_IS("SETTLED ");
+	storage_deinit(&s);
+}
+
+static void a_blank_disk_becomes_ready(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	END(ANSWER_BLANK);
+	END(ANSWER_DONE, .uuid = UUID);
+	END(ANSWER_DONE, .is_rotational = true, .key = ANSWER_KEY_DISK);
+	T_CHECK(!k.n_settled, "too early");
+	END(ANSWER_DONE);
+	LOG_IS("probe vda, format vda, unlock vda, mount vda, READY vda, SETTLED ");
+	T_CHECK(!strcmp(s.disks->path, STORAGE_ROOT "/" UUID) && s.disks->found.is_rotational && s.disks->key == ANSWER_KEY_DISK, "%s",
+		s.disks->path);
+	storage_deinit(&s);
+}
+
+static void each_is_settled_by_its_own_end(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	plug(&k, "vdb", "two", 2, STORAGE_VIRTIO);
+	plug(&k, "sda", "stick", 3, STORAGE_USB);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	plug(&k, "vdc", "late", 4, STORAGE_VIRTIO); /* not waited for */
+	storage_rescan(&s);
+	LOG_IS("probe vda, probe vdb, probe vdc");
+	END(ANSWER_FOREIGN, .text = "an ext4 file system is on it");
+	T_CHECK(s.disks->state == LIFE_FOREIGN && !k.n_settled, "%s", s.disks->sentence);
+	END(ANSWER_FAILED, .text = "cannot be read");
+	T_CHECK(k.n_settled == 1, "%d", k.n_settled);
+	END(ANSWER_FOREIGN, .text = "x");
+	T_CHECK(k.n_settled == 1, "once is enough");
+	storage_deinit(&s);
+}
+
+static void what_failed_is_looked_at_again(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_FAILED, .text = "its header is damaged");
+	T_CHECK(s.disks->state == LIFE_FAILED && !strcmp(s.disks->sentence, "its header is damaged"), "%s", s.disks->sentence);
+	pass(&s);
+	LOG_IS("probe vda, unlock vda, SETTLED , probe vda");
+	/* PAINS: what was ours is never made anew because it looks blank for once */
+	END(ANSWER_BLANK);
+	T_CHECK(s.disks->state == LIFE_FOREIGN && strstr(s.disks->sentence, UUID), "%s", s.disks->sentence);
+	LOG_IS("");
+	storage_deinit(&s);
+}
+
+static void a_disk_that_vanishes_comes_back(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+	END(ANSWER_DONE);
+	k.log[0] = '\0';
+	k.n = 0;
+	storage_rescan(&s);
+	LOG_IS("GONE vda, release vda");
+	T_CHECK(s.disks->state == LIFE_GONE && s.disks->sentence[0] && !strcmp(s.disks->uuid, UUID), "%s", s.disks->sentence);
+	storage_rescan(&s);
+	plug(&k, "vdq", "one", 9, STORAGE_VIRTIO); /* in another place, while what is left of it is still being cleared away */
+	storage_rescan(&s);
+	LOG_IS("");
+	END(ANSWER_DONE);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+	END(ANSWER_DONE);
+	LOG_IS("probe vdq, unlock vdq, mount vdq, READY vdq");
+	T_CHECK(!s.disks->next && !strcmp(s.disks->found.name, "vdq"), "it is one disk");
+	storage_deinit(&s);
+}
+
+static void who_vanishes_before_it_is_known_is_forgotten(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	k.n = 0;
+	storage_rescan(&s);
+	LOG_IS("probe vda, stop vda, SETTLED ");
+	T_CHECK(!s.disks, "forgotten");
+	storage_deinit(&s);
+}
+
+/* One name, another disk: between two looks it was pulled out and something else put in. */
+static void another_disk_of_that_name_is_another_disk(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	k.n = 0;
+	plug(&k, "vda", "two", 2, STORAGE_VIRTIO);
+	storage_rescan(&s);
+	LOG_IS("probe vda, stop vda, SETTLED , probe vda");
+	T_CHECK(!s.disks->next && !strcmp(s.disks->found.serial, "two"), "%s", s.disks->found.serial);
+	storage_deinit(&s);
+}
+
+static void drivers_are_waited_for(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	k.has_drivers = false;
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	END(ANSWER_OURS, .uuid = UUID);
+	storage_resume(&s);
+	LOG_IS("probe vda");
+	k.has_drivers = true;
+	storage_resume(&s);
+	LOG_IS("unlock vda");
+	storage_deinit(&s);
+}
+
+static void no_more_children_than_there_may_be(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+
+	setup(&s, &k);
+	for (unsigned i = 0; i < STORAGE_JOBS_MAX + 2; i++)
+		plug(&k, (char[]){ 'v', 'd', (char)('a' + i), '\0' }, "", i + 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	T_CHECK(k.n_jobs == STORAGE_JOBS_MAX, "%zu", k.n_jobs);
+	while (k.n_jobs)
+		END(ANSWER_FOREIGN, .text = "x");
+	T_CHECK(k.n_settled == 1, "all were looked at: %s", k.log);
+	storage_deinit(&s);
+}
+
+struct told {
+	int n, r;
+	char msg[ERR_MSG_MAX];
+};
+
+static void on_wiped(void *ctx, int r, const struct err *e)
+{
+	struct told *t = ctx;
+
+	t->n++;
+	t->r = r;
+	snprintf(t->msg, sizeof(t->msg), "%s", e->msg);
+}
+
+static void the_farm_s_order_alone_wipes(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+	struct told told = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	plug(&k, "sda", "stick", 2, STORAGE_USB);
+	plug(&k, "vdb", "twin", 3, STORAGE_VIRTIO);
+	plug(&k, "vdc", "twin", 4, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	T_CHECK(storage_wipe(&s, "one", on_wiped, &told, &e) == -EBUSY, "while it is probed");
+	END(ANSWER_FOREIGN, .text = "an ext4 file system is on it");
+	T_CHECK(storage_wipe(&s, "stick", on_wiped, &told, &e) == -EACCES, "%s", e.msg);
+	T_CHECK(storage_wipe(&s, "twin", on_wiped, &told, &e) == -ENOENT && strstr(e.msg, "two disks"), "%s", e.msg);
+	T_CHECK(storage_wipe(&s, "", on_wiped, &told, &e) == -ENOENT, "%s", e.msg);
+	T_CHECK(storage_wipe(&s, "none", on_wiped, &told, &e) == -ENOENT, "%s", e.msg);
+	k.log[0] = '\0';
+	T_CHECK(!storage_wipe(&s, "one", on_wiped, &told, &e) && !told.n, "%s", e.msg);
+	T_CHECK(storage_wipe(&s, "one", on_wiped, &told, &e) == -EBUSY, "once");
+	LOG_IS("erase vda");
+	storage_deinit(&s);
+}
+
+static void a_wiped_disk_is_a_new_one(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+	struct told told = { 0 };
+
+	setup(&s, &k);
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+	END(ANSWER_DONE);
+	k.log[0] = '\0';
+	T_CHECK(!storage_wipe(&s, "one", on_wiped, &told, &e), "%s", e.msg);
+	END(ANSWER_FAILED, .text = "it is in use");
+	T_CHECK(told.n == 1 && told.r == -EIO && !strcmp(told.msg, "it is in use"), "%d %s", told.r, told.msg);
+	T_CHECK(s.disks->state == LIFE_FAILED && s.disks->uuid[0], "nothing has happened to it");
+	T_CHECK(!storage_wipe(&s, "one", on_wiped, &told, &e), "%s", e.msg);
+	END(ANSWER_DONE);
+	T_CHECK(told.n == 2 && !told.r && !s.disks->uuid[0], "%d %s", told.r, told.msg);
+	LOG_IS("GONE vda, erase vda, erase vda, format vda");
+	storage_deinit(&s);
+}
+
+/* Whichever child cannot be started: the disk is ready in the end, and nothing is told twice. */
+static void a_failed_start_is_tried_again(void)
+{
+	for (int at = 1;; at++) {
+		struct storage s;
+		struct kernel k;
+		struct err e = { 0 };
+		bool failed;
+
+		setup(&s, &k);
+		k.fail_at = at;
+		plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+		T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+		while (s.disks->state != LIFE_READY) {
+			while (!k.n_jobs)
+				pass(&s);
+			if (s.disks->state == LIFE_PROBING)
+				END(ANSWER_OURS, .uuid = UUID);
+			else
+				END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+		}
+		failed = !k.fail_at;
+		T_CHECK(k.n_settled == 1, "call %d: %s", at, k.log);
+		storage_deinit(&s);
+		if (!failed)
+			return;
+	}
+}
+
+int main(void)
+{
+	T_RUN(without_disks_it_has_settled_at_once);
+	T_RUN(a_blank_disk_becomes_ready);
+	T_RUN(each_is_settled_by_its_own_end);
+	T_RUN(what_failed_is_looked_at_again);
+	T_RUN(a_disk_that_vanishes_comes_back);
+	T_RUN(who_vanishes_before_it_is_known_is_forgotten);
+	T_RUN(another_disk_of_that_name_is_another_disk);
+	T_RUN(drivers_are_waited_for);
+	T_RUN(no_more_children_than_there_may_be);
+	T_RUN(the_farm_s_order_alone_wipes);
+	T_RUN(a_wiped_disk_is_a_new_one);
+	T_RUN(a_failed_start_is_tried_again);
+	return T_END();
+}
