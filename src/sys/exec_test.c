@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <utmp.h>
@@ -246,12 +247,20 @@ static void nothing_outlives_its_session(void)
 	for (int relayed = 0; relayed < 2; relayed++) {
 		struct exec_program p = program_of(false, "trap '' HUP; sleep 1000 & echo \"$$ $! ready\"; wait");
 		static struct session s;
-		int shell, child;
+		char *rest;
+		pid_t ids[2];
+		struct pollfd child;
 
 		begin(&s, &p, relayed);
-		T_CHECK(listen_for(&s, "ready") && sscanf(s.out.p, "%d %d", &shell, &child) == 2, "ready");
+		T_NEED(listen_for(&s, "ready"), "ready");
+		ids[0] = (pid_t)strtol(s.out.p, &rest, 10);
+		ids[1] = (pid_t)strtol(rest, NULL, 10);
+		child = (struct pollfd){ .fd = pidfd_open(ids[1], 0), .events = POLLIN };
+		T_NEED(ids[0] > 0 && !kill(ids[0], 0) && child.fd >= 0 && !poll(&child, 1, 0), "they do not run: %s", s.out.p);
 		end(&s);
-		T_CHECK(kill(shell, 0) && errno == ESRCH, "the program is there still");
+		T_CHECK(kill(ids[0], 0) && errno == ESRCH, "the program is there still");
+		T_CHECK(poll(&child, 1, DEADLINE_MS) == 1, "its child runs still");
+		close(child.fd);
 	}
 }
 
