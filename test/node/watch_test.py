@@ -3,7 +3,7 @@
 import os, select, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed
+from lab import Failed, until
 from owner import on_a_node
 from qemu import Report, Timeout
 
@@ -93,8 +93,12 @@ def drains(o, report):
             o.node.shell("kill -9 $(pidof noded)")
             o.wait("one", "stopped still", said)
             assert o.lab.zos_json("node", "info")["drained"]
+            shown = lambda: [n["drained"] for n in o.lab.zos_json("node", "list")]
+            until("in its record", lambda: shown() == [True])
+            assert "drained: none of" in o.lab.zos("node", "list"), o.lab.zos("node", "list")
             o.lab.zos("node", "undrain")
             o.wait("one", "ok again", lambda s: s["state"] == "ok")
+            until("gone from its record", lambda: shown() == [False])
             assert o.status("two")["state"] == "stopped" and not o.lab.zos_json("node", "info")["drained"], o.status("two")
 
 
