@@ -97,8 +97,8 @@ static int wait_until_ok(const struct cli *c, struct link *l, const char *name, 
 
 static void status_print(sd_json_variant *status)
 {
-	enum { COLUMNS = 6 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "ISOLATION", 0 },
+	enum { COLUMNS = 7 };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "HEALTH", 0 }, { "ISOLATION", 0 },
 					       { "ADDRESS", 0 },  { "RESTARTS", 0 }, { "IMAGE", 0 } };
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
@@ -113,10 +113,11 @@ static void status_print(sd_json_variant *status)
 		snprintf(restarts[i], sizeof(restarts[i]), "%" PRIu64, out_u64(one, "restarts"));
 		cell[0] = out_text(one, "name", "?");
 		cell[1] = out_text(one, "state", "?");
-		cell[2] = out_text(one, "isolation", "?");
-		cell[3] = out_text(one, "ip", "-");
-		cell[4] = restarts[i];
-		cell[5] = out_text(one, "image", "-");
+		cell[2] = out_text(sd_json_variant_by_key(one, "health"), "state", "-");
+		cell[3] = out_text(one, "isolation", "?");
+		cell[4] = out_text(one, "ip", "-");
+		cell[5] = restarts[i];
+		cell[6] = out_text(one, "image", "-");
 	}
 	out_table(columns, COLUMNS, cells, n);
 	for (size_t i = 0; i < n; i++) {
@@ -124,6 +125,29 @@ static void status_print(sd_json_variant *status)
 
 		if (*out_text(one, "message", ""))
 			printf("%s: %s\n", out_text(one, "name", "?"), out_text(one, "message", ""));
+	}
+}
+
+/* What is looked at, for each machine with a check. */
+static void checks_print(sd_json_variant *status)
+{
+	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
+
+	for (size_t i = 0; sd_json_variant_is_array(list) && i < sd_json_variant_elements(list); i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i), *health = sd_json_variant_by_key(one, "health");
+		struct health_check h;
+		char what[600];
+
+		if (!health || health_check_decode(sd_json_variant_by_key(health, "check"), &h, NULL))
+			continue;
+		if (h.exec)
+			snprintf(what, sizeof(what), "%s in it ends with 0", sd_json_variant_string(sd_json_variant_by_index(h.exec, 0)));
+		else if (h.tcp)
+			snprintf(what, sizeof(what), "port %" PRIu64 " is open", h.tcp);
+		else
+			snprintf(what, sizeof(what), "port %" PRIu64 " answers GET %s", h.http.port, h.http.path);
+		printf("%s: health %s: whether %s, every %" PRIu64 " s, within %" PRIu64 " s; unwell after %" PRIu64 " failures in a row\n",
+		       out_text(one, "name", "?"), out_text(health, "state", "?"), what, h.every_s, h.timeout_s, h.failures);
 	}
 }
 
@@ -381,6 +405,7 @@ static int cmd_get(const struct cli *c, const void *args, const char **words, st
 		return out_json(status, e);
 	printf("%s, sequence %" PRIu64 "%s\n", words[0], out_u64(status, "sequence"), out_true(status, "deleted") ? ", deleted" : "");
 	status_print(status);
+	checks_print(status);
 	return 0;
 }
 

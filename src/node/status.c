@@ -89,6 +89,10 @@ static int item_json(const struct item *it, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_CONDITION(w->network.address[0] != '\0', "ip", SD_JSON_BUILD_STRING(w->network.address)),
 		SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
 		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
+		SD_JSON_BUILD_PAIR_CONDITION(
+			w->spec.health != NULL, "health",
+			SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("state", w->machine.health[0] ? w->machine.health : "waiting"),
+					     SD_JSON_BUILD_PAIR_VARIANT("check", w->spec.health))),
 		SD_JSON_BUILD_PAIR_CONDITION(w->progress.what != NULL, "progress",
 					     SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("what", w->progress.what),
 								  SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),

@@ -29,6 +29,7 @@ struct machine_result {
 	uint64_t restarts;
 	int64_t exit;              /* last exit status, -1 = none yet */
 	char message[200];
+	char health[12];           /* of its check: "waiting", "passing", "failing"; "" = it has none, or does not run yet */
 };
 
 /* What its owner wishes of a machine that is deployed: kept by the engine across restarts and updates. */
