@@ -62,7 +62,7 @@ static void begin(struct runner *r)
 		runner_ended(r, 125, false, e.msg);
 		return;
 	}
-	r->oom_kills = group_oom_kills(r->box_group);
+	r->oom_kills = cgroup_oom_kills(r->box_group);
 }
 
 /* "..., next start in 4 s" */
@@ -164,7 +164,7 @@ static void end_describe(struct runner *r, int exit_status, bool oom, const char
 
 	tail_last(&r->output.tail, last, sizeof(last));
 	format_size(size, r->spec.memory_bytes);
-	if (oom || group_oom_kills(r->box_group) > r->oom_kills)
+	if (oom || cgroup_oom_kills(r->box_group) > r->oom_kills)
 		snprintf(r->message, sizeof(r->message), "was killed: it used more than its %s of memory: give it more with 'memory'", size);
 	else if (r->life.state == LIFE_FAILING)
 		return; /* runner_unwell() has told */
