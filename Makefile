@@ -38,6 +38,8 @@ soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS
 	@$(in) env ALL=1 python3 test/node/media_test.py
 	@$(in) env ALL=1 python3 test/node/netboot_test.py
 	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
+tidy: $(debug)/build.ninja ## clang-tidy's short list, about a minute (FILES="...": over those)
+	@$(in) tools/tidy $(FILES)
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
 coverage: build | setup ## lines that the tests run, by room (T=NAME: unit, net and that node test; T=none: no node)
@@ -50,4 +52,4 @@ clean:         ## remove what was built, keep the build root
 	@find build -mindepth 1 -maxdepth 1 ! -name root ! -name cache -exec rm -rf {} +
 clean-all:     ## remove everything that is not in git
 	@rm -rf build
-.PHONY: help setup build image metal-image debug-image run test check net node soak fuzz coverage bench format clean clean-all
+.PHONY: help setup build image metal-image debug-image run test check net node soak tidy fuzz coverage bench format clean clean-all

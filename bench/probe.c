@@ -95,7 +95,7 @@ static int cmd_procs(char **argv)
 
 	(void)argv;
 	while (dir && (d = readdir(dir))) {
-		int pid = atoi(d->d_name);
+		int pid = (int)strtol(d->d_name, NULL, 10);
 
 		snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 		if (pid <= 0 || pid == getpid() || text_read(path, text, sizeof(text)) <= 0)
@@ -113,7 +113,7 @@ static int cmd_procs(char **argv)
 static bool runs_again(const char *procs, int old, const char *program)
 {
 	char text[256], path[64], exe[256] = "";
-	int pid = text_read(procs, text, sizeof(text)) > 0 ? atoi(text) : 0;
+	int pid = text_read(procs, text, sizeof(text)) > 0 ? (int)strtol(text, NULL, 10) : 0;
 
 	if (pid <= 0 || pid == old)
 		return false;
@@ -123,7 +123,7 @@ static bool runs_again(const char *procs, int old, const char *program)
 
 static int cmd_kill(char **argv)
 {
-	int old = atoi(argv[0]);
+	int old = (int)strtol(argv[0], NULL, 10);
 	char path[64], text[256], procs[512], exe[256] = "";
 	uint64_t began_us;
 

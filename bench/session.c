@@ -37,8 +37,10 @@ static int by_size(const void *a, const void *b)
 
 static void latency_tell(const char *who, uint64_t *all, size_t n)
 {
+	size_t middle = n / 2;
+
 	qsort(all, n, sizeof(*all), by_size);
-	printf("latency.%s %.1f\n", who, (double)all[n / 2] / 1000);
+	printf("latency.%s %.1f\n", who, (double)all[middle] / 1000);
 }
 
 /* --- ours --- */
@@ -273,7 +275,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	log_init("bench-session", false);
 	if (argc == 4 && !strcmp(argv[1], "node"))
-		bare_node(argv[2], atoi(argv[3]));
+		bare_node(argv[2], (int)strtol(argv[3], NULL, 10));
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	maker_start();
 	ours();

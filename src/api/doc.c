@@ -331,6 +331,7 @@ static const struct json_field record_fields[] = {
 	{ "flavour", JSON_TEXT, offsetof(struct record, flavour), .max = 32 },
 	{ "arch", JSON_TEXT, offsetof(struct record, arch), .max = 32 },
 	{ "boot_time", JSON_U64, offsetof(struct record, boot_s) },
+	{ "drained", JSON_BOOL, offsetof(struct record, is_drained) },
 	{ "seal_key", JSON_TEXT, offsetof(struct record, seal_key), .min = 64, .max = 64, .ok = hex_ok, .want = "hexadecimal" },
 };
 static const struct json_table record_table = { record_fields, ARRAY_LEN(record_fields), 0, NULL };

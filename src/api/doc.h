@@ -116,6 +116,7 @@ struct record {
 	const char *seal_key; /* SHA-256 of the key that secrets are sealed to, 64 hex digits; NULL = of a version that takes none */
 	struct key_pub farm; /* role 0 = none */
 	bool approved;       /* an approval by `farm` stands in it and holds */
+	bool is_drained;     /* by its farm: it takes nothing new */
 	sd_json_variant *approval, *capacity;
 	uint64_t boot_s; /* Unix seconds */
 };

@@ -3,7 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int err_set(struct err *e, int code, const char *fmt, ...)
+/* In brackets, as tools/tidy.h has a macro of that name. */
+int(err_set)(struct err *e, int code, const char *fmt, ...)
 {
 	char text[ERR_MSG_MAX]; /* an argument may point into e->msg */
 	va_list ap;

@@ -5,6 +5,7 @@
 static int opt_store(const struct opt *o, const char *value, void *ret, struct err *e)
 {
 	void *field = (char *)ret + o->off;
+	struct opt_texts *list = field;
 	uint64_t v;
 	int r;
 
@@ -14,6 +15,11 @@ static int opt_store(const struct opt *o, const char *value, void *ret, struct e
 		return 0;
 	case OPT_TEXT:
 		*(const char **)field = value;
+		return 0;
+	case OPT_TEXTS:
+		if (list->n == OPT_TEXTS_MAX)
+			return err_set(e, -EINVAL, "--%s: at most %d of them are taken", o->name, OPT_TEXTS_MAX);
+		list->texts[list->n++] = value;
 		return 0;
 	case OPT_U32:
 	case OPT_U64:

@@ -8,7 +8,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum opt_type { OPT_FLAG, OPT_TEXT, OPT_U32, OPT_U64 };
+enum opt_type { OPT_FLAG, OPT_TEXT, OPT_TEXTS, OPT_U32, OPT_U64 };
+
+enum { OPT_TEXTS_MAX = 16 };
+struct opt_texts { /* of an option that may be given more than once */
+	const char *texts[OPT_TEXTS_MAX];
+	size_t n;
+};
 
 struct opt {
 	const char *name, *arg, *help; /* without dashes; NULL arg for flags */
@@ -17,12 +23,17 @@ struct opt {
 	bool is_size; /* a u64 written as a size: 256MiB */
 	char letter;  /* -f for --follow; 0 = none */
 };
-#define OPT(T, field, flag, argname, text) \
-	{ .name = (flag),                  \
-	  .arg = (argname),                \
-	  .help = (text),                  \
-	  .off = offsetof(T, field),       \
-	  .type = _Generic(((T *)0)->field, bool: OPT_FLAG, const char *: OPT_TEXT, uint32_t: OPT_U32, uint64_t: OPT_U64) }
+#define OPT(T, field, flag, argname, text)     \
+	{ .name = (flag),                      \
+	  .arg = (argname),                    \
+	  .help = (text),                      \
+	  .off = offsetof(T, field),           \
+	  .type = _Generic(((T *)0)->field,    \
+		  bool: OPT_FLAG,              \
+		  const char *: OPT_TEXT,      \
+		  struct opt_texts: OPT_TEXTS, \
+		  uint32_t: OPT_U32,           \
+		  uint64_t: OPT_U64) }
 #define OPT_SHORT(T, field, flag, short_name, argname, text)                                                               \
 	{ .name = (flag),                                                                                                  \
 	  .arg = (argname),                                                                                                \

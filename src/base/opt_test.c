@@ -7,13 +7,13 @@ struct args {
 	uint32_t count;
 	uint64_t memory_bytes;
 	bool force;
+	struct opt_texts with;
 };
 
 static const struct opt opts[] = {
-	OPT(struct args, name, "name", "NAME", "what it is called"),
-	OPT(struct args, count, "count", "N", "how many"),
-	OPT_SIZE(struct args, memory_bytes, "memory", "how much"),
-	OPT(struct args, force, "force", NULL, "do not ask"),
+	OPT(struct args, name, "name", "NAME", "what it is called"), OPT(struct args, count, "count", "N", "how many"),
+	OPT_SIZE(struct args, memory_bytes, "memory", "how much"),   OPT(struct args, force, "force", NULL, "do not ask"),
+	OPT(struct args, with, "with", "NAME", "with what else"),
 };
 
 static void rows(void)
@@ -59,9 +59,27 @@ static void stores_by_type(void)
 	T_CHECK(got.count == 3 && got.memory_bytes == 2 << 20 && got.force, "values");
 }
 
+static void some_are_given_more_than_once(void)
+{
+	char *argv[OPT_TEXTS_MAX + 2] = { "--with", "first" };
+	struct args got = { 0 };
+	struct opt_words w = { NULL, 0, false };
+	struct err e = { 0 };
+
+	for (size_t i = 2; i <= OPT_TEXTS_MAX; i++)
+		argv[i] = "--with=another";
+	T_CHECK(opt_parse(opts, ARRAY_LEN(opts), argv, &got, &w, &e) == 0, "%s", e.msg);
+	T_CHECK(got.with.n == OPT_TEXTS_MAX && !strcmp(got.with.texts[0], "first") && !strcmp(got.with.texts[1], "another"), "%zu", got.with.n);
+	argv[0] = "--with=one too many";
+	argv[1] = "--with=first";
+	got = (struct args){ 0 };
+	T_CHECK(opt_parse(opts, ARRAY_LEN(opts), argv, &got, &w, &e) == -EINVAL && strstr(e.msg, "at most 16"), "%s", e.msg);
+}
+
 int main(void)
 {
 	T_RUN(rows);
 	T_RUN(stores_by_type);
+	T_RUN(some_are_given_more_than_once);
 	return T_END();
 }

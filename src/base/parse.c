@@ -81,11 +81,16 @@ int parse_duration(struct str s, uint64_t *ret_ms)
 	return parse_with_unit(s, units, ARRAY_LEN(units), ret_ms);
 }
 
+static int two_digits(const char *p)
+{
+	return 10 * (p[0] - '0') + p[1] - '0';
+}
+
 int parse_utc(struct str s, int64_t *ret_s)
 {
 	static const char shape[] = "dddd-dd-ddTdd:dd:ddZ";
 	struct tm tm = { 0 };
-	char text[sizeof(shape)], again[24];
+	char again[24];
 	int64_t v;
 
 	if (s.n != sizeof(shape) - 1)
@@ -93,15 +98,15 @@ int parse_utc(struct str s, int64_t *ret_s)
 	for (size_t i = 0; i < s.n; i++)
 		if (shape[i] == 'd' ? !is_digit(s.p[i]) : s.p[i] != shape[i])
 			return -EINVAL;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
-		return -EINVAL;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
+	tm.tm_year = 100 * two_digits(s.p) + two_digits(s.p + 2) - 1900;
+	tm.tm_mon = two_digits(s.p + 5) - 1;
+	tm.tm_mday = two_digits(s.p + 8);
+	tm.tm_hour = two_digits(s.p + 11);
+	tm.tm_min = two_digits(s.p + 14);
+	tm.tm_sec = two_digits(s.p + 17);
 	v = timegm(&tm);
 	format_time(again, v);
-	if (strcmp(text, again)) /* the 31st of April */
+	if (!str_eq(s, str_c(again))) /* the 31st of April */
 		return -EINVAL;
 	*ret_s = v;
 	return 0;

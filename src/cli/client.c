@@ -327,23 +327,24 @@ int client_node(struct client *c, const char *which, bool unapproved, const stru
 		       which ? which : ": is one running?");
 }
 
-static uint64_t record_free(const struct record *r)
+uint64_t record_free(const struct record *r)
 {
 	sd_json_variant *total = sd_json_variant_by_key(r->capacity, "memory"), *used = sd_json_variant_by_key(r->capacity, "memory_used");
 	uint64_t all = total ? sd_json_variant_unsigned(total) : 0, taken = used ? sd_json_variant_unsigned(used) : 0;
 
-	return all > taken ? all - taken : 0;
+	return all > taken && !r->is_drained ? all - taken : 0;
 }
 
 int client_roomiest(struct client *c, uint64_t memory_bytes, const struct record **ret, struct err *e)
 {
 	const struct record *best = NULL;
 	char asked[16], there[16];
-	size_t n = 0;
+	size_t n = 0, n_drained = 0;
 
 	for (size_t i = 0; i < c->n_nodes; i++)
 		if (is_ours(c, &c->nodes[i])) {
 			n++;
+			n_drained += c->nodes[i].is_drained;
 			if (!best || record_free(&c->nodes[i]) > record_free(best))
 				best = &c->nodes[i];
 		}
@@ -352,7 +353,8 @@ int client_roomiest(struct client *c, uint64_t memory_bytes, const struct record
 	if (record_free(best) < memory_bytes) {
 		format_size(asked, memory_bytes);
 		format_size(there, record_free(best));
-		return err_set(e, -ENOSPC, "no node has %s of memory free: of your %zu nodes the roomiest has %s", asked, n, there);
+		return err_set(e, -ENOSPC, "no node has %s of memory free: of your %zu nodes (%zu drained) the roomiest has %s", asked, n, n_drained,
+			       there);
 	}
 	*ret = best;
 	return 0;

@@ -55,6 +55,9 @@ MUST_CHECK int client_refresh(struct client *c, struct err *e); /* reads the dir
 /* The node that WHICH means: its key or the start of it; NULL = the only one. UNAPPROVED: also nodes that the farm has not approved. Borrowed. */
 MUST_CHECK int client_node(struct client *c, const char *which, bool unapproved, const struct record **ret, struct err *e);
 
+/* Memory for workloads that nobody has, by its record; none where nothing new is taken. */
+uint64_t record_free(const struct record *r);
+
 /* The approved node of the profile's farm with the most memory free for workloads, by the records in the directory; at least MEMORY_BYTES.
  * Borrowed. -ENOSPC, or as client_node(). */
 MUST_CHECK int client_roomiest(struct client *c, uint64_t memory_bytes, const struct record **ret, struct err *e);

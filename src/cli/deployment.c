@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "cli/document.h"
+#include "cli/run.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -110,8 +111,8 @@ static void size_format(sd_json_variant *one, char ret[static 48])
 
 static void status_print(sd_json_variant *status)
 {
-	enum { COLUMNS = 6 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "KIND", 0 },
+	enum { COLUMNS = 7 };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "HEALTH", 0 },        { "KIND", 0 },
 					       { "ADDRESS", 0 },  { "RESTARTS", 0 }, { "IMAGE, OR SIZE", 0 } };
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
@@ -129,10 +130,11 @@ static void status_print(sd_json_variant *status)
 		snprintf(restarts[i], sizeof(restarts[i]), "%" PRIu64, out_u64(one, "restarts"));
 		cell[0] = out_text(one, "name", "?");
 		cell[1] = out_text(one, "state", "?");
-		cell[2] = out_text(one, "isolation", out_text(one, "type", "?"));
-		cell[3] = out_text(one, "ip", "-");
-		cell[4] = restarts[i];
-		cell[5] = out_text(one, "image", sizes[i]);
+		cell[2] = out_text(sd_json_variant_by_key(one, "health"), "state", "-");
+		cell[3] = out_text(one, "isolation", out_text(one, "type", "?"));
+		cell[4] = out_text(one, "ip", "-");
+		cell[5] = restarts[i];
+		cell[6] = out_text(one, "image", sizes[i]);
 	}
 	out_table(columns, COLUMNS, cells, n);
 	for (size_t i = 0; i < n; i++) {
@@ -140,6 +142,29 @@ static void status_print(sd_json_variant *status)
 
 		if (*out_text(one, "message", ""))
 			printf("%s: %s\n", out_text(one, "name", "?"), out_text(one, "message", ""));
+	}
+}
+
+/* What is looked at, for each machine with a check. */
+static void checks_print(sd_json_variant *status)
+{
+	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
+
+	for (size_t i = 0; sd_json_variant_is_array(list) && i < sd_json_variant_elements(list); i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i), *health = sd_json_variant_by_key(one, "health");
+		struct health_check h;
+		char what[600];
+
+		if (!health || health_check_decode(sd_json_variant_by_key(health, "check"), &h, NULL))
+			continue;
+		if (h.exec)
+			snprintf(what, sizeof(what), "%s in it ends with 0", sd_json_variant_string(sd_json_variant_by_index(h.exec, 0)));
+		else if (h.tcp)
+			snprintf(what, sizeof(what), "port %" PRIu64 " is open", h.tcp);
+		else
+			snprintf(what, sizeof(what), "port %" PRIu64 " answers GET %s", h.http.port, h.http.path);
+		printf("%s: health %s: whether %s, every %" PRIu64 " s, within %" PRIu64 " s; unwell after %" PRIu64 " failures in a row\n",
+		       out_text(one, "name", "?"), out_text(health, "state", "?"), what, h.every_s, h.timeout_s, h.failures);
 	}
 }
 
@@ -282,83 +307,33 @@ static int cmd_deploy(const struct cli *c, const void *args, const char **words,
 	return deploy(c, a, &doc, dir_fd, e);
 }
 
-struct run_args {
+struct run_all {
 	struct deploy_args deploy;
-	const char *name;
-	uint64_t memory_bytes;
-	uint32_t cpu;
-	const char *user_data;
-	bool vm, container, disk;
+	struct run_args run;
 };
 static const struct opt run_opts[] = {
-	OPT(struct run_args, name, "name", "NAME", "of the deployment and its machine (default: from the image)"),
-	OPT(struct run_args, cpu, "cpu", "N", "CPUs (default 1)"),
-	OPT_SIZE(struct run_args, memory_bytes, "memory", "memory (default 256MiB, with --disk 1GiB)"),
-	OPT(struct run_args, vm, "vm", NULL, "as a virtual machine"),
-	OPT(struct run_args, container, "container", NULL, "as a container"),
-	OPT(struct run_args, disk, "disk", NULL, "boot the disk image in the image's /disk, as a virtual machine"),
-	OPT(struct run_args, user_data, "user-data", "FILE", "for the disk image's cloud-init; it travels in clear in the signed document"),
-	OPT(struct run_args, deploy.node, "node", "N...", "on this node"),
-	OPT(struct run_args, deploy.no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
+	OPT(struct run_all, run.name, "name", "NAME", "of the deployment and its machine (default: from the image)"),
+	OPT(struct run_all, run.cpu, "cpu", "N", "CPUs (default 1)"),
+	OPT_SIZE(struct run_all, run.memory_bytes, "memory", "memory (default 256MiB, with --disk 1GiB)"),
+	OPT(struct run_all, run.vm, "vm", NULL, "as a virtual machine"),
+	OPT(struct run_all, run.container, "container", NULL, "as a container"),
+	OPT(struct run_all, run.secrets, "secret", "NAME[=FILE]",
+	    "a variable in its environment, sealed to the node; without FILE taken from here (any number)"),
+	OPT(struct run_all, run.login, "login", "USER", "who asks the registry for the image"),
+	OPT(struct run_all, run.password, "password", "FILE", "with that password or token, sealed to the node"),
+	OPT(struct run_all, run.disk, "disk", NULL, "boot the disk image in the image's /disk, as a virtual machine"),
+	OPT(struct run_all, run.user_data, "user-data", "FILE", "for the disk image's cloud-init; it travels in clear in the signed document"),
+	OPT(struct run_all, deploy.node, "node", "N...", "on this node"),
+	OPT(struct run_all, deploy.no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
 };
-
-/* "registry/team/web-app:1.2" is web-app. */
-static void name_of_image(const char *image, char ret[static 40])
-{
-	const char *base = strrchr(image, '/');
-	size_t n = 0;
-
-	for (base = base ? base + 1 : image; *base && *base != ':' && *base != '@' && n < 36; base++) {
-		char ch = *base >= 'A' && *base <= 'Z' ? (char)(*base + 32) : *base;
-
-		ret[n++] = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') ? ch : '-';
-	}
-	ret[n] = '\0';
-}
-
-/* A disk image brings a whole system, and half of it is for what it writes. */
-static uint64_t run_memory(const struct run_args *a)
-{
-	return a->memory_bytes ? a->memory_bytes : a->disk ? 1ull << 30 : 256ull << 20;
-}
 
 static int cmd_run(const struct cli *c, const void *args, const char **words, struct err *e)
 {
-	const struct run_args *a = args;
-	AUTO_JSON sd_json_variant *argv = NULL, *doc = NULL;
-	AUTO_BUF struct buf user_data = { 0 };
-	char name[40];
-	int r;
+	const struct run_all *a = args;
+	AUTO_JSON sd_json_variant *doc = NULL;
+	int r = run_document(&a->run, words, &doc, e);
 
-	if (a->container && (a->vm || a->disk))
-		return err_set(e, -EINVAL, "--container and --%s exclude each other", a->vm ? "vm" : "disk");
-	if (a->user_data && !a->disk)
-		return err_set(e, -EINVAL, "--user-data is for a disk image's cloud-init: add --disk");
-	if (a->user_data && (r = file_read(AT_FDCWD, a->user_data, ZMACHINE_USER_DATA_MAX, &user_data, e)))
-		return r;
-	name_of_image(words[0], name);
-	if (a->name)
-		snprintf(name, sizeof(name), "%s", a->name);
-	if (sd_json_variant_new_array_strv(&argv, (char **)words + 1) < 0)
-		return err_set(e, -ENOMEM, "read the arguments: out of memory");
-	r = sd_json_buildo(
-		&doc, SD_JSON_BUILD_PAIR_STRING("name", name),
-		SD_JSON_BUILD_PAIR_ARRAY(
-			"workloads",
-			SD_JSON_BUILD_OBJECT(
-				SD_JSON_BUILD_PAIR_STRING("name", name), SD_JSON_BUILD_PAIR_STRING("type", "zmachine"),
-				SD_JSON_BUILD_PAIR_OBJECT(
-					"data", SD_JSON_BUILD_PAIR_STRING("image", words[0]),
-					SD_JSON_BUILD_PAIR_STRING("isolation", a->vm          ? "vm"
-									       : a->container ? "container"
-											      : "auto"),
-					SD_JSON_BUILD_PAIR_CONDITION(a->disk, "boot", SD_JSON_BUILD_STRING("disk")),
-					SD_JSON_BUILD_PAIR_CONDITION(a->user_data != NULL, "user_data", SD_JSON_BUILD_STRING(user_data.p)),
-					SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1), SD_JSON_BUILD_PAIR_UNSIGNED("memory", run_memory(a)),
-					SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(argv))))));
-	if (r < 0)
-		return err_set(e, r, "describe the deployment: %s", strerror(-r));
-	return deploy(c, &a->deploy, &doc, AT_FDCWD, e);
+	return r ? r : deploy(c, &a->deploy, &doc, AT_FDCWD, e);
 }
 
 struct node_args {
@@ -397,6 +372,7 @@ static int cmd_get(const struct cli *c, const void *args, const char **words, st
 		return out_json(status, e);
 	printf("%s, sequence %" PRIu64 "%s\n", words[0], out_u64(status, "sequence"), out_true(status, "deleted") ? ", deleted" : "");
 	status_print(status);
+	checks_print(status);
 	return 0;
 }
 
@@ -504,7 +480,7 @@ const struct command deployment_commands[] = {
 	  .help = "deploy one machine from an image",
 	  .opts = run_opts,
 	  .n_opts = ARRAY_LEN(run_opts),
-	  .args_size = sizeof(struct run_args),
+	  .args_size = sizeof(struct run_all),
 	  .min_words = 1,
 	  .max_words = 64,
 	  .run = cmd_run },

@@ -55,7 +55,7 @@ static int diagnosis_json(const struct diagnosis *d, const char *node, const cha
 
 	if (r >= 0)
 		r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("time", time),
-				   SD_JSON_BUILD_PAIR_UNSIGNED("up_s", 60u * d->up_min), SD_JSON_BUILD_PAIR_STRING("version", version),
+				   SD_JSON_BUILD_PAIR_UNSIGNED("up_s", UINT64_C(60) * d->up_min), SD_JSON_BUILD_PAIR_STRING("version", version),
 				   SD_JSON_BUILD_PAIR_STRING("flavour", diagnosis_flavours[d->flavour]),
 				   SD_JSON_BUILD_PAIR_BOOLEAN("approved", d->is_approved), SD_JSON_BUILD_PAIR_BOOLEAN("durable", d->is_durable),
 				   SD_JSON_BUILD_PAIR_STRING("why", why(d)), SD_JSON_BUILD_PAIR_VARIANT("addresses", addresses),
@@ -67,7 +67,7 @@ static void diagnosis_print(const struct diagnosis *d, const char *node, const c
 {
 	char up[16], address[64];
 
-	format_duration(up, 60u * d->up_min);
+	format_duration(up, UINT64_C(60) * d->up_min);
 	printf("node      %s\n", node);
 	printf("signed    %s, by that node\n", time);
 	printf("runs      Zero-OS %s %s, for %s\n", version, diagnosis_flavours[d->flavour], up);

@@ -141,8 +141,8 @@ static int esp_fill(const struct media *m, struct err *e)
 
 	snprintf(sectors, sizeof(sectors), "%llu", (unsigned long long)(m->esp_bytes / 512));
 	if ((r = TOOL(NULL, e, "mformat", "-i", at, "-F", "-T", sectors, "-h", "64", "-s", "32", "-v", "ZOS", "::")) ||
-	    (r = TOOL(NULL, e, "mmd", "-i", at, "::/EFI", "::/EFI/BOOT", PROGRAM_AT ".extra.d")) ||
-	    (r = TOOL(NULL, e, "mcopy", "-i", at, (char *)m->farm, PROGRAM_AT ".extra.d/farm.cred")))
+	    (r = TOOL(NULL, e, "mmd", "-i", at, "::/EFI", "::/EFI/BOOT", (PROGRAM_AT ".extra.d"))) ||
+	    (r = TOOL(NULL, e, "mcopy", "-i", at, (char *)m->farm, (PROGRAM_AT ".extra.d/farm.cred"))))
 		return r;
 	return TOOL(NULL, e, "mcopy", "-i", at, (char *)m->uki, PROGRAM_AT);
 }

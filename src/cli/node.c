@@ -14,7 +14,8 @@ static int node_json(const struct record *r, sd_json_variant **ret)
 		key_pub_format(farm, &r->farm);
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_STRING("farm", farm),
 			      SD_JSON_BUILD_PAIR_STRING("farm_name", r->farm_name ? r->farm_name : ""),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", r->approved), SD_JSON_BUILD_PAIR_STRING("version", r->version ? r->version : ""),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("approved", r->approved), SD_JSON_BUILD_PAIR_BOOLEAN("drained", r->is_drained),
+			      SD_JSON_BUILD_PAIR_STRING("version", r->version ? r->version : ""),
 			      SD_JSON_BUILD_PAIR_STRING("flavour", r->flavour ? r->flavour : ""), SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", r->boot_s),
 			      SD_JSON_BUILD_PAIR_CONDITION(r->capacity != NULL, "capacity", SD_JSON_BUILD_VARIANT(r->capacity)));
 }
@@ -49,15 +50,14 @@ static void nodes_table(const struct client *c)
 	BUG_ON(!rows || !cells);
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		const struct record *r = &c->nodes[i];
-		uint64_t total = out_u64(r->capacity, "memory"), used = out_u64(r->capacity, "memory_used");
 		char a[16], b[16];
 		const char **cell = &cells[COLUMNS * i];
 
 		key_pub_format(rows[i].node, &r->node);
 		snprintf(rows[i].cpu, sizeof(rows[i].cpu), "%u", (unsigned)(out_u64(r->capacity, "cpu_milli") / 1000));
-		format_size(a, total > used ? total - used : 0);
-		format_size(b, total);
-		snprintf(rows[i].memory, sizeof(rows[i].memory), "%s of %s", a, b);
+		format_size(a, record_free(r));
+		format_size(b, out_u64(r->capacity, "memory"));
+		snprintf(rows[i].memory, sizeof(rows[i].memory), "%s of %s", r->is_drained ? "drained: none" : a, b);
 		format_duration(rows[i].up, (uint64_t)time(NULL) > r->boot_s ? (uint64_t)time(NULL) - r->boot_s : 0);
 		snprintf(rows[i].version, sizeof(rows[i].version), "%s %s", r->version ? r->version : "-", r->flavour ? r->flavour : "");
 		cell[0] = rows[i].node;
@@ -120,6 +120,8 @@ static void info_print(sd_json_variant *v)
 	printf("up         %s\n", up);
 	printf("cpu        %u\n", (unsigned)(out_u64(capacity, "cpu_milli") / 1000));
 	printf("memory     %s free of %s for workloads, %s kept for the node\n", free, all, reserve);
+	if (out_true(v, "drained"))
+		printf("drained    its machines are stopped and it takes no deployment: 'zos node undrain' ends that\n");
 	printf("isolation  %s\n", out_true(capacity, "kvm") ? "vm, container" : "container (no KVM)");
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
 	hubs_print(sd_json_variant_by_key(v, "hubs"));

@@ -49,7 +49,7 @@ void out_table(struct out_column *columns, size_t n_columns, const char *const *
 	const char *titles[16];
 	int width = terminal_width();
 
-	BUG_ON(n_columns > ARRAY_LEN(titles));
+	BUG_ON(!n_columns || n_columns > ARRAY_LEN(titles));
 	for (size_t i = 0; i < n_columns; i++) {
 		titles[i] = columns[i].title;
 		columns[i].width = (int)strlen(titles[i]);

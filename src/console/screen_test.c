@@ -318,6 +318,7 @@ static void a_text_too_long_is_no_code(void)
 static void apply(char cells[SCREEN_ROWS_MAX][SCREEN_COLS_MAX], const struct buf *b)
 {
 	unsigned y = 0, x = 0;
+	char *rest;
 
 	for (size_t i = 0; i < b->len; i++) {
 		if (b->p[i] != '\033') {
@@ -328,8 +329,10 @@ static void apply(char cells[SCREEN_ROWS_MAX][SCREEN_COLS_MAX], const struct buf
 			continue;
 		size_t end = i + strspn(b->p + i, "[?0123456789;");
 
-		if (b->p[end] == 'H' && sscanf(b->p + i, "[%u;%uH", &y, &x) == 2)
-			y--, x--;
+		if (b->p[end] == 'H') {
+			y = (unsigned)strtoul(b->p + i + 1, &rest, 10) - 1;
+			x = (unsigned)strtoul(rest + 1, NULL, 10) - 1;
+		}
 		i = end;
 	}
 }
@@ -380,7 +383,7 @@ static void the_block_has_the_shortest_diagnosis(void)
 	change_unreached(&s);
 	screen_block(&s, "|", &b);
 	T_CHECK(strstr(b.p, "| Diagnosis  ZOS:"), "%s", b.p);
-	T_CHECK(strstr(b.p, diagnoses[1] + 2 * 88) && !strstr(b.p, diagnoses[0] + 3 * 88), "not whole, or the longer one: %s", b.p);
+	T_CHECK(strstr(b.p, &diagnoses[1][2ul * 88]) && !strstr(b.p, &diagnoses[0][3ul * 88]), "not whole, or the longer one: %s", b.p);
 }
 
 int main(void)

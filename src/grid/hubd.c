@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "grid/hubca.h"
 #include "grid/jwt.h"
 
@@ -253,10 +254,12 @@ static void conf_cluster(struct buf *b, const struct hubd_options *o)
 {
 	struct str rest = str_c(o->peers), one;
 	char host[256], port[8];
+	uint64_t number;
 
-	BUG_ON(hub_url_parse(o->cluster, host, port)); /* it is one of the peers, which were looked at */
+	BUG_ON(hub_url_parse(o->cluster, host, port) ||
+	       parse_u64(str_c(port), UINT16_MAX, &number)); /* it is one of the peers, which were looked at */
 	buf_addf(b, "cluster: {\n\tname: zos\n\tlisten: \"");
-	format_place(b, hubd_host(o), (unsigned)atoi(port));
+	format_place(b, hubd_host(o), (unsigned)number);
 	buf_addf(b, "\"\n\tno_advertise: true\n\ttls: { cert_file: \"%s/%s\", key_file: \"%s/%s\", ca_file: \"%s/%s\", timeout: 5 }\n\troutes: [",
 		 o->dir, leaf_file, o->dir, leaf_file, o->dir, ca_file);
 	while (str_next(&rest, ',', &one))

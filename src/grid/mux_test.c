@@ -19,7 +19,7 @@ struct flow {
 
 static uint8_t byte_at(uint32_t id, int who, uint64_t at)
 {
-	return (uint8_t)(at * 2654435761u >> 9 ^ id * 37 ^ (unsigned)who);
+	return (uint8_t)(at * 2654435761u >> 9 ^ id * 37ull ^ (unsigned)who);
 }
 
 static void write_some(struct mux *m, struct flow *f, int who, uint64_t *seed)

@@ -38,6 +38,9 @@ struct session {
 	int sub;
 	uint64_t deadline_ms; /* of this phase; 0 = none */
 	uint64_t sealed, keyed_ms; /* bytes written since the keys changed, and when that was */
+	int asked; /* changes of ours: each may be answered with one */
+	int unasked; /* the other side's, those answers apart, before this span of time, */
+	uint64_t unasked_until_ms; /* which ends then */
 	uint32_t seen_stream; /* the other side's streams up to this were announced */
 	bool is_dialer, is_silent /* the owner does not want to hear */, tls_finished;
 	struct err why;
@@ -200,6 +203,18 @@ static void announce_streams(struct session *s)
 	}
 }
 
+/* Whether the other side has changed its keys more often than it may in this span of time. */
+static bool updates_flood(struct session *s, uint64_t now_ms)
+{
+	int unasked = (int)ident_tls_updates(s->tls).got - s->asked;
+
+	if (now_ms >= s->unasked_until_ms) {
+		s->unasked = unasked;
+		s->unasked_until_ms = now_ms + GRID_UPDATES_MS;
+	}
+	return unasked - s->unasked > GRID_UPDATES_MAX;
+}
+
 /* TLS -> mux. */
 static bool move_up(struct session *s)
 {
@@ -209,6 +224,9 @@ static bool move_up(struct session *s)
 		size_t n;
 		int r = ident_tls_read(s->tls, s->grid->scratch, PUMP_SCRATCH, &n, &s->why);
 
+		if (updates_flood(s, log_now_ms()))
+			r = err_set(&s->why, -EPROTO, "the other side changes its keys without need, more than %d times in %d s", GRID_UPDATES_MAX,
+				    GRID_UPDATES_MS / 1000);
 		if (r == TLS_AGAIN)
 			break;
 		if (r == TLS_END) {
@@ -256,6 +274,7 @@ static void rekey(struct session *s, uint64_t now_ms)
 		return;
 	s->sealed = 0;
 	s->keyed_ms = now_ms;
+	s->asked++;
 	if (ident_tls_update(s->tls, &s->why))
 		session_fail(s, LINK_END_ABORTED);
 }

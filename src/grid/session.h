@@ -17,6 +17,8 @@ enum {
 	GRID_HANDSHAKE_MIN_MS = 1000, /* so long nobody loses a place in the handshake to who comes later */
 	GRID_LINGER_MS = 5000,       /* to say good-bye */
 	GRID_UNREAD_MS = 10000,      /* session_pace(): to take something of the answers */
+	GRID_UPDATES_MAX = 64,       /* changes of keys that the other side makes unasked in GRID_UPDATES_MS: each costs both sides more */
+	GRID_UPDATES_MS = 10000,     /* than the few bytes it takes. At GRID_REKEY that many carry 64 GiB */
 };
 
 /* When the keys of a session change: so many bytes after they were new, or so long after when there was a byte at all. */

@@ -88,7 +88,7 @@ static int on_checked(void *ctx, const uint8_t *p, size_t n, struct err *e)
 		.file_size_max = room_bytes,
 	};
 	const char *const argv[] = {
-		"mkfs.erofs", "--quiet",     "--tar=f", "--aufs", "-T0", "--mkfs-time", "-U" EROFS_UUID,
+		"mkfs.erofs", "--quiet",     "--tar=f", "--aufs", "-T0", "--mkfs-time", ("-U" EROFS_UUID),
 		"-zlz4",      "--workers=0", /* 1.8.6 waits for ever for a thread that could not start, and gains little by them */
 		out,          fifo,          NULL
 	};

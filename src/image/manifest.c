@@ -155,7 +155,7 @@ static int index_choose(sd_json_variant *entries, struct descriptor *ret, struct
 	for (size_t i = 0; i < n; i++) {
 		sd_json_variant *entry = sd_json_variant_by_index(entries, i);
 		struct descriptor d;
-		bool fits;
+		bool fits = false;
 		int r = entry_fits(entry, list, sizeof(list), &fits, e);
 
 		fits |= n == 1 && !sd_json_variant_by_key(entry, "platform"); /* as tools write the index of a layout */

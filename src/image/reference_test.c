@@ -61,8 +61,8 @@ static void refuses_the_rest(void)
 		"ghcr.io:80x/a",
 		"ghcr.io:123456/a",
 		"a@sha256:abc",
-		"a@md5:" HEX,
-		"a@sha256:" HEX "0",
+		("a@md5:" HEX),
+		("a@sha256:" HEX "0"),
 		"a:-x",
 		"a:.x",
 		"a:b:c",
@@ -74,10 +74,10 @@ static void refuses_the_rest(void)
 		"a..b",
 		"[::1]/a",
 		"gh/cr.io:5/a",
-		"a@sha256:" HEX "@sha256:" HEX,
+		("a@sha256:" HEX "@sha256:" HEX),
 		"local/app",
 		"local/app:1",
-		"local/app:1@sha256:" HEX,
+		("local/app:1@sha256:" HEX),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -159,11 +159,10 @@ static void op_log(struct init *in, size_t conn, const struct supervisor_ask *as
 {
 	struct supervisor_answer a = { .head = { .op = ask->op, .last = 1, .next = ask->from } };
 	const struct unit *u = unit_find(in, ask->name);
-	const struct ring *ring = u ? &u->ring : !strcmp(ask->name, "init") ? &in->ring : NULL;
 
-	if (!ring)
+	if (!u && strcmp(ask->name, "init"))
 		return answer_error(in, conn, ask->op, ENOENT, "there is no such service");
-	answer(in, conn, &a, ring_read(ring, &a.head.next, a.bytes, sizeof(a.bytes)));
+	answer(in, conn, &a, ring_read(u ? &u->ring : &in->ring, &a.head.next, a.bytes, sizeof(a.bytes)));
 }
 
 static void op_watch(struct init *in, size_t conn, const struct supervisor_ask *ask)

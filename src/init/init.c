@@ -270,7 +270,7 @@ static void up_tell(struct init *in)
 		const struct unit *u = &in->units[i];
 
 		n_up += u->state == SUPERVISOR_UP;
-		if (!u->instance && !u->service->is_background && u->state != SUPERVISOR_UP && !unit_is_at_rest(u))
+		if (u->service && !u->instance && !u->service->is_background && u->state != SUPERVISOR_UP && !unit_is_at_rest(u))
 			return;
 	}
 	in->is_up = true;

@@ -27,7 +27,7 @@ static struct supervisor super = { .socket = NULL, .timeout_ms = DEADLINE_MS };
 /* --- what the services do --- */
 
 /* Beside the sockets: a service knows where those are. */
-static void mark(const char *text)
+static int marks_open(void)
 {
 	const char *socket_path = getenv("NOTIFY_SOCKET");
 	char path[128];
@@ -36,7 +36,12 @@ static void mark(const char *text)
 		snprintf(path, sizeof(path), "%.*s/marks", (int)(strrchr(socket_path, '/') - socket_path), socket_path);
 	else
 		snprintf(path, sizeof(path), "%s/marks", work_dir);
-	AUTO_FD int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+}
+
+static void mark(const char *text)
+{
+	AUTO_FD int fd = marks_open();
 
 	(void)!dprintf(fd, "%s\n", text);
 }
@@ -61,15 +66,17 @@ static void be_once(void)
 	mark("once");
 }
 
+static int marks = -1; /* for the handler, which may open nothing */
+
 static void on_term(int sig)
 {
 	(void)sig;
-	mark("term");
-	_exit(0);
+	_exit(write(marks, "term\n", 5) != 5);
 }
 
 static void be_first(void)
 {
+	marks = marks_open();
 	signal(SIGTERM, on_term);
 	mark("first");
 	dprintf(STDERR_FILENO, "<4>first: a warning\n");
@@ -273,7 +280,7 @@ static void a_killed_service_is_back(void)
 	snprintf(path, sizeof(path), "%s%s/services/first/cgroup.procs", cgroup_mount, cgroup_base);
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	T_NEED(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0, "%s: %m", path); /* its id as this namespace sees it */
-	kill((pid_t)atoi(text), SIGKILL);
+	kill((pid_t)strtol(text, NULL, 10), SIGKILL);
 	took_ms = log_now_ms();
 	while (after.state != SUPERVISOR_STARTING || strcmp(after.name, "first")) {
 		int r = supervisor_watch_read(watch, &after, &e);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "init/control.h"
 #include "init/init.h"
 #include "init/spawn.h"
@@ -124,6 +125,12 @@ static int number_set(const struct unit *u, const char *file, uint64_t value, st
 	return value ? cgroup_set(u->group, file, (struct str){ text, (size_t)n }, e) : 0;
 }
 
+/* Where its own process lives. */
+static void unit_group_name(const struct unit *u, char ret[static CGROUP_PATH_MAX + 8])
+{
+	snprintf(ret, CGROUP_PATH_MAX + 8, "%s%s", u->group, u->instance ? "/runner" : "");
+}
+
 /* The group with its limits. An instance's own process sits one below, so that it may make groups beside itself.
  * A group that saw cgroup.kill is made anew: since Linux 6.14 (and 6.12.14) it also kills what is born into it later by
  * CLONE_INTO_CGROUP, because the kernel compares with the parent's count of kills. So is an instance's, for what it put in. */
@@ -131,7 +138,7 @@ static int unit_group(struct unit *u, char ret[static CGROUP_PATH_MAX + 8], stru
 {
 	int r;
 
-	snprintf(ret, CGROUP_PATH_MAX + 8, "%s%s", u->group, u->instance ? "/runner" : "");
+	unit_group_name(u, ret);
 	if (u->is_group_good)
 		return 0;
 	r = cgroup_remove(u->group, e);
@@ -169,7 +176,9 @@ static int unit_spawn(struct init *in, struct unit *u, uint64_t now_ms, struct e
 		return pid;
 	u->pid = pid;
 	u->started_ms = now_ms;
-	u->text[0] = '\0';
+	u->oom_kills = cgroup_oom_kills(group);
+	if (!u->is_oom_killed)
+		u->text[0] = '\0';
 	u->due_ms = u->service->start_ms && u->service->ready != SERVICE_READY_EXEC ? now_ms + u->service->start_ms : 0;
 	return 0;
 }
@@ -267,6 +276,30 @@ static bool exit_is_final(const struct service *s, int status)
 	return went_well && (s->restart == SERVICE_RESTART_FAILURE || s->ready == SERVICE_READY_ONESHOT);
 }
 
+static bool unit_is_oom_killed(const struct unit *u, int status)
+{
+	char group[CGROUP_PATH_MAX + 8];
+
+	unit_group_name(u, group);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && cgroup_oom_kills(group) > u->oom_kills;
+}
+
+static void exit_tell(struct init *in, struct unit *u, int status)
+{
+	char size[16];
+
+	if (u->is_oom_killed) {
+		format_size(size, u->service->memory_max_bytes);
+		snprintf(u->text, sizeof(u->text), "killed for want of memory%s%s", u->service->memory_max_bytes ? ": it may use " : "",
+			 u->service->memory_max_bytes ? size : "");
+		init_warn(in, "%s: %s", u->name, u->text);
+	} else if (WIFSIGNALED(status)) {
+		init_warn(in, "%s: killed by signal %d (%s)", u->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	} else {
+		init_warn(in, "%s: ended with status %d", u->name, WEXITSTATUS(status));
+	}
+}
+
 void unit_exited(struct init *in, struct unit *u, int status, uint64_t now_ms)
 {
 	bool is_final = exit_is_final(u->service, status);
@@ -274,10 +307,9 @@ void unit_exited(struct init *in, struct unit *u, int status, uint64_t now_ms)
 	unit_log_read(in, u);
 	u->pid = 0;
 	u->exit_status = status;
-	if (WIFSIGNALED(status) && u->state != SUPERVISOR_STOPPING)
-		init_warn(in, "%s: killed by signal %d (%s)", u->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (!is_final && u->state != SUPERVISOR_STOPPING)
-		init_warn(in, "%s: ended with status %d", u->name, WEXITSTATUS(status));
+	u->is_oom_killed = unit_is_oom_killed(u, status);
+	if (!is_final && u->state != SUPERVISOR_STOPPING)
+		exit_tell(in, u, status);
 	unit_event(in, u, is_final ? UNIT_EV_EXIT_DONE : UNIT_EV_EXIT_AGAIN, now_ms);
 }
 

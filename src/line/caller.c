@@ -358,7 +358,7 @@ static void nameless_limit(struct gridd *g)
 			oldest = c; /* the list has the newest first */
 			n++;
 		}
-	if (n < g->limits.nameless)
+	if (!oldest || n < g->limits.nameless)
 		return;
 	g->n_refused++;
 	caller_leave(oldest, session_refuse);

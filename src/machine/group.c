@@ -1,6 +1,5 @@
 #include "machine/group.h"
 
-#include "base/file.h"
 #include "sys/cgroup.h"
 
 #include <inttypes.h>
@@ -24,12 +23,4 @@ int group_make(const char *path, const struct group_limits *l, struct err *e)
 		if ((r = cgroup_set(path, limits[i].file, str_c(limits[i].value), e)) < 0)
 			return r;
 	return 0;
-}
-
-uint64_t group_oom_kills(const char *path)
-{
-	char file[CGROUP_PATH_MAX];
-
-	snprintf(file, sizeof(file), "%s/memory.events", path);
-	return file_count(file, "oom_kill");
 }

@@ -13,6 +13,3 @@ struct group_limits {
 
 /* Makes the group anew and empty; one that was there must have no process left. */
 MUST_CHECK int group_make(const char *path, const struct group_limits *l, struct err *e);
-
-/* How often somebody in it was killed for want of memory, since it was made. */
-uint64_t group_oom_kills(const char *path);

@@ -94,6 +94,7 @@ static int on_state(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 	struct provider *p = &a->all->provider;
 	sd_json_variant *state = sd_json_variant_by_key(v, "state"), *exit = sd_json_variant_by_key(v, "exit");
 	sd_json_variant *message = sd_json_variant_by_key(v, "message"), *restarts = sd_json_variant_by_key(v, "restarts");
+	sd_json_variant *health = sd_json_variant_by_key(v, "health");
 
 	(void)link;
 	if (error_id || !(flags & SD_VARLINK_REPLY_CONTINUES)) { /* the runner is gone; PID 1 tells when it is back */
@@ -105,6 +106,8 @@ static int on_state(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 		return 0;
 	snprintf(a->work->machine.state, sizeof(a->work->machine.state), "%s", sd_json_variant_string(state));
 	snprintf(a->work->machine.message, sizeof(a->work->machine.message), "%s", sd_json_variant_string(message));
+	snprintf(a->work->machine.health, sizeof(a->work->machine.health), "%s",
+		 sd_json_variant_is_string(health) ? sd_json_variant_string(health) : "");
 	a->work->machine.restarts = sd_json_variant_unsigned(restarts);
 	a->work->machine.exit = sd_json_variant_integer(exit);
 	p->changed(p->engine, a->work);

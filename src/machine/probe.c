@@ -182,11 +182,20 @@ static bool look_start(struct probe *p)
 	return false;
 }
 
+static enum probe_told told_after(enum probe_told told, enum health_event event)
+{
+	if (event == HEALTH_UP || event == HEALTH_DOWN)
+		return PROBE_WAITING;
+	return event == HEALTH_GOOD ? PROBE_PASSING : event == HEALTH_BAD ? PROBE_FAILING : told;
+}
+
 static void step(struct probe *p, enum health_event event)
 {
+	enum probe_told before = p->told;
 	uint64_t timer_ms;
 	enum health_act act = health_step(&p->health, event, &timer_ms);
 
+	p->told = told_after(before, event);
 	sd_event_source_set_time_relative(p->timer, timer_ms * 1000);
 	sd_event_source_set_enabled(p->timer, timer_ms ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	switch (act) {
@@ -199,9 +208,8 @@ static void step(struct probe *p, enum health_event event)
 			sd_event_source_send_child_signal(p->child, SIGKILL, NULL, 0);
 		break;
 	case HEALTH_PAUSE:
-		if (event == HEALTH_BAD || (event == HEALTH_GOOD && p->is_told))
+		if (event == HEALTH_BAD || (event == HEALTH_GOOD && before != PROBE_PASSING))
 			runner_looked(p->runner);
-		p->is_told = event == HEALTH_BAD || (event == HEALTH_CANNOT && p->is_told);
 		break;
 	case HEALTH_RESTART:
 		runner_unwell(p->runner);

@@ -14,8 +14,9 @@ struct probe {
 	sd_event_source *timer, *child; /* child NULL = none is out */
 	int from;         /* where the child says why; -1 = none */
 	char why[PROBE_WHY_MAX];        /* the last failure; "" = it is well */
-	bool is_told;                   /* its owner reads of it */
+	enum probe_told { PROBE_WAITING, PROBE_PASSING, PROBE_FAILING } told; /* what its owner reads of it */
 };
+static const char *const probe_told_names[] __attribute__((unused)) = { "waiting", "passing", "failing" };
 
 /* Does nothing ever for a machine without a check. */
 MUST_CHECK int probe_init(struct probe *p, struct runner *r, struct err *e);

@@ -22,7 +22,7 @@ static const char *const fixed[] = {
 	"-M",
 	"microvm,accel=kvm,acpi=on,rtc=off,pit=off,pic=off,usb=off,pcie=off,ioapic2=on",
 	"-kernel",
-	QEMU_GUEST_DIR "/vmlinuz",
+	(QEMU_GUEST_DIR "/vmlinuz"),
 	"-append",
 	"console=ttyS0 quiet loglevel=4 panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1",
 	"-serial",

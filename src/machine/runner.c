@@ -34,8 +34,10 @@ const char *runner_state(const struct runner *r)
 
 static int state_build(const struct runner *r, sd_json_variant **ret)
 {
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)), SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
-			      SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status), SD_JSON_BUILD_PAIR_STRING("message", r->message));
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_STRING("state", runner_state(r)), SD_JSON_BUILD_PAIR_UNSIGNED("restarts", r->life.restarts),
+		SD_JSON_BUILD_PAIR_INTEGER("exit", r->life.exit_status), SD_JSON_BUILD_PAIR_STRING("message", r->message),
+		SD_JSON_BUILD_PAIR_CONDITION(r->spec.health.failures != 0, "health", SD_JSON_BUILD_STRING(probe_told_names[r->probe.told])));
 }
 
 static void tell(struct runner *r)
@@ -60,7 +62,7 @@ static void begin(struct runner *r)
 		runner_ended(r, 125, false, e.msg);
 		return;
 	}
-	r->oom_kills = group_oom_kills(r->box_group);
+	r->oom_kills = cgroup_oom_kills(r->box_group);
 }
 
 /* "..., next start in 4 s" */
@@ -132,14 +134,16 @@ void runner_warn(struct runner *r, const char *sentence)
 	tell(r);
 }
 
+#define FAILS "fails its health check: "
+
 void runner_looked(struct runner *r)
 {
 	const struct health *h = &r->probe.health;
 
 	if (r->probe.why[0])
-		snprintf(r->message, sizeof(r->message), "fails its health check: %s (%u in a row of %u)", r->probe.why, (unsigned)h->failed,
+		snprintf(r->message, sizeof(r->message), FAILS "%s (%u in a row of %u)", r->probe.why, (unsigned)h->failed,
 			 (unsigned)h->check->failures);
-	else
+	else if (str_starts(str_c(r->message), S(FAILS)))
 		r->message[0] = '\0';
 	tell(r);
 }
@@ -160,7 +164,7 @@ static void end_describe(struct runner *r, int exit_status, bool oom, const char
 
 	tail_last(&r->output.tail, last, sizeof(last));
 	format_size(size, r->spec.memory_bytes);
-	if (oom || group_oom_kills(r->box_group) > r->oom_kills)
+	if (oom || cgroup_oom_kills(r->box_group) > r->oom_kills)
 		snprintf(r->message, sizeof(r->message), "was killed: it used more than its %s of memory: give it more with 'memory'", size);
 	else if (r->life.state == LIFE_FAILING)
 		return; /* runner_unwell() has told */

@@ -11,9 +11,9 @@
 
 static uint8_t flavour_number(void)
 {
-	for (uint8_t i = 0; i < DIAGNOSIS_FLAVOURS; i++)
+	for (size_t i = 0; i < DIAGNOSIS_FLAVOURS; i++)
 		if (!strcmp(diagnosis_flavours[i], info_flavour()))
-			return i;
+			return (uint8_t)i;
 	return 0;
 }
 

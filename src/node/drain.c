@@ -24,6 +24,7 @@ int engine_drain(struct engine *n, bool on, struct err *e)
 	if (r < 0 || (r = store_put(&n->store, DRAIN_NAME, version + 1, on ? S("on") : S("off"), e)))
 		return err_wrap(e, -EIO, "keep whether this node is drained");
 	n->is_drained = on;
+	engine_tell(n);
 	for (struct item *it = n->items; it; it = it->next) {
 		struct err why = { 0 };
 

@@ -3,6 +3,23 @@
 
 #define MODULES(names) \
 	"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728,\"modules\":[" names "]}}"
+
+/* "passing 80": of the first machine and the port that is looked at. */
+static const char *health(struct fixture *f)
+{
+	static char text[32];
+	AUTO_JSON sd_json_variant *v = NULL;
+	sd_json_variant *h;
+
+	T_NEED(engine_status(&f->engine, engine_held(&f->engine, &f->owner.pub, "site"), &v) >= 0, "status");
+	h = sd_json_variant_by_key(sd_json_variant_by_index(sd_json_variant_by_key(v, "workloads"), 0), "health");
+	if (!h)
+		return "none";
+	snprintf(text, sizeof(text), "%s %u", sd_json_variant_string(sd_json_variant_by_key(h, "state")),
+		 (unsigned)sd_json_variant_unsigned(sd_json_variant_by_key(sd_json_variant_by_key(h, "check"), "tcp")));
+	return text;
+}
+
 static void a_deployment_comes_up_changes_and_goes(void)
 {
 	struct fixture f;
@@ -29,6 +46,27 @@ static void a_deployment_comes_up_changes_and_goes(void)
 	T_CHECK(!strcmp(f.log.p, "remove machine web;remove network web;remove image web;"), "%s", f.log.p);
 	T_CHECK(!strcmp(state(&f), "none") && !f.engine.capacity.used_memory_bytes, "nothing left");
 	T_CHECK(deploy(&f, 4, "", web(64), &e) == -ESTALE, "an old document resurrects nothing: %s", e.msg);
+	down(&f);
+}
+
+static void a_health_check_is_shown(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(health(&f), "none"), "%s", health(&f));
+	T_CHECK(!deploy(&f, 2, "",
+			"{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,"
+			"\"isolation\":\"container\",\"health\":{\"tcp\":80}}}",
+			&e),
+		"%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(health(&f), "waiting 80"), "%s", health(&f));
+	strcpy(f.engine.items->work.machine.health, "failing");
+	T_CHECK(!strcmp(health(&f), "failing 80"), "%s", health(&f));
 	down(&f);
 }
 
@@ -509,6 +547,7 @@ static void the_farm_document_is_pinned(void)
 int main(void)
 {
 	T_RUN(a_deployment_comes_up_changes_and_goes);
+	T_RUN(a_health_check_is_shown);
 	T_RUN(isolation_does_not_change_in_place);
 	T_RUN(a_restart_brings_back_what_was_accepted);
 	T_RUN(a_drain_lies_over_the_wishes);

@@ -86,7 +86,8 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 				   SD_JSON_BUILD_PAIR_CONDITION(n->approval != NULL, "approval", SD_JSON_BUILD_VARIANT(n->approval)),
 				   SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity), SD_JSON_BUILD_PAIR_STRING("version", ZOS_VERSION),
 				   SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("arch", uts.machine),
-				   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s), SD_JSON_BUILD_PAIR_STRING("seal_key", seal));
+				   SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", boot_s), SD_JSON_BUILD_PAIR_STRING("seal_key", seal),
+				   SD_JSON_BUILD_PAIR_CONDITION(n->is_drained, "drained", SD_JSON_BUILD_BOOLEAN(true)));
 	if (r < 0 || json_format(body, &text) || dsse_sign(API_TYPE_RECORD, buf_str(&text), &n->identity, 1, ret))
 		return err_set(e, -ENOMEM, "sign the node's record: out of memory");
 	return 0;

@@ -107,7 +107,11 @@ static int machine_json(const struct work *w, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
 		SD_JSON_BUILD_PAIR_CONDITION(w->network.address[0] != '\0', "ip", SD_JSON_BUILD_STRING(w->network.address)),
 		SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
-		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)));
+		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
+		SD_JSON_BUILD_PAIR_CONDITION(
+			w->spec.health != NULL, "health",
+			SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("state", w->machine.health[0] ? w->machine.health : "waiting"),
+					     SD_JSON_BUILD_PAIR_VARIANT("check", w->spec.health))));
 }
 
 static int storage_json(const struct work *w, sd_json_variant **ret)

@@ -29,6 +29,7 @@ struct machine_result {
 	uint64_t restarts;
 	int64_t exit;              /* last exit status, -1 = none yet */
 	char message[200];
+	char health[12];           /* of its check: "waiting", "passing", "failing"; "" = it has none, or does not run yet */
 };
 
 /* Where a volume or zmount is. Its data is made once: one that was made and is not found is missing, and never made again. */

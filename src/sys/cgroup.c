@@ -1,6 +1,7 @@
 #include "sys/cgroup.h"
 
 #include "base/file.h"
+#include "base/parse.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -54,6 +55,21 @@ int cgroup_is_populated(const char *path, struct err *e)
 	if (r == -ENOENT)
 		return 0;
 	return r ? err_set(e, r, "read %s: %s", full, strerror(-r)) : !!strstr(text, "populated 1");
+}
+
+uint64_t cgroup_oom_kills(const char *path)
+{
+	char full[CGROUP_PATH_MAX + 64], text[512];
+	struct str rest, line, name;
+	uint64_t n;
+
+	snprintf(full, sizeof(full), "%s/memory.events", path);
+	if (small_read(full, text, sizeof(text)))
+		return 0;
+	for (rest = str_c(text); str_next(&rest, '\n', &line);)
+		if (str_next(&line, ' ', &name) && str_eq(name, S("oom_kill")))
+			return parse_u64(line, UINT64_MAX, &n) ? 0 : n;
+	return 0;
 }
 
 struct dirent_raw { /* getdents64(2) */

@@ -3,6 +3,9 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdint.h>
+#include <sys/types.h>
+
 enum { CGROUP_PATH_MAX = 256 };
 
 MUST_CHECK int cgroup_make(const char *path, struct err *e); /* with parents; existing is fine */
@@ -15,6 +18,9 @@ MUST_CHECK int cgroup_kill(const char *path, struct err *e);
 
 /* 1: a process lives in it or below, 0: none (or no such group), negative: cannot tell. */
 MUST_CHECK int cgroup_is_populated(const char *path, struct err *e);
+
+/* How many processes in it and below the kernel has killed for want of memory; 0 where it does not count. */
+uint64_t cgroup_oom_kills(const char *path);
 
 /* Removes it and the groups below. 0 when absent; -EBUSY while processes live there. */
 MUST_CHECK int cgroup_remove(const char *path, struct err *e);

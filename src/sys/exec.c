@@ -123,7 +123,7 @@ static void frame_take(struct serving *s, const struct exec_frame *f)
 static void stream_read(struct serving *s)
 {
 	char bytes[CHUNK];
-	ssize_t n = read(s->stream, bytes, sizeof(bytes));
+	ssize_t n = read(s->stream, bytes, exec_ear_wants(s->ear));
 	struct str p = { bytes, n > 0 ? (size_t)n : 0 };
 	struct exec_frame f;
 	int r = 0;
@@ -236,7 +236,7 @@ static void last_word(int stream, struct exec_ear *ear, struct buf *b, bool is_o
 			return;
 		if (is_over || !(p.revents & (POLLIN | POLLHUP | POLLERR)))
 			continue;
-		n = read(stream, bytes, sizeof(bytes));
+		n = read(stream, bytes, exec_ear_wants(ear));
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)
@@ -295,13 +295,9 @@ int exec_wait_start(int stream, struct exec_ear *ear, struct exec_program *ret)
 		ssize_t n;
 		int r;
 
-		/* one byte at a time up to a frame's end would be slow; nothing comes behind START before it is answered but input, and that
-		 * is read by who serves, from the same descriptor: so a whole frame's head, then its payload */
-		size_t want = ear->n < EXEC_HEAD || ear->taken ? EXEC_HEAD - (ear->taken ? 0 : ear->n)
-							       : EXEC_HEAD + ear->bytes[2] + 256u * ear->bytes[3] - ear->n;
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			return -errno;
-		n = read(stream, bytes, want);
+		n = read(stream, bytes, exec_ear_wants(ear));
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <utmp.h>
@@ -246,13 +247,42 @@ static void nothing_outlives_its_session(void)
 	for (int relayed = 0; relayed < 2; relayed++) {
 		struct exec_program p = program_of(false, "trap '' HUP; sleep 1000 & echo \"$$ $! ready\"; wait");
 		static struct session s;
-		int shell, child;
+		char *rest;
+		pid_t ids[2];
+		struct pollfd child;
 
 		begin(&s, &p, relayed);
-		T_CHECK(listen_for(&s, "ready") && sscanf(s.out.p, "%d %d", &shell, &child) == 2, "ready");
+		T_NEED(listen_for(&s, "ready"), "ready");
+		ids[0] = (pid_t)strtol(s.out.p, &rest, 10);
+		ids[1] = (pid_t)strtol(rest, NULL, 10);
+		child = (struct pollfd){ .fd = pidfd_open(ids[1], 0), .events = POLLIN };
+		T_NEED(ids[0] > 0 && !kill(ids[0], 0) && child.fd >= 0 && !poll(&child, 1, 0), "they do not run: %s", s.out.p);
 		end(&s);
-		T_CHECK(kill(shell, 0) && errno == ESRCH, "the program is there still");
+		T_CHECK(kill(ids[0], 0) && errno == ESRCH, "the program is there still");
+		T_CHECK(poll(&child, 1, DEADLINE_MS) == 1, "its child runs still");
+		close(child.fd);
 	}
+}
+
+/* On a port, HANGUP and the next START may come in one piece. */
+static void one_session_follows_the_other(void)
+{
+	struct exec_program first = program_of(false, "echo one"), second = program_of(false, "cat; echo two; exit 2");
+	AUTO_BUF struct buf b = { 0 };
+	static struct session s;
+
+	begin(&s, &first, false);
+	T_CHECK(listen_for(&s, NULL) && !strcmp(s.out.p, "one\n"), "%s", s.out.p);
+	exec_put(&b, EXEC_HANGUP, 0, 0);
+	T_NEED(!exec_put_start(&b, &second, NULL), "start");
+	exec_put_data(&b, EXEC_STDIN, S("between, "));
+	exec_put(&b, EXEC_EOF, 0, 0);
+	s.ear = (struct exec_ear){ .from = EXEC_FROM_SERVER };
+	s.status = -1;
+	s.out.len = 0;
+	say(&s, &b);
+	T_CHECK(listen_for(&s, NULL) && s.status == 2 && !strcmp(s.out.p, "between, two\n"), "%d %s", s.status, s.out.p);
+	end(&s);
 }
 
 static void too_much_input_ends_it(void)
@@ -323,6 +353,7 @@ int main(void)
 	T_RUN(signals_reach_the_program);
 	T_RUN(a_terminal);
 	T_RUN(nothing_outlives_its_session);
+	T_RUN(one_session_follows_the_other);
 	T_RUN(too_much_input_ends_it);
 	T_RUN(a_slow_reader_gets_all);
 	T_RUN(a_refusal_is_a_sentence);

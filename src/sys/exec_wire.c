@@ -194,6 +194,13 @@ static void fill(struct exec_ear *ear, struct str *p, size_t up_to)
 	*p = (struct str){ p->p + n, p->n - n };
 }
 
+size_t exec_ear_wants(const struct exec_ear *ear)
+{
+	if (ear->taken || ear->n < EXEC_HEAD)
+		return EXEC_HEAD - (ear->taken ? 0 : ear->n);
+	return EXEC_HEAD + ear->bytes[2] + 256u * ear->bytes[3] - ear->n;
+}
+
 int exec_ear_take(struct exec_ear *ear, struct str *p, struct exec_frame *ret)
 {
 	const struct row *row;

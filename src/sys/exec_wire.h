@@ -65,6 +65,10 @@ struct exec_ear {
 	bool over;      /* EXIT or FAILED was heard, or nonsense */
 };
 
+/* Bytes up to the end of the head, or of the frame, that is arriving. Who reads no more than that at once leaves what comes behind HANGUP to the
+ * next session. */
+size_t exec_ear_wants(const struct exec_ear *ear);
+
 enum { EXEC_EAR_MORE = 0, EXEC_EAR_FRAME = 1 };
 /* Takes bytes off the front of *P, up to the end of one frame. MORE when all are taken, FRAME with *RET, -EBADMSG for what FROM never
  * says, and for ever after it and after the last frame. */

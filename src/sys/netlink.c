@@ -96,6 +96,7 @@ static int link_index(int fd, const char *name, uint32_t *ret)
 	struct request q;
 	ssize_t n;
 
+	*ret = 0;
 	request_init(&q, RTM_GETLINK, 0, &info, sizeof(info));
 	q.head.nlmsg_flags = NLM_F_REQUEST; /* the answer is the link itself, or an error */
 	attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
@@ -104,7 +105,6 @@ static int link_index(int fd, const char *name, uint32_t *ret)
 	n = recv(fd, reply, sizeof(reply), 0);
 	if (n < 0)
 		return -errno;
-	*ret = 0;
 	if (NLMSG_OK(h, (size_t)n) && h->nlmsg_type == RTM_NEWLINK)
 		*ret = (uint32_t)((struct ifinfomsg *)NLMSG_DATA(h))->ifi_index;
 	else if (NLMSG_OK(h, (size_t)n) && h->nlmsg_type == NLMSG_ERROR)

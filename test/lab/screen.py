@@ -1,5 +1,5 @@
 """What a node shows on its screen, as a picture: QEMU's screendump, and PNG without a library."""
-import os, struct, zlib
+import ctypes, os, struct, zlib
 
 VGA = ["-vga", "std"]
 
@@ -42,6 +42,27 @@ def modules(node, size, columns, rows, edge):
         at = 3 * (int((y + edge[1] + 0.5) * high) * width + int((columns - size - edge[0] + x + 0.5) * wide))
         return sum(pixels[at:at + 3]) < 3 * 80
     return ["".join("#" if is_dark(x, y) else "." for x in range(size)) for y in range(size)]
+
+
+def codes_read(node):
+    """The texts of all QR codes that a reader finds on NODE's screen: it gets the pixels and nothing else."""
+    width, height, pixels = pixels_of(node)
+    grey = bytes((r + g + b) // 3 for r, g, b in zip(pixels[::3], pixels[1::3], pixels[2::3]))
+    zbar = ctypes.CDLL("libzbar.so.0")
+    for name in ("zbar_image_scanner_create", "zbar_image_create", "zbar_image_first_symbol", "zbar_symbol_next", "zbar_symbol_get_data"):
+        getattr(zbar, name).restype = ctypes.c_void_p
+    scanner, image, texts = ctypes.c_void_p(zbar.zbar_image_scanner_create()), ctypes.c_void_p(zbar.zbar_image_create()), []
+    zbar.zbar_image_set_format(image, ctypes.c_ulong(int.from_bytes(b"Y800", "little")))
+    zbar.zbar_image_set_size(image, width, height)
+    zbar.zbar_image_set_data(image, grey, ctypes.c_ulong(len(grey)), None)
+    zbar.zbar_scan_image(scanner, image)
+    symbol = ctypes.c_void_p(zbar.zbar_image_first_symbol(image))
+    while symbol:
+        texts.append(ctypes.string_at(zbar.zbar_symbol_get_data(symbol)).decode())
+        symbol = ctypes.c_void_p(zbar.zbar_symbol_next(symbol))
+    zbar.zbar_image_destroy(image)
+    zbar.zbar_image_scanner_destroy(scanner)
+    return texts
 
 
 def shot(node, path):

@@ -271,6 +271,44 @@ static void keys_change_under_way(void)
 	hub_remove();
 }
 
+/* BYTES to a node and back; the node changes its keys after each EVERY of them. Returns how often it did; *s is over or not. */
+static unsigned node_changes_keys(struct side *s, uint64_t every, size_t bytes)
+{
+	struct err e = { 0 };
+	pid_t pid[2];
+	unsigned got;
+
+	test_rekey.bytes = every;
+	struct node n = node_new(false);
+	test_rekey = (struct grid_rekey)GRID_REKEY;
+	side_init(s);
+	dial(s, &n, NULL);
+	UNTIL(s, s->over || (s->open && s->last_stream >= 2));
+	T_NEED(s->open, "%s", s->why);
+	T_NEED(!session_attach(s->session, 2, traffic_new(0, bytes, pid), &e), "%s", e.msg);
+	UNTIL(s, s->over || has_ended(pid[1]));
+	got = s->over ? 0 : session_updates(s->session).got;
+	for (int k = 0; k < 2; k++)
+		waitpid(pid[k], NULL, 0);
+	node_kill(&n);
+	return got;
+}
+
+static void who_changes_keys_all_the_time_is_left(void)
+{
+	enum { BYTES = 16 << 20 };
+	struct side s;
+
+	hub_make();
+	unsigned got = node_changes_keys(&s, BYTES / 32, BYTES);
+	T_CHECK(!s.over && got >= 16 && got <= GRID_UPDATES_MAX, "%u times: %s", got, s.why);
+	side_deinit(&s);
+	node_changes_keys(&s, 1, BYTES);
+	T_CHECK(s.over && strstr(s.why, "changes its keys without need, more than 64 times in 10 s"), "%s", s.why);
+	side_deinit(&s);
+	hub_remove();
+}
+
 /* A local end that breaks is heard of behind its last byte. */
 static void last_words_arrive(void)
 {
@@ -617,6 +655,7 @@ static const struct net_case cases[] = {
 	{ "refusals", who_is_not_expected_is_refused },
 	{ "handshakes", handshakes_are_quick },
 	{ "rekey", keys_change_under_way },
+	{ "rekey-flood", who_changes_keys_all_the_time_is_left },
 	{ "last-words", last_words_arrive },
 	{ "directory", records_come_back },
 	{ "permissions", the_hub_keeps_everybody_in_place },

@@ -255,7 +255,7 @@ static void what_arrives_is_what_was_sent(void)
 	const char *seed_text = getenv("SEED"), *rounds = getenv("ROUNDS");
 	uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : random_u64() >> 32;
 
-	for (int i = 0, n = rounds ? atoi(rounds) : 1; i < n; i++) {
+	for (long i = 0, n = rounds ? strtol(rounds, NULL, 10) : 1; i < n; i++) {
 		pid_t pid = fork();
 		int status = -1;
 

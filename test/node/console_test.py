@@ -78,6 +78,12 @@ def diagnosed(lab, node, report):
                 break
             assert time.monotonic() < deadline, "\n".join(seen + code)
             time.sleep(0.5)  # a drawing sends no event
+    with report.case("a reader of such codes finds it in the picture, and what it reads is the node's word"):
+        deadline = time.monotonic() + 30
+        while (texts := screen.codes_read(node)) != [diagnosis_of(node)]:
+            assert time.monotonic() < deadline, (texts, diagnosis_of(node))
+            time.sleep(0.5)  # as above
+        assert lab.zos_json("node", "diagnose", texts[0])["node"] == lab.record["node"]
 
 
 def hub_goes(lab, node, report):

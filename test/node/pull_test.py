@@ -77,6 +77,12 @@ def secrets(s, report):
         assert s.status("shop")["state"] == "ok", s.status("shop")
         assert s.lab.fetch("shop/web").strip() == "first page"
         assert s.lab.zos("exec", "shop/web", "--", "/usr/bin/sh", "-c", 'echo "$DB_PASSWORD"').strip() == "hunter2 of the database"
+    with report.case("'zos run' does the same with options"):
+        s.lab.zos("run", s.image, "--name", "quick", "--container", "--memory", "128MiB", "--login", LOGIN[0],
+                  "--password", f"{s.lab.dir}/registry.txt", "--secret", "DB_PASSWORD")
+        assert s.lab.zos("exec", "quick", "--", "/usr/bin/sh", "-c", 'echo "$DB_PASSWORD"').strip() == "hunter2 of the database"
+        assert "hunter2" not in s.lab.zos("export", "quick")
+        s.lab.zos("delete", "quick")
     with report.case("neither is in the document, the status, a log or the node's store"):
         exported = s.lab.zos("export", "shop")
         assert "db" in exported and len(json.loads(exported)["secrets"]["db"]) > 1500

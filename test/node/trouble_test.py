@@ -45,12 +45,14 @@ def out_of_memory(f, report):
             before, limit = f.main_process(service), f.node.shell(f"cat {GROUPS}/{service}/memory.max")[0].strip()
             assert before.isdigit() and limit, (before, limit)
             f.node.shell(f"echo 64K > {GROUPS}/{service}/memory.max; true")
-            f.node.wait_line(f"{service}: killed by signal 9", 60)
+            f.node.wait_line(f"{service}: killed for want of memory: it may use \\d", 60)
             f.node.wait_line(f"{service}: again in [1-9]\\d* ms", 60)
             f.node.shell(f"echo {limit} > {GROUPS}/{service}/memory.max")
             f.node.wait_line(f"{service}: up", 120)
             assert f.main_process(service) not in ("", before)
             f.check_soon()
+            says = {s["name"]: s.get("text", "") for s in f.lab.zos_json("node", "health")["services"]}
+            assert "want of memory" in says[service], says
 
 
 def no_room(f, report):

@@ -3,7 +3,7 @@
 import os, select, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed
+from lab import Failed, until
 from owner import on_a_node
 from qemu import Report, Timeout
 
@@ -15,7 +15,9 @@ def fails_and_recovers(o, report, isolation, kind, script, check, breaks, mends,
     name, patience = f"{kind}-{isolation}", 10 if isolation == "vm" else 6  # a server takes its time, longer in a virtual machine
     with report.case(f"{isolation}: {kind}: well, degraded, well again, then restarted"):
         with o.machine(name, isolation, script, health={**check, "every": 1, "timeout": 5, "failures": patience}):
-            o.wait(name, "up and well", lambda s: s["state"] == "ok")
+            shown = o.wait(name, "up and well", lambda s: s["state"] == "ok" and s["health"]["state"] == "passing")["health"]
+            assert shown["check"] == {**check, "every": 1, "timeout": 5, "failures": patience}, shown
+            assert f"{name}: health passing: whether " in o.lab.zos("get", name), o.lab.zos("get", name)
             o.wait_log(name, "begins")
             inside = lambda script: o.lab.zos("exec", name, "--", "/usr/bin/sh", "-c", script)
             if kind == "http":
@@ -25,6 +27,7 @@ def fails_and_recovers(o, report, isolation, kind, script, check, breaks, mends,
             fails = "fails its health check: " + why  # before it listened it may have failed for another reason
             status = o.wait(name, "degraded", lambda s: s["state"] == "degraded" and fails in s["message"])
             assert f" in a row of {patience})" in status["message"] and not status["restarts"], status
+            assert status["health"]["state"] == "failing", status
             inside(mends)
             status = o.wait(name, "well again", lambda s: s["state"] == "ok")
             assert not status["restarts"] and "message" not in status, status
@@ -93,8 +96,12 @@ def drains(o, report):
             o.node.shell("kill -9 $(pidof noded)")
             o.wait("one", "stopped still", said)
             assert o.lab.zos_json("node", "info")["drained"]
+            shown = lambda: [n["drained"] for n in o.lab.zos_json("node", "list")]
+            until("in its record", lambda: shown() == [True])
+            assert "drained: none of" in o.lab.zos("node", "list"), o.lab.zos("node", "list")
             o.lab.zos("node", "undrain")
             o.wait("one", "ok again", lambda s: s["state"] == "ok")
+            until("gone from its record", lambda: shown() == [False])
             assert o.status("two")["state"] == "stopped" and not o.lab.zos_json("node", "info")["drained"], o.status("two")
 
 
