@@ -589,6 +589,41 @@ static int load_one(void *ctx, const char *name)
 	return 0;
 }
 
+/* What their owners wished meanwhile, and where storage is. */
+static void items_renew(struct engine *n)
+{
+	struct provider *p = n->providers[STEP_MACHINE];
+
+	for (struct item *it = n->items; it; it = it->next) {
+		enum work_hold before = work_hold_now(&it->work);
+		struct err e = { 0 };
+
+		if (!is_machine(it) && !is_busy(it))
+			placed_load(n, it);
+		hold_load(n, &it->work);
+		it->work.is_drained = n->is_drained;
+		if (is_machine(it) && work_hold_now(&it->work) != before && p->ops->hold && p->ops->hold(p, &it->work, &e))
+			log_warn("%s/%s: %s", it->work.deployment, it->work.name, e.msg);
+	}
+}
+
+int engine_join(struct engine *n, const char *dir, struct err *e)
+{
+	int r;
+
+	if ((r = store_add(&n->store, dir, true, e)))
+		return r;
+	engine_farm_drop(n);
+	if ((r = engine_farm_load(n, e)) || (r = engine_drain_load(n, e)) || (r = store_each(&n->store, "deployments", load_one, n, e)) ||
+	    (r = placed_sweep(n, e))) {
+		store_drop(&n->store, dir);
+		return r;
+	}
+	items_renew(n);
+	engine_configure(n);
+	return 0;
+}
+
 static int identity_load(struct engine *n, struct err *e)
 {
 	AUTO_BUF struct buf text = { 0 };

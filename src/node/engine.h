@@ -116,6 +116,9 @@ MUST_CHECK int engine_tally(const struct engine *n, sd_json_variant **ret);
 MUST_CHECK int engine_watch(struct engine *n, sd_varlink *link, const struct key_pub *owner, const char *name, struct err *e);
 void engine_unwatch(struct engine *n, sd_varlink *link);
 
+/* One directory more for the state: what is newer in it holds from now on. */
+MUST_CHECK int engine_join(struct engine *n, const char *dir, struct err *e);
+
 /* For accept.c. Takes D and SECRETS: it is what its owner wants from now on. */
 void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secrets);
 /* What was taken is with the providers when this returns: they say what there is room for. */

@@ -2,10 +2,10 @@
 #include "image/image.h"
 #include "machine/machine.h"
 #include "network/network.h"
+#include "node/home.h"
 #include "node/serve.h"
 #include "node/view.h"
 #include "storage/system.h"
-#include "storage/volumes.h"
 #include "svc/daemon.h"
 
 #include "base/file.h"
@@ -13,9 +13,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define STATE_DIR "/run/zos/state" /* a node without a data disk remembers until it is switched off, and says so */
+#define HOME_MARK "/run/zos/home"
 #define SOCKET_DIR "/run/zos/noded"
 #define CONSOLE_DIR "/run/zos/console"
 #define RESOLV_CONF "/run/zos/resolv.conf"
@@ -41,22 +41,14 @@ static void farm_at_boot(struct engine *n)
 		log_err("the farm document of the boot medium: %s", e.msg);
 }
 
-static size_t no_disks(void *ctx, struct volumes_disk *ret, size_t max)
-{
-	(void)ctx;
-	(void)ret;
-	(void)max;
-	return 0;
-}
-
-static int providers_make(sd_event *event, struct provider *ret[static STEPS], struct err *e)
+static int providers_make(sd_event *event, struct home *home, struct provider *ret[static STEPS], struct err *e)
 {
 	static const struct image_options image = { .socket = IMAGED_SOCKET };
 	static const struct network_options network = {
 		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM
 	};
-	static const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = no_disks };
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
+	const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = home_disks, .ctx = home };
 	int r;
 
 	if ((r = volumes_new(event, &volumes, &ret[STEP_STORAGE], e)) || (r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) ||
@@ -65,15 +57,31 @@ static int providers_make(sd_event *event, struct provider *ret[static STEPS], s
 	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
 }
 
-/* After the farm is known: disks of another one stay shut. */
-static int disks_start(struct storage *s, const struct engine *n, struct err *e)
+/* Disks of another farm stay shut, if the boot medium says which this one's is. */
+static int disks_start(struct storage *s, struct err *e)
 {
-	char farm[KEY_TEXT_SIZE] = "";
+	AUTO_BUF struct buf text = { 0 };
+	struct farm farm = { 0 };
+	char key[KEY_TEXT_SIZE] = "";
 
-	if (n->farm)
-		key_pub_format(farm, &n->farm->farm);
-	storage_set_farm(s, farm);
+	if (!file_read(AT_FDCWD, FARM_AT_BOOT, DSSE_PAYLOAD_MAX * 2, &text, NULL) && !farm_open(buf_str(&text), &farm, e))
+		key_pub_format(key, &farm.farm);
+	farm_deinit(&farm);
+	storage_set_farm(s, key);
 	return storage_start(s, e);
+}
+
+/* All that is needed to know who this node is, and no more. */
+static int engine_begin(struct engine *n, struct home *home, sd_event *event, struct provider *const providers[static STEPS], struct err *e)
+{
+	char dirs[STORE_ROOTS_MAX][STORE_DIR_MAX];
+	const char *list[STORE_ROOTS_MAX];
+	bool durable;
+	int n_dirs = home_wait(home, dirs, STORE_ROOTS_MAX, &durable, e);
+
+	for (int i = 0; i < n_dirs; i++)
+		list[i] = dirs[i];
+	return n_dirs < 0 ? n_dirs : engine_init(n, event, list, (size_t)n_dirs, durable, providers, e);
 }
 
 /* One process each may reach what is in there. */
@@ -88,24 +96,28 @@ static int socket_dir(const char *path, gid_t who, struct err *e)
 
 int main(void)
 {
+	static const struct home_paths paths = { .ram = STATE_DIR, .mark = HOME_MARK };
 	CLEANUP(event_unrefp) sd_event *event = NULL;
 	struct provider *providers[STEPS] = { 0 };
 	struct engine n = ENGINE_NONE;
 	struct serve s = SERVE_NONE;
 	struct storage storage = STORAGE_NONE;
 	struct storage_system system = STORAGE_SYSTEM_NONE;
+	struct home home = HOME_NONE;
+	struct storage_events events = home_events;
 	struct view v = { 0 };
 	struct err e = { 0 };
 	int r = daemon_loop("noded", &event, &e);
 
-	if (r || (r = providers_make(event, providers, &e)) ||
-	    (r = engine_init(&n, event, (const char *const[]){ STATE_DIR }, 1, false, providers, &e)) ||
-	    (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) || (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
+	events.ctx = &home;
+	if (r || (r = home_init(&home, event, &paths, &storage, &e)) || (r = providers_make(event, &home, providers, &e)) ||
+	    (r = storage_system_init(&system, &storage, event, DISK_PROGRAM, &events, &e)) || (r = disks_start(&storage, &e)) ||
+	    (r = engine_begin(&n, &home, event, providers, &e)) || (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) ||
+	    (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
-	if ((r = storage_system_init(&system, &storage, event, DISK_PROGRAM, NULL, &e)) ||
-	    (r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = nonces_add(&s.nonces, STATE_DIR "/.nonces", time(NULL), &e)) ||
-	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)) || (r = disks_start(&storage, &n, &e)))
+	if ((r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = home_begin(&home, &n, &s.nonces, providers[STEP_STORAGE], &e)) ||
+	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);
 	daemon_ready(n.farm ? n.farm->name : "without a farm");
 	r = daemon_run(event);
@@ -113,6 +125,7 @@ int main(void)
 	serve_deinit(&s);
 	storage_deinit(&storage);
 	storage_system_deinit(&system);
+	home_deinit(&home);
 	engine_deinit(&n);
 	machine_provider_free(providers[STEP_MACHINE]);
 	network_provider_free(providers[STEP_NETWORK]);

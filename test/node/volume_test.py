@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+"""Volumes and disks of machines on a booted node: there, shared, limited, there again after the node went down, missed when their disk is missing."""
+import hashlib, json, os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from lab import Failed, Lab, until
+from owner import Owner
+from qemu import Report
+from registry import Registry
+
+MIB = 1 << 20
+SIZE = 1200 * MIB
+WAIT = "while :; do sleep 1000; done"
+
+
+class Storage(Owner):
+    def put(self, name, *workloads):
+        """Deploys WORKLOADS under NAME and waits until all is as it shall be."""
+        self.write(name, workloads)
+        self.lab.zos("deploy", f"{self.lab.dir}/{name}.json")
+
+    def write(self, name, workloads):
+        with open(f"{self.lab.dir}/{name}.json", "w") as f:
+            json.dump({"name": name, "workloads": workloads}, f)
+
+    def box(self, name, script, mounts, **data):
+        return {"name": name, "type": "zmachine",
+                "data": {"image": self.image, "isolation": "container", "cpu": 0.5, "memory": "96MiB", "mounts": mounts,
+                         "entrypoint": ["/usr/bin/sh", "-c", script], **data}}
+
+    def state(self, name, workload):
+        return next(w for w in self.lab.zos_json("get", name)["workloads"] if w["name"] == workload)
+
+    def wait_state(self, name, workload, state, seconds=120):
+        until(f"'{workload}' is {state}", lambda: self.state(name, workload)["state"] == state, seconds)
+
+    def sh(self, name, workload, script):
+        return self.lab.zos("exec", f"{name}/{workload}", "--", "/usr/bin/sh", "-c", script)
+
+    def disks(self):
+        return {d["serial"]: d for d in self.lab.zos_json("node", "disks")["disks"]}
+
+
+def volume(name, size="200MiB", **data):
+    return {"name": name, "type": "volume", "data": {"size": size, **data}}
+
+
+def on(name, path, read_only=False):
+    return {"name": name, "path": path, "read_only": read_only}
+
+
+def containers(s, report):
+    with report.case("a volume is there for two containers, of which one only reads, and is as large as was asked for"):
+        s.put("shop", volume("data"), s.box("web", WAIT, [on("data", "/srv/data")], user="app"), s.box("look", WAIT, [on("data", "/look", True)]),
+              s.box("root", WAIT, [on("data", "/srv")]))
+        s.sh("shop", "root", "echo hello > /srv/word; mkdir /srv/app; chown 1000:1000 /srv/app")
+        s.sh("shop", "web", "echo mine > /srv/data/app/mine")  # its own user, by number, whatever range of the node's that is
+        assert s.sh("shop", "look", "cat /look/word /look/app/mine; stat -c %u:%g /look/app/mine") == "hello\nmine\n1000:1000\n"
+        try:
+            s.sh("shop", "look", "echo no > /look/word")
+            raise AssertionError("it wrote what it may only read")
+        except Failed as e:
+            assert "Read-only file system" in str(e), e
+        try:
+            s.sh("shop", "root", "head -c 300000000 /dev/urandom > /srv/large && sync")
+            raise AssertionError("300 MB fit into 200 MiB")
+        except Failed as e:
+            assert "quota" in str(e).lower(), e
+        used = s.state("shop", "data")["used"]
+        assert 150 * MIB < used <= 200 * MIB, used
+        s.sh("shop", "root", "rm /srv/large")
+
+
+def grows(s, report):
+    with report.case("a volume grows under what runs, and does not shrink below what is in it"):
+        before = s.state("shop", "root")["restarts"]
+        s.sh("shop", "root", "head -c 120000000 /dev/urandom > /srv/some; sync; echo mark > /tmp/mark")
+        until("its use is seen", lambda: s.state("shop", "data")["used"] > 110 * MIB, 60)
+        words = [s.box("web", WAIT, [on("data", "/srv/data")], user="app"), s.box("look", WAIT, [on("data", "/look", True)]),
+                 s.box("root", WAIT, [on("data", "/srv")])]
+        s.put("shop", volume("data", "400MiB"), *words)
+        assert s.sh("shop", "root", "cat /tmp/mark; head -c 200000000 /dev/zero > /srv/more && echo fits") == "mark\nfits\n"
+        s.sh("shop", "root", "rm /srv/more; sync")
+        assert s.state("shop", "root")["restarts"] == before
+        s.write("shop", [volume("data", "100MiB"), *words])
+        try:
+            s.lab.zos("deploy", f"{s.lab.dir}/shop.json")
+            raise AssertionError("it shrank below what is in it")
+        except Failed as e:
+            assert "/workloads/0/data/size: 104857600 is below" in str(e), e
+
+
+def machine(s, report):
+    with report.case("a virtual machine has a disk of its own, formatted, written and read"):
+        disk = {"name": "disk", "type": "zmount", "data": {"size": "200MiB"}}
+        s.put("vm", disk, s.box("box", WAIT, [on("disk", "/srv/db")], isolation="vm", memory="256MiB"))
+        out = s.sh("vm", "box", "head -c 50000000 /dev/urandom > /srv/db/x; sync; sha256sum < /srv/db/x; grep /srv/db /proc/mounts")
+        assert "ext4" in out and "/dev/vd" in out, out
+        return out.split()[0]
+
+
+def refusals(s, report):
+    with report.case("what no disk has room for is refused, and nothing of it stays"):
+        s.write("big", [volume("huge", "100GiB")])
+        try:
+            s.lab.zos("deploy", f"{s.lab.dir}/big.json")
+            raise AssertionError("100 GiB fit")
+        except Failed as e:
+            assert "/workloads/0/data/size: no disk of class 'any' has 100" in str(e), e
+        s.write("tape", [volume("slow", "100MiB", **{"class": "ssd"})])  # the kernel takes a virtio disk for one that turns
+        try:
+            s.lab.zos("deploy", f"{s.lab.dir}/tape.json")
+            raise AssertionError("there is no such disk")
+        except Failed as e:
+            assert "no disk of class 'ssd'" in str(e), e
+
+
+def main():
+    report = Report("make node T=volume")
+    with Lab() as lab, Registry() as registry:
+        lab.start_hub()
+        lab.make_farm_with(registry)
+        drives = [f"{lab.dir}/disk{i}" for i in range(2)]
+        for path in drives:
+            with open(path, "wb") as f:
+                f.truncate(SIZE)
+        options = {"memory_mib": 2048, "drives": drives}
+        with lab.node("debug", **options) as node:
+            node.wait_line(r"is up, (\d+) services", 120)
+            identity = lab.wait_nodes()[0]["node"]
+            lab.zos("farm", "approve", identity)
+            s = Storage(lab, registry, node)
+            with report.case("two blank disks become the node's, and keep its state"):
+                until("it is durable", lambda: lab.zos_json("node", "info")["durable"], 120)
+                until("both are ready", lambda: [d["state"] for d in s.disks().values()] == ["ready", "ready"], 120)
+            containers(s, report)
+            grows(s, report)
+            digest = machine(s, report)
+            refusals(s, report)
+            s.sh("shop", "root", "sha256sum < /srv/some > /srv/sum; sync")
+        with report.case("after the node went down without a word it is the same node, with the same data, and nobody told it anything"):
+            with lab.node("debug", **options) as node:
+                s.node = node
+                until("it is back", lambda: [n["node"] for n in lab.wait_nodes()] == [identity], 120)
+                s.wait_state("shop", "root", "ok", 180)
+                assert s.sh("shop", "root", "sha256sum < /srv/some | cmp - /srv/sum && cat /srv/word") == "hello\n"
+                s.wait_state("vm", "box", "ok", 180)
+                assert s.sh("vm", "box", "sha256sum < /srv/db/x").split()[0] == digest
+                place = {w: s.state(*w)["device"] for w in (("shop", "data"), ("vm", "disk"))}
+                serials = {d["uuid"]: d["serial"] for d in s.disks().values()}
+        lost = int(serials[place["shop", "data"]].removeprefix("disk"))
+        with report.case("without the disk that has it, a volume is waited for, and what needs no disk runs"):
+            with lab.node("debug", **{**options, "drives": [drives[1 - lost]]}) as node:
+                s.node = node
+                s.wait_state("shop", "data", "waiting", 180)
+                s.wait_state("shop", "root", "waiting")
+                s.put("free", s.box("box", WAIT, []))
+                s.lab.zos("delete", "shop")
+        with report.case("what was deleted without its disk goes when the disk comes, and nothing comes back"):
+            with lab.node("debug", **options) as node:
+                s.node = node
+                s.wait_state("free", "box", "ok", 180)
+                assert not any(d["name"] == "shop" and not d["deleted"] for d in lab.zos_json("ps")["deployments"])
+                until("it is gone from its disk", lambda: node.shell("ls /zos/disks/*/volumes")[0].count(".") == 0, 60)
+    sys.exit(report.end())
+
+
+main()
