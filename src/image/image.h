@@ -6,7 +6,16 @@
 
 #define IMAGED_SOCKET "/run/zos/imaged/sock" /* init makes its directory, for imaged */
 #define IMAGED_CACHE "/run/zos/imaged/cache"
+#define IMAGEMOVE_PROGRAM "/usr/lib/zos/imagemove"
 #define IMAGED_MKFS "/usr/bin/mkfs.erofs"
+
+/* What images may take of a file system: a tenth, but not less than 2 GiB where that is not more than half. */
+static inline uint64_t image_limit_default(uint64_t fs_bytes)
+{
+	uint64_t tenth = fs_bytes / 10, floor = fs_bytes / 2 < 2ull << 30 ? fs_bytes / 2 : 2ull << 30;
+
+	return tenth > floor ? tenth : floor;
+}
 
 struct image_options {
 	const char *socket; /* borrowed */

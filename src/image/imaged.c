@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "image/hangup.h"
+#include "image/image.h"
 #include "image/pull.h"
 #include "image/registry.h"
 #include "sys/sandbox.h"
@@ -763,7 +764,7 @@ static int limit_default(struct imaged *d, struct err *e)
 		return 0;
 	if (statvfs(d->cache.dir, &st))
 		return err_set(e, -errno, "see how large the cache may be: %m");
-	d->o.limit_bytes = st.f_blocks * st.f_frsize / 2;
+	d->o.limit_bytes = image_limit_default(st.f_blocks * st.f_frsize);
 	return 0;
 }
 

@@ -15,7 +15,7 @@ enum {
 
 struct imaged_options {
 	const char *socket, *cache, *mkfs;
-	uint64_t limit_bytes; /* what the layers may take; 0 = half of the file system */
+	uint64_t limit_bytes; /* what the layers may take; 0 = image_limit_default() */
 	uint32_t stall_s;     /* a pull that moves nothing for so long is ended */
 };
 

@@ -9,7 +9,7 @@ static const struct opt opts[] = {
 	OPT(struct imaged_options, cache, "cache", "DIR", "keep images here (default " IMAGED_CACHE ")"),
 	OPT(struct imaged_options, mkfs, "mkfs", "PATH", "the program that makes EROFS files (default " IMAGED_MKFS ")"),
 	OPT(struct imaged_options, stall_s, "stall", "SECONDS", "end a pull that moves nothing for so long (default 120)"),
-	OPT_SIZE(struct imaged_options, limit_bytes, "limit", "what the layers may take (default half of the file system)"),
+	OPT_SIZE(struct imaged_options, limit_bytes, "limit", "what the layers may take (default a tenth of the file system)"),
 };
 
 int main(int argc, char **argv)

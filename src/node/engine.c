@@ -624,6 +624,17 @@ int engine_join(struct engine *n, const char *dir, struct err *e)
 	return 0;
 }
 
+void engine_images_moved(struct engine *n)
+{
+	for (struct item *it = n->items; it; it = it->next) {
+		if (!is_machine(it) || (it->view.steps[STEP_IMAGE] != STEP_DONE && it->view.steps[STEP_IMAGE] != STEP_FAILED))
+			continue;
+		it->view.steps[STEP_IMAGE] = STEP_FAILED;
+		it->view.retry_at_ms = 0;
+	}
+	pass_arm(n);
+}
+
 static int identity_load(struct engine *n, struct err *e)
 {
 	AUTO_BUF struct buf text = { 0 };

@@ -119,6 +119,9 @@ void engine_unwatch(struct engine *n, sd_varlink *link);
 /* One directory more for the state: what is newer in it holds from now on. */
 MUST_CHECK int engine_join(struct engine *n, const char *dir, struct err *e);
 
+/* The image cache is somewhere else, and may lack what it had: each machine's image is asked for again, under what runs. */
+void engine_images_moved(struct engine *n);
+
 /* For accept.c. Takes D and SECRETS: it is what its owner wants from now on. */
 void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secrets);
 /* What was taken is with the providers when this returns: they say what there is room for. */

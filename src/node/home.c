@@ -1,6 +1,7 @@
 #include "node/home.h"
 
 #include "base/file.h"
+#include "image/image.h"
 #include "base/log.h"
 
 #include <dirent.h>
@@ -8,7 +9,8 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { AGAIN_US = 60 * 1000000 };
+enum { AGAIN_US = 60 * 1000000, MOVE_MS = 600 * 1000 };
+#define IMAGES "images"   /* on one of them */
 #define STATE "state"     /* on each disk */
 #define NONCES ".nonces"  /* in each state directory */
 
@@ -107,6 +109,8 @@ size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max)
 		*one = (struct volumes_disk){ .size_bytes = d->found.size_bytes, .is_rotational = d->found.is_rotational };
 		snprintf(one->uuid, sizeof(one->uuid), "%s", d->uuid);
 		snprintf(one->path, sizeof(one->path), "%s", d->path);
+		if (!strcmp(d->uuid, h->images))
+			one->images_bytes = image_limit_default(d->found.size_bytes);
 		n++;
 	}
 	return n;
@@ -226,6 +230,67 @@ static int disk_meet(struct home *h, const struct storage_disk *d, struct err *e
 	return 0;
 }
 
+static void timer_arm(struct home *h);
+
+static void on_moved(void *ctx, const struct task_end *end)
+{
+	struct home *h = ctx;
+
+	h->moving = NULL;
+	if (end->went_well) {
+		log_info("images are kept %s%s", h->images[0] ? "on disk " : "in memory", h->images);
+		engine_images_moved(h->engine);
+		return;
+	}
+	log_err("move the image cache: %s", end->why.msg);
+	h->images[0] = '\0';
+	timer_arm(h);
+}
+
+static void images_move(struct home *h, const char *to)
+{
+	const char *const argv[] = { h->paths.imagemove, h->paths.cache, to, NULL };
+	struct err e = { 0 };
+
+	task_drop(take_ptr(h->moving));
+	if (task_start(&h->moving, h->event, argv, MOVE_MS, on_moved, h, &e))
+		log_err("%s", e.msg);
+}
+
+/* Images lie on one disk: one that does not turn if there is one, then the largest. */
+static bool is_better_for_images(const struct storage_disk *d, const struct storage_disk *than)
+{
+	if (!than || d->found.is_rotational != than->found.is_rotational)
+		return !than || !d->found.is_rotational;
+	return d->found.size_bytes > than->found.size_bytes;
+}
+
+static void images_settle(struct home *h)
+{
+	const struct storage_disk *best = NULL;
+	char dir[STORE_DIR_MAX], to[STORE_DIR_MAX];
+
+	for (const struct storage_disk *d = h->storage->disks; d && !h->images[0]; d = d->next) {
+		state_dir(d, dir);
+		if (d->state == LIFE_READY && is_home(h, dir) && is_better_for_images(d, best))
+			best = d;
+	}
+	if (!best)
+		return;
+	snprintf(h->images, sizeof(h->images), "%s", best->uuid);
+	snprintf(to, sizeof(to), "%s/" IMAGES, best->path);
+	images_move(h, to);
+}
+
+/* They are pulled again, onto another disk if there is one. */
+static void images_lose(struct home *h)
+{
+	h->images[0] = '\0';
+	images_settle(h);
+	if (!h->images[0])
+		images_move(h, "-");
+}
+
 static void timer_arm(struct home *h)
 {
 	(void)sd_event_source_set_time_relative(h->timer, AGAIN_US);
@@ -244,6 +309,7 @@ static void all_meet(struct home *h)
 		if (r != -EXDEV)
 			timer_arm(h);
 	}
+	images_settle(h);
 	engine_tell(h->engine);
 }
 
@@ -276,6 +342,8 @@ static void on_gone(void *ctx, const struct storage_disk *d)
 	store_drop(&h->engine->store, dir);
 	nonces_drop(h->nonces, path);
 	volumes_went(h->volumes, d->uuid);
+	if (!strcmp(d->uuid, h->images))
+		images_lose(h);
 	engine_tell(h->engine);
 }
 
@@ -314,6 +382,7 @@ int home_init(struct home *ret, sd_event *event, const struct home_paths *paths,
 
 void home_deinit(struct home *h)
 {
+	task_drop(h->moving);
 	sd_event_source_disable_unref(h->timer);
 	sd_event_unref(h->event);
 	*h = (struct home)HOME_NONE;

@@ -7,9 +7,11 @@
 #include "node/nonces.h"
 #include "storage/storage.h"
 #include "storage/volumes.h"
+#include "svc/task.h"
 
 struct home_paths {
 	const char *ram;  /* the state directory in memory */
+	const char *cache, *imagemove; /* the image cache, and the program that puts it onto a disk */
 	const char *mark; /* a file in memory that says who the node is, once a disk does: a daemon that starts again waits for such a disk */
 };
 
@@ -20,6 +22,8 @@ struct home {
 	struct engine *engine;     /* NULL = not begun */
 	struct nonces *nonces;
 	struct provider *volumes;
+	char images[ANSWER_UUID_SIZE]; /* the disk that has the image cache, or is to have it; "" = memory has */
+	struct task *moving;       /* the cache is on its way there; NULL = it has arrived */
 	sd_event_source *timer;    /* to try again what failed once */
 };
 #define HOME_NONE { 0 }

@@ -4,16 +4,17 @@
 #define RESERVE_MIN_BYTES (256ull << 20)
 enum { RESERVE_PART = 20 };
 
-uint64_t place_capacity_bytes(uint64_t size_bytes)
+uint64_t place_capacity_bytes(const struct place_disk *d)
 {
-	uint64_t reserve = size_bytes / RESERVE_PART > RESERVE_MIN_BYTES ? size_bytes / RESERVE_PART : RESERVE_MIN_BYTES;
+	uint64_t reserve = d->size_bytes / RESERVE_PART > RESERVE_MIN_BYTES ? d->size_bytes / RESERVE_PART : RESERVE_MIN_BYTES;
 
-	return size_bytes > reserve ? size_bytes - reserve : 0;
+	reserve += d->images_bytes;
+	return d->size_bytes > reserve ? d->size_bytes - reserve : 0;
 }
 
 uint64_t place_free_bytes(const struct place_disk *d)
 {
-	uint64_t all = place_capacity_bytes(d->size_bytes);
+	uint64_t all = place_capacity_bytes(d);
 
 	return d->is_ready && all > d->promised_bytes ? all - d->promised_bytes : 0;
 }

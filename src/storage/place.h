@@ -8,11 +8,12 @@ struct place_disk {
 	char uuid[PLACE_UUID_SIZE];
 	uint64_t size_bytes;     /* of its file system */
 	uint64_t promised_bytes; /* the sizes of all that is on it, or is to be */
+	uint64_t images_bytes;   /* what the image cache may take of it; 0 = that is elsewhere */
 	bool is_rotational, is_ready;
 };
 
 /* What may be promised on a disk in all: its size less what the node keeps for its state, its images and the file system's own books. */
-uint64_t place_capacity_bytes(uint64_t size_bytes);
+uint64_t place_capacity_bytes(const struct place_disk *d);
 /* What is left of that; 0 for one that is not ready. */
 uint64_t place_free_bytes(const struct place_disk *d);
 

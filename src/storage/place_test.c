@@ -7,9 +7,11 @@
 static void the_roomiest_of_its_class_is_chosen(void)
 {
 	static const struct place_disk disks[] = {
-		{ "ssd-small", 10 * GIB, 0, false, true },         { "hdd", 100 * GIB, 90 * GIB, true, true },
-		{ "ssd-full", 100 * GIB, 95 * GIB, false, true },  { "ssd-late", 500 * GIB, 0, false, false },
-		{ "ssd-large", 100 * GIB, 80 * GIB, false, true },
+		{ .uuid = "ssd-small", .size_bytes = 10 * GIB, .is_ready = true },
+		{ .uuid = "hdd", .size_bytes = 100 * GIB, .promised_bytes = 90 * GIB, .is_rotational = true, .is_ready = true },
+		{ .uuid = "ssd-full", .size_bytes = 100 * GIB, .promised_bytes = 95 * GIB, .is_ready = true },
+		{ .uuid = "ssd-late", .size_bytes = 500 * GIB },
+		{ .uuid = "ssd-large", .size_bytes = 100 * GIB, .promised_bytes = 80 * GIB, .is_ready = true },
 	};
 	static const struct {
 		enum disk_class class;
@@ -30,14 +32,17 @@ static void the_roomiest_of_its_class_is_chosen(void)
 
 static void something_is_kept_for_the_node(void)
 {
-	struct place_disk d = { .size_bytes = 100 * GIB, .is_ready = true };
+	struct place_disk d = { .size_bytes = 100 * GIB, .is_ready = true }, small = { .size_bytes = GIB }, tiny = { .size_bytes = 1 << 20 };
 
-	T_CHECK(place_capacity_bytes(100 * GIB) == 95 * GIB && place_capacity_bytes(GIB) == GIB - (256 << 20), "a twentieth, 256 MiB at least");
-	T_CHECK(place_capacity_bytes(1 << 20) == 0, "a disk that is too small for anything");
+	T_CHECK(place_capacity_bytes(&d) == 95 * GIB && place_capacity_bytes(&small) == GIB - (256 << 20), "a twentieth, 256 MiB at least");
+	T_CHECK(place_capacity_bytes(&tiny) == 0, "a disk that is too small for anything");
 	d.promised_bytes = 95 * GIB - 1;
 	T_CHECK(place_free_bytes(&d) == 1, "to the last byte");
 	d.promised_bytes = 96 * GIB; /* as after a new version that keeps more */
 	T_CHECK(place_free_bytes(&d) == 0, "never below nothing");
+	d.promised_bytes = 0;
+	d.images_bytes = 10 * GIB;
+	T_CHECK(place_free_bytes(&d) == 85 * GIB, "and what images may take");
 }
 
 int main(void)

@@ -105,7 +105,9 @@ static size_t disks_list(struct volumes *v, struct place_disk ret[static PLACE_D
 	size_t n = v->o.disks(v->o.ctx, all, PLACE_DISKS_MAX);
 
 	for (size_t i = 0; i < n; i++) {
-		ret[i] = (struct place_disk){ .size_bytes = all[i].size_bytes, .is_rotational = all[i].is_rotational, .is_ready = true };
+		ret[i] = (struct place_disk){
+			.size_bytes = all[i].size_bytes, .images_bytes = all[i].images_bytes, .is_rotational = all[i].is_rotational, .is_ready = true
+		};
 		memcpy(ret[i].uuid, all[i].uuid, sizeof(ret[i].uuid));
 		for (const struct attached *a = v->attached; a; a = a->next)
 			if (!strcmp(a->work->storage.disk, all[i].uuid))
@@ -472,7 +474,7 @@ void volumes_capacity(struct provider *p, bool rotational, uint64_t *ret_bytes, 
 	for (size_t i = 0; i < n; i++) {
 		if (disks[i].is_rotational != rotational)
 			continue;
-		*ret_bytes += place_capacity_bytes(disks[i].size_bytes);
+		*ret_bytes += place_capacity_bytes(&disks[i]);
 		*ret_used += disks[i].promised_bytes;
 	}
 }

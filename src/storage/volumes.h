@@ -12,6 +12,7 @@ struct volumes_disk {
 	char path[64];       /* where it is mounted */
 	uint64_t size_bytes;
 	bool is_rotational;
+	uint64_t images_bytes; /* what the image cache may take of it */
 };
 
 struct volumes_options {

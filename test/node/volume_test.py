@@ -9,8 +9,9 @@ from qemu import Report
 from registry import Registry
 
 MIB = 1 << 20
-SIZE = 1200 * MIB
+SIZE = 3000 * MIB
 WAIT = "while :; do sleep 1000; done"
+COUNTS = "echo started >> /srv/starts; " + WAIT
 
 
 class Storage(Owner):
@@ -52,7 +53,7 @@ def on(name, path, read_only=False):
 def containers(s, report):
     with report.case("a volume is there for two containers, of which one only reads, and is as large as was asked for"):
         s.put("shop", volume("data"), s.box("web", WAIT, [on("data", "/srv/data")], user="app"), s.box("look", WAIT, [on("data", "/look", True)]),
-              s.box("root", WAIT, [on("data", "/srv")]))
+              s.box("root", COUNTS, [on("data", "/srv")]))
         s.sh("shop", "root", "echo hello > /srv/word; mkdir /srv/app; chown 1000:1000 /srv/app")
         s.sh("shop", "web", "echo mine > /srv/data/app/mine")  # its own user, by number, whatever range of the node's that is
         assert s.sh("shop", "look", "cat /look/word /look/app/mine; stat -c %u:%g /look/app/mine") == "hello\nmine\n1000:1000\n"
@@ -77,7 +78,7 @@ def grows(s, report):
         s.sh("shop", "root", "head -c 120000000 /dev/urandom > /srv/some && sync && echo mark > /tmp/mark")
         until("its use is seen", lambda: s.state("shop", "data")["used"] > 110 * MIB, 60)
         words = [s.box("web", WAIT, [on("data", "/srv/data")], user="app"), s.box("look", WAIT, [on("data", "/look", True)]),
-                 s.box("root", WAIT, [on("data", "/srv")])]
+                 s.box("root", COUNTS, [on("data", "/srv")])]
         s.put("shop", volume("data", "400MiB"), *words)
         assert s.sh("shop", "root", "cat /tmp/mark; head -c 200000000 /dev/zero > /srv/more && echo fits") == "mark\nfits\n"
         s.sh("shop", "root", "rm /srv/more; sync")
@@ -138,6 +139,12 @@ def main():
             digest = machine(s, report)
             refusals(s, report)
             s.sh("shop", "root", "sha256sum < /srv/some > /srv/sum && sync")
+        registry.stop()
+        with report.case("with nothing outside that answers, all that was on the node starts"):
+            with lab.node("debug", **options, net="user,restrict=on") as node:
+                node.wait_line(r"is up, (\d+) services", 120)
+                until("the container has started", lambda: node.shell("cat /zos/disks/*/volumes/*/data/starts | wc -l")[0] == "2", 120)
+                until("the virtual machine runs", lambda: node.shell("pidof qemu-system-x86_64")[1] == 0, 120)
         with report.case("after the node went down without a word it is the same node, with the same data, and nobody told it anything"):
             with lab.node("debug", **options) as node:
                 s.node = node
