@@ -3,6 +3,10 @@
  *
  *   make-volume ROOT NAME SIZE new|there          prints where it is, and the file that says how much is in it
  *   make-disk   ROOT NAME SIZE FORMAT new|there   prints where it is
+ *   restore     ROOT NAME SIZE SNAPSHOT           what is in the volume becomes what was in the snapshot; prints as make-volume
+ *   snapshot    ROOT NAME SNAPSHOT KEEP           of a volume; of those that are made by themselves the newest KEEP stay
+ *   snapshots   ROOT NAME                         prints their names and times, a line each
+ *   forget      ROOT NAME SNAPSHOT                removes one
  *   remove      ROOT NAME                         whichever of the two it is
  *   list        ROOT                              prints the names of all, a line each; also of what is half made or half removed
  *
@@ -26,6 +30,8 @@
 enum { NAME_MAX_BYTES = 64, PATH_BYTES = 256, SIZE_STEP = 1 << 20 };
 #define NEW ".new"   /* is being made */
 #define GONE ".gone" /* is being removed */
+#define RESTORED "restored" /* beside `data`: what takes its place, or has left it */
+#define AUTO "auto-" /* begins the name of a snapshot that was made by itself; the time follows, Unix seconds */
 #define VOLUMES "volumes"
 #define DISKS "disks"
 
@@ -111,11 +117,12 @@ static int snapshots_remove(const char *at, struct err *e)
 /* A volume under its own or a passing name. */
 static int volume_drop(const char *at, struct err *e)
 {
-	char data[PATH_BYTES + 16];
+	char data[PATH_BYTES + 16], restored[PATH_BYTES + 16];
 	int r;
 
 	snprintf(data, sizeof(data), "%s/data", at);
-	if ((r = snapshots_remove(at, e)) || (r = subvolume_remove(data, e)))
+	snprintf(restored, sizeof(restored), "%s/" RESTORED, at);
+	if ((r = snapshots_remove(at, e)) || (r = subvolume_remove(data, e)) || (r = subvolume_remove(restored, e)))
 		return r;
 	return tree_remove(AT_FDCWD, at, e);
 }
@@ -174,10 +181,77 @@ static int size_parse(const char *word, uint64_t *ret, struct err *e)
 	return parse_u64(str_c(word), UINT64_MAX / 2, ret) ? err_set(e, -EINVAL, "'%s' is no size", word) : 0;
 }
 
+static void snapshot_path(const struct job *j, const char *snapshot, char ret[static PATH_BYTES])
+{
+	snprintf(ret, PATH_BYTES, "%s/" VOLUMES "/%s/snapshots/%s", j->path, j->name, snapshot);
+}
+
+static int snapshot_name_check(const char *name, struct err *e)
+{
+	return name_is_safe(name) ? 0 : err_set(e, -EINVAL, "'%s' is no name of a snapshot: a-z, 0-9, '.' and '-'", name);
+}
+
+/* Calls EACH for every snapshot. */
+static int snapshots_each(const struct job *j, int (*each)(void *ctx, const char *name, const char *path, struct err *e), void *ctx, struct err *e)
+{
+	char folder[PATH_BYTES], path[PATH_BYTES];
+	const struct dirent *entry;
+	int r = 0;
+
+	snapshot_path(j, "", folder);
+	CLEANUP(dir_closep) DIR *d = opendir(folder);
+	if (!d)
+		return err_set(e, -errno, "list the snapshots: %m");
+	while (!r && (entry = readdir(d))) {
+		if (!name_is_safe(entry->d_name))
+			continue;
+		snapshot_path(j, entry->d_name, path);
+		r = each(ctx, entry->d_name, path, e);
+	}
+	return r;
+}
+
+/* Those made by themselves: how many, the oldest, and when the newest was made. */
+struct autos {
+	uint64_t n, newest_s, oldest_s;
+	char oldest[NAME_MAX_BYTES];
+};
+
+static int autos_look(void *ctx, const char *name, const char *path, struct err *e)
+{
+	struct autos *a = ctx;
+	uint64_t at_s;
+
+	(void)path;
+	(void)e;
+	if (strncmp(name, AUTO, strlen(AUTO)) || parse_u64(str_c(name + strlen(AUTO)), UINT64_MAX, &at_s))
+		return 0;
+	a->n++;
+	if (at_s > a->newest_s)
+		a->newest_s = at_s;
+	if (!a->oldest[0] || at_s < a->oldest_s) {
+		a->oldest_s = at_s;
+		snprintf(a->oldest, sizeof(a->oldest), "%s", name);
+	}
+	return 0;
+}
+
+static int volume_print(const struct job *j, uint64_t group, const char *path, struct err *e)
+{
+	struct autos autos = { 0 };
+	char usage[128];
+	int r;
+
+	if ((r = quota_usage_path(j->root, group, usage, e)) || (r = snapshots_each(j, autos_look, &autos, e)))
+		return r;
+	printf("%s/data %s %" PRIu64 "\n", path, usage, autos.newest_s);
+	return 0;
+}
+
 static int make_volume(const struct job *j, struct err *e)
 {
 	uint64_t group = quota_group(j->name), size;
-	char path[PATH_BYTES], usage[128];
+	char path[PATH_BYTES];
 	bool is_new;
 	int r;
 
@@ -186,10 +260,113 @@ static int make_volume(const struct job *j, struct err *e)
 		return r;
 	if (!is_there(path) && (r = is_new ? volume_new(j, group, size, path, e) : missing(j, path, e)))
 		return r;
-	if ((r = quota_limit(j->root, group, size, e)) || (r = quota_usage_path(j->root, group, usage, e)))
-		return r;
-	printf("%s/data %s\n", path, usage);
+	return (r = quota_limit(j->root, group, size, e)) ? r : volume_print(j, group, path, e);
+}
+
+static int copy_make(const char *from, const char *to, int flags, uint64_t group, struct err *e)
+{
+	CLEANUP(inherit_freep) struct btrfs_util_qgroup_inherit *inherit = NULL;
+	enum btrfs_util_error r;
+
+	errno = 0;
+	if ((r = btrfs_util_qgroup_inherit_create(0, &inherit)) || (r = btrfs_util_qgroup_inherit_add_group(&inherit, group)) ||
+	    (r = btrfs_util_subvolume_snapshot(from, to, flags, NULL, inherit)))
+		return tool_failed(r, "copy the subvolume", e);
 	return 0;
+}
+
+static int autos_prune(const struct job *j, uint64_t keep, struct err *e)
+{
+	for (;;) {
+		struct autos a = { 0 };
+		char path[PATH_BYTES];
+		int r = snapshots_each(j, autos_look, &a, e);
+
+		if (r || a.n <= keep)
+			return r;
+		snapshot_path(j, a.oldest, path);
+		if ((r = subvolume_remove(path, e)))
+			return r;
+	}
+}
+
+static int snapshot(const struct job *j, struct err *e)
+{
+	char data[PATH_BYTES], path[PATH_BYTES];
+	uint64_t keep;
+	int r = snapshot_name_check(j->more[0], e);
+
+	if (r)
+		return r;
+	if (parse_u64(str_c(j->more[1]), UINT64_MAX, &keep))
+		return err_set(e, -EINVAL, "'%s' is no number", j->more[1]);
+	path_of(j, VOLUMES, "/data", data);
+	snapshot_path(j, j->more[0], path);
+	if (is_there(path))
+		return err_set(e, -EEXIST, "there is a snapshot '%s' already: take another name, or remove that one", j->more[0]);
+	if ((r = copy_make(data, path, BTRFS_UTIL_CREATE_SNAPSHOT_READ_ONLY, quota_group(j->name), e)))
+		return r;
+	if (syncfs(j->root))
+		return err_set(e, -errno, "keep the snapshot: %m");
+	return autos_prune(j, keep, e);
+}
+
+static int snapshot_print(void *ctx, const char *name, const char *path, struct err *e)
+{
+	struct btrfs_util_subvolume_info info;
+	enum btrfs_util_error r;
+
+	(void)ctx;
+	errno = 0;
+	if ((r = btrfs_util_subvolume_get_info(path, 0, &info)))
+		return tool_failed(r, "look at the snapshot", e);
+	printf("%s %lld\n", name, (long long)info.otime.tv_sec);
+	return 0;
+}
+
+static int snapshots(const struct job *j, struct err *e)
+{
+	return snapshots_each(j, snapshot_print, NULL, e);
+}
+
+static int no_snapshot(const char *name, struct err *e)
+{
+	return err_set(e, -ENOENT, "there is no snapshot '%s': 'zos volume snapshots' lists them", name);
+}
+
+static int forget(const struct job *j, struct err *e)
+{
+	char path[PATH_BYTES];
+	int r = snapshot_name_check(j->more[0], e);
+
+	if (r)
+		return r;
+	snapshot_path(j, j->more[0], path);
+	return is_there(path) ? subvolume_remove(path, e) : no_snapshot(j->more[0], e);
+}
+
+/* The copy takes the place of what was there in one step; what that was goes after it. */
+static int restore(const struct job *j, struct err *e)
+{
+	uint64_t group = quota_group(j->name), size;
+	char path[PATH_BYTES], data[PATH_BYTES], other[PATH_BYTES], from[PATH_BYTES];
+	int r;
+
+	path_of(j, VOLUMES, "", path);
+	path_of(j, VOLUMES, "/data", data);
+	path_of(j, VOLUMES, "/" RESTORED, other);
+	if ((r = size_parse(j->more[0], &size, e)) || (r = snapshot_name_check(j->more[1], e)))
+		return r;
+	snapshot_path(j, j->more[1], from);
+	if (!is_there(from))
+		return no_snapshot(j->more[1], e);
+	if ((r = subvolume_remove(other, e)) || (r = copy_make(from, other, 0, group, e)))
+		return r;
+	if (syncfs(j->root) || renameat2(AT_FDCWD, other, AT_FDCWD, data, RENAME_EXCHANGE) || syncfs(j->root))
+		return err_set(e, -errno, "put the snapshot in the place of what is there: %m");
+	if ((r = subvolume_remove(other, e)) || (r = quota_limit(j->root, group, size, e)))
+		return r;
+	return volume_print(j, group, path, e);
 }
 
 /* Blocks that a guest writes again and again stay where they are; what they hold is the guest's to check. */
@@ -354,10 +531,8 @@ static const struct {
 	int n_more; /* words after ROOT and NAME; -1 = ROOT alone */
 	int (*run)(const struct job *j, struct err *e);
 } commands[] = {
-	{ "make-volume", 2, make_volume },
-	{ "make-disk", 3, make_disk },
-	{ "remove", 0, remove_either },
-	{ "list", -1, list },
+	{ "make-volume", 2, make_volume }, { "make-disk", 3, make_disk }, { "restore", 2, restore },      { "snapshot", 2, snapshot },
+	{ "snapshots", 0, snapshots },     { "forget", 1, forget },       { "remove", 0, remove_either }, { "list", -1, list },
 };
 
 static int command_run(int argc, char **argv, struct err *e)

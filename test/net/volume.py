@@ -64,15 +64,15 @@ def usage(file):
 
 def volumes():
     with Disk() as d:
-        data, counter = d.volume("make-volume", "a.1", 100 * MIB, "new")
-        other, _ = d.volume("make-volume", "b.1", 100 * MIB, "new")
+        data, counter, _ = d.volume("make-volume", "a.1", 100 * MIB, "new")
+        other, *_ = d.volume("make-volume", "b.1", 100 * MIB, "new")
         assert d.names() == ["a.1", "b.1"] and os.stat(data).st_mode & 0o777 == 0o755
         got = fill(f"{data}/x", 200 * MIB)
         assert 90 * MIB <= got <= 100 * MIB, f"{got} bytes fit into 100 MiB"
         assert 90 * MIB <= usage(counter) <= 100 * MIB, usage(counter)
         assert fill(f"{other}/x", 20 * MIB) == 20 * MIB, "the neighbour's room is its own"
 
-        assert d.volume("make-volume", "a.1", 150 * MIB, "there") == [data, counter], "it grows, and stays where it is"
+        assert d.volume("make-volume", "a.1", 150 * MIB, "there") == [data, counter, "0"], "it grows, and stays where it is"
         assert os.path.getsize(f"{data}/x") == got
         more = fill(f"{data}/y", 200 * MIB)
         assert 40 * MIB <= more <= 60 * MIB, f"{more} more"
@@ -82,8 +82,42 @@ def volumes():
         d.volume("remove", "a.1")  # once more is fine
         assert "nothing is made in its place" in d.refused("make-volume", "a.1", 100 * MIB, "there")
         assert d.names() == ["b.1"]
-        data, counter = d.volume("make-volume", "a.2", 100 * MIB, "new")
+        data, counter, _ = d.volume("make-volume", "a.2", 100 * MIB, "new")
         assert os.listdir(data) == [] and usage(counter) < MIB, "a new one is empty"
+
+
+def snapshots():
+    with Disk() as d:
+        data, counter, _ = d.volume("make-volume", "a.1", 100 * MIB, "new")
+        open(f"{data}/word", "w").write("first")
+        d.volume("snapshot", "a.1", "one", 5)
+        open(f"{data}/word", "w").write("second")
+        assert "already" in d.refused("snapshot", "a.1", "one", 5)
+        d.volume("snapshot", "a.1", "two", 5)
+        name, at, other, _ = d.volume("snapshots", "a.1")
+        assert {name, other} == {"one", "two"} and int(at) > 1700000000, (name, at)
+        assert d.volume("restore", "a.1", 100 * MIB, "one")[:2] == [data, counter]
+        assert open(f"{data}/word").read() == "first" and sorted(os.listdir(f"{d.at}/volumes/a.1")) == ["data", "snapshots"]
+        d.volume("restore", "a.1", 100 * MIB, "two")
+        assert open(f"{data}/word").read() == "second", "and back again"
+        assert "no snapshot 'three'" in d.refused("restore", "a.1", 100 * MIB, "three")
+        assert "no name" in d.refused("restore", "a.1", 100 * MIB, "../data")
+        d.volume("forget", "a.1", "one")
+        assert "no snapshot 'one'" in d.refused("forget", "a.1", "one")
+
+        # what snapshots keep counts to their volume: 60 MiB, kept, and 60 more are more than 100
+        assert fill(f"{data}/x", 60 * MIB) == 60 * MIB
+        d.volume("snapshot", "a.1", "full", 5)
+        os.unlink(f"{data}/x")
+        assert fill(f"{data}/y", 60 * MIB) < 45 * MIB
+        os.unlink(f"{data}/y")
+
+        for at in 1000, 1001, 1002, 1003:
+            d.volume("snapshot", "a.1", f"auto-{at}", 2)
+        assert sorted(d.volume("snapshots", "a.1")[::2]) == ["auto-1002", "auto-1003", "full", "two"], "of its own it keeps the newest"
+        assert d.volume("make-volume", "a.1", 100 * MIB, "there") == [data, counter, "1003"], "and knows when the newest was made"
+        d.volume("remove", "a.1")
+        assert os.listdir(f"{d.at}/volumes") == []
 
 
 def disks():
@@ -115,7 +149,7 @@ def disks():
 def crashes():
     """What a crash leaves half made or half removed has a passing name, is no volume, and is gone after the next try."""
     with Disk() as d:
-        data, _ = d.volume("make-volume", "a.1", 100 * MIB, "new")
+        data, *_ = d.volume("make-volume", "a.1", 100 * MIB, "new")
         os.rename(f"{d.at}/volumes/a.1", f"{d.at}/volumes/a.1.new")
         assert "nothing is made" in d.refused("make-volume", "a.1", 100 * MIB, "there"), "half a volume is none"
         open(f"{d.at}/volumes/a.1.new/data/half", "w").close()
@@ -142,4 +176,4 @@ def words():
         assert os.listdir(f"{d.at}/volumes") == ["a.1"] and not os.path.exists(f"{d.at}/disks/b.1")
 
 
-cases.run({f.__name__: f for f in (volumes, disks, crashes, words)})
+cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words)})
