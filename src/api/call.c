@@ -44,6 +44,26 @@ static const struct json_field push_fields[] = {
 	{ "name", JSON_TEXT, offsetof(struct call_push, name), .required = true, .min = 1, .max = 200 },
 };
 
+static bool snapshot_ok(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && !((s.p[i] == '-' || s.p[i] == '.') && i))
+			return false;
+	return s.n && s.n <= CALL_SNAPSHOT_MAX;
+}
+
+#define VOLUME_FIELDS                                                                                   \
+	NAME_FIELD(struct call_volume, deployment, true), NAME_FIELD(struct call_volume, volume, true), \
+	{                                                                                               \
+		"owner", JSON_KEY, offsetof(struct call_volume, owner)                                  \
+	}
+static const struct json_field volume_fields[] = { VOLUME_FIELDS };
+static const struct json_field snapshot_fields[] = {
+	VOLUME_FIELDS,
+	{ "snapshot", JSON_TEXT, offsetof(struct call_volume, snapshot), .required = true, .ok = snapshot_ok,
+	  .want = "a name: a-z, 0-9, '.' and '-', at most 40 characters" },
+};
+
 static const struct json_field machine_fields[] = { MACHINE_FIELDS(struct call_machine) };
 
 static bool absolute_ok(struct str s)
@@ -74,6 +94,8 @@ TABLE(machine);
 TABLE(exec);
 TABLE(forward);
 TABLE(push);
+TABLE(volume);
+TABLE(snapshot);
 static const struct json_table none_table = { NULL, 0, 0, NULL };
 
 const struct call calls[] = {
@@ -95,6 +117,10 @@ const struct call calls[] = {
 	{ "zos.Image.Push", CALL_ALLOWED, false, true, &push_table, sizeof(struct call_push) },
 	{ "zos.Image.List", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Image.Prune", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
+	{ "zos.Volume.Snapshots", CALL_ALLOWED, false, false, &volume_table, sizeof(struct call_volume) },
+	{ "zos.Volume.Snapshot", CALL_ALLOWED, false, false, &snapshot_table, sizeof(struct call_volume) },
+	{ "zos.Volume.Forget", CALL_ALLOWED, false, false, &snapshot_table, sizeof(struct call_volume) },
+	{ "zos.Volume.Restore", CALL_ALLOWED, false, false, &snapshot_table, sizeof(struct call_volume) },
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
 	{ "zos.Machine.Exec", CALL_ALLOWED, false, true, &exec_table, sizeof(struct call_exec) },
 	{ "zos.Machine.Console", CALL_ALLOWED, false, true, &machine_table, sizeof(struct call_machine) },

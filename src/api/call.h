@@ -55,6 +55,7 @@ struct call_machine {
 	const char *deployment, *machine;
 	struct key_pub owner;
 };
+enum { CALL_SNAPSHOT_MAX = 40 }; /* bytes */
 enum { CALL_EXEC_ARGS_MAX = 256, CALL_TERMINAL_MAX = 65535 };
 struct call_exec {
 	const char *deployment, *machine;
@@ -63,6 +64,10 @@ struct call_exec {
 	const char *user, *workdir, *term; /* NULL = the machine's own; none */
 	bool tty;
 	uint64_t rows, cols;
+};
+struct call_volume {
+	const char *deployment, *volume, *snapshot;
+	struct key_pub owner;
 };
 struct call_push {
 	const char *name;

@@ -33,9 +33,9 @@ extern const size_t n_command_groups;
 extern const struct command manual_commands[]; /* what is printed from these tables */
 extern const size_t n_manual_commands;
 extern const struct command key_commands[], farm_commands[], hub_commands[], node_commands[], deployment_commands[], machine_commands[],
-	image_commands[], media_commands[], netboot_commands[], diagnose_commands[];
+	image_commands[], volume_commands[], media_commands[], netboot_commands[], diagnose_commands[];
 extern const size_t n_key_commands, n_farm_commands, n_hub_commands, n_node_commands, n_deployment_commands, n_machine_commands, n_image_commands,
-	n_media_commands, n_netboot_commands, n_diagnose_commands;
+	n_volume_commands, n_media_commands, n_netboot_commands, n_diagnose_commands;
 
 /* out.c: what people and programs see on standard output. */
 int out_json(sd_json_variant *v, struct err *e);
@@ -56,6 +56,12 @@ bool out_true(sd_json_variant *v, const char *key);
 
 /* deployment.c */
 int deployment_node(struct client *c, const char *node, const char *name, const struct record **ret, struct err *e);
+/* The document NAME as `export` prints it. Returns owned. */
+MUST_CHECK int deployment_read(const char *node, const char *name, sd_json_variant **ret, struct err *e);
+/* As `deploy` does with what is in a file: to NODE, NULL = where it went last. */
+MUST_CHECK int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc, struct err *e);
+/* Waits until all of NAME is as it shall be. Returns owned. */
+MUST_CHECK int deployment_wait(const struct cli *c, struct link *l, const char *name, sd_json_variant **ret, struct err *e);
 
 /* farm.c: the farm document of the profile, and its ENVELOPE as it was signed. RET is to be released also on failure. */
 MUST_CHECK int farm_read(const struct profile *p, struct farm *ret, struct buf *envelope, struct err *e);

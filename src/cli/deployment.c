@@ -96,6 +96,11 @@ static int wait_until_ok(const struct cli *c, struct link *l, const char *name, 
 	return r < 0 ? r : 0;
 }
 
+int deployment_wait(const struct cli *c, struct link *l, const char *name, sd_json_variant **ret, struct err *e)
+{
+	return wait_until_ok(c, l, name, 0, ret, e);
+}
+
 /* Of a volume: its size, and what is in it; of a zmount nobody knows that. */
 static void size_format(sd_json_variant *one, char ret[static 48])
 {
@@ -284,6 +289,11 @@ static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_vari
 	return 0;
 }
 
+int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc, struct err *e)
+{
+	return deploy(c, &(struct deploy_args){ .node = node }, doc, AT_FDCWD, e);
+}
+
 static const struct opt deploy_opts[] = {
 	OPT(struct deploy_args, node, "node", "N...", "on this node (the start of its key is enough; default: the one with most room)"),
 	OPT(struct deploy_args, dry_run, "dry-run", NULL, "ask the node what it would change, and change nothing"),
@@ -411,23 +421,30 @@ static int cmd_watch(const struct cli *c, const void *args, const char **words, 
 	return link_watch(&link, "zos.Deployment.Watch", arguments, 0, on_watched, (void *)c, e);
 }
 
-static int cmd_export(const struct cli *c, const void *args, const char **words, struct err *e)
+int deployment_read(const char *node, const char *name, sd_json_variant **ret, struct err *e)
 {
-	const struct node_args *a = args;
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
-	AUTO_JSON sd_json_variant *arguments = NULL, *reply = NULL, *bare = NULL;
+	AUTO_JSON sd_json_variant *arguments = NULL, *reply = NULL;
 	const struct record *where;
 	int r;
 
-	(void)c; /* it is JSON anyway */
-	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", words[0])) < 0)
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", name)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
-	if ((r = client_open(&client, KEY_USER, e)) || (r = deployment_node(&client, a->node, words[0], &where, e)) ||
-	    (r = link_open(&client, where, &link, e)) || (r = link_call(&link, "zos.Deployment.Document", arguments, &reply, e)) ||
-	    (r = document_bare(sd_json_variant_by_key(reply, "document"), &bare, e)))
+	if ((r = client_open(&client, KEY_USER, e)) || (r = deployment_node(&client, node, name, &where, e)) ||
+	    (r = link_open(&client, where, &link, e)) || (r = link_call(&link, "zos.Deployment.Document", arguments, &reply, e)))
 		return r;
-	return out_json(bare, e);
+	return document_bare(sd_json_variant_by_key(reply, "document"), ret, e);
+}
+
+static int cmd_export(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct node_args *a = args;
+	AUTO_JSON sd_json_variant *bare = NULL;
+	int r = deployment_read(a->node, words[0], &bare, e);
+
+	(void)c; /* it is JSON anyway */
+	return r ? r : out_json(bare, e);
 }
 
 static void list_print(sd_json_variant *deployments)

@@ -412,7 +412,7 @@ static bool sources_find(struct engine *n, struct item *it)
 	for (size_t i = 0; i < w->spec.n_mounts; i++) {
 		const struct item *s = engine_item(n, &w->owner, w->deployment, w->spec.mounts[i].name);
 
-		if (!s || is_machine(s) || !s->work.storage.path[0]) {
+		if (!s || is_machine(s) || !s->work.storage.path[0] || s->work.storage.restore[0]) {
 			snprintf(it->waits_for, sizeof(it->waits_for), "waits for '%s', which is not at hand", w->spec.mounts[i].name);
 			return false;
 		}
@@ -430,6 +430,12 @@ static void on_again(void *engine, struct work *w)
 	storage_again(it);
 	engine_notify(engine, it);
 	pass_arm(engine);
+}
+
+void engine_restore(struct engine *n, struct item *it, const char *snapshot)
+{
+	snprintf(it->work.storage.restore, sizeof(it->work.storage.restore), "%s", snapshot);
+	on_again(n, &it->work);
 }
 
 static void order_do(struct engine *n, struct item *it, const struct plan_order *o)
@@ -466,6 +472,7 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	if (w)
 		item_sync(n, it, w, h);
 	it->view.blocked = is_machine(it) ? !sources_find(n, it) : is_in_use(n, it);
+	it->view.exclusive = it->work.storage.restore[0];
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
 	case PLAN_APPLY:

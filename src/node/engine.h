@@ -100,6 +100,9 @@ struct item *engine_item(struct engine *n, const struct key_pub *owner, const ch
 /* What the owner of IT wishes: durable before it is acted on. Survives restarts and updates, and ends with the deployment. -EIO. */
 MUST_CHECK int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e);
 
+/* The volume IT goes back to SNAPSHOT: machines that have it are stopped before and started after. */
+void engine_restore(struct engine *n, struct item *it, const char *snapshot);
+
 /* Stops all machines and takes no deployment any more, or ends that: durable before it is acted on. -EIO. */
 MUST_CHECK int engine_drain(struct engine *n, bool on, struct err *e);
 /* For engine_init(). */

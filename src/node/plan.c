@@ -70,7 +70,7 @@ static struct plan_order machine_next(const struct plan_view *v, uint64_t now_ms
 static struct plan_order storage_next(const struct plan_view *v, uint64_t now_ms)
 {
 	if (v->want != WANT_GONE)
-		return bring_up(v, now_ms);
+		return v->exclusive && v->blocked ? act(PLAN_NOTHING, 0) : bring_up(v, now_ms);
 	return v->blocked ? act(PLAN_NOTHING, 0) : take_down(v, 0, now_ms, PLAN_FORGET);
 }
 

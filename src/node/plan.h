@@ -18,6 +18,7 @@ struct plan_view {
 	enum plan_step_state steps[STEPS];
 	int changed;         /* the machine that runs is of an older revision, or of an older image */
 	int blocked;         /* a machine's: what it mounts is not there; storage's: a machine still has it */
+	int exclusive;       /* storage's: what is to be done with it is done when no machine has it */
 	int stale;           /* what is up is what the image's tag stood for under an older sequence: it is to be looked up again */
 	unsigned attempts;   /* failures in a row */
 	uint64_t retry_at_ms; /* when a failed step may be tried again */

@@ -151,6 +151,13 @@ static void storage_stays_while_a_machine_has_it(void)
 	T_CHECK(play(&v, 2, &now, &forgotten) == 2 && v.steps[STEP_STORAGE] == STEP_DONE, "one step");
 	v.want = WANT_PAUSED;
 	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "paused, it stays");
+	v.want = WANT_UP;
+	v.steps[STEP_STORAGE] = STEP_FAILED;
+	v.exclusive = v.blocked = 1;
+	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "something is to be done with it that needs it alone");
+	v.blocked = 0;
+	T_CHECK(plan_next(&v, now).act == PLAN_APPLY, "and is done then");
+	v.exclusive = 0;
 	v.want = WANT_GONE;
 	v.blocked = 1;
 	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "a machine has it");

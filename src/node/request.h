@@ -1,4 +1,4 @@
-/* One call that has passed all checks, and the handlers of calls for machines (machines.c), images (images.c) and disks (disks.c); the others stand in
+/* One call that has passed all checks, and the handlers of calls for machines (machines.c), images (images.c), volumes (snapshots.c) and disks (disks.c); the others stand in
  * serve.c. */
 #pragma once
 #include "api/call.h"
@@ -19,6 +19,7 @@ struct request {
 		struct call_exec exec;
 		struct call_forward forward;
 		struct call_push push;
+		struct call_volume volume;
 	} args;
 };
 
@@ -35,6 +36,10 @@ int machine_resume(struct request *q, struct err *e);
 int machine_forward(struct request *q, struct err *e);
 int node_disks(struct request *q, struct err *e);
 int node_wipe_disk(struct request *q, struct err *e);
+int volume_snapshot(struct request *q, struct err *e);
+int volume_snapshots(struct request *q, struct err *e);
+int volume_forget(struct request *q, struct err *e);
+int volume_restore(struct request *q, struct err *e);
 int image_push(struct request *q, struct err *e);
 int image_list(struct request *q, struct err *e);
 int image_prune(struct request *q, struct err *e);

@@ -196,6 +196,10 @@ static const struct {
 	{ "zos.Machine.Stop", machine_stop },
 	{ "zos.Machine.Restart", machine_restart },
 	{ "zos.Machine.Pause", machine_pause },
+	{ "zos.Volume.Snapshot", volume_snapshot },
+	{ "zos.Volume.Snapshots", volume_snapshots },
+	{ "zos.Volume.Forget", volume_forget },
+	{ "zos.Volume.Restore", volume_restore },
 	{ "zos.Machine.Resume", machine_resume },
 	{ "zos.Machine.Forward", machine_forward },
 };

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 /* To make, grow or remove one; a disk that has to spin up answers after half a minute. Making room for a large one is quick. */
 enum { TASK_MS = 180 * 1000 };
@@ -17,7 +18,8 @@ struct attached { /* a volume or zmount that the engine has asked for */
 	struct volumes *all;
 	struct work *work;
 	struct task *task;  /* under way; NULL = none */
-	bool is_removing;
+	struct provider_ask ask; /* what TASK is for; answered NULL = the engine's own orders */
+	uint64_t auto_s;    /* when the newest snapshot of its schedule was made, Unix seconds; 0 = never */
 	char usage[128];    /* the file that says how much is in it; "" = none */
 };
 
@@ -36,6 +38,7 @@ struct volumes {
 	struct volumes_options o;
 	struct attached *attached;
 	struct burial *burials;
+	sd_event_source *timer; /* for the next snapshot of a schedule */
 };
 
 static struct volumes *volumes_of(struct provider *p)
@@ -139,13 +142,16 @@ static void argv_make(const struct attached *a, const struct volumes_disk *d, ch
 {
 	const struct work *w = a->work;
 	const char *state = w->storage.stage == STORAGE_MADE ? "there" : "new";
+	const char *const restore[] = { a->all->o.program, "restore", d->path, w->storage.name, size, w->storage.restore, NULL };
 	const char *const volume[] = { a->all->o.program, "make-volume", d->path, w->storage.name, size, state, NULL };
 	const char *const disk[] = {
 		a->all->o.program, "make-disk", d->path, w->storage.name, size, zmount_format_names[w->zmount.format], state, NULL
 	};
 
 	snprintf(size, 24, "%" PRIu64, size_of(w));
-	if (w->kind == WORKLOAD_VOLUME)
+	if (w->storage.restore[0])
+		memcpy(ret, restore, sizeof(restore));
+	else if (w->kind == WORKLOAD_VOLUME)
 		memcpy(ret, volume, sizeof(volume));
 	else
 		memcpy(ret, disk, sizeof(disk));
@@ -158,20 +164,36 @@ static int waits(struct work *w, struct err *e)
 	return err_set(e, -ENODEV, "waits for the disk %s, which is not here", w->storage.disk);
 }
 
+static void schedule(struct volumes *v);
+
+/* "PATH", of a volume "PATH USAGE NEWEST". */
+static int answer_take(struct attached *a, struct str text, struct str *ret_path, struct err *e)
+{
+	struct str usage = { "", 0 }, newest = S("0");
+	bool ok = str_next(&text, ' ', ret_path);
+
+	if (ok && text.p)
+		ok = str_next(&text, ' ', &usage) && str_next(&text, ' ', &newest) && !text.p;
+	if (!ok || ret_path->n >= WORK_PATH_MAX || usage.n >= sizeof(a->usage) || parse_u64(newest, UINT64_MAX, &a->auto_s))
+		return err_set(e, -EBADMSG, "the program 'volume' said what it never says");
+	snprintf(a->usage, sizeof(a->usage), STR_FMT, STR_ARG(usage));
+	return 0;
+}
+
 static void on_made(void *ctx, const struct task_end *end)
 {
 	struct attached *a = ctx;
 	struct provider *p = &a->all->provider;
 	struct storage_result *s = &a->work->storage;
-	struct str rest = end->output, path = { "", 0 }, usage = { "", 0 };
+	struct str path = { "", 0 };
 	struct err e = end->why;
 	struct volumes_disk d;
 	int r = end->went_well ? 0 : end->why.code;
 
 	a->task = NULL;
-	if (!r &&
-	    (!str_next(&rest, ' ', &path) || path.n >= sizeof(s->path) || (rest.p && !str_next(&rest, ' ', &usage)) || usage.n >= sizeof(a->usage)))
-		r = err_set(&e, -EBADMSG, "the program 'volume' said what it never says");
+	s->restore[0] = '\0'; /* done, or refused: what is in it is whole either way */
+	if (!r)
+		r = answer_take(a, end->output, &path, &e);
 	if (!r && s->stage != STORAGE_MADE) {
 		s->stage = STORAGE_MADE;
 		if ((r = p->keep(p->engine, a->work, &e)))
@@ -181,7 +203,7 @@ static void on_made(void *ctx, const struct task_end *end)
 		r = waits(a->work, &e);
 	if (!r) {
 		snprintf(s->path, sizeof(s->path), STR_FMT, STR_ARG(path));
-		snprintf(a->usage, sizeof(a->usage), STR_FMT, STR_ARG(usage));
+		schedule(a->all);
 	}
 	p->done(p->engine, a->work, r, &e);
 }
@@ -216,6 +238,8 @@ static int volumes_apply(struct provider *p, struct work *w, struct err *e)
 	int r;
 
 	s->is_waiting = false;
+	if (a->task)
+		return err_set(e, -EBUSY, "a snapshot is being made of it");
 	if (s->stage == STORAGE_UNKNOWN)
 		return err_set(e, -EUCLEAN, "what the node kept about where it is cannot be read: it is left alone");
 	if (s->stage == STORAGE_NOWHERE && (r = place(v, w, e)))
@@ -257,6 +281,8 @@ static int volumes_remove(struct provider *p, struct work *w, struct err *e)
 	s->path[0] = '\0';
 	if (s->stage == STORAGE_UNKNOWN)
 		return err_set(e, -EUCLEAN, "what the node kept about where it is cannot be read: nothing is removed");
+	if (a->task)
+		return err_set(e, -EBUSY, "a snapshot is being made of it");
 	if (s->stage != STORAGE_NOWHERE && disk_find(v, s->disk, &d)) {
 		argv[2] = d.path;
 		r = task_start(&a->task, v->event, argv, TASK_MS, on_removed, a, e);
@@ -267,6 +293,93 @@ static int volumes_remove(struct provider *p, struct work *w, struct err *e)
 	if (!r)
 		attached_free(a);
 	return r;
+}
+
+static void on_asked(void *ctx, const struct task_end *end)
+{
+	struct attached *a = ctx;
+	struct provider_ask ask = take(a->ask, (struct provider_ask){ 0 });
+
+	a->task = NULL;
+	if (ask.answered)
+		ask.answered(ask.ctx, end->output, end->went_well ? 0 : end->why.code, &end->why);
+	else if (!end->went_well)
+		log_warn("%s/%s: the snapshot that is due: %s", a->work->deployment, a->work->name, end->why.msg);
+	schedule(a->all);
+}
+
+static int ask_start(struct attached *a, const char *command, const char *snapshot, uint64_t keep, struct err *e)
+{
+	const struct storage_result *s = &a->work->storage;
+	char text[24];
+	const char *argv[7] = { a->all->o.program, command, NULL, s->name, snapshot, keep ? text : NULL, NULL };
+	struct volumes_disk d;
+
+	snprintf(text, sizeof(text), "%" PRIu64, keep);
+	if (s->stage != STORAGE_MADE || !disk_find(a->all, s->disk, &d))
+		return err_set(e, -ENODEV, "'%s' is not at hand: 'zos get %s' says what it waits for", a->work->name, a->work->deployment);
+	if (a->task)
+		return err_set(e, -EBUSY, "something is being done with '%s': ask again in a moment", a->work->name);
+	argv[2] = d.path;
+	return task_start(&a->task, a->all->event, argv, TASK_MS, on_asked, a, e);
+}
+
+static int volumes_ask(struct provider *p, struct work *w, const struct provider_ask *ask, struct err *e)
+{
+	static const char *const commands[] = { [PROVIDER_SNAPSHOT] = "snapshot", [PROVIDER_SNAPSHOTS] = "snapshots", [PROVIDER_FORGET] = "forget" };
+	struct attached *a = attached_get(volumes_of(p), w);
+	uint64_t keep = ask->what == PROVIDER_SNAPSHOT ? UINT64_MAX : 0; /* by hand: none goes for it */
+	int r = ask_start(a, commands[ask->what], ask->snapshot[0] ? ask->snapshot : NULL, keep, e);
+
+	if (!r)
+		a->ask = *ask;
+	return r;
+}
+
+static uint64_t due_s(const struct attached *a, uint64_t now_s)
+{
+	const struct snapshots *s = &a->work->volume.snapshots;
+
+	if (a->work->kind != WORKLOAD_VOLUME || !s->every_s || !a->work->storage.path[0] || a->task)
+		return UINT64_MAX;
+	return a->auto_s && a->auto_s <= now_s ? a->auto_s + s->every_s : now_s; /* a clock that went back makes one more, not none */
+}
+
+static void auto_start(struct attached *a, uint64_t now_s)
+{
+	char name[40];
+	struct err e = { 0 };
+
+	snprintf(name, sizeof(name), "auto-%" PRIu64, now_s);
+	a->auto_s = now_s;
+	if (ask_start(a, "snapshot", name, a->work->volume.snapshots.keep, &e))
+		log_warn("%s/%s: the snapshot that is due: %s", a->work->deployment, a->work->name, e.msg);
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct volumes *v = userdata;
+	uint64_t now_s = (uint64_t)time(NULL);
+
+	(void)source;
+	(void)usec;
+	for (struct attached *a = v->attached; a; a = a->next)
+		if (due_s(a, now_s) <= now_s)
+			auto_start(a, now_s);
+	schedule(v);
+	return 0;
+}
+
+static void schedule(struct volumes *v)
+{
+	uint64_t now_s = (uint64_t)time(NULL), next = UINT64_MAX;
+
+	for (const struct attached *a = v->attached; a; a = a->next)
+		next = due_s(a, now_s) < next ? due_s(a, now_s) : next;
+	if (next == UINT64_MAX)
+		return;
+	(void)sd_event_source_set_time_relative(v->timer, next > now_s ? (next - now_s) * 1000000 : 0);
+	(void)sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
 }
 
 static void volumes_look(struct provider *p, struct work *w)
@@ -479,16 +592,22 @@ void volumes_capacity(struct provider *p, bool rotational, uint64_t *ret_bytes, 
 	}
 }
 
-static const struct provider_ops ops = { .apply = volumes_apply, .remove = volumes_remove, .admit = volumes_admit, .look = volumes_look };
+static const struct provider_ops ops = {
+	.apply = volumes_apply, .remove = volumes_remove, .admit = volumes_admit, .ask = volumes_ask, .look = volumes_look
+};
 
 int volumes_new(sd_event *event, const struct volumes_options *o, struct provider **ret, struct err *e)
 {
 	struct volumes *v = calloc(1, sizeof(*v));
 
-	(void)e;
+	int r;
+
 	BUG_ON(!v);
 	*v = (struct volumes){ .provider = { .name = "storage", .ops = &ops }, .event = sd_event_ref(event), .o = *o };
 	*ret = &v->provider;
+	if ((r = sd_event_add_time(event, &v->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_due, v)) < 0)
+		return err_set(e, r, "make a timer: %s", strerror(-r));
+	(void)sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
 	return 0;
 }
 
@@ -498,6 +617,7 @@ void volumes_free(struct provider *p)
 
 	if (!v)
 		return;
+	sd_event_source_disable_unref(v->timer);
 	while (v->attached)
 		attached_free(v->attached);
 	while (v->burials)

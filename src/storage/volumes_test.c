@@ -17,7 +17,7 @@ static const char script[] =
 	"cd \"${0%/*}\"\n"
 	"echo \"$@\" >> asked\n"
 	"[ -e broken ] && { echo it is broken; exit 1; }\n"
-	"case $1 in make-volume) echo \"$2/volumes/$3/data $PWD/usage\";; make-disk) echo \"$2/disks/$3\";; list) cat names;; esac\n";
+	"case $1 in make-volume|restore) echo \"$2/volumes/$3/data $PWD/usage 1000\";; snapshots) echo \"one 1000\";; make-disk) echo \"$2/disks/$3\";; list) cat names;; esac\n";
 
 struct fixture {
 	char dir[40], program[64];
@@ -273,6 +273,64 @@ static void what_was_deleted_meanwhile_goes_when_its_disk_comes(void)
 	down(&f);
 }
 
+static void note_answer(void *ctx, struct str lines, int r, const struct err *e)
+{
+	struct fixture *f = ctx;
+
+	f->n_done++;
+	f->r = r;
+	snprintf(f->why, sizeof(f->why), STR_FMT "%s", STR_ARG(lines), r ? e->msg : "");
+}
+
+static int ask(struct fixture *f, int what, const char *snapshot)
+{
+	const struct provider_ask a = { .what = what, .snapshot = snapshot, .answered = note_answer, .ctx = f };
+	struct err e = { 0 };
+	int n = f->n_done, r = f->p->ops->ask(f->p, &f->work, &a, &e);
+
+	if (r) {
+		snprintf(f->why, sizeof(f->why), "%s", e.msg);
+		return r;
+	}
+	T_CHECK(f->p->ops->ask(f->p, &f->work, &a, &e) == -EBUSY, "one thing at a time: %s", e.msg);
+	settle(f, n + 1);
+	return f->r;
+}
+
+static void snapshots_are_made_and_gone_back_to(void)
+{
+	struct fixture f;
+
+	up(&f);
+	T_CHECK(ask(&f, PROVIDER_SNAPSHOT, "one") == -ENODEV && strstr(f.why, "is not at hand"), "not made yet: %s", f.why);
+	T_CHECK(!apply(&f, &f.work), "%s", f.why);
+	(void)asked(&f);
+	T_CHECK(!ask(&f, PROVIDER_SNAPSHOT, "one") && !strcmp(asked(&f), "snapshot /a data.1 one 18446744073709551615\n"), "%s", f.why);
+	T_CHECK(!ask(&f, PROVIDER_SNAPSHOTS, "") && !strcmp(f.why, "one 1000") && !strcmp(asked(&f), "snapshots /a data.1\n"), "%s", f.why);
+	T_CHECK(!ask(&f, PROVIDER_FORGET, "one") && !strcmp(asked(&f), "forget /a data.1 one\n"), "%s", f.why);
+	strcpy(f.work.storage.restore, "one");
+	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "restore /a data.1 10737418240 one\n") && !f.work.storage.restore[0], "%s", f.why);
+	T_CHECK(f.work.storage.path[0], "and it is at hand");
+	down(&f);
+}
+
+/* The last one was made in 1970, says the program: the next is due at once, and the one after that not. */
+static void a_schedule_is_kept(void)
+{
+	struct fixture f;
+	const char *said;
+
+	up(&f);
+	f.work.volume.snapshots = (struct snapshots){ .every_s = 3600, .keep = 7 };
+	T_CHECK(!apply(&f, &f.work), "%s", f.why);
+	(void)asked(&f);
+	for (time_t patience = time(NULL) + 20; time(NULL) < patience && sd_event_run(f.event, 500000) > 0;)
+		;
+	said = asked(&f);
+	T_CHECK(!strncmp(said, "snapshot /a data.1 auto-1", 25) && strstr(said, " 7\n") && !strchr(strchr(said, '\n') + 1, '\n'), "%s", said);
+	down(&f);
+}
+
 /* Whether a document with one volume of SIZE and CLASS would be taken in the place of one with WAS (0 = none). */
 static int admitted(struct fixture *f, unsigned kind, uint64_t size, unsigned class, uint64_t was, struct err *e)
 {
@@ -325,6 +383,8 @@ int main(void)
 	T_RUN(a_second_try_stays_on_its_disk);
 	T_RUN(without_its_disk_it_waits);
 	T_RUN(what_was_deleted_meanwhile_goes_when_its_disk_comes);
+	T_RUN(snapshots_are_made_and_gone_back_to);
+	T_RUN(a_schedule_is_kept);
 	T_RUN(what_does_not_fit_is_not_taken);
 	return T_END();
 }

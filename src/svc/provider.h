@@ -39,7 +39,7 @@ enum storage_stage {
 	STORAGE_MADE,
 	STORAGE_UNKNOWN, /* what the node kept about it cannot be read */
 };
-enum { STORAGE_NAME_SIZE = 48, STORAGE_UUID_SIZE = 40 };
+enum { STORAGE_NAME_SIZE = 48, STORAGE_UUID_SIZE = 40, STORAGE_SNAPSHOT_SIZE = 64 };
 
 struct storage_result {
 	/* Kept by the engine over restarts (provider.keep). */
@@ -49,6 +49,7 @@ struct storage_result {
 	/* Observed. */
 	char path[WORK_PATH_MAX]; /* its directory or its raw file; "" = not at hand */
 	bool is_waiting;          /* apply() failed because that disk is not here: nothing can be done but wait */
+	char restore[STORAGE_SNAPSHOT_SIZE]; /* a volume goes back to this snapshot, once no machine has it: apply() does it, and clears this */
 	uint64_t used_bytes;      /* as look() saw it last */
 };
 
@@ -101,6 +102,15 @@ struct provider_stream {
 	void *ctx;
 };
 
+/* About a volume's snapshots. */
+struct provider_ask {
+	enum { PROVIDER_SNAPSHOT, PROVIDER_SNAPSHOTS, PROVIDER_FORGET } what;
+	const char *snapshot; /* its name; "" for SNAPSHOTS; borrowed for the call */
+	/* Called exactly once after ask() returned 0; LINES (borrowed): of SNAPSHOTS, "NAME TIME" each. */
+	void (*answered)(void *ctx, struct str lines, int r, const struct err *e);
+	void *ctx;
+};
+
 struct provider;
 struct provider_ops {
 	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
@@ -116,6 +126,7 @@ struct provider_ops {
 	int (*hold)(struct provider *p, struct work *w, struct err *e);
 	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
 	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
+	int (*ask)(struct provider *p, struct work *w, const struct provider_ask *a, struct err *e); /* copies *a. -EBUSY, -ENODEV */
 	/* Brings what is observed of W, which was applied, up to date: before somebody is told. */
 	void (*look)(struct provider *p, struct work *w);
 };
