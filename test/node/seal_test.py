@@ -3,16 +3,11 @@
 import os, shutil, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from firmware import key_make, run, variables_make
 from lab import Lab, until
 from qemu import OVMF, Node, Report
 
 IMAGE = "build/image/cloud"
-OWNER = "7a6f7300-0000-4000-8000-000000000002"
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
 
 
 class Place:
@@ -24,12 +19,8 @@ class Place:
         with open(self.disk, "wb") as f:
             f.truncate(2 << 30)
         self.plain = shutil.copyfile(f"{OVMF}_VARS_4M.fd", f"{self.dir}/plain")
-        run("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=who built it/", "-keyout",
-            f"{self.dir}/db.key", "-out", f"{self.dir}/db.crt")
-        cert = f"{self.dir}/db.crt"
-        self.enrolled = f"{self.dir}/enrolled"
-        run("virt-fw-vars", "--input", f"{OVMF}_VARS_4M.fd", "--output", self.enrolled, "--secure-boot", "--set-pk", OWNER, cert,
-            "--add-kek", OWNER, cert, "--add-db", OWNER, cert)
+        key_make(self.dir)
+        self.enrolled = variables_make(self.dir)
         for name in ("builder", "stranger"):
             run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", f"{self.dir}/{name}.key")
             run("openssl", "pkey", "-in", f"{self.dir}/{name}.key", "-pubout", "-out", f"{self.dir}/{name}.pem")
@@ -53,15 +44,12 @@ class Place:
         until("the TPM is there", lambda: os.path.exists(control))
         node = Node(media=medium, memory_mib=2048, uefi=variables or self.plain, secure=True, drives=[self.disk],
                     extra=["-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"])
-        known = {n["node"] for n in self.lab.zos_json("node", "list")}
         try:
-            with node:
-                node.wait_line(r"is up, (\d+) services", 200)
-                key, = {n["node"] for n in self.lab.wait_nodes(len(known) + 1)} - known
+            with self.lab.newcomer(node) as (_, record):
+                key = record["node"]
                 self.lab.zos("farm", "approve", key)
                 until(f"the disk is {state}", lambda: self.look(key)["state"] == state)
-                health = self.lab.zos_json("node", "health", key)
-                return self.look(key), health
+                return self.look(key), self.lab.zos_json("node", "health", key)
         finally:
             chip.terminate()
             chip.wait()
