@@ -48,6 +48,14 @@ static int range_is_blank(int fd, uint64_t from, uint64_t to, char *chunk, struc
 	return 0;
 }
 
+/* Where ext4 (the second and fourth group) and btrfs keep copies of what stands at their head. */
+static const uint64_t copies[] = { 64ull << 20, 128ull << 20, 384ull << 20, 256ull << 30 };
+
+static int sample_is_blank(int fd, uint64_t at, uint64_t size, char *chunk, struct err *e)
+{
+	return range_is_blank(fd, at, at + DEVICE_SAMPLE_BYTES < size ? at + DEVICE_SAMPLE_BYTES : size, chunk, e);
+}
+
 int device_is_blank(int fd, uint64_t size, bool samples, struct err *e)
 {
 	uint64_t edge = size < DEVICE_EDGE_BYTES ? size : DEVICE_EDGE_BYTES, step = (size - edge) / (DEVICE_SAMPLES + 1);
@@ -57,11 +65,10 @@ int device_is_blank(int fd, uint64_t size, bool samples, struct err *e)
 	BUG_ON(!chunk);
 	if ((r = range_is_blank(fd, 0, edge, chunk, e)) || (r = range_is_blank(fd, size - edge, size, chunk, e)))
 		return r;
-	for (uint64_t i = 1; samples && i <= DEVICE_SAMPLES && !r; i++) {
-		uint64_t at = i * step / DEVICE_SAMPLE_BYTES * DEVICE_SAMPLE_BYTES;
-
-		r = range_is_blank(fd, at, at + DEVICE_SAMPLE_BYTES < size ? at + DEVICE_SAMPLE_BYTES : size, chunk, e);
-	}
+	for (uint64_t i = 1; samples && i <= DEVICE_SAMPLES && !r; i++)
+		r = sample_is_blank(fd, i * step / DEVICE_SAMPLE_BYTES * DEVICE_SAMPLE_BYTES, size, chunk, e);
+	for (size_t i = 0; samples && i < ARRAY_LEN(copies) && !r; i++)
+		r = sample_is_blank(fd, copies[i], size, chunk, e);
 	return r;
 }
 

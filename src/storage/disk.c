@@ -15,6 +15,7 @@
 #include "storage/luks.h"
 #include "storage/probe.h"
 #include "storage/storage.h"
+#include "storage/tpm.h"
 #include "sys/mnt.h"
 #include "sys/sandbox.h"
 
@@ -165,7 +166,7 @@ static int unlock(const struct disk_args *a, struct answer *ret, struct err *e)
 		return err_set(e, -EACCES,
 			       "it belongs to the farm %.16s...: a node of that farm opens it; 'zos node disks wipe' makes it one of this farm",
 			       t.farm);
-	if ((r = luks_open(&l, a, &t, e)))
+	if ((t.key == ANSWER_KEY_TPM && (r = tpm_unseal(&t, e))) || (r = luks_open(&l, a, &t, e)))
 		return r;
 	ret->is_rotational = t.is_rotational;
 	ret->key = t.key;

@@ -2,10 +2,15 @@
 
 #include "base/file.h"
 #include "storage/probe.h"
+#include "storage/tpm.h"
 
+#include <fcntl.h>
 #include <libcryptsetup.h>
+#include <linux/dm-ioctl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* The key is random: nothing is gained by making each try slow. */
 static const struct crypt_pbkdf_type pbkdf = { .type = CRYPT_KDF_PBKDF2, .hash = "sha256", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK };
@@ -59,7 +64,10 @@ static int key_make(struct luks *l, struct token *t, struct err *e)
 	r = crypt_keyslot_add_by_volume_key(l->cd, 0, NULL, 0, (const char *)t->secret, sizeof(t->secret));
 	if (r < 0)
 		return fail(l, r, "write its key slot", e);
-	t->key = ANSWER_KEY_DISK;
+	r = tpm_seal(t, e);
+	if (r < 0)
+		return r;
+	t->key = r == TPM_NONE ? ANSWER_KEY_DISK : ANSWER_KEY_TPM;
 	r = token_encode(t, &json);
 	if (!r)
 		r = crypt_token_json_set(l->cd, CRYPT_ANY_TOKEN, json.p);
@@ -131,17 +139,16 @@ int luks_token(struct luks *l, struct token *ret, struct err *e)
 /* A mapping of that name may be left from a disk that was pulled out while somebody used it. */
 static int mapping_check(const char *mapping, const struct disk_args *a, struct err *e)
 {
-	struct crypt_device *cd = NULL;
-	struct stat theirs, ours;
-	char path[64];
-	bool is_same;
+	char node[LUKS_MAPPING_MAX + 16], below[128];
+	struct stat st;
 
-	snprintf(path, sizeof(path), "/dev/%s", a->name);
-	if (crypt_init_by_name(&cd, mapping))
-		return err_set(e, -EBUSY, "/dev/mapper/%s is there and cannot be looked at", mapping);
-	is_same = crypt_get_device_name(cd) && !stat(crypt_get_device_name(cd), &theirs) && !stat(path, &ours) && theirs.st_rdev == ours.st_rdev;
-	crypt_free(cd);
-	return is_same ? 0 : err_set(e, -EBUSY, "what was opened before it was pulled out is still in use: it is opened once that has ended");
+	snprintf(node, sizeof(node), "/dev/mapper/%s", mapping);
+	if (!stat(node, &st)) {
+		snprintf(below, sizeof(below), "/sys/dev/block/%u:%u/slaves/%s", major(st.st_rdev), minor(st.st_rdev), a->name);
+		if (!access(below, F_OK))
+			return 0;
+	}
+	return err_set(e, -EBUSY, "what was opened before it was pulled out is still in use: it is opened once that has ended");
 }
 
 int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, struct err *e)
@@ -159,12 +166,20 @@ int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, 
 	return r < 0 ? fail(l, r, "unlock it", e) : 0;
 }
 
+/* By the kernel's own interface (linux/dm-ioctl.h): libcryptsetup 2.7 dies of a mapping whose disk is not there any more. */
 int luks_shut(const char *uuid, bool later, struct err *e)
 {
-	char mapping[LUKS_MAPPING_MAX];
-	int r;
+	struct dm_ioctl remove = { .version = { DM_VERSION_MAJOR, 0, 0 }, .data_size = sizeof(remove), .flags = later ? DM_DEFERRED_REMOVE : 0 };
+	char node[LUKS_MAPPING_MAX + 16];
 
-	luks_mapping(mapping, uuid);
-	r = crypt_deactivate_by_name(NULL, mapping, later ? CRYPT_DEACTIVATE_DEFERRED : 0);
-	return r && r != -ENODEV ? err_set(e, r, "close /dev/mapper/%s: %s", mapping, strerror(-r)) : 0;
+	luks_mapping(remove.name, uuid);
+	snprintf(node, sizeof(node), "/dev/mapper/%s", remove.name);
+	AUTO_FD int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENODEV))
+		return 0; /* without its driver nothing is open */
+	if (fd < 0 || (ioctl(fd, DM_DEV_REMOVE, &remove) && errno != ENXIO))
+		return err_set(e, -errno, "close %s: %m", node);
+	if (unlink(node) && errno != ENOENT)
+		return err_set(e, -errno, "remove %s: %m", node);
+	return 0;
 }

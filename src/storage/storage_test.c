@@ -125,6 +125,32 @@ static void setup(struct storage *s, struct kernel *k)
 	sd_event_unref(event);
 }
 
+/* Looks for the disks that were plugged in. */
+static void start(struct storage *s)
+{
+	struct err e = { 0 };
+
+	T_NEED(!storage_start(s, &e), "%s", e.msg);
+}
+
+/* A node with one disk, which is being probed. */
+static void setup_one(struct storage *s, struct kernel *k)
+{
+	setup(s, k);
+	plug(k, "vda", "one", 1, STORAGE_VIRTIO);
+	start(s);
+}
+
+/* ... and it is ready. */
+static void setup_ready(struct storage *s, struct kernel *k)
+{
+	setup_one(s, k);
+	end(s, k, &(struct answer){ .outcome = ANSWER_OURS, .uuid = UUID });
+	end(s, k, &(struct answer){ .outcome = ANSWER_DONE, .key = ANSWER_KEY_DISK });
+	end(s, k, &(struct answer){ .outcome = ANSWER_DONE });
+	k->log[0] = '\0';
+}
+
 /* Lets the loop run until the disk's timer has fired. */
 static void pass(struct storage *s)
 {
@@ -135,10 +161,9 @@ static void without_disks_it_has_settled_at_once(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
 	setup(&s, &k);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	start(&s);
 	LOG_IS("SETTLED ");
 	storage_deinit(&s);
 }
@@ -147,11 +172,8 @@ static void a_blank_disk_becomes_ready(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
-	setup(&s, &k);
-	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	setup_one(&s, &k);
 	END(ANSWER_BLANK);
 	END(ANSWER_DONE, .uuid = UUID);
 	END(ANSWER_DONE, .is_rotational = true, .key = ANSWER_KEY_DISK);
@@ -167,13 +189,12 @@ static void each_is_settled_by_its_own_end(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
 	setup(&s, &k);
 	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
 	plug(&k, "vdb", "two", 2, STORAGE_VIRTIO);
 	plug(&k, "sda", "stick", 3, STORAGE_USB);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	start(&s);
 	plug(&k, "vdc", "late", 4, STORAGE_VIRTIO); /* not waited for */
 	storage_rescan(&s);
 	LOG_IS("probe vda, probe vdb, probe vdc");
@@ -190,11 +211,8 @@ static void what_failed_is_looked_at_again(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
-	setup(&s, &k);
-	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	setup_one(&s, &k);
 	END(ANSWER_OURS, .uuid = UUID);
 	END(ANSWER_FAILED, .text = "its header is damaged");
 	T_CHECK(s.disks->state == LIFE_FAILED && !strcmp(s.disks->sentence, "its header is damaged"), "%s", s.disks->sentence);
@@ -211,15 +229,8 @@ static void a_disk_that_vanishes_comes_back(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
-	setup(&s, &k);
-	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
-	END(ANSWER_OURS, .uuid = UUID);
-	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
-	END(ANSWER_DONE);
-	k.log[0] = '\0';
+	setup_ready(&s, &k);
 	k.n = 0;
 	storage_rescan(&s);
 	LOG_IS("GONE vda, release vda");
@@ -241,11 +252,8 @@ static void who_vanishes_before_it_is_known_is_forgotten(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
-	setup(&s, &k);
-	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	setup_one(&s, &k);
 	k.n = 0;
 	storage_rescan(&s);
 	LOG_IS("probe vda, stop vda, SETTLED ");
@@ -258,11 +266,8 @@ static void another_disk_of_that_name_is_another_disk(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
-	setup(&s, &k);
-	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	setup_one(&s, &k);
 	k.n = 0;
 	plug(&k, "vda", "two", 2, STORAGE_VIRTIO);
 	storage_rescan(&s);
@@ -275,12 +280,11 @@ static void drivers_are_waited_for(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
 	setup(&s, &k);
 	k.has_drivers = false;
 	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	start(&s);
 	END(ANSWER_OURS, .uuid = UUID);
 	storage_resume(&s);
 	LOG_IS("probe vda");
@@ -294,12 +298,11 @@ static void no_more_children_than_there_may_be(void)
 {
 	struct storage s;
 	struct kernel k;
-	struct err e = { 0 };
 
 	setup(&s, &k);
 	for (unsigned i = 0; i < STORAGE_JOBS_MAX + 2; i++)
 		plug(&k, (char[]){ 'v', 'd', (char)('a' + i), '\0' }, "", i + 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	start(&s);
 	T_CHECK(k.n_jobs == STORAGE_JOBS_MAX, "%zu", k.n_jobs);
 	while (k.n_jobs)
 		END(ANSWER_FOREIGN, .text = "x");
@@ -333,7 +336,7 @@ static void the_farm_s_order_alone_wipes(void)
 	plug(&k, "sda", "stick", 2, STORAGE_USB);
 	plug(&k, "vdb", "twin", 3, STORAGE_VIRTIO);
 	plug(&k, "vdc", "twin", 4, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+	start(&s);
 	T_CHECK(storage_wipe(&s, "one", on_wiped, &told, &e) == -EBUSY, "while it is probed");
 	END(ANSWER_FOREIGN, .text = "an ext4 file system is on it");
 	T_CHECK(storage_wipe(&s, "stick", on_wiped, &told, &e) == -EACCES, "%s", e.msg);
@@ -354,13 +357,7 @@ static void a_wiped_disk_is_a_new_one(void)
 	struct err e = { 0 };
 	struct told told = { 0 };
 
-	setup(&s, &k);
-	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-	T_CHECK(!storage_start(&s, &e), "%s", e.msg);
-	END(ANSWER_OURS, .uuid = UUID);
-	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
-	END(ANSWER_DONE);
-	k.log[0] = '\0';
+	setup_ready(&s, &k);
 	T_CHECK(!storage_wipe(&s, "one", on_wiped, &told, &e), "%s", e.msg);
 	END(ANSWER_FAILED, .text = "it is in use");
 	T_CHECK(told.n == 1 && told.r == -EIO && !strcmp(told.msg, "it is in use"), "%d %s", told.r, told.msg);
@@ -378,13 +375,12 @@ static void a_failed_start_is_tried_again(void)
 	for (int at = 1;; at++) {
 		struct storage s;
 		struct kernel k;
-		struct err e = { 0 };
 		bool failed;
 
 		setup(&s, &k);
 		k.fail_at = at;
 		plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
-		T_CHECK(!storage_start(&s, &e), "%s", e.msg);
+		start(&s);
 		while (s.disks->state != LIFE_READY) {
 			while (!k.n_jobs)
 				pass(&s);

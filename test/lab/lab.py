@@ -125,11 +125,15 @@ class Lab:
 
     @contextlib.contextmanager
     def newcomer(self, node, farm="demo"):
-        """Starts NODE, which brings a farm document by itself, and yields it with its record: it is up and on its farm's hub."""
-        known = {n["node"] for n in self.zos_json("node", "list")}
+        """Starts NODE, which brings a farm document by itself, and yields it with its record: it is up and on its farm's hub. One that has disks may be
+        the same node as before."""
+        def starts():
+            return {(n["node"], n["boot_time"]): n for n in self.zos_json("node", "list")}
+        known = starts()
         with node:
             node.wait_line(r"is up, (\d+) services", 200)
-            new = [n for n in self.wait_nodes(len(known) + 1) if n["node"] not in known]
+            until("a node has come", lambda: starts().keys() - known.keys())
+            new = [n for start, n in starts().items() if start not in known]
             assert [n["farm_name"] for n in new] == [farm], new
             yield node, new[0]
 

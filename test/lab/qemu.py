@@ -193,9 +193,9 @@ class Node:
             answers = b""
             while answers.count(b'"return"') < 2: # greeting and events aside, one for each command
                 data = s.recv(4096)
-                if not data:
-                    raise Timeout(f"QEMU did not take '{command}'")
                 answers += data
+                if not data or b'"error"' in answers:
+                    raise Timeout(f"QEMU did not take '{command}': {answers.decode()}")
 
     def wait_end(self, seconds=60):
         """Waits until QEMU has ended by itself, reading all the while: QEMU stands still over a console that nobody reads. Returns its

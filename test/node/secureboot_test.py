@@ -1,32 +1,14 @@
 #!/usr/bin/python3
 """Under Secure Boot a machine that knows the builder's certificate starts the image that bears the builder's signature, and no other; the farm
 document comes beside it as ever."""
-import os, shutil, subprocess, sys
+import os, shutil, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from firmware import key_make, run, variables_make
 from lab import Lab
-from qemu import OVMF, Node, Report
+from qemu import Node, Report
 
 UKI = "build/image/debug/zos.efi"
-OWNER = "7a6f7300-0000-4000-8000-000000000002"
-
-
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
-
-
-def key_make(folder):
-    run("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=who built it/", "-keyout",
-        f"{folder}/db.key", "-out", f"{folder}/db.crt")
-
-
-def machine_make(folder):
-    """Variables of a firmware that believes this certificate alone."""
-    cert = f"{folder}/db.crt"
-    run("virt-fw-vars", "--input", f"{OVMF}_VARS_4M.fd", "--output", f"{folder}/variables", "--secure-boot",
-        "--set-pk", OWNER, cert, "--add-kek", OWNER, cert, "--add-db", OWNER, cert)
-    return f"{folder}/variables"
 
 
 def main():
@@ -38,7 +20,7 @@ def main():
             key_make(lab.dir)
             signed = shutil.copyfile(UKI, f"{lab.dir}/zos.efi")
             run("os/sign-image", f"{lab.dir}/db.key", f"{lab.dir}/db.crt", signed)
-        variables = machine_make(lab.dir)
+        variables = variables_make(lab.dir)
         lab.zos("farm", "media", signed, f"{lab.dir}/signed.img")
         lab.zos("farm", "media", UKI, f"{lab.dir}/unsigned.img")
         with report.case("signed: boots with Secure Boot on, and brings its farm document"):
