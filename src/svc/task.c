@@ -134,7 +134,7 @@ int task_start(struct task **ret, sd_event *event, const char *const *argv, uint
 {
 	struct task *t = calloc(1, sizeof(*t));
 	const char *slash;
-	pid_t pid;
+	pid_t pid = 0;
 	int out[2], r;
 
 	BUG_ON(!t || strlen(argv[0]) >= sizeof(t->path));

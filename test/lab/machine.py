@@ -33,15 +33,20 @@ def busybox_layer():
     return files
 
 
+def make_layer(files, path):
+    """FILES as the EROFS file that imaged would have made of them."""
+    with open(f"{path}.tar", "wb") as f:
+        f.write(tar_of(files))
+    subprocess.run(["mkfs.erofs", "--quiet", f"--tar=f", "--aufs", "-T0", path, f"{path}.tar"], check=True, stdout=subprocess.DEVNULL)
+    os.unlink(f"{path}.tar")
+
+
 def make_disk(layers, folder):
     """A raw disk, EROFS, with one EROFS file a layer: as imaged would have made them from LAYERS. Returns its path."""
     tree = f"{folder}/tree"
     os.makedirs(tree)
     for i, files in enumerate(layers):
-        with open(f"{folder}/{i}.tar", "wb") as f:
-            f.write(tar_of(files))
-        subprocess.run(["mkfs.erofs", "--quiet", f"--tar=f", "--aufs", "-T0", f"{tree}/{i}.erofs", f"{folder}/{i}.tar"], check=True,
-                       stdout=subprocess.DEVNULL)
+        make_layer(files, f"{tree}/{i}.erofs")
     subprocess.run(["mkfs.erofs", "--quiet", f"{folder}/layers.disk", tree], check=True, stdout=subprocess.DEVNULL)
     return f"{folder}/layers.disk"
 

@@ -21,6 +21,12 @@ class Timeout(Exception):
     """What was waited for did not come; the message ends with the console's last lines."""
 
 
+def archive(tree, names):
+    """What the kernel unpacks, of NAMES in TREE."""
+    return subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0", "-D", tree], check=True, capture_output=True,
+                          input="".join(n + "\n" for n in names).encode()).stdout
+
+
 class Line:
     """A socket that QEMU serves, read as lines, with deadlines."""
 
@@ -103,11 +109,9 @@ class Node:
             names.append(f".extra/credentials/{name}")
             with open(f"{tree}/{names[-1]}", "wb") as f:
                 f.write(data)
-        archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0", "-D", tree], check=True, capture_output=True,
-                                 input="".join(n + "\n" for n in names).encode()).stdout
         with open(path, "wb") as out:
             first = open(f"{self.image}/initrd.img", "rb").read()
-            out.write(first + b"\0" * (-len(first) % 4) + archive)
+            out.write(first + b"\0" * (-len(first) % 4) + archive(tree, names))
         return path
 
     def boot(self):

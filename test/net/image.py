@@ -11,6 +11,7 @@ import workload
 from registry import Registry
 
 BUILD = os.environ.get("ZOS_BUILD", "build/release")
+COUNTS = {k: v for k, v in os.environ.items() if k == "LLVM_PROFILE_FILE"}  # tools/coverage
 UID = 902
 DEADLINE_S = 60
 
@@ -45,7 +46,7 @@ class Imaged:
         self.process = subprocess.Popen(
             [f"{BUILD}/imaged", "--socket", f"{self.at}/sock", "--cache", f"{self.at}/cache", *self.options],
             user=UID, group=UID, extra_groups=[], stdin=subprocess.DEVNULL,
-            env={"NOTIFY_SOCKET": f"{self.at}/notify", "ASAN_OPTIONS": "detect_leaks=0"})
+            env={"NOTIFY_SOCKET": f"{self.at}/notify", "ASAN_OPTIONS": "detect_leaks=0", **COUNTS})
         assert b"READY=1" in ready.recv(4096)
         ready.close()
         os.unlink(f"{self.at}/notify")

@@ -46,10 +46,8 @@ static inline void farm_make(struct buf *ret)
 static inline _Noreturn void engine_run(int report)
 {
 	static const struct provider_ops ops = { .apply = nothing, .remove = nothing, .hold = nothing };
-	static struct provider provider[STEPS] = { { .name = "image", .ops = &ops },
-						   { .name = "network", .ops = &ops },
-						   { .name = "machine", .ops = &ops } };
-	struct provider *providers[STEPS] = { &provider[0], &provider[1], &provider[2] };
+	static struct provider provider = { .name = "any", .ops = &ops };
+	struct provider *providers[STEPS];
 	const char *dirs[] = { node.dir };
 	struct engine engine = ENGINE_NONE;
 	struct storage disks = STORAGE_NONE;
@@ -62,6 +60,8 @@ static inline _Noreturn void engine_run(int report)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(nonces, sizeof(nonces), "%s/nonces", node.dir);
 	farm_make(&farm);
+	for (size_t i = 0; i < STEPS; i++)
+		providers[i] = &provider;
 	T_NEED(sd_event_new(&event) >= 0 && !engine_init(&engine, event, dirs, 1, true, providers, &e) &&
 		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, &disks, node.socket, &e) &&
 		       !nonces_add(&serve.nonces, nonces, time(NULL), &e),
