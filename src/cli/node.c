@@ -104,6 +104,20 @@ static void sessions_print(sd_json_variant *s)
 		       (unsigned long long)out_u64(s, "refused"));
 }
 
+/* For volumes and disks of machines; a node that has none of the kind says nothing. */
+static void room_print(sd_json_variant *capacity, const char *class)
+{
+	char key[16], free[16], all[16];
+	uint64_t total = out_u64(capacity, class), used;
+
+	snprintf(key, sizeof(key), "%s_used", class);
+	used = out_u64(capacity, key);
+	format_size(free, total > used ? total - used : 0);
+	format_size(all, total);
+	if (total)
+		printf("%-10s %s free of %s for volumes\n", class, free, all);
+}
+
 static void info_print(sd_json_variant *v)
 {
 	sd_json_variant *capacity = sd_json_variant_by_key(v, "capacity");
@@ -119,6 +133,8 @@ static void info_print(sd_json_variant *v)
 	printf("version    %s (%s), Linux %s\n", out_text(v, "version", "-"), out_text(v, "flavour", "-"), out_text(v, "kernel", "-"));
 	printf("up         %s\n", up);
 	printf("cpu        %u\n", (unsigned)(out_u64(capacity, "cpu_milli") / 1000));
+	room_print(capacity, "ssd");
+	room_print(capacity, "hdd");
 	printf("memory     %s free of %s for workloads, %s kept for the node\n", free, all, reserve);
 	if (out_true(v, "drained"))
 		printf("drained    its machines are stopped and it takes no deployment: 'zos node undrain' ends that\n");

@@ -22,12 +22,20 @@ const char *info_flavour(void)
 	return flavours[i].flavour;
 }
 
-static int capacity_json(const struct capacity *c, sd_json_variant **ret)
+static int capacity_json(const struct engine *n, sd_json_variant **ret)
 {
+	const struct capacity *c = &n->capacity;
+	struct provider *p = n->providers[STEP_STORAGE];
+	struct provider_room ssd = { 0 }, hdd = { 0 };
+
+	if (p->ops->room)
+		p->ops->room(p, &ssd, &hdd);
 	return sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", c->cpu_milli), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli_used", c->used_cpu_milli),
 		SD_JSON_BUILD_PAIR_UNSIGNED("memory", c->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", c->used_memory_bytes),
-		SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm));
+		SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("ssd", ssd.bytes),
+		SD_JSON_BUILD_PAIR_UNSIGNED("ssd_used", ssd.used_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("hdd", hdd.bytes),
+		SD_JSON_BUILD_PAIR_UNSIGNED("hdd_used", hdd.used_bytes), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm));
 }
 
 int info_build(const struct engine *n, const struct line *l, sd_json_variant **ret)
@@ -39,7 +47,7 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 	size_t n_works = 0;
 	int r;
 
-	if ((r = capacity_json(&n->capacity, &capacity)) < 0 || (r = line_hubs_json(l, &hubs)) < 0 || (r = line_sessions_json(l, &sessions)) < 0)
+	if ((r = capacity_json(n, &capacity)) < 0 || (r = line_hubs_json(l, &hubs)) < 0 || (r = line_sessions_json(l, &sessions)) < 0)
 		return r;
 	uname(&uts);
 	for (const struct item *it = n->items; it; it = it->next)
@@ -69,7 +77,7 @@ int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, cons
 	AUTO_BUF struct buf text = { 0 };
 	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "", expires[24], seal[SEAL_DIGEST_LEN + 1];
 	struct utsname uts = { 0 };
-	int r = capacity_json(&n->capacity, &capacity);
+	int r = capacity_json(n, &capacity);
 
 	uname(&uts);
 	key_pub_format(node, &n->identity.pub);

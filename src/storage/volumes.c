@@ -578,22 +578,22 @@ void volumes_went(struct provider *p, const char *uuid)
 	}
 }
 
-void volumes_capacity(struct provider *p, bool rotational, uint64_t *ret_bytes, uint64_t *ret_used)
+static void volumes_room(struct provider *p, struct provider_room *ret_ssd, struct provider_room *ret_hdd)
 {
 	struct place_disk disks[PLACE_DISKS_MAX];
 	size_t n = disks_list(volumes_of(p), disks);
 
-	*ret_bytes = *ret_used = 0;
+	*ret_ssd = *ret_hdd = (struct provider_room){ 0 };
 	for (size_t i = 0; i < n; i++) {
-		if (disks[i].is_rotational != rotational)
-			continue;
-		*ret_bytes += place_capacity_bytes(&disks[i]);
-		*ret_used += disks[i].promised_bytes;
+		struct provider_room *r = disks[i].is_rotational ? ret_hdd : ret_ssd;
+
+		r->bytes += place_capacity_bytes(&disks[i]);
+		r->used_bytes += disks[i].promised_bytes;
 	}
 }
 
 static const struct provider_ops ops = {
-	.apply = volumes_apply, .remove = volumes_remove, .admit = volumes_admit, .ask = volumes_ask, .look = volumes_look
+	.apply = volumes_apply, .remove = volumes_remove, .admit = volumes_admit, .ask = volumes_ask, .room = volumes_room, .look = volumes_look
 };
 
 int volumes_new(sd_event *event, const struct volumes_options *o, struct provider **ret, struct err *e)

@@ -30,6 +30,3 @@ void volumes_free(struct provider *p);
 void volumes_came(struct provider *p, const char *uuid);
 /* It is not any more: what is on it waits. */
 void volumes_went(struct provider *p, const char *uuid);
-
-/* What may be had in all, and what is promised of it, of disks that turn (ROTATIONAL) or do not. */
-void volumes_capacity(struct provider *p, bool rotational, uint64_t *ret_bytes, uint64_t *ret_used);

@@ -111,6 +111,11 @@ struct provider_ask {
 	void *ctx;
 };
 
+/* What may be promised to volumes and zmounts of one class in all, and what is. */
+struct provider_room {
+	uint64_t bytes, used_bytes;
+};
+
 struct provider;
 struct provider_ops {
 	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
@@ -127,6 +132,7 @@ struct provider_ops {
 	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
 	void (*sweep)(struct provider *p, bool (*is_wanted)(void *engine, const char *id));
 	int (*ask)(struct provider *p, struct work *w, const struct provider_ask *a, struct err *e); /* copies *a. -EBUSY, -ENODEV */
+	void (*room)(struct provider *p, struct provider_room *ret_ssd, struct provider_room *ret_hdd);
 	/* Brings what is observed of W, which was applied, up to date: before somebody is told. */
 	void (*look)(struct provider *p, struct work *w);
 };
