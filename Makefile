@@ -34,6 +34,7 @@ node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
 	@$(in) tools/test node $(T)
 soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
 	@$(in) ninja -C $(debug) $(quiet) && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
+	@$(in) env SEEDS=$(or $(ROUNDS),100)00 $(if $(SEED),SEED=$(SEED)) $(debug)/node_engine_sim_test
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
 	@$(in) env ALL=1 python3 test/node/media_test.py
 	@$(in) env ALL=1 python3 test/node/netboot_test.py

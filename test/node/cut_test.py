@@ -3,55 +3,22 @@
 
 The writes of a disk that is being adopted are recorded by QEMU, and played back up to ROUNDS=12 moments, with what no flush had covered by then lost or not, as SEED
 says. All those disks are in one machine then."""
-import os, random, struct, sys, time
+import os, random, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from cutlog import Disk
 from lab import Lab, until
 from qemu import Report
 
 SIZE = 1100 << 20
-FLUSH, FUA, DISCARD = 1, 2, 4
 
 
-def make(path):
-    with open(path, "wb") as f:
-        f.truncate(SIZE)
-    return path
-
-
-def entries(path):
-    """(offset, bytes, flags, data) of each write, as Documentation/admin-guide/device-mapper/log-writes.rst has them."""
-    with open(path, "rb") as f:
-        magic, version, count, sector = struct.unpack("<QQQI", f.read(28))
-        assert (magic, version) == (0x6a736677736872, 1), (magic, version)
-        f.seek(sector)
-        for _ in range(count):
-            at, n, flags, _ = struct.unpack("<QQQQ", f.read(sector)[:32])
-            yield at * sector, n * sector, flags, b"" if flags & DISCARD else f.read(n * sector)
-
-
-def replay(log, cut, path, chance):
-    """A disk as it is when the power fails behind the first CUT writes."""
-    safe = max((i + 1 for i, e in enumerate(log[:cut]) if e[2] & FLUSH), default=0)
-    with open(make(path), "r+b") as f:
-        for i, (at, n, flags, data) in enumerate(log[:cut]):
-            if i >= safe and not flags & FUA and chance.random() < 0.5:
-                continue
-            f.seek(at)
-            f.write(bytes(n) if flags & DISCARD else data)
-    return path
-
-
-def record(lab):
+def record(lab, disk):
     """The log of a blank disk that becomes the node's, and its UUID."""
-    disk, log = make(f"{lab.dir}/disk"), f"{lab.dir}/log"
-    open(log, "wb").close()
-    extra = ["-blockdev", f"driver=file,filename={disk},node-name=disk", "-blockdev", f"driver=file,filename={log},node-name=log",
-             "-blockdev", "driver=blklogwrites,file=disk,log=log,node-name=cut", "-device", "virtio-blk-pci,drive=cut,serial=cut"]
-    with lab.newcomer(lab.node(extra=extra)) as (_, node):
+    with lab.newcomer(lab.node(extra=disk.arguments())) as (_, node):
         until("the disk is ready", lambda: disks(lab, node)["cut"]["state"] == "ready")
         uuid = disks(lab, node)["cut"]["uuid"]
-    return list(entries(log)), uuid
+    return list(disk.entries()), uuid
 
 
 def disks(lab, node):
@@ -66,10 +33,11 @@ def main():
         lab.start_hub()
         lab.make_farm()
         lab.zos("farm", "allow", lab.zos("key").strip())
-        log, uuid = record(lab)
+        disk = Disk(f"{lab.dir}/disk", SIZE)
+        log, uuid = record(lab, disk)
         cuts = [0, *sorted(chance.sample(range(1, len(log)), rounds)), len(log)]
         print(f"     {len(log)} writes, cut behind {cuts}, seed {seed}")
-        paths = [replay(log, cut, f"{lab.dir}/cut-{cut}", chance) for cut in cuts]
+        paths = [disk.replay(log, cut, f"{lab.dir}/cut-{cut}", SIZE, chance) for cut in cuts]
         with lab.newcomer(lab.node(drives=paths, memory_mib=2048)) as (_, node):
             def known():
                 return all(d["state"] in ("ready", "foreign", "failed") for d in disks(lab, node).values())
