@@ -36,6 +36,8 @@ soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS
 	@$(in) ninja -C $(debug) $(quiet) && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
 	@$(in) env SEEDS=$(or $(ROUNDS),100)00 $(if $(SEED),SEED=$(SEED)) $(debug)/node_engine_sim_test
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
+	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/power_test.py
+	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/cut_test.py
 	@$(in) env ALL=1 python3 test/node/media_test.py
 	@$(in) env ALL=1 python3 test/node/netboot_test.py
 	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
