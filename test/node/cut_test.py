@@ -10,6 +10,7 @@ from lab import Lab, until
 from qemu import Report
 
 SIZE = 1100 << 20
+HEADERS = 32 << 10
 FLUSH, FUA, DISCARD = 1, 2, 4
 
 
@@ -49,6 +50,7 @@ def record(lab):
     extra = ["-blockdev", f"driver=file,filename={disk},node-name=disk", "-blockdev", f"driver=file,filename={log},node-name=log",
              "-blockdev", "driver=blklogwrites,file=disk,log=log,node-name=cut", "-device", "virtio-blk-pci,drive=cut,serial=cut"]
     with lab.newcomer(lab.node(extra=extra)) as (_, node):
+        lab.zos("farm", "approve", node["node"])
         until("the disk is ready", lambda: disks(lab, node)["cut"]["state"] == "ready")
         uuid = disks(lab, node)["cut"]["uuid"]
     return list(entries(log)), uuid
@@ -67,10 +69,13 @@ def main():
         lab.make_farm()
         lab.zos("farm", "allow", lab.zos("key").strip())
         log, uuid = record(lab)
-        cuts = [0, *sorted(chance.sample(range(1, len(log)), rounds)), len(log)]
+        finished = next(i for i, (at, n, _, data) in enumerate(log) if at < HEADERS and b"complete" in data)
+        cuts = [0, *sorted(chance.sample(range(1, finished), rounds)), len(log)]  # only one can be whole: all have the same UUID then
         print(f"     {len(log)} writes, cut behind {cuts}, seed {seed}")
         paths = [replay(log, cut, f"{lab.dir}/cut-{cut}", chance) for cut in cuts]
         with lab.newcomer(lab.node(drives=paths, memory_mib=2048)) as (_, node):
+            lab.zos("farm", "approve", node["node"])
+
             def known():
                 return all(d["state"] in ("ready", "foreign", "failed") for d in disks(lab, node).values())
             until("all disks were looked at", lambda: len(disks(lab, node)) == len(cuts) and known(), 120)
