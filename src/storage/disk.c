@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/btrfs.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -30,7 +31,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LOCK_PATIENCE_S = 5 };
+enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LOCK_PATIENCE_S = 5, LET_GO_LOOKS_MAX = 16, LET_GO_LOOK_MS = 500 };
 #define LOCKS "/run/zos/disks"
 #define MKFS "/usr/sbin/mkfs.btrfs"
 #define MOUNT_FLAGS (MS_NOATIME | MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -110,15 +111,35 @@ static int folders_make(const char *uuid, struct err *e)
 	return syncfs(fd) ? err_set(e, -errno, "write %s: %m", path) : 0;
 }
 
-static int let_go(const char *uuid, int how, struct err *e)
+/* Leaves alone what is open of another disk with the same UUID. */
+static int let_go(const struct disk_args *a, const char *uuid, int how, struct err *e)
 {
 	char path[STORAGE_PATH_MAX];
 
+	if (luks_below(uuid, a) == LUKS_OTHER)
+		return 0;
 	path_of(path, uuid);
 	if (umount2(path, how) && errno != EINVAL && errno != ENOENT)
-		return err_set(e, -errno, errno == EBUSY ? "%s is in use: 'zos node drain' stops what uses it" : "unmount %s: %m", path);
+		return err_set(e, -errno, "unmount %s: %m", path);
 	(void)rmdir(path);
 	return luks_shut(uuid, how == MNT_DETACH, e);
+}
+
+/* noded was told and lets go, and so does who keeps images there: each change of mounts is a time to look again, and, because the last step is
+ * not told, so is each half second. */
+static int let_go_soon(const struct disk_args *a, const char *uuid, struct err *e)
+{
+	AUTO_FD int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+
+	for (unsigned looks = 0;; looks++) {
+		int r = let_go(a, uuid, 0, e);
+
+		if (r != -EBUSY)
+			return r;
+		if (looks == LET_GO_LOOKS_MAX)
+			return err_set(e, -EBUSY, "it is in use: 'zos node drain' stops what uses it, then ask again");
+		poll(&(struct pollfd){ mounts, POLLPRI, 0 }, 1, LET_GO_LOOK_MS);
+	}
 }
 
 /* What the probe said is looked at again here, where it is acted on: the probe has read what strangers wrote. */
@@ -135,7 +156,7 @@ static int may_format(const struct disk_args *a, struct err *e)
 		return r;
 	if (!luks_has_mark(&l, PROBE_UNFINISHED))
 		return err_set(e, -EEXIST, "it is neither blank nor begun by us: it is left alone");
-	return let_go(luks_uuid(&l), 0, e);
+	return let_go(a, luks_uuid(&l), 0, e);
 }
 
 static int format(const struct disk_args *a, struct answer *ret, struct err *e)
@@ -183,7 +204,7 @@ static int erase(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	AUTO_FD int fd = -1;
 	uint64_t size;
-	int r = a->uuid ? let_go(a->uuid, 0, e) : 0;
+	int r = a->uuid ? let_go_soon(a, a->uuid, e) : 0;
 
 	(void)ret;
 	if (r || (r = device_open(a, O_RDWR | O_EXCL, &fd, &size, e)))
@@ -194,7 +215,7 @@ static int erase(const struct disk_args *a, struct answer *ret, struct err *e)
 static int release(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	(void)ret;
-	return let_go(a->uuid, MNT_DETACH, e);
+	return let_go(a, a->uuid, MNT_DETACH, e);
 }
 
 static const struct {

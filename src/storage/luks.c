@@ -4,6 +4,7 @@
 #include "storage/probe.h"
 #include "storage/tpm.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <libcryptsetup.h>
 #include <linux/dm-ioctl.h>
@@ -136,17 +137,54 @@ int luks_token(struct luks *l, struct token *ret, struct err *e)
 	return err_set(e, -ENOKEY, "its token is missing, and with it its key: 'zos node disks wipe' makes it a new disk");
 }
 
-/* A mapping of that name may be left from a disk that was pulled out while somebody used it. */
-static int mapping_check(const char *mapping, const struct disk_args *a, struct err *e)
+static void dir_closep(DIR **d)
 {
-	char node[LUKS_MAPPING_MAX + 16], below[128];
-	struct stat st;
+	if (*d)
+		closedir(*d);
+}
 
+/* The kernel's number of the disk below a mapping; 0 when that is not there any more. */
+static uint64_t seq_below(dev_t mapping)
+{
+	char path[64], name[320];
+	struct dirent *d;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(mapping), minor(mapping));
+	CLEANUP(dir_closep) DIR *dir = opendir(path);
+	while (dir && (d = readdir(dir)))
+		if (d->d_name[0] != '.') {
+			snprintf(name, sizeof(name), "%s/%s/diskseq", path, d->d_name);
+			return file_count(name, NULL);
+		}
+	return 0;
+}
+
+enum luks_below luks_below(const char *uuid, const struct disk_args *a)
+{
+	char mapping[LUKS_MAPPING_MAX], node[LUKS_MAPPING_MAX + 16];
+	struct stat st;
+	uint64_t seq;
+
+	luks_mapping(mapping, uuid);
 	snprintf(node, sizeof(node), "/dev/mapper/%s", mapping);
-	if (!stat(node, &st)) {
-		snprintf(below, sizeof(below), "/sys/dev/block/%u:%u/slaves/%s", major(st.st_rdev), minor(st.st_rdev), a->name);
-		if (!access(below, F_OK))
-			return 0;
+	if (stat(node, &st))
+		return LUKS_CLOSED;
+	seq = seq_below(st.st_rdev);
+	return !seq ? LUKS_DEAD : seq == a->seq ? LUKS_OURS : LUKS_OTHER;
+}
+
+static int open_check(const char *uuid, const struct disk_args *a, struct err *e)
+{
+	switch (luks_below(uuid, a)) {
+	case LUKS_OURS:
+		return 0;
+	case LUKS_OTHER:
+		return err_set(
+			e, -EEXIST,
+			"another disk with its UUID is open: one is a copy of the other; pull one out, or 'zos node disks wipe' makes it a new one");
+	case LUKS_DEAD:
+	case LUKS_CLOSED:
+		break;
 	}
 	return err_set(e, -EBUSY, "what was opened before it was pulled out is still in use: it is opened once that has ended");
 }
@@ -161,7 +199,7 @@ int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, 
 	luks_mapping(mapping, luks_uuid(l));
 	now = crypt_status(l->cd, mapping);
 	if (now == CRYPT_ACTIVE || now == CRYPT_BUSY)
-		return mapping_check(mapping, a, e);
+		return open_check(luks_uuid(l), a, e);
 	r = crypt_activate_by_passphrase(l->cd, mapping, CRYPT_ANY_SLOT, (const char *)t->secret, sizeof(t->secret), t->is_rotational ? 0 : flags);
 	return r < 0 ? fail(l, r, "unlock it", e) : 0;
 }

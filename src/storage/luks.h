@@ -28,5 +28,13 @@ bool luks_has_mark(const struct luks *l, const char *mark);
 MUST_CHECK int luks_token(struct luks *l, struct token *ret, struct err *e);
 /* Opens it with what T keeps; fine when it is open already. */
 MUST_CHECK int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, struct err *e);
+/* On what the mapping of UUID lies. A copy of a disk has its UUID: what is open may be the other one. */
+enum luks_below {
+	LUKS_CLOSED, /* there is none */
+	LUKS_OURS,   /* on this disk */
+	LUKS_OTHER,  /* on another one that is there */
+	LUKS_DEAD,   /* on one that is not there any more */
+};
+enum luks_below luks_below(const char *uuid, const struct disk_args *a);
 /* Takes the mapping away: at once, or with LATER when its last user lets go. Fine when there is none. */
 MUST_CHECK int luks_shut(const char *uuid, bool later, struct err *e);

@@ -45,6 +45,13 @@ class Disk:
                 yield at * sector, n * sector, flags, f.tell()
                 f.seek(data, 1)
 
+    def data(self, entry):
+        """What one of the entries wrote."""
+        _, n, flags, where = entry
+        with open(self.log, "rb") as f:
+            f.seek(where)
+            return b"" if flags & DISCARD else f.read(n)
+
     def replay(self, log, cut, path, size, chance):
         """A disk as it is when the power fails behind the first CUT of the writes LOG."""
         safe = max((i + 1 for i, e in enumerate(log[:cut]) if e[2] & FLUSH), default=0)

@@ -11,11 +11,13 @@ from lab import Lab, until
 from qemu import Report
 
 SIZE = 1100 << 20
+HEADERS = 32 << 10
 
 
 def record(lab, disk):
     """The log of a blank disk that becomes the node's, and its UUID."""
     with lab.newcomer(lab.node(extra=disk.arguments())) as (_, node):
+        lab.zos("farm", "approve", node["node"])
         until("the disk is ready", lambda: disks(lab, node)["cut"]["state"] == "ready")
         uuid = disks(lab, node)["cut"]["uuid"]
     return list(disk.entries()), uuid
@@ -35,10 +37,13 @@ def main():
         lab.zos("farm", "allow", lab.zos("key").strip())
         disk = Disk(f"{lab.dir}/disk", SIZE)
         log, uuid = record(lab, disk)
-        cuts = [0, *sorted(chance.sample(range(1, len(log)), rounds)), len(log)]
+        finished = next(i for i, e in enumerate(log) if e[0] < HEADERS and b"complete" in disk.data(e))
+        cuts = [0, *sorted(chance.sample(range(1, finished), rounds)), len(log)]  # only one can be whole: all have the same UUID then
         print(f"     {len(log)} writes, cut behind {cuts}, seed {seed}")
         paths = [disk.replay(log, cut, f"{lab.dir}/cut-{cut}", SIZE, chance) for cut in cuts]
         with lab.newcomer(lab.node(drives=paths, memory_mib=2048)) as (_, node):
+            lab.zos("farm", "approve", node["node"])
+
             def known():
                 return all(d["state"] in ("ready", "foreign", "failed") for d in disks(lab, node).values())
             until("all disks were looked at", lambda: len(disks(lab, node)) == len(cuts) and known(), 120)
