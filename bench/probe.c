@@ -3,10 +3,11 @@
  *
  *   stamp              the monotonic clock in microseconds
  *   exec CMD...        the same, then CMD in its place
- *   procs              a line for each process that is no kernel thread: PID, name, PSS in kB, switches of context so
- * far kill PID           kills it; microseconds until another process of the same program runs in its control group
+ *   procs              a line for each process that is no kernel thread: PID, name, PSS in kB, switches of context and
+ *                      microseconds of CPU so far
+ *   kill PID           kills it; microseconds until another process of the same program runs in its control group
  *   start ID           asks init for machine@ID and waits until its runner is up; the monotonic clock just before
- *   vm-ours ID         asks init for machine@ID; microseconds until its runner says that it runs
+ *   until ID STATE     asks init for machine@ID; microseconds until its runner says STATE
  *   vm-hand MEMORY MAC DEVICE ADDRESS GATEWAY LAYER...
  *                      starts QEMU by hand with the runner's own arguments; microseconds until guest-init says that the
  * program runs */
@@ -66,10 +67,14 @@ static unsigned long number_after(const char *text, const char *word)
 	return at ? strtoul(at + strlen(word), NULL, 10) : 0;
 }
 
-static unsigned long switches(int pid)
+struct used {
+	unsigned long switches, cpu_us;
+};
+
+static struct used used_by(int pid)
 {
 	char path[64], text[4096];
-	unsigned long sum = 0;
+	struct used sum = { 0 };
 	struct dirent *d;
 	DIR *dir;
 
@@ -80,7 +85,10 @@ static unsigned long switches(int pid)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, d->d_name);
 		if (text_read(path, text, sizeof(text)) > 0)
-			sum += number_after(text, "\nvoluntary_ctxt_switches:\t") + number_after(text, "\nnonvoluntary_ctxt_switches:\t");
+			sum.switches += number_after(text, "\nvoluntary_ctxt_switches:\t") + number_after(text, "\nnonvoluntary_ctxt_switches:\t");
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/schedstat", pid, d->d_name);
+		if (text_read(path, text, sizeof(text)) > 0)
+			sum.cpu_us += strtoul(text, NULL, 10) / 1000;
 	}
 	if (dir)
 		closedir(dir);
@@ -105,7 +113,8 @@ static int cmd_procs(char **argv)
 		name[strcspn(name, "\n")] = '\0';
 		snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
 		text_read(path, text, sizeof(text));
-		printf("%d %s %lu %lu\n", pid, name, number_after(text, "\nPss:"), switches(pid));
+		struct used used = used_by(pid);
+		printf("%d %s %lu %lu %lu\n", pid, name, number_after(text, "\nPss:"), used.switches, used.cpu_us);
 	}
 	return 0;
 }
@@ -188,7 +197,7 @@ static int cmd_start(char **argv)
 	return 0;
 }
 
-static int lab_wait(const char *id)
+static int lab_wait(const char *id, const char *state)
 {
 	int status = -1;
 	pid_t pid = fork();
@@ -198,18 +207,19 @@ static int lab_wait(const char *id)
 
 		dup2(null, 1);
 		dup2(null, 2);
-		execl("/usr/bin/lab", "lab", "wait", id, "running", NULL);
+		execl("/usr/bin/lab", "lab", "wait", id, state, NULL);
 		_exit(127);
 	}
 	waitpid(pid, &status, 0);
 	return status;
 }
 
-static int cmd_vm_ours(char **argv)
+/* From the order to start it until its runner says that state. */
+static int cmd_until(char **argv)
 {
 	uint64_t us;
 
-	if (machine_start(argv[0], &us) || lab_wait(argv[0]))
+	if (machine_start(argv[0], &us) || lab_wait(argv[0], argv[1]))
 		return 1;
 	printf("%llu\n", (unsigned long long)(now_us() - us));
 	return 0;
@@ -309,8 +319,8 @@ static const struct {
 	int n_args; /* at least */
 	int (*run)(char **argv);
 } commands[] = {
-	{ "stamp", 0, cmd_stamp }, { "exec", 1, cmd_exec },       { "procs", 0, cmd_procs },     { "kill", 1, cmd_kill },
-	{ "start", 1, cmd_start }, { "vm-ours", 1, cmd_vm_ours }, { "vm-hand", 6, cmd_vm_hand },
+	{ "stamp", 0, cmd_stamp }, { "exec", 1, cmd_exec },   { "procs", 0, cmd_procs },     { "kill", 1, cmd_kill },
+	{ "start", 1, cmd_start }, { "until", 2, cmd_until }, { "vm-hand", 6, cmd_vm_hand },
 };
 
 int main(int argc, char **argv)
@@ -318,6 +328,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
 		if (!strcmp(argv[1], commands[i].name) && argc - 2 >= commands[i].n_args)
 			return commands[i].run(argv + 2);
-	fprintf(stderr, "bench-probe stamp|exec|procs|kill|start|vm-ours|vm-hand ...\n");
+	fprintf(stderr, "bench-probe stamp|exec|procs|kill|start|until|vm-hand ...\n");
 	return 2;
 }

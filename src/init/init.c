@@ -139,7 +139,7 @@ static struct unit *unit_of_process(struct init *in, pid_t pid)
 static void notify_apply(struct init *in, struct unit *u, const struct notify *n)
 {
 	if (n->status.p) {
-		snprintf(u->text, sizeof(u->text), STR_FMT, STR_ARG(n->status));
+		snprintf(u->text, sizeof(u->text), STR_FMT "%s", STR_ARG(n->status), u->is_oom_killed ? "; was killed for want of memory" : "");
 		init_say(in, 6, !u->instance, "%s: %s", u->name, u->text);
 		control_tell(in, u);
 	}

@@ -24,7 +24,7 @@ struct unit {
 	struct backoff backoff;
 	char text[SUPERVISOR_TEXT_MAX];
 	uint64_t oom_kills;          /* in its group, when it was started */
-	bool is_oom_killed;          /* so it ended last, and TEXT says so until it says something itself */
+	bool is_oom_killed;          /* so it ended last, and TEXT says so */
 	char group[CGROUP_PATH_MAX]; /* all it ever starts is in there or below */
 	bool is_group_good;          /* there, with its limits, and never killed as a whole */
 	int log_fds[2];              /* read here, written by its processes */

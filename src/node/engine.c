@@ -472,7 +472,7 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	if (w)
 		item_sync(n, it, w, h);
 	it->view.blocked = is_machine(it) ? !sources_find(n, it) : is_in_use(n, it);
-	it->view.exclusive = it->work.storage.restore[0];
+	it->view.exclusive = it->work.storage.restore[0] != '\0';
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
 	case PLAN_APPLY:

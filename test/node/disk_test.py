@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A Debian disk image as a virtual machine on a node (nested KVM): booted, told by cloud-init, reached, filled up, paused, switched off."""
+"""Disk images as virtual machines on a node (nested KVM): Debian, booted, told by cloud-init, reached, filled up, paused, switched off; and a
+raw disk that restarts itself, and is restarted."""
 import json, os, re, secrets, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
@@ -30,9 +31,17 @@ class DiskOwner(Owner):
     def __init__(self, lab, registry, node):
         self.lab, self.node, self.nonce = lab, node, secrets.token_hex(8)
         self.images = {}
-        for name, disks in {"debian": {debian.disk(): "debian.qcow2"}, **self.bad()}.items():
+        for name, disks in {"debian": {debian.disk(): "debian.qcow2"}, "raw": {self.raw(): "disk.img"}, **self.bad()}.items():
             registry.push(debian.layout(f"{lab.dir}/{name}", disks), name, "1")
             self.images[name] = f"{registry.host(GUEST_SEES_HOST)}/{name}:1"
+
+    def raw(self):
+        """A disk of two sectors and room: bootsector.S, and where it counts."""
+        at = f"{self.lab.dir}/raw.img"
+        workload.run("as", "--32", "-o", f"{at}.o", "test/node/bootsector.S")
+        workload.run("ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", at, f"{at}.o")
+        os.truncate(at, 1 << 20)
+        return at
 
     def bad(self):
         """Images that a node must not take: what is wrong with each is told by its name."""
@@ -100,6 +109,21 @@ def wishes(o, report):
         assert status["exit"] == 0, (status, o.log("deb")[-2000:])
 
 
+def restarts(o, report):
+    starts = lambda: re.findall(r"start number (\d) of this disk", o.log("raw"))
+    with report.case("a raw disk image boots; when it restarts itself it is the same machine, with what it has written"):
+        o.lab.zos("run", o.images["raw"], "--name", "raw", "--disk", "--memory", "256MiB", "--no-wait")
+        o.wait_log("raw", "start number 2 of this disk")
+        status = o.wait("raw", "running", lambda s: s["state"] == "ok")
+        assert starts() == ["1", "2"] and not status["restarts"], (starts(), status)
+    with report.case("restarted by its owner it begins anew, with the disk of the image"):
+        o.lab.zos("restart", "raw")
+        o.wait_log("raw", "start number 2 of this disk", times=2)
+        o.wait("raw", "running again", lambda s: s["state"] == "ok")
+        assert starts() == ["1", "2", "1", "2"], starts()
+        o.lab.zos("delete", "raw")
+
+
 def refused(o, report):
     with open(f"{o.lab.dir}/user-data", "w") as f:
         f.write("#cloud-config\n")
@@ -128,6 +152,7 @@ def main():
         fills_up(o, report)
         wishes(o, report)
         o.lab.zos("delete", "deb")
+        restarts(o, report)
         refused(o, report)
     return report.end()
 
