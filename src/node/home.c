@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { AGAIN_US = 60 * 1000000, MOVE_MS = 600 * 1000 };
+enum {
+	AGAIN_US = 60 * 1000000,
+	MOVE_MS = 600 * 1000,
+	PATIENCE_MS = 30 * 1000, /* for disks that are slow to answer at the start: PID 1 waits a minute for noded */
+};
 #define IMAGES "images"   /* on one of them */
 #define STATE "state"     /* on each disk */
 #define NONCES ".nonces"  /* in each state directory */
@@ -178,11 +182,28 @@ static int dir_join(struct home *h, const char *dir, struct err *e)
 	return durable_begin(h, e);
 }
 
-/* One of ours that is not open may say who this is: the node does not make itself a new identity on another disk meanwhile. */
+static bool may_be_shut(const struct storage_disk *d)
+{
+	switch (d->state) {
+	case LIFE_FOUND:
+	case LIFE_PROBING:
+	case LIFE_UNLOCKING:
+	case LIFE_MOUNTING:
+		return true;
+	case LIFE_READY:
+	case LIFE_FOREIGN:
+		return false;
+	default:
+		return d->uuid[0];
+	}
+}
+
+/* One of ours that is not open, or one that has not been looked at yet, may say who this is: the node does not make itself a new identity on another
+ * disk meanwhile. */
 static bool has_shut_disk(const struct home *h)
 {
 	for (const struct storage_disk *d = h->storage->disks; d; d = d->next)
-		if (d->uuid[0] && d->state != LIFE_READY && d->state != LIFE_FOREIGN)
+		if (may_be_shut(d))
 			return true;
 	return false;
 }
@@ -418,19 +439,22 @@ static struct key_pub disks_ask(const struct home *h, char ret[][STORE_DIR_MAX],
 int home_wait(struct home *h, char ret[][STORE_DIR_MAX], size_t max, bool *ret_durable, struct err *e)
 {
 	struct key_pub mark = mark_read(h), who;
+	uint64_t end_ms = log_now_ms() + PATIENCE_MS;
 	bool has_said = false;
 	size_t n;
 
 	for (;;) {
+		uint64_t now_ms = log_now_ms();
+		bool is_time = h->storage->is_settled || now_ms >= end_ms;
 		int r;
 
 		who = disks_ask(h, ret, max, &n);
-		if (h->storage->is_settled && (!mark.role || key_pub_eq(&mark, &who)))
+		if (is_time && (!mark.role || key_pub_eq(&mark, &who)))
 			break;
-		if (h->storage->is_settled && !has_said)
+		if (is_time && !has_said)
 			log_err("none of the disks that say who this node is is here: waiting for one");
-		has_said |= h->storage->is_settled;
-		if ((r = sd_event_run(h->event, UINT64_MAX)) < 0)
+		has_said |= is_time;
+		if ((r = sd_event_run(h->event, is_time ? UINT64_MAX : (end_ms - now_ms) * 1000)) < 0)
 			return err_set(e, r, "wait for the disks: %s", strerror(-r));
 		if (sd_event_get_state(h->event) == SD_EVENT_FINISHED)
 			return err_set(e, -ECANCELED, "ended before it was known who this node is");

@@ -37,7 +37,7 @@ void home_deinit(struct home *h);
 /* The disks of the node that have its state, for struct volumes_options. */
 size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max);
 
-/* Runs the loop until it is known who the node is, and says where its state is: at most MAX directories, of which RET_DURABLE says whether
+/* Runs the loop until it is known who the node is, or disks have had half a minute to say it, and says where its state is: at most MAX directories, of which RET_DURABLE says whether
  * they last. Returns their number or a negative errno. */
 MUST_CHECK int home_wait(struct home *h, char ret[][STORE_DIR_MAX], size_t max, bool *ret_durable, struct err *e);
 /* The engine runs in these directories, and nonces are kept there too. */
@@ -45,18 +45,18 @@ MUST_CHECK int home_begin(struct home *h, struct engine *n, struct nonces *nonce
 
 /* What a directory that has come says about who this is. */
 enum home_meeting {
-	HOME_OURS,    /* it is this node's, or says nothing yet */
-	HOME_BECOME,  /* it is another node's, and this one has nothing to lose by being that one */
+	HOME_OURS, /* it is this node's, or says nothing yet */
+	HOME_BECOME, /* it is another node's, and this one has nothing to lose by being that one */
 	HOME_FOREIGN, /* it is another node's: it is left alone */
-	HOME_LATER,   /* it says nothing, and a disk that may say who this is is not open */
+	HOME_LATER, /* it says nothing, and a disk that may say who this is is not open */
 	HOME_UNKNOWN, /* it cannot be read */
 };
 /* What a node knows of itself. */
 struct home_self {
 	struct key_pub identity;
 	bool is_durable; /* a disk says so */
-	bool has_much;   /* to lose: an approval, deployments */
-	bool has_shut;   /* a disk of its own that is not open */
+	bool has_much; /* to lose: an approval, deployments */
+	bool has_shut; /* a disk of its own that is not open */
 };
 /* THEIRS: the identity in it, role 0 = none, NULL = it cannot be read. */
 enum home_meeting home_meet(const struct home_self *self, const struct key_pub *theirs);
