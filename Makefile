@@ -35,6 +35,7 @@ node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
 soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
 	@$(in) ninja -C $(debug) $(quiet) && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
 	@$(in) env SEEDS=$(or $(ROUNDS),100)00 $(if $(SEED),SEED=$(SEED)) $(debug)/node_engine_sim_test
+	@$(in) env SEEDS=$(or $(ROUNDS),100)00 $(if $(SEED),SEED=$(SEED)) $(debug)/node_store_sim_test
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/power_test.py
 	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/cut_test.py
