@@ -53,6 +53,12 @@ def elf(path):
     return re.findall(r"\(NEEDED\).*\[(.*)\]", text), re.findall(r"program interpreter: (.*)\]", text)
 
 
+def symbols(path, kind):
+    """Names of the dynamic symbols of this KIND, as nm(1) calls it."""
+    text = subprocess.run(["nm", "-D", path], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1].split("@")[0] for line in text.splitlines() if line.split()[-2] == kind}
+
+
 def orders_runners(root):
     """Paths of what runs orders in ROOT, by name, and of what does under another name, or is a script."""
     files = list(walk(root))
@@ -83,6 +89,10 @@ def check(report, flavour, root):
                    if not os.path.exists(f"{root}{LIBRARY}{n}") and n != "ld-linux-x86-64.so.2"]
         missing += [(p, i) for p, e in elves.items() for i in e[1] if not os.path.exists(f"{root}/usr{i}")]
         assert not missing, missing
+    with report.case(f"{flavour}: our libcapstone has what QEMU asks of it"):
+        asked = symbols(root + "/usr/bin/qemu-system-x86_64", "U")
+        has = symbols(root + LIBRARY + "libcapstone.so.5", "T")
+        assert {s for s in asked if s.startswith("cs_")} == has, (asked, has)
     with report.case(f"{flavour}: no shell, interpreter or package manager by name"):
         named, hidden = orders_runners(root)
         assert named == (["/usr/bin/busybox"] if flavour == "debug" else []), named
