@@ -135,9 +135,9 @@ def first_boot(lab, machine, report):
             lab.zos("node", "disks", "wipe", "ext4", "--confirm", "ext4")
             assert wait_state(lab, "ext4", "ready")["uuid"]
         with report.case("the farm wipes one of ours: it is another disk then"):
-            before = disks(lab)["virtio"]["uuid"]
-            lab.zos("node", "disks", "wipe", "virtio", "--confirm", "virtio")
-            until("it has another UUID", lambda: wait_state(lab, "virtio", "ready")["uuid"] != before)
+            before = disks(lab)["nvme"]["uuid"]
+            lab.zos("node", "disks", "wipe", "nvme", "--confirm", "nvme")
+            until("it has another UUID", lambda: wait_state(lab, "nvme", "ready")["uuid"] != before)
         kept = {s: d["uuid"] for s, d in disks(lab).items() if d["state"] == "ready"}
         node.qmp("system_powerdown")
         assert node.wait_end() == 0
