@@ -1,5 +1,6 @@
 /* imagemove FROM TO -- puts the image cache FROM, which lies in memory, onto a disk: what is in it is copied to the directory TO, which then is
- * found at FROM, and imaged is started again there. `imagemove FROM -` gives FROM back to memory, empty, when the disk is gone.
+ * found at FROM, and imaged is started again there. `imagemove FROM -` gives FROM back to memory, empty, when the disk is gone. What is on a disk already
+ * is not copied from there to another: that one goes, or is gone.
  *
  * A program of its own because a disk may hang. Files in the cache never change once they have a name (doc/image-cache.md, F), so they are copied
  * under imaged's hands, a record after its layers; a pull that is under way is asked for again by the engine. */
@@ -119,19 +120,36 @@ static int imaged_restart(struct err *e)
 	return 0;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* A mount over another would keep the disk below it for ever. */
+static int other_disk_drop(const char *from, const char *to, struct err *e)
+{
+	struct stat here, above, there;
+	char parent[PATH_BYTES];
+
+	snprintf(parent, sizeof(parent), "%s/..", from);
+	if (stat(from, &here) || stat(parent, &above) || stat(to, &there))
+		return err_set(e, -errno, "look at the cache: %m");
+	return here.st_dev == above.st_dev || is_same(&here, &there) ? 0 : mnt_drop(from, e);
+}
+
 static int to_disk(const char *from, const char *to, struct err *e)
 {
 	AUTO_FD int from_fd = -1, to_fd = -1;
 	struct stat here, there;
 	int r;
 
-	if ((r = dir_make(from, 0700, e)) || (r = dir_make(to, 0700, e)))
+	if ((r = dir_make(from, 0700, e)) || (r = dir_make(to, 0700, e)) || (r = other_disk_drop(from, to, e)))
 		return r;
 	from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (from_fd < 0 || to_fd < 0 || fstat(from_fd, &here) || fstat(to_fd, &there))
 		return err_set(e, -errno, "open the cache: %m");
-	if (here.st_dev == there.st_dev && here.st_ino == there.st_ino)
+	if (is_same(&here, &there))
 		return 0; /* it is there already */
 	if (fchown(to_fd, UID_IMAGED, UID_IMAGED) || fchown(from_fd, UID_IMAGED, UID_IMAGED) || fchmod(to_fd, 0700))
 		return err_set(e, -errno, "give the cache to " SERVICE ": %m");

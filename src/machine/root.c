@@ -15,7 +15,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define DISKS_DIR "/zos/disks" /* where the node's disks are mounted */
+#define DISKS_DIR "/zos/disks"            /* where the node's disks are mounted */
+#define CACHE_DIR "/run/zos/imaged/cache" /* the image cache, which may lie on one of them */
 
 uint32_t root_uid_base(const struct machine_spec *s)
 {
@@ -169,7 +170,7 @@ static int take_all(const struct machine_spec *s, size_t n_layers, struct taken 
 		return r;
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_set(e, -errno, "make a mount namespace: %m");
-	return (r = mnt_drop(DISKS_DIR, e)) ? r : layers_leave(e);
+	return (r = mnt_drop(DISKS_DIR, e)) || (r = mnt_drop(CACHE_DIR, e)) ? r : layers_leave(e);
 }
 
 /* Its owners are those of the machine, whichever range of uids it has; what is on it can be run there, and nothing gains by it. */

@@ -278,9 +278,20 @@ static void images_move(struct home *h, const char *to)
 		log_err("%s", e.msg);
 }
 
-/* Images lie on one disk: one that does not turn if there is one, then the largest. */
+/* Whether images were kept on it before. */
+static bool has_images(const struct storage_disk *d)
+{
+	char path[STORE_DIR_MAX];
+
+	snprintf(path, sizeof(path), "%s/" IMAGES "/layers", d->path);
+	return !access(path, F_OK);
+}
+
+/* Images lie on one disk: where they were, else on one that does not turn if there is one, then the largest. */
 static bool is_better_for_images(const struct storage_disk *d, const struct storage_disk *than)
 {
+	if (than && has_images(d) != has_images(than))
+		return has_images(d);
 	if (!than || d->found.is_rotational != than->found.is_rotational)
 		return !than || !d->found.is_rotational;
 	return d->found.size_bytes > than->found.size_bytes;
