@@ -182,10 +182,10 @@ static void run_seed(unsigned seed)
 static void what_was_kept_is_read(void)
 {
 	const char *one = getenv("SEED"), *many = getenv("SEEDS");
-	unsigned n = many ? (unsigned)atoi(many) : SEEDS_DEFAULT;
+	unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : SEEDS_DEFAULT;
 
 	if (one)
-		run_seed((unsigned)atoi(one));
+		run_seed((unsigned)strtoul(one, NULL, 10));
 	for (unsigned seed = 0; !one && seed < n && !t_bad; seed++)
 		run_seed(seed);
 }
