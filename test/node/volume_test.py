@@ -154,7 +154,7 @@ def main():
             s = Storage(lab, registry, node)
             with report.case("two blank disks become the node's, and keep its state"):
                 until("it is durable", lambda: lab.zos_json("node", "info")["durable"], 120)
-                until("there is room for volumes", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 4000 * MIB, 60)
+                until("there is room for volumes", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 3000 * MIB, 60)
                 until("both are ready", lambda: [d["state"] for d in s.disks().values()] == ["ready", "ready"], 120)
             containers(s, report)
             grows(s, report)
