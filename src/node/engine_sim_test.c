@@ -3,6 +3,7 @@
  * SEED=N repeats one, SEEDS=N tries so many. */
 #include "node/engine_test.h"
 #include "node/placed.h"
+#include "test/seeds.h"
 
 enum { VOLUMES = 3, ROUNDS = 30, SEEDS_DEFAULT = 300, THINGS_MAX = 400 };
 
@@ -268,13 +269,7 @@ static void run_seed(unsigned seed)
 
 static void bad_luck_loses_nothing(void)
 {
-	const char *one = getenv("SEED"), *many = getenv("SEEDS");
-	unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : SEEDS_DEFAULT;
-
-	if (one)
-		run_seed((unsigned)strtoul(one, NULL, 10));
-	for (unsigned seed = 0; !one && seed < n && !t_bad; seed++)
-		run_seed(seed);
+	seeds_run(run_seed, SEEDS_DEFAULT);
 }
 
 int main(void)

@@ -3,7 +3,7 @@
 #include "node/store.h"
 
 #include "base/file.h"
-#include "test/t.h"
+#include "test/seeds.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -181,13 +181,7 @@ static void run_seed(unsigned seed)
 
 static void what_was_kept_is_read(void)
 {
-	const char *one = getenv("SEED"), *many = getenv("SEEDS");
-	unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : SEEDS_DEFAULT;
-
-	if (one)
-		run_seed((unsigned)strtoul(one, NULL, 10));
-	for (unsigned seed = 0; !one && seed < n && !t_bad; seed++)
-		run_seed(seed);
+	seeds_run(run_seed, SEEDS_DEFAULT);
 }
 
 int main(void)

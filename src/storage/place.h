@@ -1,11 +1,11 @@
 /* Which disk a volume or a zmount goes to, and whether it may grow there: a pure function of the disks and of what was promised on them. */
 #pragma once
-#include "api/deployment.h"
+#include "svc/provider.h"
 
-enum { PLACE_DISKS_MAX = 64, PLACE_UUID_SIZE = 40 };
+enum { PLACE_DISKS_MAX = 64 };
 
 struct place_disk {
-	char uuid[PLACE_UUID_SIZE];
+	char uuid[STORAGE_UUID_SIZE];
 	uint64_t size_bytes;     /* of its file system */
 	uint64_t promised_bytes; /* the sizes of all that is on it, or is to be */
 	uint64_t images_bytes;   /* what the image cache may take of it; 0 = that is elsewhere */

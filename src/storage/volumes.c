@@ -27,7 +27,7 @@ struct burial { /* of a disk that came, one thing at a time */
 	struct burial *next;
 	struct volumes *all;
 	struct task *task;
-	char disk[PLACE_UUID_SIZE], path[64];
+	char disk[STORAGE_UUID_SIZE], path[64];
 	char (*names)[STORAGE_NAME_SIZE]; /* owned: what is on the disk and is to go */
 	size_t n;
 };

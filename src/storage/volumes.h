@@ -8,7 +8,7 @@
 #include <systemd/sd-event.h>
 
 struct volumes_disk {
-	char uuid[PLACE_UUID_SIZE];
+	char uuid[STORAGE_UUID_SIZE];
 	char path[64];       /* where it is mounted */
 	uint64_t size_bytes;
 	bool is_rotational;
