@@ -5,6 +5,7 @@
 #pragma once
 #include "base/err.h"
 #include "network/rules.h"
+#include "svc/task.h"
 
 #include <systemd/sd-event.h>
 
@@ -14,8 +15,9 @@ struct filter {
 	sd_event *event;
 	const char *program;                /* borrowed */
 	struct rules rules;                 /* the owner's to change, before filter_change() */
-	sd_event_source *child, *timer;     /* timer: the next start, or the end of the child's patience */
-	bool is_stale;                      /* the child, if any, was given older rules */
+	struct task *task;                  /* the program; NULL = it does not run */
+	sd_event_source *timer;             /* the next start */
+	bool is_stale;                      /* the program, if it runs, was given older rules */
 };
 #define FILTER_NONE { 0 }
 

@@ -274,7 +274,7 @@ static void images_move(struct home *h, const char *to)
 	struct err e = { 0 };
 
 	task_drop(take_ptr(h->moving));
-	if (task_start(&h->moving, h->event, argv, MOVE_MS, on_moved, h, &e))
+	if (task_start(&h->moving, h->event, argv, -1, MOVE_MS, on_moved, h, &e))
 		log_err("%s", e.msg);
 }
 

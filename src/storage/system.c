@@ -80,7 +80,7 @@ static int job_start(void *ctx, struct storage_job *job, struct err *e)
 	struct arguments a = { 0 };
 
 	arguments_make(s, job, &a);
-	return task_start(&job->task, s->event, a.argv, commands[job->act].deadline_ms, on_end, job, e);
+	return task_start(&job->task, s->event, a.argv, -1, commands[job->act].deadline_ms, on_end, job, e);
 }
 
 static void job_stop(void *ctx, struct storage_job *job)

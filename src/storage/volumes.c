@@ -247,7 +247,7 @@ static int volumes_apply(struct provider *p, struct work *w, struct err *e)
 	if (!disk_find(v, s->disk, &d))
 		return waits(w, e);
 	argv_make(a, &d, size, argv);
-	r = task_start(&a->task, v->event, argv, TASK_MS, on_made, a, e);
+	r = task_start(&a->task, v->event, argv, -1, TASK_MS, on_made, a, e);
 	return r ? r : PROVIDER_BUSY;
 }
 
@@ -285,7 +285,7 @@ static int volumes_remove(struct provider *p, struct work *w, struct err *e)
 		return err_set(e, -EBUSY, "a snapshot is being made of it");
 	if (s->stage != STORAGE_NOWHERE && disk_find(v, s->disk, &d)) {
 		argv[2] = d.path;
-		r = task_start(&a->task, v->event, argv, TASK_MS, on_removed, a, e);
+		r = task_start(&a->task, v->event, argv, -1, TASK_MS, on_removed, a, e);
 		return r ? r : PROVIDER_BUSY;
 	}
 	if (s->stage != STORAGE_NOWHERE)
@@ -321,7 +321,7 @@ static int ask_start(struct attached *a, const char *command, const char *snapsh
 	if (a->task)
 		return err_set(e, -EBUSY, "something is being done with '%s': ask again in a moment", a->work->name);
 	argv[2] = d.path;
-	return task_start(&a->task, a->all->event, argv, TASK_MS, on_asked, a, e);
+	return task_start(&a->task, a->all->event, argv, -1, TASK_MS, on_asked, a, e);
 }
 
 static int volumes_ask(struct provider *p, struct work *w, const struct provider_ask *ask, struct err *e)
@@ -492,7 +492,7 @@ static void burial_next(struct burial *b)
 	while (b->n) {
 		const char *const argv[] = { v->o.program, "remove", b->path, b->names[b->n - 1], NULL };
 
-		if (!task_start(&b->task, v->event, argv, TASK_MS, on_buried, b, &e))
+		if (!task_start(&b->task, v->event, argv, -1, TASK_MS, on_buried, b, &e))
 			return;
 		log_warn("%s", e.msg);
 		b->n--;
@@ -548,7 +548,7 @@ static void burial_start(struct volumes *v, const struct volumes_disk *d)
 	v->burials = b;
 	memcpy(b->disk, d->uuid, sizeof(b->disk));
 	memcpy(b->path, d->path, sizeof(b->path));
-	if (!task_start(&b->task, v->event, argv, TASK_MS, on_listed, b, &e))
+	if (!task_start(&b->task, v->event, argv, -1, TASK_MS, on_listed, b, &e))
 		return;
 	log_warn("%s", e.msg);
 	burial_free(b);

@@ -93,7 +93,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int child_spawn(const char *const *argv, int out, pid_t *ret)
+static int child_spawn(const char *const *argv, int input, int out, pid_t *ret)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -103,7 +103,8 @@ static int child_spawn(const char *const *argv, int out, pid_t *ret)
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&files);
 	posix_spawnattr_init(&attr);
-	r = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	r = input < 0 ? posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+		      : posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
 	if (!r)
@@ -129,8 +130,8 @@ static int watch(struct task *t, sd_event *event, pid_t pid, uint64_t deadline_m
 	return sd_event_add_time_relative(event, &t->timer, CLOCK_MONOTONIC, deadline_ms * 1000, 0, on_deadline, t);
 }
 
-int task_start(struct task **ret, sd_event *event, const char *const *argv, uint64_t deadline_ms, void (*ended)(void *, const struct task_end *),
-	       void *ctx, struct err *e)
+int task_start(struct task **ret, sd_event *event, const char *const *argv, int input, uint64_t deadline_ms,
+	       void (*ended)(void *, const struct task_end *), void *ctx, struct err *e)
 {
 	struct task *t = calloc(1, sizeof(*t));
 	const char *slash;
@@ -145,7 +146,7 @@ int task_start(struct task **ret, sd_event *event, const char *const *argv, uint
 	r = pipe2(out, O_CLOEXEC) ? -errno : 0;
 	if (!r) {
 		t->out = out[0];
-		r = fcntl(t->out, F_SETFL, O_NONBLOCK) ? -errno : child_spawn(argv, out[1], &pid);
+		r = fcntl(t->out, F_SETFL, O_NONBLOCK) ? -errno : child_spawn(argv, input, out[1], &pid);
 		close(out[1]);
 	}
 	if (!r)

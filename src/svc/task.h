@@ -19,9 +19,9 @@ struct task_end {
 
 struct task;
 
-/* ARGV ends with NULL; its first is the path of the program, which gets no environment. ENDED is called exactly once unless the task is
+/* ARGV ends with NULL; its first is the path of the program, which gets no environment. INPUT (borrowed): its standard input, -1 = none. ENDED is called exactly once unless the task is
  * dropped, from the loop. RET is valid until then. */
-MUST_CHECK int task_start(struct task **ret, sd_event *event, const char *const *argv, uint64_t deadline_ms,
+MUST_CHECK int task_start(struct task **ret, sd_event *event, const char *const *argv, int input, uint64_t deadline_ms,
 			  void (*ended)(void *ctx, const struct task_end *end), void *ctx, struct err *e);
 
 /* Nobody waits for it any more: it is killed. NULL is fine. */

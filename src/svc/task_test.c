@@ -35,7 +35,7 @@ static void run(const char *script, uint64_t deadline_ms, struct seen *s)
 
 	*s = (struct seen){ 0 };
 	T_NEED(!daemon_loop("task_test", &event, &e), "%s", e.msg);
-	T_NEED(!task_start(&t, event, argv, deadline_ms, on_ended, s, &e), "%s", e.msg);
+	T_NEED(!task_start(&t, event, argv, -1, deadline_ms, on_ended, s, &e), "%s", e.msg);
 	while (!s->n && time(NULL) < patience)
 		T_NEED(sd_event_run(event, 1000000) >= 0, "loop");
 	while (sd_event_run(event, 200000) > 0) /* what was killed at its deadline ends after it was told */
@@ -84,11 +84,11 @@ static void what_is_dropped_tells_nothing(void)
 	sd_event *event;
 
 	T_NEED(!daemon_loop("task_test", &event, &e), "%s", e.msg);
-	T_NEED(!task_start(&t, event, argv, 20000, on_ended, &s, &e), "%s", e.msg);
+	T_NEED(!task_start(&t, event, argv, -1, 20000, on_ended, &s, &e), "%s", e.msg);
 	task_drop(t);
 	task_drop(NULL);
 	T_CHECK(sd_event_run(event, 20000000) > 0 && !s.n, "its end is noticed, and told to nobody");
-	T_CHECK(task_start(&t, event, none, 20000, on_ended, &s, &e) == -ENOENT && strstr(e.msg, "/nowhere/program"), "%s", e.msg);
+	T_CHECK(task_start(&t, event, none, -1, 20000, on_ended, &s, &e) == -ENOENT && strstr(e.msg, "/nowhere/program"), "%s", e.msg);
 	sd_event_unref(event);
 }
 
