@@ -2,6 +2,7 @@
  *
  * AUTO_x declares a local that cleans up after itself; take() disarms it and hands the value to somebody else. */
 #pragma once
+#include <dirent.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -29,8 +30,16 @@ static inline void fd_close(int *fd)
 	errno = before;
 }
 
+static inline void dir_closep(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+	*d = NULL;
+}
+
 #define AUTO_FREE CLEANUP(freep)
 #define AUTO_FD CLEANUP(fd_close)
+#define AUTO_DIR CLEANUP(dir_closep)
 
 #define take(var, none)                     \
 	({                                  \

@@ -143,12 +143,6 @@ int dir_make(const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int tree_remove_in(int dir_fd, const char *name, dev_t dev)
 {
 	struct stat st;
@@ -163,7 +157,7 @@ static int tree_remove_in(int dir_fd, const char *name, dev_t dev)
 		return -errno;
 	if (st.st_dev != dev)
 		return -EXDEV; /* something is still mounted there: what it holds is not ours to delete */
-	CLEANUP(dir_closep) DIR *dir = fdopendir(fd);
+	AUTO_DIR DIR *dir = fdopendir(fd);
 	if (!dir)
 		return -errno;
 	take_fd(fd);

@@ -73,16 +73,10 @@ int root_early(struct err *e)
 	return access("/modules/asked", F_OK) ? 0 : modules_load("/modules/asked", e); /* what its owner wants besides */
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The disk with the serial number KIND and N: names follow the order in which disks are found, serials do not. */
 static int disk_find(const char *kind, unsigned n, char ret[static 32], struct err *e)
 {
-	CLEANUP(dir_closep) DIR *dir = opendir("/sys/block");
+	AUTO_DIR DIR *dir = opendir("/sys/block");
 	struct dirent *d;
 	char want[16];
 

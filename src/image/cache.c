@@ -228,12 +228,6 @@ static int file_take(int slot, const char *name, const char *to, struct err *e)
 	return 0;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int layers_take(const struct cache *c, DIR *slot, const char *scope, struct err *e)
 {
 	int r = 0;
@@ -273,7 +267,7 @@ static int part_sync(const struct cache *c, const char *part, struct err *e)
 
 int cache_slot_take(const struct cache *c, unsigned slot, const char *scope, const char *digest, struct err *e)
 {
-	CLEANUP(dir_closep) DIR *d = NULL;
+	AUTO_DIR DIR *d = NULL;
 	char path[CACHE_PATH_MAX];
 	int r = 0;
 
@@ -328,7 +322,7 @@ static void entry_add(struct entries *all, int dir_fd, const char *name)
 static int entries_list(const struct cache *c, const char *part, struct entries *ret, struct err *e)
 {
 	char path[CACHE_PATH_MAX];
-	CLEANUP(dir_closep) DIR *d = NULL;
+	AUTO_DIR DIR *d = NULL;
 
 	snprintf(path, sizeof(path), "%s/%s", c->dir, part);
 	d = opendir(path);
@@ -370,7 +364,7 @@ static void layers_keep(struct entries *layers, const char *scope, sd_json_varia
 static int held_keep(const struct cache *c, struct entries *layers, struct err *e)
 {
 	char path[CACHE_PATH_MAX];
-	CLEANUP(dir_closep) DIR *d = NULL;
+	AUTO_DIR DIR *d = NULL;
 
 	snprintf(path, sizeof(path), "%s/held", c->dir);
 	d = opendir(path);
@@ -432,7 +426,7 @@ void cache_release(const struct cache *c, const char *holder)
 int cache_holders(const struct cache *c, sd_json_variant **ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *all = NULL;
-	CLEANUP(dir_closep) DIR *d = NULL;
+	AUTO_DIR DIR *d = NULL;
 	char path[CACHE_PATH_MAX];
 	int r = sd_json_variant_new_array(&all, NULL, 0);
 
@@ -504,7 +498,7 @@ static void held_add(struct held *h, int dir_fd, const char *holder)
 
 static int held_list(const struct cache *c, struct held *ret, struct err *e)
 {
-	CLEANUP(dir_closep) DIR *d = NULL;
+	AUTO_DIR DIR *d = NULL;
 	char path[CACHE_PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/held", c->dir);

@@ -19,12 +19,6 @@
 enum { UID_IMAGED = 902, PATH_BYTES = 256 };
 #define SERVICE "imaged"
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int copy_bytes(int from, int to)
 {
 	ssize_t n;
@@ -71,7 +65,7 @@ static int folder_copy(int from, int to, const char *name, struct err *e)
 	if ((mkdirat(to, name, 0755) && errno != EEXIST) || fchownat(to, name, UID_IMAGED, UID_IMAGED, AT_SYMLINK_NOFOLLOW) ||
 	    (to_fd = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return err_set(e, -errno, "make %s: %m", name);
-	CLEANUP(dir_closep) DIR *d = fdopendir(from_fd);
+	AUTO_DIR DIR *d = fdopendir(from_fd);
 	if (!d)
 		return err_set(e, -errno, "list %s: %m", name);
 	take_fd(from_fd);
@@ -94,7 +88,7 @@ static int all_copy(int from, int to, struct err *e)
 
 static int empty(int dir, struct err *e)
 {
-	CLEANUP(dir_closep) DIR *d = fdopendir(dir);
+	AUTO_DIR DIR *d = fdopendir(dir);
 	const struct dirent *entry;
 	int r = 0;
 

@@ -33,16 +33,10 @@ static void card_up(int fd, const char *name)
 		log_warn("cannot see whether %s has a carrier: %m", name);
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 int main(void)
 {
 	AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	CLEANUP(dir_closep) DIR *dir = opendir(NET);
+	AUTO_DIR DIR *dir = opendir(NET);
 	const struct dirent *d;
 
 	log_init("cards", getenv("ZOS_DEBUG") != NULL);

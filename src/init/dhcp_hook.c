@@ -80,15 +80,9 @@ static int lease_save(const char *interface, const char *protocol, bool is_lease
 	return file_save(AT_FDCWD, path, buf_str(&b), 0644, e);
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int resolv_save(struct err *e)
 {
-	CLEANUP(dir_closep) DIR *dir = opendir(LEASES);
+	AUTO_DIR DIR *dir = opendir(LEASES);
 	AUTO_BUF struct buf b = { .limit = 16 * LEASE_MAX_BYTES };
 	struct dirent *d;
 

@@ -95,12 +95,6 @@ static void alias_read(struct loader *l, int dir_fd, const char *path, bool only
 		name_add(l, name);
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static void urgent_read(struct loader *l)
 {
 	static const char *const buses[] = { "virtio", "pci", "vmbus", "xen" };
@@ -110,7 +104,7 @@ static void urgent_read(struct loader *l)
 		struct dirent *d;
 
 		snprintf(path, sizeof(path), "/sys/bus/%s/devices", buses[i]);
-		CLEANUP(dir_closep) DIR *dir = opendir(path);
+		AUTO_DIR DIR *dir = opendir(path);
 		while (dir && (d = readdir(dir))) {
 			snprintf(path, sizeof(path), "%s/modalias", d->d_name);
 			alias_read(l, dirfd(dir), path, true);
@@ -121,7 +115,7 @@ static void urgent_read(struct loader *l)
 static void devices_read(struct loader *l, int parent_fd, const char *name, unsigned depth)
 {
 	AUTO_FD int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	CLEANUP(dir_closep) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *d;
 
 	if (!dir)
@@ -246,7 +240,7 @@ static bool is_disk(const char *name)
 
 static bool has_disk(void)
 {
-	CLEANUP(dir_closep) DIR *dir = opendir("/sys/block");
+	AUTO_DIR DIR *dir = opendir("/sys/block");
 	struct dirent *d;
 
 	while (dir && (d = readdir(dir)))

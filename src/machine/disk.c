@@ -42,12 +42,6 @@ static struct disk *disk_of(const struct runner *r)
 	return r->box_state;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* NAME below DIR_FD, and nothing that a link may lead to. Returns a descriptor or a negative errno. */
 static int beneath_open(int dir_fd, const char *name, uint64_t flags)
 {
@@ -60,7 +54,7 @@ static int beneath_open(int dir_fd, const char *name, uint64_t flags)
 /* The one file in the directory FOLDER (takes). */
 static int only_file_open(int folder, int *ret, struct err *e)
 {
-	CLEANUP(dir_closep) DIR *d = fdopendir(folder);
+	AUTO_DIR DIR *d = fdopendir(folder);
 	AUTO_FD int fd = -1;
 	struct dirent *entry;
 	struct stat st;

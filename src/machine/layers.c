@@ -13,12 +13,6 @@
 
 enum { LAYER_PATH_MAX = 192 };
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The lock goes with the descriptor. */
 static int layers_lock(int *ret, struct err *e)
 {
@@ -132,7 +126,7 @@ static int layer_release(const char *name, const char *id, struct err *e)
 
 int layers_release(const char *id, struct err *e)
 {
-	CLEANUP(dir_closep) DIR *d = opendir(LAYERS_DIR);
+	AUTO_DIR DIR *d = opendir(LAYERS_DIR);
 	const struct dirent *entry;
 	AUTO_FD int lock = -1;
 	int r;

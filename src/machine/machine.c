@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { RESOLVERS_MAX = 4, UNITS_MAX = 4096 };
+enum { RESOLVERS_MAX = 4 };
 
 enum phase { PHASE_IDLE, PHASE_REPLACING, PHASE_STARTING, PHASE_STOPPING };
 
@@ -86,6 +86,8 @@ static void done(struct attached *a, int r, const struct err *e)
 	a->phase = PHASE_IDLE;
 	if (a->work)
 		p->done(p->engine, a->work, r, e);
+	else if (r < 0)
+		log_warn("remove what is left of %s: %s", a->id, e->msg);
 }
 
 static int on_state(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
@@ -282,28 +284,38 @@ static int machine_apply(struct provider *p, struct work *w, struct err *e)
 	return PROVIDER_BUSY;
 }
 
-static int machine_remove(struct provider *p, struct work *w, struct err *e)
+/* W: whom to tell when it is down, or NULL. */
+static int stop(struct machines *m, const char *id, struct work *w, struct err *e)
 {
-	struct machines *m = machines_of(p);
-	struct attached *a = attached_find(m, w->id);
+	struct attached *a = attached_find(m, id);
 	struct supervisor_unit unit;
 	char name[SUPERVISOR_NAME_MAX];
 	int r;
 
-	unit_name(w->id, name);
+	unit_name(id, name);
 	if ((r = supervisor_find(&m->supervisor, name, &unit, e)) < 0)
 		return r;
 	if (r == SUPERVISOR_UNKNOWN || unit.state == SUPERVISOR_DOWN || unit.state == SUPERVISOR_DONE) {
-		if ((r = clean(m, w->id, e)))
+		if ((r = clean(m, id, e)))
 			return r;
 		if (a)
 			attached_free(m, a);
 		return 0;
 	}
-	a = attached_get(m, w->id);
+	a = attached_get(m, id);
 	a->work = w;
 	a->phase = PHASE_STOPPING;
 	return (r = supervisor_stop(&m->supervisor, name, e)) < 0 ? r : PROVIDER_BUSY;
+}
+
+static int machine_remove(struct provider *p, struct work *w, struct err *e)
+{
+	return stop(machines_of(p), w->id, w, e);
+}
+
+static int take_down(struct provider *p, const char *id, struct err *e)
+{
+	return stop(machines_of(p), id, NULL, e);
 }
 
 static void gone(struct machines *m, struct attached *a)
@@ -445,27 +457,10 @@ static int machine_stream(struct provider *p, struct work *w, const struct provi
 	return r;
 }
 
+/* A runner's folder is there before it and goes after it. */
 static void machine_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))
 {
-	struct machines *m = machines_of(p);
-	AUTO_FREE struct supervisor_unit *units = calloc(UNITS_MAX, sizeof(*units));
-	struct err e = { 0 };
-	int n;
-
-	BUG_ON(!units);
-	n = supervisor_list(&m->supervisor, units, UNITS_MAX, &e);
-	if (n < 0)
-		log_warn("look for machines of before: %s", e.msg);
-	for (int i = 0; i < n; i++) {
-		const char *id = units[i].name + 8;
-
-		if (strncmp(units[i].name, "machine@", 8) || is_wanted(p->engine, id))
-			continue;
-		log_info("%s: stopping, nobody wants it", units[i].name);
-		attached_get(m, id)->phase = PHASE_STOPPING;
-		if (supervisor_stop(&m->supervisor, units[i].name, &e) < 0)
-			log_warn("%s: %s", units[i].name, e.msg);
-	}
+	provider_sweep(p, machines_of(p)->o.dir, is_wanted, take_down);
 }
 
 static const struct provider_ops machine_ops = {

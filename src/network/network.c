@@ -68,17 +68,11 @@ static int index_read(const struct network *n, const char *id, uint64_t *ret)
 	return parse_u64(buf_str(&text), NETWORK_MACHINES_MAX - 1, ret);
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The lowest index that no machine has. */
 static int index_free(const struct network *n, uint64_t *ret, struct err *e)
 {
 	uint8_t taken[NETWORK_MACHINES_MAX] = { 0 };
-	CLEANUP(dir_closep) DIR *d = opendir(n->o.dir);
+	AUTO_DIR DIR *d = opendir(n->o.dir);
 	struct dirent *entry;
 	uint64_t index;
 
@@ -178,8 +172,9 @@ static int network_apply(struct provider *p, struct work *w, struct err *e)
 	return netlink_add_address(n->netlink, w->network.device, base, 31, e);
 }
 
-static int take_down(struct network *n, const char *id, struct err *e)
+static int take_down(struct provider *p, const char *id, struct err *e)
 {
+	struct network *n = network_of(p);
 	char path[256], device[16];
 	uint64_t index;
 	int r;
@@ -198,7 +193,7 @@ static int take_down(struct network *n, const char *id, struct err *e)
 
 static int network_remove(struct provider *p, struct work *w, struct err *e)
 {
-	int r = take_down(network_of(p), w->id, e);
+	int r = take_down(p, w->id, e);
 
 	if (!r)
 		w->network = (struct network_result){ 0 };
@@ -207,18 +202,7 @@ static int network_remove(struct provider *p, struct work *w, struct err *e)
 
 static void network_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))
 {
-	struct network *n = network_of(p);
-	CLEANUP(dir_closep) DIR *d = opendir(n->o.dir);
-	struct dirent *entry;
-
-	while (d && (entry = readdir(d))) {
-		struct err e = { 0 };
-
-		if (entry->d_name[0] == '.' || is_wanted(p->engine, entry->d_name))
-			continue;
-		if (take_down(n, entry->d_name, &e))
-			log_warn("remove what is left of %s: %s", entry->d_name, e.msg);
-	}
+	provider_sweep(p, network_of(p)->o.dir, is_wanted, take_down);
 }
 
 static void resolvers_read(struct network *n)

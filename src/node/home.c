@@ -120,16 +120,10 @@ size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max)
 	return n;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The state in memory is over: left there, it would come back as something old. */
 static int ram_clear(const struct home *h, struct err *e)
 {
-	CLEANUP(dir_closep) DIR *d = opendir(h->paths.ram);
+	AUTO_DIR DIR *d = opendir(h->paths.ram);
 	const struct dirent *entry;
 	int r = 0;
 

@@ -287,12 +287,6 @@ int store_get(struct store *s, const char *name, uint64_t *ret_version, struct b
 	return buf_check(ret) ? err_set(e, -ENOMEM, "read %s: out of memory", name) : 0;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static bool in_an_earlier_root(const struct store *s, size_t root, const char *name)
 {
 	for (size_t i = 0; i < root; i++)
@@ -308,7 +302,7 @@ static int each_in(struct store *s, size_t root, const char *dir, int (*each)(vo
 	AUTO_FD int fd = openat(s->roots[root].fd, dir[0] ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "list %s in the state directory: %m", dir);
-	CLEANUP(dir_closep) DIR *d = fdopendir(fd);
+	AUTO_DIR DIR *d = fdopendir(fd);
 
 	if (!d)
 		return err_set(e, -errno, "list %s in the state directory: %m", dir);

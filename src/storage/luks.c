@@ -137,12 +137,6 @@ int luks_token(struct luks *l, struct token *ret, struct err *e)
 	return err_set(e, -ENOKEY, "its token is missing, and with it its key: 'zos node disks wipe' makes it a new disk");
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The kernel's number of the disk below a mapping; 0 when that is not there any more. */
 static uint64_t seq_below(dev_t mapping)
 {
@@ -150,7 +144,7 @@ static uint64_t seq_below(dev_t mapping)
 	struct dirent *d;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(mapping), minor(mapping));
-	CLEANUP(dir_closep) DIR *dir = opendir(path);
+	AUTO_DIR DIR *dir = opendir(path);
 	while (dir && (d = readdir(dir)))
 		if (d->d_name[0] != '.') {
 			snprintf(name, sizeof(name), "%s/%s/diskseq", path, d->d_name);

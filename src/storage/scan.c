@@ -125,12 +125,6 @@ static bool disk_read(int block, const char *name, struct storage_found *ret)
 	return true;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int by_name(const void *a, const void *b)
 {
 	const struct storage_found *x = a, *y = b;
@@ -145,7 +139,7 @@ int scan_disks(const char *sys, struct storage_found *ret, size_t max, struct er
 	size_t n = 0;
 
 	snprintf(path, sizeof(path), "%s/block", sys);
-	CLEANUP(dir_closep) DIR *dir = opendir(path);
+	AUTO_DIR DIR *dir = opendir(path);
 	if (!dir)
 		return err_set(e, -errno, "look for disks in %s: %m", path);
 	while (n < max && (d = readdir(dir)))

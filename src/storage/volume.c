@@ -90,12 +90,6 @@ static int subvolume_remove(const char *path, struct err *e)
 	return r ? tool_failed(r, "remove the subvolume", e) : 0;
 }
 
-static void dir_closep(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int snapshots_remove(const char *at, struct err *e)
 {
 	char folder[PATH_BYTES + 16], path[2 * PATH_BYTES];
@@ -103,7 +97,7 @@ static int snapshots_remove(const char *at, struct err *e)
 	int r = 0;
 
 	snprintf(folder, sizeof(folder), "%s/snapshots", at);
-	CLEANUP(dir_closep) DIR *d = opendir(folder);
+	AUTO_DIR DIR *d = opendir(folder);
 	if (!d)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "list %s: %m", folder);
 	while (!r && (entry = readdir(d))) {
@@ -199,7 +193,7 @@ static int snapshots_each(const struct job *j, int (*each)(void *ctx, const char
 	int r = 0;
 
 	snapshot_path(j, "", folder);
-	CLEANUP(dir_closep) DIR *d = opendir(folder);
+	AUTO_DIR DIR *d = opendir(folder);
 	if (!d)
 		return err_set(e, -errno, "list the snapshots: %m");
 	while (!r && (entry = readdir(d))) {
@@ -510,7 +504,7 @@ static int list(const struct job *j, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
 		AUTO_FD int fd = openat(j->root, folders[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		CLEANUP(dir_closep) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+		AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
 		const struct dirent *entry;
 
 		if (!d)

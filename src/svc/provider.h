@@ -154,6 +154,10 @@ struct provider {
 	void *engine;
 };
 
+/* For ops->sweep of who keeps a folder in DIR for each ID: TAKE_DOWN each that is not wanted. What fails is told, and done at the next start. */
+void provider_sweep(struct provider *p, const char *dir, bool (*is_wanted)(void *engine, const char *id),
+		    int (*take_down)(struct provider *p, const char *id, struct err *e));
+
 static inline void work_image_clear(struct work *w)
 {
 	json_unrefp(&w->image.config);

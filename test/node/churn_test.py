@@ -13,6 +13,7 @@ NAMES = ("a", "b", "c")
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 PATIENCE_S = 90
+LEFT = "{ ls -d /run/zos/machines/*/ /run/zos/network/*/ /run/zos/layers/*/users/*; ls /sys/class/net | grep ^zm; } 2>/dev/null"
 
 
 class Churn:
@@ -86,6 +87,14 @@ class Churn:
         assert int(runners) == len(self.wanted), f"{runners} runners for {sorted(self.wanted)}; after {self.did}"
 
 
+def wait_bare(node):
+    """Until no folder and no device of a machine is left: an engine that was killed clears away behind its first answers."""
+    deadline = time.monotonic() + 60
+    while left := node.shell(LEFT)[0]:
+        assert time.monotonic() < deadline, left
+        select_pause()
+
+
 def main():
     report = Report(f"make node T=churn ROUNDS={ROUNDS} SEED={SEED}")
     print(f"     seed {SEED}, {ROUNDS} rounds")
@@ -108,10 +117,10 @@ def main():
                     churn.insist("delete", name)
                 churn.wanted.clear()
                 churn.check()
-                deadline = time.monotonic() + 60 # an engine that was killed clears away behind its first answers
-                while left := node.shell("ls /run/zos/machines /run/zos/network | grep -E '^[0-9a-f]{16}$'; ls /sys/class/net | grep ^zm")[0]:
-                    assert time.monotonic() < deadline, left
-                    select_pause()
+                wait_bare(node)
+            with report.case("what an engine left that was killed between a machine's end and its folder's goes with the next"):
+                node.shell(f"mkdir -p /run/zos/machines/{'ab' * 8} /run/zos/network/{'cd' * 8}; kill -9 $(pidof noded)")
+                wait_bare(node)
     return report.end()
 
 
