@@ -46,7 +46,7 @@ tidy: $(debug)/build.ninja ## clang-tidy's short list, about a minute (FILES="..
 	@$(in) tools/tidy $(FILES)
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
-coverage: build | setup ## lines that the tests run, by room (T=NAME: unit, net and that node test; T=none: no node)
+coverage: image metal-image ## lines that the tests run, by room (T=NAME: unit, net and that node test; T=none: no node)
 	@$(in) tools/coverage $(T)
 bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
 	@tools/setup bench && $(in) bench/run $(T)
