@@ -57,8 +57,8 @@ static int order(const void *a, const void *b)
 	return x->has_words != y->has_words ? (x->has_words ? 1 : -1) : lastwords_order(&x->words, &y->words);
 }
 
-/* What is not printable becomes '?': it ends on terminals. */
-static void line_tell(struct str line, char why[static WHY_MAX])
+/* What is not printable becomes '?': it ends on terminals. False: there is nothing on it. */
+static bool line_tell(struct str line, char why[static WHY_MAX])
 {
 	char text[512];
 	int n = snprintf(text, sizeof(text), STR_FMT, STR_ARG(line));
@@ -70,6 +70,7 @@ static void line_tell(struct str line, char why[static WHY_MAX])
 		log_info("%s", text);
 	if (lastwords_is_why(str_c(text)))
 		snprintf(why, WHY_MAX, "%s", text);
+	return text[0];
 }
 
 static size_t record_tell(const struct record *r, char why[static WHY_MAX])
@@ -77,8 +78,8 @@ static size_t record_tell(const struct record *r, char why[static WHY_MAX])
 	struct str rest = r->words.lines, line;
 	size_t n = 0;
 
-	for (; str_next(&rest, '\n', &line); n++)
-		line_tell(lastwords_text(line), why);
+	while (str_next(&rest, '\n', &line))
+		n += line_tell(lastwords_text(line), why);
 	return n;
 }
 

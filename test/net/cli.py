@@ -1,15 +1,50 @@
 #!/usr/bin/python3
-"""What `zos` prints about itself, used as its user would: test/net/cli.py CASE, inside tools/enter."""
-import os, re, subprocess, sys
+"""What `zos` prints about itself, and what it writes for machines to start from, used as its user would: test/net/cli.py CASE, inside tools/enter."""
+import contextlib, os, re, struct, subprocess, sys
 
+ZOS = os.environ["ZOS"] = os.environ.get("ZOS_BUILD", "build/release") + "/zos"
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
-
-ZOS = os.environ.get("ZOS_BUILD", "build/release") + "/zos"
+from lab import Failed, Lab
 
 
 def zos(*args):
     return subprocess.run([ZOS, *args], check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def refused(lab, words, *args):
+    try:
+        lab.zos("farm", *args)
+    except Failed as e:
+        assert words in str(e), e
+        return
+    raise AssertionError(f"{args} was not refused")
+
+
+PARTS = {".linux": b"a kernel " * 5000, ".initrd": b"an archive " * 9000, ".cmdline": b"console=ttyS0 quiet\n", ".osrel": b"ID=zos\nVARIANT_ID=cloud\n"}
+
+
+def program(parts):
+    """An EFI program of PARTS, as far as a loader of sections sees it: PE format, Microsoft's specification."""
+    head, table, data = b"MZ" + b"\0" * 58 + struct.pack("<I", 64), b"", b""
+    begin = 64 + 24 + 40 * len(parts)
+    for name, content in parts.items():
+        table += struct.pack("<8sIIII16x", name.encode(), len(content), 0, len(content), begin + len(data))
+        data += content
+    return head + b"PE\0\0" + struct.pack("<HH12xHH", 0x8664, len(parts), 0, 0) + table + data
+
+
+@contextlib.contextmanager
+def a_farm():
+    """One whose owner has an EFI program to start nodes from, at the path that is returned."""
+    with Lab() as lab:
+        uki = f"{lab.dir}/zos.efi"
+        with open(uki, "wb") as f:
+            f.write(program(PARTS))
+        lab.start_hub()
+        refused(lab, "zos farm init", "media", uki, f"{lab.dir}/none.img")
+        lab.make_farm()
+        yield lab, uki
 
 
 def complete(line):
@@ -40,4 +75,51 @@ def manual():
     assert text.count(".RS\n") == text.count("\n.RE\n")
 
 
-cases.run({"completion": completion, "manual": manual})
+def on_medium(where, name):
+    """What lies at NAME on the partition that firmware starts from."""
+    return subprocess.run(["mtype", "-i", where, f"::{name}"], check=True, capture_output=True, timeout=30).stdout
+
+
+def media():
+    with a_farm() as (lab, uki):
+        stick, disc = f"{lab.dir}/stick.img", f"{lab.dir}/disc.iso"
+        assert lab.zos_json("farm", "media", uki, stick)["flavour"] == "cloud"
+        table = subprocess.run(["sfdisk", "--json", stick], check=True, capture_output=True, text=True).stdout
+        at = int(re.search(r'"start": *(\d+)', table)[1]) * 512
+        assert on_medium(f"{stick}@@{at}", "/EFI/BOOT/BOOTX64.EFI") == program(PARTS)
+        names = subprocess.run(["mdir", "-/", "-b", "-i", f"{stick}@@{at}", "::"], check=True, capture_output=True, text=True).stdout
+        assert ".cred" in names, names
+        lab.zos("farm", "media", uki, disc)
+        listed = subprocess.run(["xorriso", "-indev", disc, "-report_el_torito", "plain"], check=True, capture_output=True, text=True).stdout
+        assert "UEFI" in listed, listed
+        refused(lab, "--force writes over it", "media", uki, stick)
+        lab.zos("farm", "media", uki, stick, "--force")
+        part = program({name: content for name, content in PARTS.items() if name != ".initrd"})
+        for wrong, why in ((b"MZ" + b"\0" * 100, "is no EFI program"), (program(PARTS)[:200], "has no Zero-OS in it"), (part, "has no Zero-OS in it")):
+            with open(f"{lab.dir}/wrong.efi", "wb") as f:
+                f.write(wrong)
+            refused(lab, why, "media", f.name, f"{lab.dir}/none.img")
+        assert not os.path.exists(f"{lab.dir}/none.img")
+
+
+def netboot():
+    with a_farm() as (lab, uki):
+        folder = f"{lab.dir}/served"
+        done = lab.zos_json("farm", "netboot", uki, folder, "--url", "http://10.0.0.1/zos")
+        assert done == {"dir": folder, "script": "boot.ipxe", "farm": "demo", "flavour": "cloud"}, done
+        read = lambda name: open(f"{folder}/{name}", "rb").read()
+        assert read("vmlinuz") == PARTS[".linux"] and read("initrd.img") == PARTS[".initrd"]
+        script = read("boot.ipxe").decode()
+        assert script.startswith("#!ipxe\n") and "kernel http://10.0.0.1/zos/vmlinuz initrd=initrd.magic console=ttyS0 quiet\n" in script, script
+        names = subprocess.run(["cpio", "-t", "--quiet"], input=read("farm.cpio"), check=True, capture_output=True).stdout.decode().split()
+        assert any(name.endswith(".cred") for name in names), names
+        refused(lab, "--force writes over it", "netboot", uki, folder)
+        refused(lab, "is no address of a web server", "netboot", uki, folder, "--force", "--url", "10.0.0.1")
+        lab.zos("farm", "netboot", uki, folder, "--force")
+        assert "kernel vmlinuz" in open(f"{folder}/boot.ipxe").read()
+        with open(uki, "wb") as f:
+            f.write(program({**PARTS, ".cmdline": b"quiet ${shell}"}))
+        refused(lab, "no script can hold", "netboot", uki, folder, "--force")
+
+
+cases.run({"completion": completion, "manual": manual, "media": media, "netboot": netboot})
