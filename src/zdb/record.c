@@ -1,17 +1,11 @@
 #include "zdb/record.h"
 
 #include "base/rd.h"
-
-#include <isa-l/crc.h>
+#include "zdb/crc.h"
 
 enum { ORIGINAL_HEAD_BYTES = 18, ORIGINAL_DATA_HEAD_BYTES = 28, HEAD_BYTES = 32, DATA_HEAD_BYTES = 32, FLAGS_AT = 28, RESERVED_AT = 30 };
 
 static const uint8_t magic[4] = "DAT0";
-
-static uint32_t crc_more(uint32_t crc, const void *p, size_t n)
-{
-	return crc32_iscsi((unsigned char *)p, (int)n, crc); /* it reads only */
-}
 
 static void le(uint8_t *p, uint64_t v, unsigned n_bytes)
 {
@@ -27,7 +21,7 @@ void data_head_encode(const struct data_head *h, uint8_t ret[static DATA_HEAD_MA
 	le(ret + 16, h->generation, 4);
 	le(ret + 20, h->first, 4);
 	le(ret + 24, h->file, 4);
-	le(ret + 28, ~crc_more(~0u, ret, 28), 4);
+	le(ret + 28, ~crc32c(~0u, ret, 28), 4);
 }
 
 int data_head_decode(const void *p, size_t n, struct data_head *ret)
@@ -49,7 +43,7 @@ int data_head_decode(const void *p, size_t n, struct data_head *ret)
 		h.generation = (uint32_t)rd_le(&r, 4);
 		h.first = (uint32_t)rd_le(&r, 4);
 		h.file = (uint32_t)rd_le(&r, 4);
-		if (rd_le(&r, 4) != (uint32_t)~crc_more(~0u, p, r.bad ? 0 : 28))
+		if (rd_le(&r, 4) != (uint32_t)~crc32c(~0u, p, r.bad ? 0 : 28))
 			return -EBADMSG;
 		h.n_bytes = DATA_HEAD_BYTES;
 		break;
@@ -70,9 +64,9 @@ static uint32_t head_crc(const struct data_head *h, uint32_t offset, const uint8
 
 	le(where, h->salt, 8);
 	le(where + 8, offset, 4);
-	crc = crc_more(~0u, where, sizeof(where));
-	crc = crc_more(crc, head + 4, HEAD_BYTES - 4);
-	return ~crc_more(crc, id.p, id.n);
+	crc = crc32c(~0u, where, sizeof(where));
+	crc = crc32c(crc, head + 4, HEAD_BYTES - 4);
+	return ~crc32c(crc, id.p, id.n);
 }
 
 size_t record_encode(const struct data_head *h, uint32_t offset, const struct record *r, uint8_t ret[static RECORD_HEAD_MAX + RECORD_ID_MAX])
@@ -156,7 +150,7 @@ uint32_t record_head_bytes(const struct data_head *h, const struct record *r)
 
 uint32_t record_crc_more(uint32_t crc, struct str part)
 {
-	return crc_more(crc, part.p, part.n);
+	return crc32c(crc, part.p, part.n);
 }
 
 bool record_may_begin(const struct data_head *h, const uint8_t p[static RECORD_HEAD_MAX])

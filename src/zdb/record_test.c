@@ -1,6 +1,7 @@
 #include "zdb/record.h"
 
 #include "test/t.h"
+#include "zdb/crc.h"
 
 static const struct data_head ours = { .version = DATA_VERSION, .file = 7, .generation = 2, .first = 3, .salt = 0x1122334455667788, .n_bytes = 32 };
 
@@ -9,6 +10,10 @@ static void test_crc_is_the_original_s(void)
 {
 	T_CHECK(record_crc(S("1")) == 0xc288cab2, "%08x", record_crc(S("1")));
 	T_CHECK(record_crc(S("hello")) == 0xdf03cd79, "%08x", record_crc(S("hello")));
+	for (size_t n = 0; n < 40; n++)
+		T_CHECK(crc32c(7, "some bytes, longer than a word or five of them", n) ==
+				crc32c_soft(7, "some bytes, longer than a word or five of them", n),
+			"%zu bytes: the instruction says another", n);
 	T_CHECK(record_crc_more(record_crc_more(0, S("hel")), S("lo")) == record_crc(S("hello")), "in two parts it is another");
 }
 
