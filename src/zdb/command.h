@@ -1,0 +1,58 @@
+/* What clients can ask for: one table, from which the dispatcher, WAIT and the reference in doc/zdb.md follow. */
+#pragma once
+#include "zdb/resp.h"
+#include "zdb/store.h"
+
+enum {
+	CHALLENGE_HEX = 16,
+	WAIT_MIN_MS = 100,
+	WAIT_MAX_MS = 30 * 60 * 1000,
+	WAIT_DEFAULT_MS = 5000,
+	SCAN_SLICE_US = 2000, /* after which SCAN answers with what it has */
+	SCAN_KEYS_MAX = 4096,
+	MGET_KEYS_MAX = 1023,
+	MGET_BYTES_MAX = 32 << 20,
+};
+
+struct counters { /* since the start */
+	uint64_t clients, executed, failed, unauthorized, received_bytes, sent_bytes, read_bytes, written_bytes, read_failed, write_failed;
+};
+
+/* What the commands of all clients share. */
+struct shared {
+	struct store store;
+	const char *admin; /* password; NULL = everybody is one */
+	bool is_protected; /* the default namespace is read-only but for admins */
+	uint32_t instance;
+	int64_t started_s;
+	struct counters counters;
+};
+
+struct command;
+
+/* What the server knows of one client, as far as commands care. */
+struct session {
+	struct namespace *space; /* NULL: it was removed */
+	bool is_admin, is_writable;
+	char challenge[CHALLENGE_HEX + 1]; /* empty = none */
+	const struct command *waits_for;
+	uint64_t wait_ms;
+};
+void session_begin(const struct shared *s, struct session *ret);
+
+struct call {
+	struct shared *shared;
+	struct session *session;
+	const struct resp_command *in;
+	struct buf *out;
+	uint64_t now_us; /* monotonic */
+	int64_t time_s;
+	struct namespace *removed; /* set by NSDEL: clients in it are to be told */
+};
+
+/* Carries IN out and appends the answer. Returns the command that it was, NULL when it was none. */
+const struct command *command_run(struct call *c);
+
+/* Whether one that waits for COMMAND is woken by RAN. */
+bool command_wakes(const struct command *waits_for, const struct command *ran);
+const char *command_name(const struct command *c);

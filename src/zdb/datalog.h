@@ -1,0 +1,83 @@
+/* The data files of one namespace: records are appended to the newest, and read from any (doc/disk-zdb.md).
+ *
+ * One thread. What is appended gathers in memory until datalog_flush(), and is safe once datalog_sync() or an fdatasync of the same file
+ * descriptor has returned; both can be read at once. After a failed write or sync nothing is appended any more. */
+#pragma once
+#include "zdb/record.h"
+
+#include "base/err.h"
+
+enum {
+	DATALOG_GATHER_BYTES = 1 << 20,
+	DATALOG_AHEAD_BYTES = 16 << 20, /* of disk that is asked for at once */
+	DATALOG_FILES_MAX = 1 << 16,
+	DATALOG_GAPS_MAX = 64,
+	DATALOG_AT_ONCE_BYTES = 4096, /* of a record that are read in one go */
+};
+
+struct data_file {
+	struct data_head head;
+	int fd;
+	uint32_t end;  /* of the last record */
+	uint32_t last; /* its offset; 0 = none */
+};
+
+struct data_gap { /* bytes that are no record any more */
+	uint32_t file, from, to;
+};
+
+struct datalog {
+	int dir;
+	uint32_t file_max_bytes;
+	struct data_file *files; /* by rising number; the last is the one that is written */
+	size_t n_files;
+	uint8_t *gathered; /* what stands behind WRITTEN in the last file */
+	uint32_t n_gathered, written, reserved;
+	struct data_gap gaps[DATALOG_GAPS_MAX];
+	size_t n_gaps;
+	int failed; /* negative errno of the write or sync that went wrong */
+};
+#define DATALOG_NONE { .dir = -1 }
+
+/* Takes DIR, whose data files it opens; where each one ends is not known before datalog_scan() or datalog_resume(). Files that a flush made
+ * void are removed. */
+MUST_CHECK int datalog_open(struct datalog *ret, int dir, uint32_t file_max_bytes, struct err *e);
+void datalog_close(struct datalog *l);
+
+/* Record by record from FROM on. SEEN is told of each one, DAMAGED: its payload is not what was written. What is behind the last whole
+ * record of the last file is cut off. Bytes in between that are no record are stepped over: the gaps. */
+typedef int datalog_seen(void *ctx, struct place at, const struct record *r, bool is_damaged, struct err *e);
+MUST_CHECK int datalog_scan(struct datalog *l, struct place from, datalog_seen *seen, void *ctx, struct err *e);
+
+/* Takes from a checkpoint where the file at INDEX ends. -EBADMSG: it is not that file, or is shorter. */
+MUST_CHECK int datalog_resume(struct datalog *l, size_t index, const struct data_file *as, struct err *e);
+
+/* R's previous and crc are set by this; PAYLOAD of R->length bytes. -ENOSPC: no room on the disk, and nothing has changed. */
+MUST_CHECK int datalog_append(struct datalog *l, struct record *r, struct str payload, struct place *ret, struct err *e);
+MUST_CHECK int datalog_flush(struct datalog *l, struct err *e);
+MUST_CHECK int datalog_sync(struct datalog *l, struct err *e);
+
+/* Begins the next file, so that all before it can be moved or looked at. */
+MUST_CHECK int datalog_rotate(struct datalog *l, struct err *e);
+
+/* Makes all records void, for good once it returns. */
+MUST_CHECK int datalog_clear(struct datalog *l, struct err *e);
+
+struct reading {
+	struct record record; /* its id and PAYLOAD are borrowed until the next append or read */
+	struct str payload;   /* as much of it as was at hand */
+	int fd;               /* where the payload stands, when it is not all at hand */
+	uint32_t payload_at;
+	uint8_t room[DATALOG_AT_ONCE_BYTES];
+};
+/* -ENOENT: there is no such file; -EBADMSG: no record stands there. */
+MUST_CHECK int datalog_read(const struct datalog *l, struct place at, struct reading *ret, struct err *e);
+
+/* All of the payload, N = record.length bytes. -EBADMSG: it is not what was written. */
+MUST_CHECK int datalog_payload(const struct reading *r, uint8_t *ret, struct err *e);
+
+struct data_file *datalog_file(const struct datalog *l, uint32_t file);
+
+/* The record behind or before AT (offset 0: the first or the last of that file), whatever it is; false at the end. A file that is gone is stepped over. */
+bool datalog_next(const struct datalog *l, struct place at, struct reading *r, struct place *ret);
+bool datalog_previous(const struct datalog *l, struct place at, struct reading *r, struct place *ret);

@@ -1,0 +1,147 @@
+/* zdb -- the key-value store, alone or as a node's: redis protocol, append-only files (doc/zdb.md). */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/opt.h"
+#include "zdb/server.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+struct args {
+	const char *data, *index, *mode, *listen, *port, *socket, *admin, *sync;
+	uint64_t file_bytes, max_bytes;
+	uint32_t interval_s, instance;
+	bool dual, is_protected, verbose, help;
+};
+
+static const struct opt opts[] = {
+	OPT(struct args, data, "data", "DIR", "where values are kept (./zdb-data)"),
+	OPT(struct args, index, "index", "DIR", "where settings and checkpoints are kept (./zdb-index)"),
+	OPT(struct args, mode, "mode", "user|seq", "of new namespaces: keys are chosen, or counted (user)"),
+	OPT_SIZE(struct args, file_bytes, "datasize", "a data file has at most so many bytes (256MiB)"),
+	OPT(struct args, listen, "listen", "ADDRESS", "(127.0.0.1)"),
+	OPT(struct args, port, "port", "N", "(9900)"),
+	OPT(struct args, socket, "socket", "PATH", "listen on a Unix socket instead of TCP"),
+	OPT(struct args, dual, "dualnet", NULL, "listen on both"),
+	OPT(struct args, admin, "admin", "PASSWORD", "only who gives it makes and changes namespaces"),
+	OPT_SIZE(struct args, max_bytes, "maxsize", "the default namespace holds at most so many bytes of values"),
+	OPT(struct args, is_protected, "protect", NULL, "the default namespace is read-only but for admins"),
+	OPT(struct args, sync, "sync", "always|interval|none",
+	    "when what is answered is on the disk: before the answer (always), every --synctime seconds, or some time"),
+	OPT(struct args, interval_s, "synctime", "SECONDS", "with --sync interval (1)"),
+	OPT(struct args, instance, "id", "N", "what INFO says as instance_id (random)"),
+	OPT(struct args, verbose, "verbose", NULL, "say more"),
+	OPT(struct args, help, "help", NULL, "this list"),
+};
+
+static const char *const sync_names[] = { [SERVER_SYNC_ALWAYS] = "always", [SERVER_SYNC_INTERVAL] = "interval", [SERVER_SYNC_NONE] = "none" };
+
+/* The original's --sync has no value: one that none of ours follows is "always". */
+static void sync_complete(char **argv)
+{
+	static char always[] = "--sync=always";
+
+	for (char **a = argv; *a; a++) {
+		bool has = false;
+
+		if (strcmp(*a, "--sync"))
+			continue;
+		for (size_t i = 0; a[1] && i < ARRAY_LEN(sync_names); i++)
+			has |= !strcmp(a[1], sync_names[i]);
+		if (!has)
+			*a = always;
+	}
+}
+
+static int choose(const char *option, const char *word, const char *const *names, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(word, names[i]))
+			return (int)i;
+	return err_set(e, -EINVAL, "--%s: '%s' is none of those that --help lists", option, word);
+}
+
+static int prepare(const struct args *a, struct store_options *store, struct server_options *server, struct err *e)
+{
+	static const char *const modes[] = { [SPACE_USER] = "user", [SPACE_SEQ] = "seq" };
+	int mode = choose("mode", a->mode, modes, ARRAY_LEN(modes), e), sync = choose("sync", a->sync, sync_names, ARRAY_LEN(sync_names), e);
+
+	if (mode < 0 || sync < 0)
+		return -EINVAL;
+	if (a->file_bytes < STORE_FILE_MIN_BYTES || a->file_bytes > UINT32_MAX - RECORD_PAYLOAD_MAX)
+		return err_set(e, -ERANGE, "--datasize is from 512KiB to 4088MiB");
+	*store = (struct store_options){ .data = a->data, .index = a->index, .mode = (enum space_mode)mode, .file_bytes = a->file_bytes };
+	*server = (struct server_options){ .listen = a->socket && !a->dual ? NULL : a->listen,
+					   .port = a->port,
+					   .socket = a->socket,
+					   .sync = (enum server_sync)sync,
+					   .interval_s = a->interval_s };
+	return 0;
+}
+
+static int stop_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int serve(const struct args *a, const struct store_options *store, const struct server_options *o, struct err *e)
+{
+	struct shared shared = {
+		.store = STORE_NONE, .admin = a->admin, .is_protected = a->is_protected, .instance = a->instance, .started_s = time(NULL)
+	};
+	struct server *server = NULL;
+	AUTO_FD int stop = stop_fd();
+	int r = store_open(&shared.store, store, e);
+
+	if (!r) {
+		store_find(&shared.store, S(NAMESPACE_DEFAULT))->space.max_bytes = a->max_bytes;
+		r = server_new(&shared, o, &server, e);
+	}
+	if (!r) {
+		log_info("ready, %zu namespaces", shared.store.n);
+		r = server_run(server, stop, e);
+		server_free(server);
+	}
+	store_close(&shared.store);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct args a = { .data = "zdb-data",
+			  .index = "zdb-index",
+			  .mode = "user",
+			  .listen = "127.0.0.1",
+			  .port = "9900",
+			  .sync = "always",
+			  .file_bytes = STORE_FILE_DEFAULT_BYTES,
+			  .interval_s = 1,
+			  .instance = (uint32_t)random_u64() };
+	struct opt_words words = { .words = (const char *[1]){ NULL }, .max = 1 };
+	struct store_options store;
+	struct server_options server;
+	struct err e = { 0 };
+	int r;
+
+	(void)argc;
+	sync_complete(argv);
+	r = opt_parse(opts, ARRAY_LEN(opts), argv + 1, &a, &words, &e);
+	log_init("zdb", a.verbose);
+	if (a.help) {
+		printf("usage: zdb [OPTIONS]\n\n");
+		opt_help(stdout, opts, ARRAY_LEN(opts));
+		return 0;
+	}
+	if (r < 0 || (r = prepare(&a, &store, &server, &e)) || (r = serve(&a, &store, &server, &e))) {
+		fprintf(stderr, "zdb: %s\n", e.msg);
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,532 @@
+#include "zdb/server.h"
+
+#include "base/log.h"
+#include "base/parse.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+enum { LISTENERS_MAX = 4, EVENTS_MAX = 1024, BACKLOG = 1024, KEEP_BYTES = 64 << 10, ACCEPTS_MAX = 256 };
+
+struct client {
+	struct client *next, *before;
+	struct client *next_touched; /* in this turn */
+	struct session session;
+	struct buf in;    /* a command of which not all is here yet */
+	struct buf out;
+	size_t need;    /* bytes of IN before it is worth a look */
+	size_t n_sent;    /* of OUT */
+	size_t n_safe;    /* of OUT, that were there before this turn */
+	size_t n_counted;  /* of OUT, in the server's sum */
+	uint64_t wait_until_ms, stalled_ms; /* 0: does not wait; takes its answers */
+	uint32_t wanted;   /* events */
+	int fd;
+	bool is_touched, is_closing, wrote;
+};
+
+struct server {
+	struct shared *shared;
+	struct server_options o;
+	int epoll, listeners[LISTENERS_MAX];
+	size_t n_listeners, n_clients, n_waiting, in_bytes, out_bytes;
+	struct client *clients, *touched;
+	char *turn; /* what was read last, SERVER_TURN_BYTES */
+	struct resp_command command;
+	uint64_t synced_ms, look_ms; /* when it was made safe last; when timers are due */
+	bool is_failed; /* a write or sync went wrong: nothing is written any more */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- listening --- */
+
+static int listener_add(struct server *s, int fd, struct err *e)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = s->n_listeners };
+
+	if (listen(fd, BACKLOG) || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event)) {
+		int r = err_set(e, -errno, "listen: %m");
+
+		fd_close(&fd);
+		return r;
+	}
+	s->listeners[s->n_listeners++] = fd;
+	return 0;
+}
+
+static int listen_unix(struct server *s, const char *path, struct err *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_set(e, -ENAMETOOLONG, "the socket's path is longer than %zu characters", sizeof(a.sun_path) - 1);
+	memcpy(a.sun_path, path, strlen(path) + 1);
+	unlink(path); /* of one before, which is not running: it would have the store */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a))) {
+		int r = err_set(e, -errno, "listen on %s: %m", path);
+
+		fd_close(&fd);
+		return r;
+	}
+	return listener_add(s, fd, e);
+}
+
+static int listen_tcp(struct server *s, const char *host, const char *port, struct err *e)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+	struct sockaddr_in four = { .sin_family = AF_INET };
+	bool is_six = inet_pton(AF_INET6, host, &six.sin6_addr) == 1;
+	int on = 1, fd, r;
+	uint64_t number;
+
+	if (parse_u64(str_c(port), UINT16_MAX, &number) || (!is_six && inet_pton(AF_INET, host, &four.sin_addr) != 1))
+		return err_set(e, -EINVAL, "listen on %s port %s: an address of IPv4 or IPv6 and a port, in numbers", host, port);
+	six.sin6_port = four.sin_port = htons((uint16_t)number);
+	fd = socket(is_six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
+	    !bind(fd, is_six ? (struct sockaddr *)&six : (struct sockaddr *)&four, is_six ? sizeof(six) : sizeof(four)))
+		return listener_add(s, fd, e);
+	r = err_set(e, -errno, "listen on %s port %s: %m", host, port);
+	fd_close(&fd);
+	return r;
+}
+
+/* --- clients --- */
+
+static void count_out(struct server *s, struct client *c)
+{
+	s->out_bytes += c->out.len - c->n_counted;
+	c->n_counted = c->out.len;
+}
+
+static void look_at(struct server *s, uint64_t due_ms)
+{
+	s->look_ms = due_ms < s->look_ms ? due_ms : s->look_ms;
+}
+
+static void touch(struct server *s, struct client *c)
+{
+	if (c->is_touched)
+		return;
+	c->is_touched = true;
+	c->n_safe = c->out.len;
+	c->next_touched = s->touched;
+	s->touched = c;
+}
+
+static void watch(struct server *s, struct client *c, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = c };
+
+	if (c->wanted == events)
+		return;
+	c->wanted = events;
+	BUG_ON(epoll_ctl(s->epoll, EPOLL_CTL_MOD, c->fd, &event));
+}
+
+static void client_free(struct server *s, struct client *c)
+{
+	*(c->before ? &c->before->next : &s->clients) = c->next;
+	if (c->next)
+		c->next->before = c->before;
+	s->n_clients--;
+	s->n_waiting -= c->wait_until_ms != 0;
+	s->in_bytes -= c->in.len;
+	s->out_bytes -= c->n_counted;
+	fd_close(&c->fd);
+	buf_deinit(&c->in);
+	buf_deinit(&c->out);
+	free(c);
+}
+
+static void client_new(struct server *s, int fd)
+{
+	struct client *c = s->n_clients < SERVER_CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
+	int on = 1;
+
+	if (!c || epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event)) {
+		free(c);
+		fd_close(&fd);
+		log_limited("a client is turned away: there are %zu", s->n_clients);
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket has none */
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	c->fd = fd;
+	c->wanted = EPOLLIN;
+	session_begin(s->shared, &c->session);
+	c->next = s->clients;
+	if (c->next)
+		c->next->before = c;
+	s->clients = c;
+	s->n_clients++;
+	s->shared->counters.clients++;
+}
+
+static void accept_some(struct server *s, int listener)
+{
+	for (int i = 0; i < ACCEPTS_MAX; i++) {
+		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		client_new(s, fd);
+	}
+}
+
+/* --- commands --- */
+
+static void wait_end(struct server *s, struct client *c, const char *text, bool is_error)
+{
+	touch(s, c);
+	c->wait_until_ms = 0;
+	c->session.waits_for = NULL;
+	s->n_waiting--;
+	(is_error ? resp_error : resp_simple)(&c->out, text);
+	count_out(s, c);
+}
+
+static void wake(struct server *s, const struct client *by, const struct command *ran)
+{
+	for (struct client *c = s->clients; c && s->n_waiting; c = c->next)
+		if (c != by && c->wait_until_ms && c->session.space == by->session.space && command_wakes(c->session.waits_for, ran))
+			wait_end(s, c, command_name(ran), false);
+}
+
+static void detach(struct server *s, const struct namespace *gone)
+{
+	for (struct client *c = s->clients; c; c = c->next)
+		if (c->session.space == gone)
+			c->session.space = NULL;
+}
+
+static void run_one(struct server *s, struct client *c, int64_t time_s)
+{
+	bool was_waiting = c->wait_until_ms;
+	struct call call = { .shared = s->shared, .session = &c->session, .in = &s->command, .out = &c->out, .time_s = time_s };
+	const struct command *ran = command_run(&call);
+
+	c->wrote |= c->session.space && c->session.space->is_dirty;
+	if (call.removed)
+		detach(s, call.removed);
+	if (c->session.waits_for && !was_waiting) {
+		c->wait_until_ms = now_ms() + c->session.wait_ms;
+		look_at(s, c->wait_until_ms);
+		s->n_waiting++;
+	}
+	if (ran && s->n_waiting)
+		wake(s, c, ran);
+	if (!c->session.space)
+		c->is_closing = true;
+}
+
+static bool may_run(const struct server *s, const struct client *c)
+{
+	return !c->is_closing && !c->wait_until_ms && c->out.len - c->n_sent < SERVER_OUT_BYTES && s->out_bytes < (size_t)SERVER_OUT_TOTAL_BYTES;
+}
+
+/* Carries out the commands in TEXT; returns how much of it they were. */
+static size_t run_all(struct server *s, struct client *c, struct str text)
+{
+	int64_t time_s = time(NULL);
+	size_t done = 0;
+
+	c->need = 0;
+	while (done < text.n && may_run(s, c)) {
+		const char *why;
+		size_t n;
+		int r = resp_parse((struct str){ text.p + done, text.n - done }, &s->command, &n, &why);
+
+		if (r == RESP_MORE) {
+			c->need = n;
+			break;
+		}
+		if (r) {
+			resp_error(&c->out, why);
+			c->is_closing = true;
+			break;
+		}
+		if (s->command.n)
+			run_one(s, c, time_s);
+		count_out(s, c);
+		done += n;
+	}
+	count_out(s, c);
+	return done;
+}
+
+/* Keeps what is left of a command until the rest comes. */
+static void keep(struct server *s, struct client *c, struct str rest)
+{
+	if (s->in_bytes + rest.n > SERVER_IN_TOTAL_BYTES) {
+		resp_error(&c->out, "Too many clients send too much at once");
+		c->is_closing = true;
+		return;
+	}
+	buf_add(&c->in, rest);
+	BUG_ON(buf_check(&c->in));
+	s->in_bytes += rest.n;
+}
+
+static void run_kept(struct server *s, struct client *c)
+{
+	size_t done;
+
+	if (!c->in.len || c->in.len < c->need)
+		return;
+	done = run_all(s, c, buf_str(&c->in));
+	s->in_bytes -= done;
+	if (done == c->in.len) {
+		buf_deinit(&c->in);
+		return;
+	}
+	buf_drop(&c->in, done);
+}
+
+static void on_readable(struct server *s, struct client *c)
+{
+	ssize_t n = recv(c->fd, s->turn, SERVER_TURN_BYTES, 0);
+	size_t done = 0;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	touch(s, c);
+	if (n <= 0) {
+		c->is_closing = true;
+		c->out.len = c->n_sent; /* nobody is there to read it */
+		return;
+	}
+	s->shared->counters.received_bytes += (uint64_t)n;
+	if (!c->in.len)
+		done = run_all(s, c, (struct str){ s->turn, (size_t)n });
+	if (done < (size_t)n && !c->is_closing)
+		keep(s, c, (struct str){ s->turn + done, (size_t)n - done });
+	run_kept(s, c);
+}
+
+/* --- answers --- */
+
+static void send_out(struct server *s, struct client *c)
+{
+	while (c->n_sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.p + c->n_sent, c->out.len - c->n_sent, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			c->is_closing = true;
+			c->n_sent = c->out.len;
+			break;
+		}
+		if (n <= 0)
+			break;
+		c->n_sent += (size_t)n;
+		s->shared->counters.sent_bytes += (uint64_t)n;
+		c->stalled_ms = 0;
+	}
+	if (c->n_sent < c->out.len)
+		return;
+	c->out.len = c->n_sent = 0;
+	count_out(s, c);
+	if (c->out.cap > KEEP_BYTES)
+		buf_deinit(&c->out);
+}
+
+/* What was said in this turn of writes that did not become safe is not said. */
+static void take_back(struct server *s, struct client *c, const char *why)
+{
+	if (!c->wrote)
+		return;
+	c->out.len = c->n_safe;
+	resp_error(&c->out, why);
+	count_out(s, c);
+	c->is_closing = true;
+}
+
+static void settle(struct server *s, struct client *c)
+{
+	c->is_touched = c->wrote = false;
+	send_out(s, c);
+	if (c->is_closing && c->n_sent == c->out.len) {
+		client_free(s, c);
+		return;
+	}
+	if (c->n_sent < c->out.len && !c->stalled_ms) {
+		c->stalled_ms = now_ms();
+		look_at(s, c->stalled_ms + SERVER_STALL_MS);
+	}
+	if (c->in.len && c->in.len >= c->need && may_run(s, c)) { /* there was no room for its answers, now there is */
+		touch(s, c);
+		run_kept(s, c);
+	}
+	watch(s, c, (c->n_sent < c->out.len ? EPOLLOUT : 0u) | (may_run(s, c) ? EPOLLIN : 0u));
+}
+
+static void commit(struct server *s)
+{
+	bool safe = s->o.sync == SERVER_SYNC_ALWAYS;
+	struct err e = { 0 };
+	int r;
+
+	if (s->o.sync == SERVER_SYNC_INTERVAL && now_ms() - s->synced_ms >= (uint64_t)s->o.interval_s * 1000) {
+		safe = true;
+		s->synced_ms = now_ms();
+	}
+	if (!(r = store_commit(&s->shared->store, safe, &e)))
+		return;
+	if (!s->is_failed)
+		log_err("%s", e.msg);
+	s->is_failed = true;
+	s->shared->counters.write_failed++;
+	for (struct client *c = s->touched; c; c = c->next_touched)
+		take_back(s, c, r == -ENOSPC ? "No space left on device" : "Cannot write data right now");
+}
+
+static void turn_end(struct server *s)
+{
+	do {
+		struct client *list;
+
+		commit(s); /* also without any: it may be due */
+		list = s->touched;
+		s->touched = NULL;
+		for (struct client *c = list, *next; c; c = next) {
+			next = c->next_touched;
+			settle(s, c);
+		}
+	} while (s->touched);
+}
+
+static void look(struct server *s, struct client *c, uint64_t now)
+{
+	uint64_t due = c->wait_until_ms ? c->wait_until_ms : c->stalled_ms ? c->stalled_ms + SERVER_STALL_MS : UINT64_MAX;
+
+	if (due > now) {
+		look_at(s, due);
+	} else if (c->wait_until_ms) {
+		wait_end(s, c, "Timeout", true);
+	} else {
+		touch(s, c);
+		c->is_closing = true;
+		c->out.len = c->n_sent;
+	}
+}
+
+static bool has_unsafe(const struct server *s)
+{
+	for (const struct namespace *n = s->shared->store.list; n; n = n->next)
+		if (n->is_dirty)
+			return true;
+	return false;
+}
+
+/* Ends those that wait too long or take nothing. Returns when to come again, in ms; -1: when something comes. */
+static int timers(struct server *s)
+{
+	uint64_t now = now_ms();
+
+	if (now >= s->look_ms) {
+		s->look_ms = UINT64_MAX;
+		for (struct client *c = s->clients; c; c = c->next)
+			look(s, c, now);
+	}
+	if (s->o.sync == SERVER_SYNC_INTERVAL && has_unsafe(s))
+		look_at(s, s->synced_ms + (uint64_t)s->o.interval_s * 1000);
+	if (s->look_ms == UINT64_MAX)
+		return -1;
+	return s->look_ms <= now ? 0 : s->look_ms - now > INT32_MAX ? INT32_MAX : (int)(s->look_ms - now);
+}
+
+int server_run(struct server *s, int stop_fd, struct err *e)
+{
+	struct epoll_event events[EVENTS_MAX], stop = { .events = EPOLLIN, .data.u64 = LISTENERS_MAX };
+	int pause = -1;
+
+	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, stop_fd, &stop))
+		return err_set(e, -errno, "watch for the end: %m");
+	for (;;) {
+		int n = epoll_wait(s->epoll, events, EVENTS_MAX, pause);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, -errno, "wait for clients: %m");
+		for (int i = 0; i < n; i++) {
+			struct client *c = events[i].data.ptr;
+
+			if (events[i].data.u64 == LISTENERS_MAX)
+				return 0;
+			if (events[i].data.u64 < LISTENERS_MAX)
+				accept_some(s, s->listeners[events[i].data.u64]);
+			else if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+				on_readable(s, c);
+			else
+				touch(s, c);
+		}
+		turn_end(s);
+		pause = timers(s);
+		turn_end(s);
+	}
+}
+
+/* --- life --- */
+
+static void files_raise(void)
+{
+	struct rlimit most;
+
+	if (!getrlimit(RLIMIT_NOFILE, &most)) {
+		most.rlim_cur = most.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &most);
+	}
+}
+
+int server_new(struct shared *shared, const struct server_options *o, struct server **ret, struct err *e)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int r = 0;
+
+	BUG_ON(!s);
+	*s = (struct server){
+		.shared = shared, .o = *o, .look_ms = UINT64_MAX, .epoll = epoll_create1(EPOLL_CLOEXEC), .turn = malloc(SERVER_TURN_BYTES)
+	};
+	files_raise();
+	if (s->epoll < 0 || !s->turn)
+		r = err_set(e, -ENOMEM, "serve clients: out of memory");
+	if (!r && o->socket)
+		r = listen_unix(s, o->socket, e);
+	if (!r && o->listen)
+		r = listen_tcp(s, o->listen, o->port, e);
+	if (r) {
+		server_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void server_free(struct server *s)
+{
+	while (s->clients)
+		client_free(s, s->clients);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		fd_close(&s->listeners[i]);
+	fd_close(&s->epoll);
+	free(s->turn);
+	free(s);
+}

@@ -1,0 +1,248 @@
+#include "zdb/space.h"
+
+#include "base/file.h"
+#include "zdb/checkpoint.h"
+
+#include <stdio.h>
+
+/* Its newest record: 0, SPACE_ABSENT, -errno. */
+static int find(struct space *s, struct str id, struct keydir_seek *seek, struct place *ret_at, struct reading *ret, struct err *e)
+{
+	struct place at;
+
+	for (bool is = keydir_first(&s->keys, keydir_tag(&s->keys, id), seek, &at); is; is = keydir_next(seek, &at)) {
+		int r = datalog_read(&s->log, at, ret, e);
+
+		if (r)
+			return err_wrap(e, r, "look for a key");
+		if (str_eq(ret->record.id, id)) {
+			*ret_at = at;
+			return 0;
+		}
+	}
+	return SPACE_ABSENT;
+}
+
+static uint64_t seq_of(struct str id)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, id.p, id.n < sizeof(v) ? id.n : sizeof(v));
+	return v;
+}
+
+/* What a record that was written before does to the table. */
+static int replay(void *ctx, struct place at, const struct record *r, bool is_damaged, struct err *e)
+{
+	struct space *s = ctx;
+	struct keydir_seek seek;
+	struct reading old;
+	struct place was;
+	int k;
+
+	(void)is_damaged; /* it is the key's newest all the same: an older value would be wrong without saying so */
+	s->replayed++;
+	if (s->mode == SPACE_SEQ && seq_of(r->id) >= s->next_id)
+		s->next_id = seq_of(r->id) + 1;
+	k = find(s, r->id, &seek, &was, &old, e);
+	if (k < 0)
+		return k;
+	if (!k)
+		s->data_bytes -= old.record.length;
+	if (r->flags & RECORD_DELETED) {
+		if (!k)
+			keydir_remove(&s->keys, &seek);
+		return 0;
+	}
+	s->data_bytes += r->length;
+	if (!k)
+		keydir_set(&seek, at);
+	else if ((k = keydir_add(&s->keys, keydir_tag(&s->keys, r->id), at)))
+		return err_set(e, k, "there are too many keys");
+	return 0;
+}
+
+/* find() must see records of the file that is just being read. */
+static int replay_all(struct space *s, struct place from, struct err *e)
+{
+	for (size_t i = 0; i < s->log.n_files; i++)
+		if (s->log.files[i].head.file >= from.file)
+			s->log.files[i].end = UINT32_MAX;
+	s->log.written = UINT32_MAX;
+	return datalog_scan(&s->log, from, replay, s, e);
+}
+
+int space_open(struct space *ret, enum space_mode mode, int data, int index, uint32_t file_max_bytes, struct err *e)
+{
+	struct space *s = ret;
+	uint8_t hash_key[KEYDIR_HASH_KEY_BYTES];
+	struct place from = { 0 };
+	int r;
+
+	*s = (struct space){ .mode = mode, .log = { .dir = data }, .index = index };
+	random_bytes(hash_key, sizeof(hash_key));
+	keydir_init(&s->keys, hash_key);
+	if ((r = datalog_open(&s->log, data, file_max_bytes, e)))
+		return r;
+	if (checkpoint_load(s, &from)) { /* none, or of another state: all is in the records */
+		keydir_deinit(&s->keys);
+		keydir_init(&s->keys, hash_key);
+		s->data_bytes = s->next_id = 0;
+		from = (struct place){ 0 };
+	}
+	return replay_all(s, from, e);
+}
+
+void space_close(struct space *s)
+{
+	keydir_deinit(&s->keys);
+	datalog_close(&s->log);
+	fd_close(&s->index);
+	*s = (struct space)SPACE_NONE;
+}
+
+int space_save(struct space *s, struct err *e)
+{
+	int r = datalog_sync(&s->log, e);
+
+	if (r || s->log.n_gaps) /* with gaps the records are read each time, so that they are known */
+		return r;
+	return checkpoint_save(s, e);
+}
+
+int space_sync(struct space *s, struct err *e)
+{
+	return datalog_sync(&s->log, e);
+}
+
+static bool is_same(const struct reading *old, struct str payload)
+{
+	AUTO_FREE uint8_t *was = NULL;
+
+	if (old->record.length != payload.n || old->record.crc != record_crc(payload))
+		return false;
+	if (old->payload.n == payload.n)
+		return !payload.n || !memcmp(old->payload.p, payload.p, payload.n);
+	was = malloc(payload.n);
+	return was && !datalog_payload(old, was, NULL) && !memcmp(was, payload.p, payload.n);
+}
+
+static int put(struct space *s, struct str id, struct str payload, uint32_t time_s, bool has, struct keydir_seek *seek, struct place was,
+	       struct err *e)
+{
+	struct record record = { .time_s = time_s, .id = id, .parent = was };
+	struct place at;
+	int r = datalog_append(&s->log, &record, payload, &at, e);
+
+	if (r)
+		return r;
+	if (has) {
+		keydir_set(seek, at);
+		return 0;
+	}
+	/* without room in the table it is written and not found; the next start will say so, too */
+	return (r = keydir_add(&s->keys, keydir_tag(&s->keys, id), at)) ? err_set(e, r, "there are too many keys") : 0;
+}
+
+int space_set(struct space *s, struct str id, struct str payload, uint32_t time_s, char room[static SPACE_SEQ_ID_BYTES], struct str *ret_id,
+	      struct err *e)
+{
+	struct keydir_seek seek = { 0 };
+	struct reading old;
+	struct place was = { 0 };
+	bool is_new = !id.n;
+	uint64_t before = 0;
+	int r;
+
+	if (is_new) {
+		memcpy(room, &s->next_id, SPACE_SEQ_ID_BYTES);
+		id = (struct str){ room, SPACE_SEQ_ID_BYTES };
+	} else {
+		if ((r = find(s, id, &seek, &was, &old, e)) < 0 || (r && s->mode == SPACE_SEQ))
+			return r;
+		is_new = r;
+		before = r ? 0 : old.record.length;
+		if (!r && is_same(&old, payload))
+			return SPACE_SAME;
+	}
+	if (s->max_bytes && s->data_bytes - before + payload.n > s->max_bytes)
+		return SPACE_FULL;
+	if ((r = put(s, id, payload, time_s, !is_new, &seek, was, e)))
+		return r;
+	s->data_bytes += payload.n - before;
+	s->next_id += id.p == room;
+	*ret_id = id;
+	return 0;
+}
+
+int space_get(struct space *s, struct str id, struct place *ret_at, struct reading *ret, struct err *e)
+{
+	struct keydir_seek seek;
+
+	return find(s, id, &seek, ret_at, ret, e);
+}
+
+int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e)
+{
+	struct record record = { .time_s = time_s, .flags = RECORD_DELETED, .id = id };
+	struct keydir_seek seek;
+	struct reading old;
+	struct place at;
+	uint32_t length;
+	int r = find(s, id, &seek, &record.parent, &old, e);
+
+	if (r)
+		return r;
+	length = old.record.length;
+	if ((r = datalog_append(&s->log, &record, S(""), &at, e)))
+		return r;
+	keydir_remove(&s->keys, &seek);
+	s->data_bytes -= length;
+	return 0;
+}
+
+int space_clear(struct space *s, struct err *e)
+{
+	uint8_t hash_key[KEYDIR_HASH_KEY_BYTES];
+	int r = datalog_clear(&s->log, e);
+
+	if (r)
+		return r;
+	memcpy(hash_key, s->keys.hash_key, sizeof(hash_key));
+	keydir_deinit(&s->keys);
+	keydir_init(&s->keys, hash_key);
+	s->data_bytes = s->next_id = 0;
+	return 0;
+}
+
+static bool is_newest(struct space *s, const struct reading *r, struct place at)
+{
+	struct keydir_seek seek;
+
+	return !(r->record.flags & RECORD_DELETED) && keydir_find(&s->keys, keydir_tag(&s->keys, r->record.id), at, &seek);
+}
+
+bool space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at)
+{
+	for (; datalog_next(&s->log, at, ret, ret_at); at = *ret_at)
+		if (is_newest(s, ret, *ret_at))
+			return true;
+	return false;
+}
+
+bool space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at)
+{
+	for (; datalog_previous(&s->log, at, ret, ret_at); at = *ret_at)
+		if (is_newest(s, ret, *ret_at))
+			return true;
+	return false;
+}
+
+int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e)
+{
+	int r = datalog_read(&s->log, at, ret, e);
+
+	if (r == -ENOENT || r == -EBADMSG || (!r && !str_eq(ret->record.id, id)))
+		return SPACE_ABSENT;
+	return r;
+}

@@ -1,0 +1,50 @@
+/* One namespace: keys and their values, in data files, with the table that says where each stands (doc/disk-zdb.md).
+ *
+ * What was set is seen at once, and safe after space_sync(); who answers for it waits that long. */
+#pragma once
+#include "zdb/datalog.h"
+#include "zdb/keydir.h"
+
+enum space_mode { SPACE_USER, SPACE_SEQ }; /* keys are chosen, or counted */
+
+enum { SPACE_SEQ_ID_BYTES = 8 };
+
+enum space_outcome {
+	SPACE_SAME = 1, /* set: the value was that already */
+	SPACE_ABSENT, /* no such key */
+	SPACE_FULL, /* set: more than the namespace may hold */
+};
+
+struct space {
+	enum space_mode mode;
+	struct keydir keys;
+	struct datalog log;
+	int index; /* the folder of the checkpoint */
+	uint64_t max_bytes; /* of values; 0 = no limit */
+	uint64_t data_bytes, next_id;
+	uint64_t replayed; /* records that were read when it was opened */
+};
+#define SPACE_NONE { .log = DATALOG_NONE, .index = -1 }
+
+/* Takes DATA and INDEX, folders of its own. */
+MUST_CHECK int space_open(struct space *ret, enum space_mode mode, int data, int index, uint32_t file_max_bytes, struct err *e);
+void space_close(struct space *s);
+
+/* Writes where all stands, so that the next start need not read all records. Nothing is lost without. */
+MUST_CHECK int space_save(struct space *s, struct err *e);
+MUST_CHECK int space_sync(struct space *s, struct err *e);
+
+/* An empty ID is the next one of a SPACE_SEQ. RET_ID is what was set, in ROOM where it was counted. 0, SPACE_SAME, SPACE_FULL, SPACE_ABSENT (a
+ * SPACE_SEQ has no such key, and makes none of that name), -ENOSPC (the disk), -errno. */
+MUST_CHECK int space_set(struct space *s, struct str id, struct str payload, uint32_t time_s, char room[static SPACE_SEQ_ID_BYTES],
+			 struct str *ret_id, struct err *e);
+MUST_CHECK int space_get(struct space *s, struct str id, struct place *ret_at, struct reading *ret, struct err *e); /* 0, SPACE_ABSENT, -errno */
+MUST_CHECK int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e);       /* the same */
+MUST_CHECK int space_clear(struct space *s, struct err *e);
+
+/* The next key behind AT ({0, 0}: the first) or before it, oldest first, as it is now; false at the end. */
+bool space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
+bool space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
+
+/* ID's record at AT, which a client names: SPACE_ABSENT when it is none of ID's. */
+MUST_CHECK int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e);

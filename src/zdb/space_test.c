@@ -1,0 +1,366 @@
+#include "zdb/space.h"
+
+#include "base/file.h"
+#include "test/seeds.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { KEYS = 60, FILE_BYTES = 8192, VALUE_MAX = 3000 };
+
+static char folder[] = "/tmp/space-XXXXXX";
+
+static int folder_new(const char *what, unsigned n)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s%u", folder, what, n);
+	T_NEED(!mkdir(path, 0700) || errno == EEXIST, "%s: %m", path);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void open_at(struct space *s, unsigned n, enum space_mode mode)
+{
+	struct err e = { 0 };
+
+	T_NEED(!space_open(s, mode, folder_new("data", n), folder_new("index", n), FILE_BYTES, &e), "%s", e.msg);
+}
+
+static int set(struct space *s, const char *id, struct str value)
+{
+	char room[SPACE_SEQ_ID_BYTES];
+	struct str ret;
+	struct err e = { 0 };
+	int r = space_set(s, str_c(id), value, 1000, room, &ret, &e);
+
+	T_CHECK(r >= 0, "%s", e.msg);
+	return r;
+}
+
+/* Whether ID's value is just that; an empty one when it shall have none. */
+static bool holds(struct space *s, const char *id, struct str value, bool has)
+{
+	static uint8_t bytes[VALUE_MAX];
+	struct reading r;
+	struct place at;
+	int k = space_get(s, str_c(id), &at, &r, NULL);
+
+	if (!has || k)
+		return k == SPACE_ABSENT && !has;
+	return r.record.length == value.n && !datalog_payload(&r, bytes, NULL) && !memcmp(bytes, value.p, value.n);
+}
+
+/* --- against a map --- */
+
+static struct {
+	char value[KEYS][VALUE_MAX];
+	size_t n[KEYS];
+	bool has[KEYS];
+} map;
+
+static void name_of(unsigned i, char ret[static 16])
+{
+	snprintf(ret, 16, "key-%u", i);
+}
+
+static void change(struct space *s)
+{
+	unsigned i = (unsigned)random() % KEYS;
+	char id[16];
+	int r;
+
+	name_of(i, id);
+	if (random() % 4 == 0) {
+		r = space_delete(s, str_c(id), 2000, NULL);
+		T_CHECK(r == (map.has[i] ? 0 : SPACE_ABSENT), "%s: deleted with %d", id, r);
+		map.has[i] = false;
+		return;
+	}
+	map.n[i] = (size_t)random() % (random() % 8 ? 40 : VALUE_MAX);
+	for (size_t k = 0; k < map.n[i]; k++)
+		map.value[i][k] = (char)random();
+	T_CHECK(set(s, id, (struct str){ map.value[i], map.n[i] }) == 0 || !map.n[i], "%s is not taken", id);
+	map.has[i] = true;
+}
+
+static void check_map(struct space *s, unsigned seed, const char *when)
+{
+	uint64_t bytes = 0, n = 0, seen = 0;
+	struct place at = { 0 };
+	struct reading r;
+	char id[16];
+
+	for (unsigned i = 0; i < KEYS; i++) {
+		name_of(i, id);
+		T_CHECK(holds(s, id, (struct str){ map.value[i], map.n[i] }, map.has[i]), "seed %u, %s: %s is not what it was set to", seed, when,
+			id);
+		bytes += map.has[i] ? map.n[i] : 0;
+		n += map.has[i];
+	}
+	T_CHECK(s->data_bytes == bytes && s->keys.n == n, "seed %u, %s: %llu bytes for %llu", seed, when, (unsigned long long)s->data_bytes,
+		(unsigned long long)bytes);
+	while (space_next(s, at, &r, &at))
+		seen++;
+	T_CHECK(seen == n, "seed %u, %s: a walk sees %llu of %llu", seed, when, (unsigned long long)seen, (unsigned long long)n);
+	for (at = (struct place){ UINT32_MAX, 0 }; space_previous(s, at, &r, &at);)
+		seen--;
+	T_CHECK(!seen, "seed %u, %s: a walk back sees %lld less", seed, when, (long long)seen);
+}
+
+static void run(unsigned seed)
+{
+	struct err e = { 0 };
+	struct space s;
+
+	srandom(seed);
+	memset(&map, 0, sizeof(map));
+	for (unsigned round = 0; round < 4; round++) {
+		open_at(&s, seed, SPACE_USER);
+		if (round)
+			check_map(&s, seed, "after a start");
+		for (unsigned i = 0; i < 150; i++)
+			change(&s);
+		check_map(&s, seed, "with changes");
+		if (random() % 2)
+			T_CHECK(!space_save(&s, &e), "%s", e.msg);
+		for (unsigned i = (unsigned)random() % 40; i; i--)
+			change(&s);
+		T_CHECK(!space_sync(&s, &e), "%s", e.msg);
+		space_close(&s);
+	}
+}
+
+static void test_does_what_a_map_does(void)
+{
+	seeds_run(run, 30);
+}
+
+/* --- what is set, and how --- */
+
+static void test_same_values_limits_and_counted_keys(void)
+{
+	char room[SPACE_SEQ_ID_BYTES];
+	struct space s;
+	struct str id;
+
+	open_at(&s, 10000, SPACE_USER);
+	T_CHECK(!set(&s, "a", S("1")) && set(&s, "a", S("1")) == SPACE_SAME && !set(&s, "a", S("2")), "the same again");
+	s.max_bytes = 10;
+	T_CHECK(!set(&s, "b", S("123456789")) && set(&s, "c", S("1")) == SPACE_FULL, "more than it may hold");
+	T_CHECK(!set(&s, "b", S("1234567")) && !set(&s, "a", S("")) && s.data_bytes == 7, "less in the place of more: %llu",
+		(unsigned long long)s.data_bytes);
+	space_close(&s);
+	open_at(&s, 10001, SPACE_SEQ);
+	for (uint64_t i = 0; i < 5; i++)
+		T_CHECK(!space_set(&s, S(""), S("v"), 1, room, &id, NULL) && id.n == 8 && !memcmp(id.p, &i, 8), "number %llu", (unsigned long long)i);
+	T_CHECK(space_set(&s, S("\7\0\0\0\0\0\0\0"), S("v"), 1, room, &id, NULL) == SPACE_ABSENT, "a number that nobody was given");
+	T_CHECK(!space_set(&s, S("\3\0\0\0\0\0\0\0"), S("w"), 1, room, &id, NULL), "an update");
+	T_CHECK(!space_delete(&s, S("\4\0\0\0\0\0\0\0"), 1, NULL) && !space_sync(&s, NULL), "the last one goes");
+	space_close(&s);
+	open_at(&s, 10001, SPACE_SEQ);
+	T_CHECK(!space_set(&s, S(""), S("v"), 1, room, &id, NULL) && id.p[0] == 5, "a number is given twice");
+	space_close(&s);
+}
+
+static void test_versions_of_a_key(void)
+{
+	struct reading r;
+	struct place at;
+	struct space s;
+
+	open_at(&s, 10002, SPACE_USER);
+	T_NEED(!set(&s, "k", S("one")) && !set(&s, "other", S("x")) && !set(&s, "k", S("two")) && !set(&s, "k", S("three")), "set");
+	T_NEED(!space_get(&s, S("k"), &at, &r, NULL) && str_eq(r.payload, S("three")), "the newest");
+	T_NEED(!space_version(&s, S("k"), r.record.parent, &r, NULL) && str_eq(r.payload, S("two")), "the one before");
+	T_CHECK(space_version(&s, S("other"), at, &r, NULL) == SPACE_ABSENT, "another key's");
+	T_CHECK(space_version(&s, S("k"), (struct place){ at.file, at.offset + 1 }, &r, NULL) == SPACE_ABSENT, "where none stands");
+	T_CHECK(space_version(&s, S("k"), (struct place){ 99, 32 }, &r, NULL) == SPACE_ABSENT, "in no file");
+	space_close(&s);
+}
+
+static void test_cleared_for_good(void)
+{
+	struct space s;
+
+	open_at(&s, 10003, SPACE_USER);
+	T_NEED(!set(&s, "k", S("one")) && !space_save(&s, NULL) && !space_clear(&s, NULL), "cleared");
+	T_CHECK(holds(&s, "k", S(""), false) && !s.keys.n && !s.data_bytes, "it is there still");
+	T_NEED(!set(&s, "l", S("two")) && !space_sync(&s, NULL), "set");
+	space_close(&s);
+	open_at(&s, 10003, SPACE_USER);
+	T_CHECK(holds(&s, "k", S(""), false) && holds(&s, "l", S("two"), true), "after a start");
+	space_close(&s);
+}
+
+/* --- the end of the log, damaged in every way --- */
+
+enum { SAFE = 6, TAIL = 2 };
+
+static void tail_make(struct space *s, uint32_t *ret_safe, uint32_t *ret_end, struct place at[SAFE + TAIL])
+{
+	struct reading r;
+	char id[16];
+
+	for (unsigned i = 0; i < SAFE + TAIL; i++) {
+		name_of(i, id);
+		T_NEED(!set(s, id, str_c(id)) && !space_get(s, str_c(id), &at[i], &r, NULL), "set");
+		if (i == SAFE - 1)
+			*ret_safe = s->log.files[0].end;
+	}
+	*ret_end = s->log.files[0].end;
+	T_NEED(!space_sync(s, NULL), "sync");
+}
+
+/* All but the key whose record holds byte AT are as they were; that one is not there, or said to be damaged, but never wrong. */
+static void check_tail(unsigned n, const struct place place[SAFE + TAIL], uint32_t at, uint32_t cut, const char *how)
+{
+	struct err e = { 0 };
+	struct space s;
+	char id[16];
+
+	T_NEED(!space_open(&s, SPACE_USER, folder_new("data", n), folder_new("index", n), FILE_BYTES, &e), "%s at %u: %s", how, at, e.msg);
+	for (unsigned i = 0; i < SAFE + TAIL; i++) {
+		uint32_t begin = place[i].offset, end = i + 1 < SAFE + TAIL ? place[i + 1].offset : UINT32_MAX;
+		struct reading r;
+		uint8_t bytes[16];
+		struct place found;
+
+		name_of(i, id);
+		if (end <= at || begin >= cut)
+			T_CHECK(holds(&s, id, str_c(id), true), "%s at %u: %s is lost", how, at, id);
+		else if (!space_get(&s, str_c(id), &found, &r, NULL))
+			T_CHECK(datalog_payload(&r, bytes, NULL) == -EBADMSG || !memcmp(bytes, id, r.record.length), "%s at %u: %s is wrong", how, at,
+				id);
+	}
+	T_CHECK(!set(&s, "after", S("wards")) && !space_sync(&s, NULL), "%s at %u: nothing can be set", how, at);
+	space_close(&s);
+	T_NEED(!space_open(&s, SPACE_USER, folder_new("data", n), folder_new("index", n), FILE_BYTES, &e), "%s at %u, twice: %s", how, at, e.msg);
+	T_CHECK(holds(&s, "after", S("wards"), true), "%s at %u: what was set after it is lost", how, at);
+	space_close(&s);
+}
+
+static void write_file(unsigned n, const char *bytes, size_t n_bytes)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/data%u/d0", folder, n);
+	f = fopen(path, "w");
+	T_NEED(f && fwrite(bytes, 1, n_bytes, f) == n_bytes && !fclose(f), "%s: %m", path);
+}
+
+static void test_a_damaged_end_at_every_byte(void)
+{
+	enum { N = 10004 };
+	static char whole[FILE_BYTES], bytes[FILE_BYTES];
+	struct place place[SAFE + TAIL];
+	uint32_t safe, end;
+	struct space s;
+
+	open_at(&s, N, SPACE_USER);
+	tail_make(&s, &safe, &end, place);
+	T_NEED(pread(s.log.files[0].fd, whole, sizeof(whole), 0) == (ssize_t)end, "read");
+	space_close(&s);
+	for (uint32_t at = safe; at < end; at++) {
+		write_file(N, whole, at);
+		check_tail(N, place, at, UINT32_MAX, "cut");
+		memcpy(bytes, whole, sizeof(bytes));
+		memset(bytes + at, 0, end - at);
+		write_file(N, bytes, end);
+		check_tail(N, place, at, UINT32_MAX, "zeros");
+	}
+	for (uint32_t at = place[0].offset; at < end; at++) {
+		memcpy(bytes, whole, sizeof(bytes));
+		bytes[at] ^= (char)(1 << at % 8);
+		write_file(N, bytes, end);
+		check_tail(N, place, at, at + 1, "a bit");
+	}
+}
+
+/* --- the original's files --- */
+
+static void test_goes_on_where_the_original_ended(void)
+{
+	static const char file[] = "DAT0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				   "\1"
+				   "\5\0\0\0"
+				   "\0\0\0\0"
+				   "\x79\xcd\x03\xdf"
+				   "\0"
+				   "\1\0\0\0"
+				   "khello"
+				   "\1"
+				   "\1\0\0\0"
+				   "\x1c\0\0\0"
+				   "\xb2\xca\x88\xc2"
+				   "\0"
+				   "\2\0\0\0"
+				   "l1"
+				   "\1"
+				   "\0\0\0\0"
+				   "\x34\0\0\0"
+				   "\0\0\0\0"
+				   "\1"
+				   "\3\0\0\0"
+				   "l";
+	struct space s;
+
+	close(folder_new("data", 10005));
+	write_file(10005, file, sizeof(file) - 1);
+	open_at(&s, 10005, SPACE_USER);
+	T_CHECK(holds(&s, "k", S("hello"), true) && holds(&s, "l", S(""), false) && s.keys.n == 1, "what is in it");
+	T_CHECK(!set(&s, "m", S("new")) && !set(&s, "k", S("other")) && !space_save(&s, NULL), "it cannot go on");
+	T_CHECK(s.log.n_files == 2 && s.log.files[0].end == sizeof(file) - 1, "it wrote into the original's file");
+	space_close(&s);
+	open_at(&s, 10005, SPACE_USER);
+	T_CHECK(!s.replayed && holds(&s, "k", S("other"), true) && holds(&s, "m", S("new"), true), "after a start: %llu",
+		(unsigned long long)s.replayed);
+	space_close(&s);
+}
+
+static void test_a_checkpoint_that_is_wrong_is_no_loss(void)
+{
+	char path[64];
+	struct space s;
+	struct stat st;
+
+	open_at(&s, 10006, SPACE_USER);
+	T_NEED(!set(&s, "k", S("one")) && !space_save(&s, NULL), "saved");
+	space_close(&s);
+	open_at(&s, 10006, SPACE_USER);
+	T_NEED(!s.replayed && holds(&s, "k", S("one"), true), "the good one is not used");
+	space_close(&s);
+	snprintf(path, sizeof(path), "%s/index10006/checkpoint", folder);
+	T_NEED(!stat(path, &st), "%m");
+	for (off_t at = 0; at < st.st_size; at += at < 200 ? 1 : 97) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		char c;
+
+		T_NEED(pread(fd, &c, 1, at) == 1, "%m");
+		c ^= 0x10;
+		T_NEED(pwrite(fd, &c, 1, at) == 1, "%m");
+		open_at(&s, 10006, SPACE_USER);
+		T_CHECK(s.replayed == 1 && holds(&s, "k", S("one"), true), "byte %lld is not looked at", (long long)at);
+		space_close(&s);
+		c ^= 0x10;
+		T_NEED(pwrite(fd, &c, 1, at) == 1, "%m");
+		close(fd);
+	}
+}
+
+int main(void)
+{
+	struct err e = { 0 };
+
+	T_NEED(mkdtemp(folder), "%m");
+	T_RUN(test_does_what_a_map_does);
+	T_RUN(test_same_values_limits_and_counted_keys);
+	T_RUN(test_versions_of_a_key);
+	T_RUN(test_cleared_for_good);
+	T_RUN(test_a_damaged_end_at_every_byte);
+	T_RUN(test_goes_on_where_the_original_ended);
+	T_RUN(test_a_checkpoint_that_is_wrong_is_no_loss);
+	T_CHECK(!tree_remove(AT_FDCWD, folder, &e), "%s", e.msg);
+	return T_END();
+}

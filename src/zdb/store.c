@@ -1,0 +1,245 @@
+#include "zdb/store.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define KEY_NAME "store.key"
+#define GONE ".gone-"
+
+static int root_open(const char *path, int *ret_lock, struct err *e)
+{
+	AUTO_FD int fd = -1;
+	int r = dir_make(path, 0700, e);
+
+	if (r)
+		return r;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || (*ret_lock = openat(fd, ".lockfile", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		return err_set(e, -errno, "open %s: %m", path);
+	if (flock(*ret_lock, LOCK_EX | LOCK_NB))
+		return err_set(e, -errno, errno == EWOULDBLOCK ? "%s is in use by another process" : "lock %s: %m", path);
+	return take_fd(fd);
+}
+
+static int key_load(struct store *s, struct err *e)
+{
+	AUTO_BUF struct buf b = { 0 };
+	int r = file_read(s->index, KEY_NAME, sizeof(s->key), &b, e);
+
+	if (!r && b.len != sizeof(s->key))
+		return err_set(e, -EBADMSG, "%s/" KEY_NAME " is damaged: without it the passwords of namespaces cannot be read", s->o.index);
+	if (!r) {
+		memcpy(s->key, b.p, sizeof(s->key));
+		explicit_bzero(b.p, b.len);
+	}
+	if (r != -ENOENT)
+		return r;
+	random_bytes(s->key, sizeof(s->key));
+	return file_save(s->index, KEY_NAME, (struct str){ (char *)s->key, sizeof(s->key) }, 0600, e);
+}
+
+/* The folder NAME below ROOT, made when it is not there. */
+static int folder_open(int root, const char *name, struct err *e)
+{
+	int fd;
+
+	if (mkdirat(root, name, 0700) && errno != EEXIST)
+		return err_set(e, -errno, "make a folder for namespace '%s': %m", name);
+	fd = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? err_set(e, -errno, "open the folder of namespace '%s': %m", name) : fd;
+}
+
+static void namespace_free(struct namespace *n)
+{
+	space_close(&n->space);
+	explicit_bzero(&n->settings, sizeof(n->settings));
+	free(n);
+}
+
+/* Opens what is there; SETTINGS are those of one that is made now. */
+static int namespace_open(struct store *s, struct str name, const struct settings *settings, struct err *e)
+{
+	struct namespace *n = calloc(1, sizeof(*n));
+	int r, data = -1, index;
+
+	BUG_ON(!n);
+	n->space = (struct space)SPACE_NONE;
+	memcpy(n->name, name.p, name.n);
+	if ((index = folder_open(s->index, n->name, e)) < 0 || (data = folder_open(s->data, n->name, e)) < 0) {
+		fd_close(&index);
+		free(n);
+		return -EIO;
+	}
+	n->settings = settings ? *settings : (struct settings){ 0 };
+	r = settings ? settings_save(index, name, s->key, settings, e) : settings_load(index, name, s->key, &n->settings, e);
+	if (r) {
+		fd_close(&index);
+		fd_close(&data);
+	} else {
+		r = space_open(&n->space, n->settings.mode, data, index, (uint32_t)s->o.file_bytes, e);
+	}
+	if (r) {
+		err_wrap(e, r, "open namespace '%s'", n->name);
+		namespace_free(n);
+		return r;
+	}
+	n->space.max_bytes = n->settings.max_bytes;
+	if (n->space.log.n_gaps)
+		log_err("namespace '%s': its files are damaged in %zu places; what stood there is lost", n->name, n->space.log.n_gaps);
+	n->next = s->list;
+	s->list = n;
+	s->n++;
+	return 0;
+}
+
+/* Those that have settings; one without was never answered for. */
+static int namespaces_open(struct store *s, struct err *e)
+{
+	int copy = openat(s->index, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_DIR DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *entry;
+
+	if (!d) {
+		fd_close(&copy);
+		return err_set(e, -errno, "list the namespaces: %m");
+	}
+	while ((entry = readdir(d))) {
+		char path[NAMESPACE_NAME_MAX + 32];
+		int r = 0;
+
+		if (str_starts(str_c(entry->d_name), S(GONE)) &&
+		    ((r = tree_remove(s->index, entry->d_name, e)) || (r = tree_remove(s->data, entry->d_name, e))))
+			return r;
+		if (!namespace_name_ok(str_c(entry->d_name)))
+			continue;
+		snprintf(path, sizeof(path), "%s/zdb-namespace", entry->d_name);
+		if (!faccessat(s->index, path, F_OK, 0) && (r = namespace_open(s, str_c(entry->d_name), NULL, e)))
+			return r;
+	}
+	return 0;
+}
+
+int store_open(struct store *ret, const struct store_options *o, struct err *e)
+{
+	struct store *s = ret;
+	struct namespace *n;
+	int r;
+
+	*s = (struct store)STORE_NONE;
+	s->o = *o;
+	BUG_ON(sodium_init() < 0);
+	if ((s->index = root_open(o->index, &s->index_lock, e)) < 0)
+		return s->index;
+	if (strcmp(o->data, o->index) && (s->data = root_open(o->data, &s->data_lock, e)) < 0)
+		return s->data;
+	if (s->data < 0)
+		s->data = fcntl(s->index, F_DUPFD_CLOEXEC, 0);
+	if ((r = key_load(s, e)) || (r = namespaces_open(s, e)))
+		return r;
+	return store_find(s, S(NAMESPACE_DEFAULT)) ? 0 : store_add(s, S(NAMESPACE_DEFAULT), &n, e);
+}
+
+void store_close(struct store *s)
+{
+	while (s->list) {
+		struct namespace *n = s->list;
+		struct err e = { 0 };
+
+		if (!n->space.log.failed && space_save(&n->space, &e))
+			log_warn("namespace '%s': %s", n->name, e.msg);
+		s->list = n->next;
+		namespace_free(n);
+	}
+	fd_close(&s->data);
+	fd_close(&s->index);
+	fd_close(&s->data_lock);
+	fd_close(&s->index_lock);
+	explicit_bzero(s->key, sizeof(s->key));
+}
+
+struct namespace *store_find(const struct store *s, struct str name)
+{
+	for (struct namespace *n = s->list; n; n = n->next)
+		if (str_eq(str_c(n->name), name))
+			return n;
+	return NULL;
+}
+
+int store_add(struct store *s, struct str name, struct namespace **ret, struct err *e)
+{
+	const struct settings settings = { .mode = s->o.mode };
+	int r;
+
+	if (s->n == STORE_NAMESPACES_MAX)
+		return err_set(e, -ENOSPC, "there are %d namespaces, and no more can be", STORE_NAMESPACES_MAX);
+	if ((r = namespace_open(s, name, &settings, e)))
+		return r;
+	*ret = s->list;
+	if (fsync(s->index) || fsync(s->data))
+		return err_set(e, -errno, "make namespace '%s' safe: %m", (*ret)->name);
+	return 0;
+}
+
+/* Out of the way first, in one step: one that is half removed is none. */
+static int set_aside(int root, const char *name, struct err *e)
+{
+	char path[NAMESPACE_NAME_MAX + 32];
+
+	snprintf(path, sizeof(path), GONE "%s", name);
+	if (renameat(root, name, root, path) && errno != ENOENT)
+		return err_set(e, -errno, "remove namespace '%s': %m", name);
+	return fsync(root) ? err_set(e, -errno, "remove namespace '%s': %m", name) : 0;
+}
+
+int store_remove(struct store *s, struct namespace *n, struct err *e)
+{
+	char path[NAMESPACE_NAME_MAX + 32];
+	struct namespace **at = &s->list;
+	int r;
+
+	snprintf(path, sizeof(path), GONE "%s", n->name);
+	if ((r = set_aside(s->index, n->name, e)) || (r = set_aside(s->data, n->name, e)))
+		return r;
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	s->n--;
+	namespace_free(n);
+	if ((r = tree_remove(s->data, path, e)) || (r = tree_remove(s->index, path, e)))
+		log_warn("%s; the next start will", e->msg);
+	return 0;
+}
+
+int store_set(struct store *s, struct namespace *n, const struct settings *settings, struct err *e)
+{
+	int r = settings_save(n->space.index, str_c(n->name), s->key, settings, e);
+
+	if (r)
+		return r;
+	n->settings = *settings;
+	n->space.mode = settings->mode;
+	n->space.max_bytes = settings->max_bytes;
+	return 0;
+}
+
+int store_commit(struct store *s, bool safe, struct err *e)
+{
+	int worst = 0;
+
+	for (struct namespace *n = s->list; n; n = n->next) {
+		int r;
+
+		if (!n->is_dirty)
+			continue;
+		if ((r = safe ? datalog_sync(&n->space.log, e) : datalog_flush(&n->space.log, e)))
+			worst = r;
+		n->is_dirty = !safe && !r;
+	}
+	return worst;
+}

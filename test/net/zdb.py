@@ -1,0 +1,365 @@
+#!/usr/bin/python3
+"""The program `zdb` with clients that others wrote, and with some that nobody should have: test/net/zdb.py CASE, inside tools/enter."""
+import contextlib, hashlib, os, random, resource, signal, socket, subprocess, sys, tempfile, threading, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import cases
+import redis
+
+BUILD = os.environ.get("ZOS_BUILD", "build/release")
+ADMIN = "the farm's"
+MIB = 1 << 20
+
+
+class Store:
+    """A zdb on a Unix socket and its folders, until the block ends."""
+
+    def __init__(self, *options, folder=None):
+        self.options, self.given = options, folder
+
+    def __enter__(self):
+        self.dir = self.given or tempfile.mkdtemp(prefix="zos-zdb-", dir="/run")
+        self.socket = f"{self.dir}/socket"
+        self.start()
+        return self
+
+    def command(self):
+        return [f"{BUILD}/zdb", "--data", f"{self.dir}/data", "--index", f"{self.dir}/index", "--socket", self.socket, *self.options]
+
+    def start(self):
+        self.child = subprocess.Popen(self.command(), stderr=subprocess.PIPE, text=True)
+        line = self.child.stderr.readline()
+        assert "ready" in line, line
+
+    def stop(self, sig=signal.SIGTERM):
+        """Its exit status, and what it said meanwhile."""
+        self.child.send_signal(sig)
+        said = self.child.stderr.read()
+        return self.child.wait(), said
+
+    def __exit__(self, *_):
+        if self.child.poll() is None:
+            self.stop(signal.SIGKILL)
+        self.child.stderr.close()
+        if not self.given:
+            subprocess.run(["rm", "-rf", self.dir], check=True)
+
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(self.socket)  # waits while others are being let in; with a limit it would not
+        s.settimeout(60)
+        return s
+
+
+def answer(c, *words):
+    """What comes back; an error as its text behind a minus."""
+    try:
+        return c.execute_command(*words)
+    except redis.ResponseError as e:
+        return f"-{e}"
+
+
+def expect(c, rows):
+    for words, want in rows:
+        got = answer(c, *words)
+        assert got == want, f"{words}: {got}, not {want}"
+
+
+def user(store, namespace=None, *secret):
+    """One connection, for what a connection remembers; answers as they come, not as redis would mean them."""
+    c = redis.Redis(unix_socket_path=store.socket, single_connection_client=True, socket_timeout=60, retry=None)
+    c.response_callbacks.clear()
+    if namespace:
+        assert answer(c, "SELECT", namespace, *secret) == b"OK"
+    return c
+
+
+def commands():
+    long = "k" * 256
+    with Store() as store:
+        expect(user(store), [
+            (("PING",), b"PONG"), (("ping",), b"PONG"), (("PIN",), "-Command not supported"), (("FLUSHALL",), "-Command not supported"),
+            (("GET", "a"), None), (("SET", "a", "1"), b"a"), (("SET", "a", "1"), None), (("SET", "a", "2"), b"a"), (("GET", "a"), b"2"),
+            (("SETX", "b", ""), b"b"), (("GET", "b"), b""), (("SET", "", "1"), "-Invalid argument, key needed"), (("SET", "a"), "-Unexpected arguments"),
+            (("SET", long, "1"), "-Key too large"), (("SET", long[1:], "1"), long[1:].encode()), (("GET", long), "-Invalid key"),
+            (("GET", ""), "-Invalid argument"), (("GET",), "-Unexpected arguments"),
+            (("SET", "t", "1", "1234"), b"t"), (("KEYTIME", "t"), 1234), (("SET", "t", "2", "x"), "-Invalid timestamp"),
+            (("EXISTS", "a"), 1), (("EXISTS", "z"), 0), (("CHECK", "a"), 1), (("CHECK", "z"), None), (("LENGTH", "a"), 1), (("LENGTH", "z"), None),
+            (("MGET", "a", "z", "b"), [b"2", None, b""]), (("DEL", "a"), b"OK"), (("DEL", "a"), "-Key not found"), (("GET", "a"), None),
+            (("DBSIZE",), 3), (("KEYCUR", "z"), "-Key not found"), (("*",), "-This is not a valid command"),
+            (("FLUSH",), "-Flushing public namespace denied"), (("AUTH", "x"), "-Authentication disabled"), (("KSCAN", "a"), "-Command not supported"),
+        ])
+        big = os.urandom(8 * MIB)
+        c = user(store)
+        assert c.execute_command("SET", "big", big) == b"big" and c.get("big") == big
+        assert b"\nserver_name: 0-db (zdb)\n" in raw(store, b"INFO\r\n")
+        seconds = int(c.execute_command("TIME")[0])
+        assert abs(seconds - time.time()) < 60, seconds
+
+
+def counted():
+    with Store("--mode", "seq") as store:
+        c = user(store)
+        ids = [c.execute_command("SET", "", f"v{i}") for i in range(300)]
+        assert ids == [i.to_bytes(8, "little") for i in range(300)], ids[:3]
+        expect(c, [(("GET", ids[299]), b"v299"), (("SET", ids[7], "other"), ids[7]), (("GET", ids[7]), b"other"),
+                   (("SET", (300).to_bytes(8, "little"), "x"), "-Invalid key, only update authorized"), (("DEL", ids[299]), b"OK")])
+        store.stop()
+        store.start()
+        c = user(store)
+        expect(c, [(("GET", ids[7]), b"other"), (("GET", ids[299]), None), (("SET", "", "next"), (300).to_bytes(8, "little"))])
+
+
+def namespaces():
+    with Store("--admin", ADMIN) as store:
+        stranger, admin = user(store), user(store)
+        expect(stranger, [((*words,), "-Permission denied") for words in (("NSNEW", "x"), ("NSDEL", "x"), ("NSSET", "x", "worm", "1"), ("SET", "t", "1", "9"))])
+        expect(stranger, [(("AUTH", "wrong"), "-Access denied"), (("SELECT", "none"), "-Namespace not found"), (("NSINFO", "none"), "-Namespace not found")])
+        expect(admin, [
+            (("AUTH", ADMIN), b"OK"), (("NSNEW", "one"), b"OK"), (("NSNEW", "one"), "-This namespace is not available"), (("NSNEW", "../x"), "-This name is not allowed"),
+            (("NSNEW", ".x"), "-This name is not allowed"), (("NSNEW", "n" * 129), "-Namespace too long"), (("NSNEW", "n" * 128), b"OK"),
+            (("NSSET", "one", "color", "1"), "-Invalid property"), (("NSSET", "one", "maxsize", "-1"), "-Invalid value"),
+            (("NSSET", "one", "worm", "yes"), "-Invalid value"), (("NSSET", "one", "password", "p" * 64), "-Invalid value"),
+            (("NSSET", "default", "maxsize", "1"), "-Cannot update default namespace"), (("NSSET", "none", "maxsize", "1"), "-Namespace not found"),
+            (("NSSET", "one", "password", "secret"), b"OK"), (("NSSET", "one", "maxsize", "10"), b"OK"), (("NSDEL", "default"), "-Cannot remove default namespace"),
+        ])
+        assert sorted(stranger.execute_command("NSLIST")) == sorted([b"default", b"one", b"n" * 128])
+        expect(stranger, [(("SELECT", "one"), "-Namespace protected and private"), (("SELECT", "one", "wrong"), "-Access denied")])
+        owner, reader = user(store, "one", "secret"), user(store)
+        expect(owner, [(("SET", "k", "12345678"), b"k"), (("SET", "l", "123"), "-No space left on this namespace"), (("SET", "k", "1234567890"), b"k"),
+                       (("SET", "k", "12345678901"), "-No space left on this namespace"), (("SET", "k", "1"), b"k"), (("SET", "l", "123456789"), b"l")])
+        expect(admin, [(("NSSET", "one", "public", "1"), b"OK")])
+        expect(reader, [(("SELECT", "one"), b"OK"), (("GET", "k"), b"1"), (("SET", "k", "2"), "-Namespace is in read-only mode"),
+                        (("DEL", "k"), "-Namespace is in read-only mode"), (("FLUSH",), "-Namespace is in read-only mode")])
+        expect(owner, [(("FLUSH",), "-Flushing public namespace denied")])
+        kept_over_a_start(store, owner, admin)
+        store.stop()
+        store.start()
+        c = user(store, "one", "secret")
+        expect(c, [(("GET", "k"), "-Namespace is temporarily frozen (read-write disabled)")])
+        expect(admin := user(store), [(("AUTH", ADMIN), b"OK"), (("NSSET", "one", "freeze", "0"), b"OK"), (("NSSET", "one", "lock", "0"), b"OK"),
+                                      (("NSSET", "one", "worm", "0"), b"OK"), (("NSSET", "one", "public", "0"), b"OK"),
+                                      (("NSSET", "one", "mode", "seq"), "-Cannot change the mode of a namespace that is not empty")])
+        expect(c, [(("GET", "k"), b"1"), (("FLUSH",), b"OK"), (("GET", "k"), None), (("DBSIZE",), 0), (("SET", "m", "1"), b"m")])
+        expect(admin, [(("NSDEL", "one"), b"OK"), (("NSDEL", "one"), "-This namespace doesn't exists"), (("NSNEW", "one"), b"OK"), (("SELECT", "one"), b"OK"),
+                       (("GET", "m"), None)])
+        expect(c, [(("GET", "m"), "-Your active namespace is not available anymore (probably removed).")])
+        assert b"secret" not in b"".join(open(f"{d}/{f}", "rb").read() for d, _, files in os.walk(store.dir) for f in files if f != "socket")
+
+
+def kept_over_a_start(store, owner, admin):
+    expect(admin, [(("NSSET", "one", "worm", "1"), b"OK")])
+    expect(owner, [(("DEL", "k"), "-Cannot delete a key when namespace is in worm mode"), (("SET", "k", "2"), "-Cannot overwrite a key when namespace is in worm mode")])
+    expect(admin, [(("NSSET", "one", "lock", "1"), b"OK")])
+    expect(owner, [(("GET", "k"), b"1"), (("SET", "k", "2"), "-Namespace is temporarily locked (read-only)")])
+    expect(admin, [(("NSSET", "one", "freeze", "1"), b"OK")])
+    expect(owner, [(("GET", "k"), "-Namespace is temporarily frozen (read-write disabled)")])
+
+
+def secure():
+    with Store("--admin", ADMIN, "--protect") as store:
+        c = user(store)
+        expect(c, [(("SET", "k", "1"), "-Namespace is in read-only mode"), (("AUTH", "SECURE", "0" * 40), "-No CHALLENGE requested, secure authentication not available")])
+        challenge = answer(c, "AUTH", "SECURE", "CHALLENGE").decode()
+        assert len(challenge) == 16, challenge
+        right = hashlib.sha1(f"{challenge}:{ADMIN}".encode()).hexdigest()
+        expect(c, [(("AUTH", "SECURE", "short"), "-Invalid hash length"), (("AUTH", "SECURE", "0" * 40), "-Access denied"),
+                   (("AUTH", "SECURE", right), "-No CHALLENGE requested, secure authentication not available")])
+        challenge = answer(c, "AUTH", "SECURE", "CHALLENGE").decode()
+        expect(c, [(("AUTH", "SECURE", hashlib.sha1(f"{challenge}:{ADMIN}".encode()).hexdigest()), b"OK"), (("NSNEW", "one"), b"OK"),
+                   (("NSSET", "one", "password", "secret"), b"OK"), (("SELECT", "default"), b"OK"), (("SET", "k", "1"), b"k")])
+        challenge = answer(c, "AUTH", "SECURE", "CHALLENGE").decode()
+        expect(c, [(("SELECT", "one", "SECURE", hashlib.sha1(f"{challenge}:secret".encode()).hexdigest()), b"OK"), (("SET", "k", "1"), b"k")])
+
+
+def walks():
+    with Store("--datasize", "512KiB") as store:
+        c = user(store)
+        for i in range(3000):
+            c.execute_command("SET", f"key-{i}", "v" * (i % 1000))
+        for i in range(0, 3000, 3):
+            c.execute_command("DEL", f"key-{i}")
+        want = [f"key-{i}".encode() for i in range(3000) if i % 3]
+        for command, keys in (("SCAN", want), ("RSCAN", want[::-1])):
+            seen, cursor = [], []
+            while not isinstance(got := answer(c, command, *cursor), str):
+                cursor = [got[0]]
+                seen += got[1]
+            assert got == "-No more data" and [k for k, _, _ in seen] == keys, (command, got, len(seen))
+            assert all(size == int(k.split(b"-")[1]) % 1000 and abs(when - time.time()) < 600 for k, size, when in seen)
+        expect(c, [(("SCAN", "short"), "-Invalid key format"), (("SCAN", b"\xff" * 8), "-No more data")])
+        for value in ("one", "two", "three"):
+            c.execute_command("SET", "h", value)
+        cursor, values = [], []
+        while True:
+            older, _, value = c.execute_command("HISTORY", "h", *cursor)
+            values.append(value)
+            if older is None:
+                break
+            cursor = [older]
+        assert values == [b"three", b"two", b"one"], values
+        expect(c, [(("HISTORY", "key-1", *cursor), "-Invalid arguments (invalid key)"), (("HISTORY", "h", b"\0" * 8), "-No more history"), (("HISTORY", "none"), "-Key not found")])
+
+
+def waits():
+    with Store() as store:
+        one, other = user(store), user(store)
+        expect(one, [(("WAIT", "NONE"), "-Unknown command to watch"), (("WAIT", "SET", "99"), "-Invalid timeout"), (("WAIT", "SET", "1800001"), "-Invalid timeout"),
+                     (("WAIT", "SET", "100"), "-Timeout")])
+        for watched, woken in (("SET", b"SET"), ("*", b"PING")):
+            got, began = [], threading.Event()
+
+            def waiting():
+                began.set()
+                got.append(answer(one, "WAIT", watched, "60000"))
+            t = threading.Thread(target=waiting)
+            t.start()
+            began.wait()
+            while t.is_alive():  # it may not have asked yet
+                other.execute_command("PING") if watched == "*" else other.execute_command("SET", "k", os.urandom(8))
+                t.join(0.05)
+            assert got == [woken], got
+
+
+def killed():
+    """SIGKILL under load, again and again: what was answered is there."""
+    seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
+    chance, acknowledged = random.Random(seed), {}
+    with Store("--datasize", "512KiB") as store:
+        for _ in range(int(os.environ.get("ROUNDS", 8))):
+            ends = threading.Timer(chance.uniform(0.05, 0.4), lambda: store.child.send_signal(signal.SIGKILL))
+            ends.start()
+            writers = [threading.Thread(target=write_until_cut, args=(store, n, acknowledged, chance.random())) for n in range(4)]
+            for t in writers:
+                t.start()
+            for t in writers:
+                t.join()
+            store.child.wait()
+            store.child.stderr.close()
+            store.start()
+            c = user(store)
+            for key, values in acknowledged.items():
+                got = c.get(key)
+                assert got in values, f"seed {seed}: {key} is {got and got[:20]}, not one of {[v and v[:20] for v in values]}"
+                acknowledged[key] = [got]
+
+
+def write_until_cut(store, n, acknowledged, seed):
+    chance, c = random.Random(seed), user(store)
+    try:
+        while True:
+            key = f"w{n}-{chance.randrange(50)}"
+            value = None if chance.random() < 0.2 and acknowledged.get(key, [None])[-1] else chance.randbytes(chance.randrange(1, 3000))
+            before = acknowledged.setdefault(key, [None])
+            before.append(value)  # it may be done, or not
+            c.execute_command(*(("DEL", key) if value is None else ("SET", key, value)))
+            acknowledged[key] = [value]
+    except redis.ConnectionError:
+        pass
+
+
+def full():
+    folder = tempfile.mkdtemp(prefix="zos-zdb-", dir="/run")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24M", "none", folder], check=True)
+    try:
+        with Store("--datasize", "4MiB", folder=folder) as store:
+            c, held = user(store), []
+            for i in range(2000):
+                got = answer(c, "SET", f"k{i}", os.urandom(32768))
+                if got != f"k{i}".encode():
+                    break
+                held.append(i)
+            assert got == "-No space left on device" and len(held) > 300, (got, len(held))
+            expect(c, [(("GET", f"k{i}"), answer(c, "GET", f"k{i}")) for i in held])
+            assert answer(c, "EXISTS", f"k{len(held)}") == 0
+            store.stop(signal.SIGKILL)
+            store.start()
+            c = user(store)
+            assert answer(c, "DBSIZE") == len(held), (answer(c, "DBSIZE"), len(held))
+            assert all(len(answer(c, "GET", f"k{i}")) == 32768 for i in held)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        os.rmdir(folder)
+
+
+def crowd():
+    count = 10000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100,) * 2)
+    with Store() as store:
+        crowd = []
+        for _ in range(count):
+            crowd.append(store.connect())
+        for s in crowd:
+            s.sendall(b"PING\r\n")
+        for s in crowd:
+            assert s.recv(64) == b"+PONG\r\n"
+        assert f"clients_lifetime: {count + 1}".encode() in raw(store, b"INFO\r\n")
+        for s in crowd:
+            s.close()
+
+
+def raw(store, text):
+    """What comes back until the store closes or falls silent."""
+    with store.connect() as s:
+        s.sendall(text)
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while part := s.recv(65536):
+            got += part
+        return got
+
+
+def rude():
+    with Store() as store:
+        good = user(store)
+        good.execute_command("SET", "k", b"v" * MIB)
+        for text in (b"*1\r\n$99999999999\r\n", b"*99999\r\n", b"*-1\r\n", b"*1\r\nPING\r\n", b"*1\r\n$3\r\nPING\r\n", b"x" * 70000):
+            with store.connect() as s:
+                s.sendall(text)
+                got = s.recv(1000)
+                assert got.startswith(b"-Protocol error") and s.recv(10) == b"", (text[:20], got)
+        slow = store.connect()
+        for byte in b"*3\r\n$3\r\nSET\r\n$1\r\nq\r\n$2\r\nok\r\n":
+            slow.sendall(bytes([byte]))
+        assert slow.recv(100) == b"$1\r\nq\r\n"
+        never = store.connect()  # asks for a great deal and reads none of it
+        never.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                never.send(b"GET k\r\n" * 1000)
+        half = [store.connect() for _ in range(50)]
+        for s in half:
+            s.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$8388608\r\n" + b"x" * 1000)
+        rss = int(next(line for line in open(f"/proc/{store.child.pid}/status") if line.startswith("VmRSS")).split()[1])
+        assert rss < 400 << 10, f"{rss} kB for one that reads nothing and fifty that send half"
+        assert good.get("k") == b"v" * MIB
+        answers = raw(store, b"PING\r\n" * 5000)
+        assert answers == b"+PONG\r\n" * 5000, len(answers)
+        for s in (slow, never, *half):
+            s.close()
+        assert good.execute_command("PING") == b"PONG"
+
+
+def alone():
+    with Store() as store:
+        run = subprocess.run(store.command(), capture_output=True, text=True, timeout=60)
+        assert run.returncode == 1 and "is in use by another process" in run.stderr, run
+        status, _ = store.stop()
+        assert status == 0, status
+        store.start()
+
+
+def tools():
+    """redis-cli and redis-benchmark, which nobody told that it is not redis."""
+    with Store() as store:
+        cli = lambda *words: subprocess.run(["redis-cli", "-s", store.socket, *words], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        assert cli("SET", "k", "v") == "k" and cli("GET", "k") == "v" and cli("DBSIZE") == "1"
+        for pipeline in "1", "16":
+            run = subprocess.run(["redis-benchmark", "-s", store.socket, "-t", "set,get", "-n", "5000", "-r", "1000", "-d", "100", "-P", pipeline, "--csv"],
+                                 capture_output=True, text=True, check=True, timeout=100)
+            rates = [float(line.split(",")[1].strip('"')) for line in run.stdout.splitlines() if line.startswith(('"SET"', '"GET"'))]
+            assert len(rates) == 2 and all(r > 0 for r in rates), run.stdout
+
+
+if __name__ == "__main__":
+    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, full, crowd, rude, alone, tools)})
