@@ -12,7 +12,7 @@ enum {
 	DATALOG_AHEAD_BYTES = 16 << 20, /* of disk that is asked for at once */
 	DATALOG_FILES_MAX = 1 << 16,
 	DATALOG_GAPS_MAX = 64,
-	DATALOG_AT_ONCE_BYTES = 4096, /* of a record that are read in one go */
+	DATALOG_AT_ONCE_BYTES = 512, /* of a record that are read in one go: head, key and a small value */
 };
 
 struct data_file {

@@ -1,0 +1,85 @@
+"""The key-value store beside redis and valkey: the same client (redis-benchmark), a Unix socket, the server on one processor and the client on
+another, in turn. Durable: zdb as it is, the others with appendfsync always; not durable: zdb --sync none, the others without a log."""
+import shutil, signal, subprocess, tempfile, time
+
+SIZES, CLIENTS, PIPELINES = (64, 4096, 65536), (1, 50, 1000), (1, 16)
+KEYS = 100000
+PEERS = ("redis", "valkey")
+
+
+def command(who, durable, folder):
+    if who == "zdb":
+        return ["build/release/zdb", "--data", f"{folder}/data", "--index", f"{folder}/index", "--socket", f"{folder}/socket", "--sync", "always" if durable else "none"]
+    log = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
+    return [f"{who}-server", "--port", "0", "--unixsocket", f"{folder}/socket", "--dir", folder, "--save", "", *log]
+
+
+class Server:
+    def __init__(self, who, durable):
+        self.folder = tempfile.mkdtemp(prefix="bench-", dir="build")  # a real file system
+        self.child = subprocess.Popen(["taskset", "-c", "0", *command(who, durable, self.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def __enter__(self):
+        deadline = time.monotonic() + 20
+        while subprocess.run(["redis-cli", "-s", f"{self.folder}/socket", "PING"], capture_output=True, text=True).stdout.strip() != "PONG":
+            if time.monotonic() > deadline:
+                raise RuntimeError("a server does not answer")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        self.child.send_signal(signal.SIGTERM)
+        self.child.wait()
+        shutil.rmtree(self.folder)
+
+    def rates(self, size, clients, pipeline, count):
+        """SETs and GETs a second."""
+        run = subprocess.run(["taskset", "-c", "1", "redis-benchmark", "-s", f"{self.folder}/socket", "-t", "set,get", "-n", str(count), "-r", str(KEYS), "-d", str(size),
+                              "-c", str(clients), "-P", str(pipeline), "--csv"], capture_output=True, text=True, check=True, timeout=120)
+        return {line.split(",")[0].strip('"'): float(line.split(",")[1].strip('"')) for line in run.stdout.splitlines() if line.startswith(('"SET"', '"GET"'))}
+
+    def memory(self):
+        return next(int(line.split()[1]) for line in open(f"/proc/{self.child.pid}/status") if line.startswith("VmRSS"))
+
+
+def speed(s):
+    for size in SIZES:
+        for clients in CLIENTS:
+            for pipeline in PIPELINES:
+                count = max(2000, (100000 if clients > 1 else 20000) * min(pipeline, 4) * 64 // max(64, size // 16))
+                for durable in (False, True):
+                    for who in ("zdb", *PEERS):
+                        with Server(who, durable) as server:
+                            for what, rate in server.rates(size, clients, pipeline, count).items():
+                                s.add(f"zdb.{what}.{size}.{clients}.{pipeline}.{'durable' if durable else 'fast'}.{who}", rate)
+
+
+def memory(s, keys=2000000):
+    """Bytes a key of 16 characters takes, with a value of 8; and how long a start with them takes."""
+    for who in ("zdb", *PEERS):
+        with Server(who, False) as server:
+            before = server.memory()
+            fill = subprocess.run(["redis-benchmark", "-s", f"{server.folder}/socket", "-n", str(keys), "-r", str(keys * 100), "-c", "50", "-P", "100", "-q",
+                                   "SET", "key:__rand_int__", "valueval"], capture_output=True, text=True, timeout=300)
+            count = int(subprocess.run(["redis-cli", "-s", f"{server.folder}/socket", "DBSIZE"], capture_output=True, text=True).stdout.split()[-1])
+            if fill.returncode or count < keys * 0.9:
+                raise RuntimeError(f"{who}: {count} keys")
+            s.add(f"zdb.memory.{who}", (server.memory() - before) * 1024 / count)
+
+
+def rows():
+    """As bench/run's: what, figure, unit, peer, at most, at most of the peer's. More is better but in the last one."""
+    for durable, mode in ((False, "fast"), (True, "durable")):
+        for size in SIZES:
+            for clients in CLIENTS:
+                for pipeline in PIPELINES:
+                    for what in ("SET", "GET"):
+                        name = f"zdb.{what}.{size}.{clients}.{pipeline}.{mode}"
+                        yield ("zdb", f"{what} {size} B, {clients} clients, pipeline {pipeline}{', on the disk' if durable else ''}; valkey (more is better)", f"{name}.zdb", "/s", f"{name}.valkey",
+                               None, None)
+    yield ("zdb", "memory of a key, 2 million of 14 characters; valkey", "zdb.memory.zdb", "B", "zdb.memory.valkey", None, 0.5)
+
+
+def part(s):
+    speed(s)
+    memory(s)
