@@ -4,7 +4,7 @@
         node.wait_line("is up", 60)
         print(node.shell("cat /proc/uptime"))
 """
-import json, os, re, select, shutil, signal, socket, subprocess, tarfile, tempfile, time
+import json, os, re, select, shutil, signal, socket, subprocess, tarfile, tempfile, threading, time
 
 OVMF = "/usr/share/OVMF/OVMF"  # UEFI for QEMU
 COVERAGE = os.environ.get("COVERAGE")  # a tree with an image that counts the lines it runs: tools/coverage
@@ -28,7 +28,7 @@ def archive(tree, names):
 
 
 class Line:
-    """A socket that QEMU serves, read as lines, with deadlines."""
+    """A socket that QEMU serves, read as lines, with deadlines; and read all the while: QEMU stands still over a console that nobody reads."""
 
     def __init__(self, path, deadline):
         self.sock = socket.socket(socket.AF_UNIX)
@@ -42,29 +42,32 @@ class Line:
                 select.select([], [], [], 0.01)
         self.text = ""  # all that ever came
         self.at = 0     # what was waited for so far
+        self.has_ended = False
+        self.news = threading.Condition()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        """Until QEMU ends."""
+        while not self.has_ended:
+            try:
+                data = self.sock.recv(65536)
+            except OSError:
+                data = b""
+            with self.news:
+                self.has_ended = not data
+                self.text += data.decode(errors="replace").replace("\r", "")
+                self.news.notify_all()
 
     def read_until(self, pattern, deadline):
         """The match of PATTERN behind what was waited for last."""
         regex = re.compile(pattern, re.M)
-        while True:
-            match = regex.search(self.text, self.at)
-            if match:
-                self.at = match.end()
-                return match
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.sock], [], [], left)[0]:
-                raise Timeout(f"no '{pattern}' in time; the last lines:\n" + "\n".join(self.text.splitlines()[-15:]))
-            data = self.sock.recv(65536)
-            if not data:
-                raise Timeout(f"QEMU ended before '{pattern}'; the last lines:\n" + "\n".join(self.text.splitlines()[-15:]))
-            self.text += data.decode(errors="replace").replace("\r", "")
-
-    def drain(self):
-        while select.select([self.sock], [], [], 0)[0]:
-            data = self.sock.recv(65536)
-            if not data:
-                return
-            self.text += data.decode(errors="replace").replace("\r", "")
+        with self.news:
+            while not (match := regex.search(self.text, self.at)):
+                if self.has_ended or not self.news.wait(deadline - time.monotonic()):
+                    why = f"QEMU ended before '{pattern}'" if self.has_ended else f"no '{pattern}' in time"
+                    raise Timeout(f"{why}; the last lines:\n" + "\n".join(self.text.splitlines()[-15:]))
+            self.at = match.end()
+            return match
 
 
 class Node:
@@ -202,17 +205,11 @@ class Node:
                     raise Timeout(f"QEMU did not take '{command}': {answers.decode()}")
 
     def wait_end(self, seconds=60):
-        """Waits until QEMU has ended by itself, reading all the while: QEMU stands still over a console that nobody reads. Returns its
-        exit status."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                return self.process.wait(0.1)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() > deadline:
-                    raise Timeout("QEMU still runs; the last lines:\n" + "\n".join(self.console.text.splitlines()[-15:]))
-            finally:
-                self.console.drain()
+        """Waits until QEMU has ended by itself. Returns its exit status."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Timeout("QEMU still runs; the last lines:\n" + "\n".join(self.console.text.splitlines()[-15:]))
 
 
 class Report:

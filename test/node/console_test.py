@@ -16,7 +16,6 @@ def parse(utc):
 
 def lines_of_block(node):
     """The last block on the serial line."""
-    node.console.drain()
     blocks = re.findall(r"(?:^\|.*\n)+", node.console.text, re.M)
     return blocks[-1] if blocks else ""
 
@@ -43,10 +42,8 @@ def seconds_of_console(node):
 
 def quiet(node, report):
     with report.case("nothing new, no block; and the process sleeps"):
-        node.console.drain()
         before, spent = node.console.text.count("\n| Node"), seconds_of_console(node)
         node.shell("sleep 25")  # two ticks of its clock, inside the guest
-        node.console.drain()
         assert node.console.text.count("\n| Node") == before, lines_of_block(node)
         assert seconds_of_console(node) - spent < 50, seconds_of_console(node) - spent
 

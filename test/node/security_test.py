@@ -53,7 +53,6 @@ def from_the_first_moment(wire, node, report):
             answers += wire.scan((4, "tcp"), (22, 80, 443, 4222), 0.05) + wire.scan((4, "udp"), (53, 68, 546), 0.05)
             if wire.node_ip6:
                 answers += wire.scan((6, "tcp"), (22, 80, 443, 4222), 0.05)
-            node.console.drain()
             rounds += 1
             assert rounds < 2000, "it does not come up"
         assert not answers, answers[:3]
