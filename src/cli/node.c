@@ -164,6 +164,20 @@ static int node_info(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
+/* What a disk has to say, or of one that is well when it was read through last. */
+static const char *disk_says(sd_json_variant *one, char *buf, size_t size)
+{
+	sd_json_variant *scrub = sd_json_variant_by_key(one, "scrub");
+	uint64_t ended_s = out_u64(scrub, "ended"), now_s = (uint64_t)time(NULL);
+	char ago[16];
+
+	if (!scrub || *out_text(one, "text", ""))
+		return out_text(one, "text", "");
+	format_duration(ago, now_s > ended_s ? now_s - ended_s : 0);
+	snprintf(buf, size, "scrubbed %s ago, %llu errors", ago, (unsigned long long)out_u64(scrub, "errors"));
+	return ended_s ? buf : "not scrubbed yet";
+}
+
 static void disks_print(sd_json_variant *list)
 {
 	enum { COLUMNS = 8 };
@@ -172,18 +186,20 @@ static void disks_print(sd_json_variant *list)
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*sizes)[16] = calloc(n + 1, sizeof(*sizes));
+	AUTO_FREE char(*says)[64] = calloc(n + 1, sizeof(*says));
 
-	BUG_ON(!cells || !sizes);
+	BUG_ON(!cells || !sizes || !says);
 	for (size_t i = 0; i < n; i++) {
-		static const char *const keys[] = { "name", "serial", NULL, "class", "bus", "state", "key", "text" };
+		static const char *const keys[] = { "name", "serial", NULL, "class", "bus", "state", "key" };
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
 
 		format_size(sizes[i], out_u64(one, "size"));
-		for (size_t k = 0; k < COLUMNS; k++)
+		for (size_t k = 0; k + 1 < COLUMNS; k++)
 			cells[COLUMNS * i + k] = keys[k] ? out_text(one, keys[k], "") : sizes[i];
 		for (size_t k = 0; k + 1 < COLUMNS; k++)
 			if (!cells[COLUMNS * i + k][0])
 				cells[COLUMNS * i + k] = "-";
+		cells[COLUMNS * i + COLUMNS - 1] = disk_says(one, says[i], sizeof(says[i]));
 	}
 	out_table(columns, COLUMNS, cells, n);
 }
@@ -203,6 +219,14 @@ static void disks_summary(sd_json_variant *v)
 			printf("disk       %s, serial '%s', is %s%s%s\n", *out_text(one, "name", "") ? out_text(one, "name", "") : "-",
 			       out_text(one, "serial", ""), out_text(one, "state", "?"), *out_text(one, "text", "") ? ": " : "",
 			       out_text(one, "text", ""));
+	}
+	for (size_t i = 0; i < n; i++) {
+		sd_json_variant *one = sd_json_variant_by_index(list, i), *scrub = sd_json_variant_by_key(one, "scrub");
+
+		if (out_u64(scrub, "errors"))
+			printf("scrub      of %s found %llu errors, of which %llu cannot be repaired: 'zos node disks' says when\n",
+			       out_text(one, "serial", ""), (unsigned long long)out_u64(scrub, "errors"),
+			       (unsigned long long)out_u64(scrub, "broken"));
 	}
 	if (n)
 		printf("disks      %zu ready of %zu\n", n_ready, n);

@@ -4,15 +4,32 @@
 #include "node/request.h"
 #include "svc/daemon.h"
 
+/* Of one that has been mounted: its last whole scrub, and how far the one under way is. */
+static int scrub_json(const struct storage_disk *d, sd_json_variant **ret)
+{
+	const struct care_scrub *s = &d->care.scrub;
+
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("ended", s->ended_s), SD_JSON_BUILD_PAIR_UNSIGNED("errors", s->last_errors),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("broken", s->last_broken), SD_JSON_BUILD_PAIR_UNSIGNED("at", s->at_bytes));
+}
+
 static int disk_json(const struct storage_disk *d, sd_json_variant **ret)
 {
+	AUTO_JSON sd_json_variant *scrub = NULL;
+	int r = scrub_json(d, &scrub);
+
+	if (r < 0)
+		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", d->state == LIFE_GONE ? "" : d->found.name),
 			      SD_JSON_BUILD_PAIR_STRING("serial", d->found.serial), SD_JSON_BUILD_PAIR_STRING("model", d->found.model),
 			      SD_JSON_BUILD_PAIR_UNSIGNED("size", d->found.size_bytes),
 			      SD_JSON_BUILD_PAIR_STRING("class", d->found.is_rotational ? "hdd" : "ssd"),
 			      SD_JSON_BUILD_PAIR_STRING("bus", storage_transport_names[d->found.transport]),
-			      SD_JSON_BUILD_PAIR_STRING("state", life_state_names[d->state]), SD_JSON_BUILD_PAIR_STRING("uuid", d->uuid),
-			      SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[d->key]), SD_JSON_BUILD_PAIR_STRING("text", d->sentence));
+			      SD_JSON_BUILD_PAIR_STRING("state", d->is_degraded ? "degraded" : life_state_names[d->state]),
+			      SD_JSON_BUILD_PAIR_STRING("uuid", d->uuid), SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[d->key]),
+			      SD_JSON_BUILD_PAIR_STRING("text", d->sentence), SD_JSON_BUILD_PAIR_UNSIGNED("io_errors", d->care.io_errors),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("bad_blocks", d->care.bad_blocks),
+			      SD_JSON_BUILD_PAIR_CONDITION(d->state == LIFE_READY, "scrub", SD_JSON_BUILD_VARIANT(scrub)));
 }
 
 int disks_json(const struct storage *s, sd_json_variant **ret)
@@ -32,7 +49,7 @@ int disks_json(const struct storage *s, sd_json_variant **ret)
 bool disks_are_well(const struct storage *s)
 {
 	for (const struct storage_disk *d = s->disks; d; d = d->next)
-		if (d->state == LIFE_FAILED || d->state == LIFE_GONE)
+		if (d->state == LIFE_FAILED || d->state == LIFE_GONE || d->is_degraded)
 			return false;
 	return true;
 }

@@ -4,11 +4,11 @@
 
 #include <systemd/sd-varlink.h>
 
-/* [{name, serial, model, size, class, bus, state, uuid, key, text}]. Returns owned. */
+/* [{name, serial, model, size, class, bus, state, uuid, key, text, io_errors, bad_blocks, scrub}]. Returns owned. */
 MUST_CHECK int disks_json(const struct storage *s, sd_json_variant **ret);
 /* LINK is gone: whatever it waits for is not told any more. */
 void disks_forget(struct storage *s, sd_varlink *link);
-/* None has failed, and none is missing. */
+/* None has failed, none is degraded, and none is missing. */
 bool disks_are_well(const struct storage *s);
 /* The keys of all that are ready are kept by the TPM. */
 bool disks_are_sealed(const struct storage *s);

@@ -65,6 +65,9 @@ static void a_machine_waits_for_a_disk(void)
 	f.providers[STEP_STORAGE]->again(&f.engine, &data->work);
 	settle(&f);
 	T_CHECK(!strcmp(state_of(&f, "data"), "ok") && !strcmp(state_of(&f, "web"), "ok"), "at once: %s", state_of(&f, "web"));
+	snprintf(data->work.storage.trouble, sizeof(data->work.storage.trouble), "2 blocks are wrong");
+	T_CHECK(!strcmp(state_of(&f, "data"), "degraded") && !strcmp(state_of(&f, "web"), "ok"), "its disk has errors: %s", state_of(&f, "data"));
+	data->work.storage.trouble[0] = '\0';
 
 	log_clear(&f);
 	f.fakes[STEP_STORAGE].no_disk = true;

@@ -120,6 +120,16 @@ size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max)
 	return n;
 }
 
+const char *home_trouble(void *ctx, const char *uuid)
+{
+	const struct home *h = ctx;
+
+	for (const struct storage_disk *d = h->storage->disks; d; d = d->next)
+		if (d->is_degraded && !strcmp(d->uuid, uuid))
+			return d->sentence;
+	return NULL;
+}
+
 /* The state in memory is over: left there, it would come back as something old. */
 static int ram_clear(const struct home *h, struct err *e)
 {
@@ -377,8 +387,10 @@ static void on_changed(void *ctx)
 {
 	struct home *h = ctx;
 
-	if (h->engine)
-		engine_tell(h->engine);
+	if (!h->engine)
+		return;
+	volumes_judge(h->volumes);
+	engine_tell(h->engine);
 }
 
 const struct storage_events home_events = { .ready = on_ready, .gone = on_gone, .changed = on_changed };

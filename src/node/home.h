@@ -36,6 +36,7 @@ void home_deinit(struct home *h);
 
 /* The disks of the node that have its state, for struct volumes_options. */
 size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max);
+const char *home_trouble(void *ctx, const char *uuid);
 
 /* Runs the loop until it is known who the node is, or disks have had half a minute to say it, and says where its state is: at most MAX directories, of which RET_DURABLE says whether
  * they last. Returns their number or a negative errno. */

@@ -48,7 +48,7 @@ static int providers_make(sd_event *event, struct home *home, struct provider *r
 		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM
 	};
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
-	const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = home_disks, .ctx = home };
+	const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = home_disks, .trouble = home_trouble, .ctx = home };
 	int r;
 
 	if ((r = volumes_new(event, &volumes, &ret[STEP_STORAGE], e)) || (r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) ||

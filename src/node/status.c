@@ -25,6 +25,9 @@ static const char *storage_state(const struct item *it, const char **ret_message
 		return "retrying";
 	if (it->view.want == WANT_GONE)
 		return "stopping";
+	*ret_message = it->work.storage.trouble;
+	if (step == STEP_DONE && it->work.storage.trouble[0])
+		return "degraded";
 	*ret_message = it->work.progress.what ? it->work.progress.what : "";
 	return step == STEP_DONE ? "ok" : "starting";
 }

@@ -36,6 +36,7 @@ struct line {
 	unsigned outcome, key;
 	const char *text, *uuid;
 	bool rotational;
+	sd_json_variant *care;
 };
 static const struct json_field line_fields[] = {
 	{ "outcome", JSON_CHOICE, offsetof(struct line, outcome), .required = true, .names = outcome_names },
@@ -43,6 +44,7 @@ static const struct json_field line_fields[] = {
 	{ "uuid", JSON_TEXT, offsetof(struct line, uuid), .max = ANSWER_UUID_SIZE - 1, .ok = answer_uuid_ok, .want = "a UUID" },
 	{ "rotational", JSON_BOOL, offsetof(struct line, rotational) },
 	{ "key", JSON_CHOICE, offsetof(struct line, key), .names = answer_key_names },
+	{ "care", JSON_ANY, offsetof(struct line, care) },
 };
 static const struct json_table line_table = { line_fields, ARRAY_LEN(line_fields), 0, NULL };
 
@@ -50,6 +52,7 @@ int answer_decode(struct str text, struct answer *ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
 	struct line l = { 0 };
+	struct care care = { 0 };
 	int r;
 
 	if (text.n > ANSWER_MAX)
@@ -60,7 +63,9 @@ int answer_decode(struct str text, struct answer *ret, struct err *e)
 		return err_set(e, -EBADMSG, "/text: is missing");
 	if (!l.uuid && l.outcome == ANSWER_OURS)
 		return err_set(e, -EBADMSG, "/uuid: is missing");
-	*ret = (struct answer){ .outcome = l.outcome, .is_rotational = l.rotational, .key = l.key };
+	if (l.care && (r = care_decode(l.care, &care, e)))
+		return err_wrap(e, r, "/care");
+	*ret = (struct answer){ .outcome = l.outcome, .is_rotational = l.rotational, .key = l.key, .has_care = l.care, .care = care };
 	snprintf(ret->text, sizeof(ret->text), "%s", l.text ? l.text : "");
 	snprintf(ret->uuid, sizeof(ret->uuid), "%s", l.uuid ? l.uuid : "");
 	return 0;
@@ -68,18 +73,20 @@ int answer_decode(struct str text, struct answer *ret, struct err *e)
 
 int answer_encode(const struct answer *a, struct buf *ret)
 {
-	AUTO_JSON sd_json_variant *v = NULL;
+	AUTO_JSON sd_json_variant *v = NULL, *care = NULL;
 	char text[ANSWER_TEXT_MAX];
 	size_t n = 0;
 
 	for (; n < sizeof(text) - 1 && a->text[n]; n++)
 		text[n] = is_printable(a->text[n]) ? a->text[n] : '?';
 	text[n] = '\0';
+	if (a->has_care && care_json(&a->care, &care) < 0)
+		return -ENOMEM;
 	if (sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("outcome", outcome_names[a->outcome]),
 			   SD_JSON_BUILD_PAIR_CONDITION(n > 0, "text", SD_JSON_BUILD_STRING(text)),
 			   SD_JSON_BUILD_PAIR_CONDITION(a->uuid[0] != '\0', "uuid", SD_JSON_BUILD_STRING(a->uuid)),
-			   SD_JSON_BUILD_PAIR_BOOLEAN("rotational", a->is_rotational),
-			   SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[a->key])) < 0)
+			   SD_JSON_BUILD_PAIR_BOOLEAN("rotational", a->is_rotational), SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[a->key]),
+			   SD_JSON_BUILD_PAIR_CONDITION(care != NULL, "care", SD_JSON_BUILD_VARIANT(care))) < 0)
 		return -ENOMEM;
 	return json_format(v, ret);
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "storage/care.h"
 
 #include <stdbool.h>
 
@@ -18,7 +19,7 @@ enum answer_outcome {
 	ANSWER_FOREIGN,    /* text: what */
 	ANSWER_OURS,       /* uuid */
 	ANSWER_UNFINISHED, /* our mark from before it was finished */
-	ANSWER_DONE,       /* what was to be done is; unlock: is_rotational, key */
+	ANSWER_DONE,       /* what was to be done is; unlock: is_rotational, key; mount, check, scrub: care */
 	ANSWER_FAILED,     /* text: why, and what would help */
 	ANSWER_OUTCOMES,
 };
@@ -33,6 +34,8 @@ struct answer {
 	char uuid[ANSWER_UUID_SIZE];
 	bool is_rotational;
 	enum answer_key key;
+	bool has_care;
+	struct care care;
 };
 
 /* -EBADMSG. The outcomes that need text or uuid have it. */

@@ -26,6 +26,7 @@ static void answers_are_read(void)
 		{ "{\"outcome\":\"fine\"}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"failed\",\"text\":\"a\\u001b[2Jb\"}", -EBADMSG, 0 }, /* a terminal shows it */
 		{ "{\"outcome\":\"blank\",\"more\":1}", -EBADMSG, 0 },
+		{ "{\"outcome\":\"done\",\"care\":{\"io_errors\":1}}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"blank\"", -EBADMSG, 0 },
 		{ "", -EBADMSG, 0 },
 	};
@@ -43,7 +44,13 @@ static void answers_are_read(void)
 
 static void an_answer_comes_back(void)
 {
-	struct answer a = { .outcome = ANSWER_DONE, .uuid = UUID, .is_rotational = true, .key = ANSWER_KEY_TPM }, b;
+	struct answer a = { .outcome = ANSWER_DONE,
+			    .uuid = UUID,
+			    .is_rotational = true,
+			    .key = ANSWER_KEY_TPM,
+			    .has_care = true,
+			    .care = { 1, 2, true, { .ended_s = 3 } } },
+		      b;
 	AUTO_BUF struct buf line = { 0 };
 	struct err e = { 0 };
 

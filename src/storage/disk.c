@@ -4,7 +4,9 @@
  *   probe     what is on it; as a user of its own, shut in before the first byte is read
  *   format    makes it ours, from blank or from our own unfinished mark, which is replaced by the finished one last
  *   unlock    opens its mapping
- *   mount     mounts that
+ *   mount     mounts that, and looks how it is doing
+ *   check     looks how it is doing
+ *   scrub     reads a slice of all that is on it
  *   erase     an order of the farm: what is on it is gone for ever
  *   release   what is left of one that was pulled out: its mount and its mapping
  *
@@ -14,6 +16,7 @@
 #include "base/opt.h"
 #include "storage/luks.h"
 #include "storage/probe.h"
+#include "storage/scrub.h"
 #include "storage/storage.h"
 #include "storage/tpm.h"
 #include "sys/mnt.h"
@@ -167,7 +170,8 @@ static int format(const struct disk_args *a, struct answer *ret, struct err *e)
 
 	snprintf(t.farm, sizeof(t.farm), "%s", a->farm ? a->farm : "");
 	if ((r = may_format(a, e)) || (r = luks_make(a, &t, &l, e)) || (r = mkfs_run(luks_uuid(&l), e)) ||
-	    (r = mapping_mount(luks_uuid(&l), t.is_rotational, e)) || (r = folders_make(luks_uuid(&l), e)) || (r = luks_finish(&l, e)))
+	    (r = mapping_mount(luks_uuid(&l), t.is_rotational, e)) || (r = folders_make(luks_uuid(&l), e)) || (r = scrub_make(luks_uuid(&l), e)) ||
+	    (r = luks_finish(&l, e)))
 		return r;
 	snprintf(ret->uuid, sizeof(ret->uuid), "%s", luks_uuid(&l));
 	return 0;
@@ -194,10 +198,23 @@ static int unlock(const struct disk_args *a, struct answer *ret, struct err *e)
 	return 0;
 }
 
+static int check(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	ret->has_care = true;
+	return scrub_look(a->uuid, &ret->care, e);
+}
+
 static int mount_it(const struct disk_args *a, struct answer *ret, struct err *e)
 {
-	(void)ret;
-	return mapping_mount(a->uuid, a->rotational, e);
+	int r = mapping_mount(a->uuid, a->rotational, e);
+
+	return r ? r : check(a, ret, e);
+}
+
+static int scrub(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	ret->has_care = true;
+	return scrub_slice(a->uuid, &ret->care, e);
 }
 
 static int erase(const struct disk_args *a, struct answer *ret, struct err *e)
@@ -220,11 +237,11 @@ static int release(const struct disk_args *a, struct answer *ret, struct err *e)
 
 static const struct {
 	const char *name;
-	bool needs_uuid;
+	bool needs_uuid, ends_scrub;
 	int (*run)(const struct disk_args *a, struct answer *ret, struct err *e);
 } commands[] = {
-	{ "probe", false, probe },   { "format", false, format }, { "unlock", true, unlock },
-	{ "mount", true, mount_it }, { "erase", false, erase },   { "release", true, release },
+	{ "probe", false, false, probe }, { "format", false, false, format }, { "unlock", true, false, unlock }, { "mount", true, false, mount_it },
+	{ "check", true, false, check },  { "scrub", true, false, scrub },    { "erase", false, true, erase },   { "release", true, true, release },
 };
 
 static const struct opt opts[] = {
@@ -259,18 +276,28 @@ static int lock_take(const struct disk_args *a, struct err *e)
 	return r ? err_set(e, r, "lock %s: %s", path, strerror(-r)) : 0;
 }
 
+static int command_run(size_t i, const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	int r;
+
+	if (a->uuid && commands[i].ends_scrub)
+		scrub_cancel(a->uuid); /* one that was killed goes on in the kernel, and keeps the lock */
+	r = lock_take(a, e);
+	return r ? r : commands[i].run(a, ret, e);
+}
+
 static int run(char **argv, struct answer *ret, struct err *e)
 {
 	struct disk_args a = { 0 };
 	const char *words[3];
 	struct opt_words w = { words, ARRAY_LEN(words), false };
-	int n = opt_parse(opts, ARRAY_LEN(opts), argv, &a, &w, e), r;
+	int n = opt_parse(opts, ARRAY_LEN(opts), argv, &a, &w, e);
 
 	if (n < 0)
 		return n;
 	for (size_t i = 0; n == 1 && a.name && i < ARRAY_LEN(commands); i++)
 		if (!strcmp(commands[i].name, words[0]) && (a.uuid || !commands[i].needs_uuid) && (!a.uuid || answer_uuid_ok(str_c(a.uuid))))
-			return (r = lock_take(&a, e)) ? r : commands[i].run(&a, ret, e);
+			return command_run(i, &a, ret, e);
 	return err_set(e, -EINVAL, "usage: disk COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational]");
 }
 

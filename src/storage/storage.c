@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/parse.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -60,15 +61,20 @@ static bool needs_drivers(enum life_act act)
 	return act == LIFE_FORMAT || act == LIFE_UNLOCK || act == LIFE_MOUNT;
 }
 
-static struct storage_job *job_free(struct storage *s)
+/* A place for ACT among the children. */
+static struct storage_job *job_free(struct storage *s, enum life_act act)
 {
-	for (size_t i = 0; i < STORAGE_JOBS_MAX; i++)
-		if (!s->jobs[i].disk)
-			return &s->jobs[i];
-	return NULL;
+	struct storage_job *free = NULL;
+	size_t scrubs = 0;
+
+	for (size_t i = 0; i < STORAGE_JOBS_MAX; i++) {
+		free = s->jobs[i].disk ? free : &s->jobs[i];
+		scrubs += s->jobs[i].disk && s->jobs[i].act == LIFE_SCRUB;
+	}
+	return act == LIFE_SCRUB && scrubs >= STORAGE_SCRUBS_MAX ? NULL : free;
 }
 
-static void disk_step(struct storage_disk *d, enum life_event ev);
+static void disk_failed(struct storage_disk *d, enum life_act act, const char *sentence);
 
 static void jobs_start(struct storage *s)
 {
@@ -76,7 +82,7 @@ static void jobs_start(struct storage *s)
 
 	while (d) {
 		struct storage_disk *next = d->next;
-		struct storage_job *job = d->todo == LIFE_IGNORE || d->job ? NULL : job_free(s);
+		struct storage_job *job = d->todo == LIFE_IGNORE || d->job ? NULL : job_free(s, d->todo);
 		struct err e = { 0 };
 
 		if (job && (!needs_drivers(d->todo) || s->ops.has_drivers(s->ops.ctx))) {
@@ -86,8 +92,7 @@ static void jobs_start(struct storage *s)
 			if (s->ops.start(s->ops.ctx, job, &e)) {
 				d->job = NULL;
 				job->disk = NULL;
-				disk_say(d, e.msg);
-				disk_step(d, LIFE_FAIL);
+				disk_failed(d, job->act, e.msg);
 			}
 		}
 		d = next;
@@ -120,7 +125,84 @@ static void timer_arm(struct storage_disk *d, uint64_t ms)
 	BUG_ON(sd_event_source_set_time_relative(d->timer, ms * 1000) < 0 || sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT) < 0);
 }
 
-/* The time to try again has come, or that to wait for drivers is over. */
+static uint64_t now_s(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+/* Every disk has its own time in a month: of its name, which is random. */
+static uint64_t seed_of(const struct storage_disk *d)
+{
+	uint32_t seed = 0;
+
+	BUG_ON(parse_hex((struct str){ d->uuid, 2 * sizeof(seed) }, (uint8_t *)&seed, sizeof(seed))); /* it was checked when it was read */
+	return seed;
+}
+
+/* The time to look how it is doing, or to read a slice of it. */
+static void disk_care(struct storage_disk *d)
+{
+	bool is_due = now_s() >= d->scrub_from_s && care_scrub_is_due(&d->care, seed_of(d), now_s());
+
+	d->todo = is_due ? LIFE_SCRUB : LIFE_CHECK;
+}
+
+static bool is_care(enum life_act act)
+{
+	return act == LIFE_CHECK || act == LIFE_SCRUB;
+}
+
+/* Of what a look has found, or that it found nothing out. */
+static void disk_judge(struct storage_disk *d, const char *failure)
+{
+	char sentence[ANSWER_TEXT_MAX] = "";
+	bool was = d->is_degraded, is_other;
+
+	d->is_degraded = failure || care_judge(&d->care, sentence, sizeof(sentence));
+	if (failure)
+		snprintf(sentence, sizeof(sentence), "%s", failure);
+	is_other = was != d->is_degraded || strcmp(d->sentence, sentence);
+	disk_say(d, sentence);
+	if (d->is_degraded && is_other)
+		log_warn("disk %s: degraded: %s", d->found.name, d->sentence);
+	else if (was && is_other)
+		log_info("disk %s: is well again", d->found.name);
+	if (is_other)
+		tell_changed(d->storage);
+	timer_arm(d, d->care.scrub.at_bytes && now_s() >= d->scrub_from_s ? STORAGE_SLICE_MS : STORAGE_CHECK_MS);
+}
+
+/* How a look at one that is ready has ended. It stays ready: what is on it goes on as long as it can. */
+static void disk_cared(struct storage_disk *d, enum life_act act, const struct answer *a)
+{
+	bool went_well = a->outcome == ANSWER_DONE && a->has_care;
+
+	if (went_well && act == LIFE_SCRUB && a->care.scrub.ended_s != d->care.scrub.ended_s)
+		log_info("disk %s: all of it was read: %llu errors, %llu of them stay", d->found.name, (unsigned long long)a->care.scrub.last_errors,
+			 (unsigned long long)a->care.scrub.last_broken);
+	if (went_well)
+		d->care = a->care;
+	if (!went_well && act == LIFE_SCRUB)
+		d->scrub_from_s = now_s() + STORAGE_SCRUB_AGAIN_S;
+	disk_judge(d, went_well ? NULL : a->text);
+}
+
+static void disk_step(struct storage_disk *d, enum life_event ev);
+
+static void disk_failed(struct storage_disk *d, enum life_act act, const char *sentence)
+{
+	struct answer a = { .outcome = ANSWER_FAILED };
+
+	if (!is_care(act)) {
+		disk_say(d, sentence);
+		disk_step(d, LIFE_FAIL);
+		return;
+	}
+	snprintf(a.text, sizeof(a.text), "%s", sentence);
+	disk_cared(d, act, &a);
+}
+
+/* The time to try again has come, or to look how it is doing, or that to wait for drivers is over. */
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct storage_disk *d = userdata;
@@ -130,6 +212,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (d->state == LIFE_FAILED) {
 		disk_step(d, LIFE_AGAIN);
+	} else if (d->state == LIFE_READY) {
+		disk_care(d);
 	} else if (d->todo != LIFE_IGNORE && !s->ops.has_drivers(s->ops.ctx)) {
 		d->todo = LIFE_IGNORE;
 		disk_say(d, "the drivers that unlock and mount it were not loaded: 'zos node logs drivers' says why");
@@ -186,8 +270,8 @@ static void disk_act(struct storage_disk *d, enum life_act act)
 		return;
 	case LIFE_TELL:
 		d->failures = 0;
-		d->sentence[0] = '\0';
 		log_info("disk %s: ready as %s, %s", d->found.name, d->path, answer_key_names[d->key]);
+		disk_judge(d, NULL);
 		if (s->events.ready)
 			s->events.ready(s->events.ctx, d);
 		return;
@@ -197,6 +281,8 @@ static void disk_act(struct storage_disk *d, enum life_act act)
 	case LIFE_IGNORE:
 	case LIFE_REFUSE:
 		return;
+	case LIFE_CHECK:
+	case LIFE_SCRUB:
 	case LIFE_UNWRITTEN:
 		break;
 	}
@@ -213,6 +299,7 @@ static void disk_step(struct storage_disk *d, enum life_event ev)
 	if (has_changed)
 		sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
 	d->state = step.next;
+	d->is_degraded &= !was_ready;
 	if (was_ready && s->events.gone)
 		s->events.gone(s->events.ctx, d);
 	disk_act(d, step.act);
@@ -255,15 +342,23 @@ static void disk_learn(struct storage_disk *d, enum life_act act, const struct a
 		d->key = a->key;
 		d->found.is_rotational = a->is_rotational;
 	}
+	if (act == LIFE_MOUNT)
+		d->care = a->care;
 }
 
 void storage_done(struct storage *s, struct storage_job *job, const struct answer *a)
 {
 	struct storage_disk *d = take_ptr(job->disk);
-	enum life_event ev = event_of(d, a);
+	enum life_event ev;
 	bool was_released = job->act == LIFE_RELEASE, was_erased = job->act == LIFE_ERASE;
 
 	d->job = NULL;
+	if (is_care(job->act)) {
+		disk_cared(d, job->act, a);
+		jobs_start(s);
+		return;
+	}
+	ev = event_of(d, a);
 	disk_learn(d, job->act, a);
 	if (was_erased)
 		wipe_end(d, ev == LIFE_DONE ? 0 : -EIO, d->sentence);
@@ -452,6 +547,8 @@ int storage_wipe(struct storage *s, const char *serial, void (*wiped)(void *ctx,
 		return -ENOENT;
 	if (!may_be_taken(s, &d->found))
 		return err_set(e, -EACCES, "disk %s is not for this node to wipe: %s", d->found.name, d->sentence);
+	if (d->job && is_care(d->job->act))
+		job_stop(d);
 	if (life_step(d->state, LIFE_WIPE).act == LIFE_REFUSE || d->job)
 		return err_set(e, -EBUSY, "disk %s is %s: ask again in a moment", d->found.name, life_state_names[d->state]);
 	log_warn("disk %s: wiped by an order of the farm, serial '%s'", d->found.name, serial);

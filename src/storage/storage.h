@@ -15,6 +15,7 @@
 enum {
 	STORAGE_DISKS_MAX = 64,
 	STORAGE_JOBS_MAX = 8, /* children at a time; a disk has at most one */
+	STORAGE_SCRUBS_MAX = 2, /* of those, what takes as long as a disk is slow */
 	STORAGE_NAME_MAX = 32,
 	STORAGE_SERIAL_MAX = 64,
 	STORAGE_MODEL_MAX = 64,
@@ -22,6 +23,9 @@ enum {
 	STORAGE_AGAIN_MS = 1000,       /* after the first failure; doubled with each further one, up to */
 	STORAGE_AGAIN_MAX_MS = 300000,
 	STORAGE_DRIVERS_MS = 60000,    /* to wait for drivers */
+	STORAGE_CHECK_MS = 60000,      /* between two looks how a disk is doing */
+	STORAGE_SLICE_MS = 1000,       /* between two slices of a scrub: others come in between */
+	STORAGE_SCRUB_AGAIN_S = 3600,  /* after a slice that could not be read to its end */
 };
 #define STORAGE_ROOT "/zos/disks" /* below it a folder for each disk that is mounted, by its UUID */
 
@@ -46,14 +50,17 @@ struct storage_disk {
 	char uuid[ANSWER_UUID_SIZE];     /* of its header; "" = none known. Stays while it is gone */
 	char path[STORAGE_PATH_MAX];     /* where it is mounted; "" = it has no UUID */
 	enum answer_key key;             /* how its key is kept; ANSWER_KEY_NONE = not known */
+	struct care care;                /* how it was doing when it was looked at last */
+	bool is_degraded;                /* it is ready, and something is wrong with it: the sentence says what */
 
 	/* storage.c's own */
 	struct storage *storage;
 	struct storage_disk *next;
 	struct storage_job *job;         /* NULL = none under way */
-	sd_event_source *timer;          /* to try again, or to wait for drivers no longer */
+	sd_event_source *timer;          /* to try again, to wait for drivers no longer, to look how it is doing */
 	enum life_act todo;              /* waits for drivers or for a free place; LIFE_IGNORE = nothing */
 	unsigned failures;               /* in a row */
+	uint64_t scrub_from_s;           /* Unix seconds: no slice before that */
 	bool is_first;                   /* was there at the start and has not been looked at yet */
 	void (*wiped)(void *ctx, int r, const struct err *e);
 	void *wiped_ctx;

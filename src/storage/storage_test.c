@@ -5,6 +5,7 @@
 #include "test/t.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define UUID "01234567-89ab-cdef-0123-456789abcdef"
 enum { DISKS = 16, LOG = 4096 };
@@ -44,8 +45,8 @@ static bool fake_has_drivers(void *ctx)
 
 static int fake_start(void *ctx, struct storage_job *job, struct err *e)
 {
-	static const char *const names[] = { [LIFE_PROBE] = "probe", [LIFE_FORMAT] = "format", [LIFE_UNLOCK] = "unlock",
-					     [LIFE_MOUNT] = "mount", [LIFE_ERASE] = "erase",   [LIFE_RELEASE] = "release" };
+	static const char *const names[] = { [LIFE_PROBE] = "probe", [LIFE_FORMAT] = "format",   [LIFE_UNLOCK] = "unlock", [LIFE_MOUNT] = "mount",
+					     [LIFE_ERASE] = "erase", [LIFE_RELEASE] = "release", [LIFE_CHECK] = "check",   [LIFE_SCRUB] = "scrub" };
 	struct kernel *k = ctx;
 
 	if (k->fail_at && !--k->fail_at)
@@ -147,8 +148,16 @@ static void setup_ready(struct storage *s, struct kernel *k)
 	setup_one(s, k);
 	end(s, k, &(struct answer){ .outcome = ANSWER_OURS, .uuid = UUID });
 	end(s, k, &(struct answer){ .outcome = ANSWER_DONE, .key = ANSWER_KEY_DISK });
-	end(s, k, &(struct answer){ .outcome = ANSWER_DONE });
+	end(s, k, &(struct answer){ .outcome = ANSWER_DONE, .has_care = true, .care.scrub.ended_s = (uint64_t)time(NULL) });
 	k->log[0] = '\0';
+}
+
+#define CARED(...) END(ANSWER_DONE, .has_care = true, .care = { .scrub.ended_s = (uint64_t)time(NULL), __VA_ARGS__ })
+
+/* The time has come that would come in a while. */
+static void due(struct storage *s)
+{
+	T_NEED(sd_event_source_set_time_relative(s->disks->timer, 0) >= 0 && sd_event_run(s->event, 0) > 0, "it waits for no time");
 }
 
 /* Lets the loop run until the disk's timer has fired. */
@@ -397,6 +406,94 @@ static void a_failed_start_is_tried_again(void)
 	}
 }
 
+/* PAINS: something that is wrong with a disk is told, and nothing is done to it. */
+static void what_is_wrong_with_one_that_is_ready_is_told(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	T_CHECK(!s.disks->is_degraded, "%s", s.disks->sentence);
+	due(&s);
+	CARED(.bad_blocks = 2);
+	T_CHECK(s.disks->is_degraded && s.disks->state == LIFE_READY && strstr(s.disks->sentence, "2 blocks"), "%s", s.disks->sentence);
+	due(&s);
+	END(ANSWER_FAILED, .text = "the disk does not answer");
+	T_CHECK(s.disks->is_degraded && !strcmp(s.disks->sentence, "the disk does not answer"), "%s", s.disks->sentence);
+	k.fail_at = 1;
+	due(&s);
+	T_CHECK(s.disks->is_degraded && s.disks->state == LIFE_READY && strstr(s.disks->sentence, "no process"), "%s", s.disks->sentence);
+	due(&s);
+	CARED();
+	T_CHECK(!s.disks->is_degraded && !s.disks->sentence[0] && s.disks->state == LIFE_READY, "%s", s.disks->sentence);
+	LOG_IS("check vda, check vda, check vda");
+	storage_deinit(&s);
+}
+
+static void a_scrub_is_done_in_slices(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	s.disks->care.scrub.ended_s = 0;
+	due(&s);
+	CARED(.scrub.at_bytes = 4096);
+	due(&s);
+	END(ANSWER_FAILED, .text = "scrub it: Input/output error");
+	T_CHECK(s.disks->is_degraded && strstr(s.disks->sentence, "scrub it"), "%s", s.disks->sentence);
+	due(&s); /* not at once */
+	CARED(.scrub.at_bytes = 4096);
+	s.disks->scrub_from_s = 0;
+	due(&s);
+	CARED();
+	due(&s);
+	LOG_IS("scrub vda, scrub vda, check vda, scrub vda, check vda");
+	storage_deinit(&s);
+}
+
+static void few_are_scrubbed_at_a_time(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup(&s, &k);
+	for (unsigned i = 0; i < STORAGE_SCRUBS_MAX + 1; i++)
+		plug(&k, (char[]){ 'v', 'd', (char)('a' + i), '\0' }, "", i + 1, STORAGE_VIRTIO);
+	start(&s);
+	for (struct storage_disk *d = s.disks; d; d = d->next)
+		END(ANSWER_OURS, .uuid = UUID);
+	for (struct storage_disk *d = s.disks; d; d = d->next)
+		END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+	for (struct storage_disk *d = s.disks; d; d = d->next)
+		END(ANSWER_DONE, .has_care = true);
+	k.log[0] = '\0';
+	for (struct storage_disk *d = s.disks; d; d = d->next)
+		T_NEED(sd_event_source_set_time_relative(d->timer, 0) >= 0, "it waits for no time");
+	for (struct storage_disk *d = s.disks; d; d = d->next)
+		T_NEED(sd_event_run(s.event, 0) > 0, "its time has come");
+	T_CHECK(k.n_jobs == STORAGE_SCRUBS_MAX && strlen(k.log) == strlen("scrub vda, scrub vdb"), "%s", k.log);
+	CARED();
+	T_CHECK(k.n_jobs == STORAGE_SCRUBS_MAX && strlen(k.log) == strlen("scrub vda, scrub vdb, scrub vdc"), "the next one: %s", k.log);
+	storage_deinit(&s);
+}
+
+/* The farm's order does not wait for what takes an hour. */
+static void a_wipe_ends_a_scrub(void)
+{
+	struct storage s;
+	struct kernel k;
+	struct err e = { 0 };
+	struct told told = { 0 };
+
+	setup_ready(&s, &k);
+	s.disks->care.scrub.ended_s = 0;
+	due(&s);
+	T_CHECK(!storage_wipe(&s, "one", on_wiped, &told, &e), "%s", e.msg);
+	LOG_IS("scrub vda, stop vda, GONE vda, erase vda");
+	storage_deinit(&s);
+}
+
 int main(void)
 {
 	T_RUN(without_disks_it_has_settled_at_once);
@@ -411,5 +508,9 @@ int main(void)
 	T_RUN(the_farm_s_order_alone_wipes);
 	T_RUN(a_wiped_disk_is_a_new_one);
 	T_RUN(a_failed_start_is_tried_again);
+	T_RUN(what_is_wrong_with_one_that_is_ready_is_told);
+	T_RUN(a_scrub_is_done_in_slices);
+	T_RUN(few_are_scrubbed_at_a_time);
+	T_RUN(a_wipe_ends_a_scrub);
 	return T_END();
 }

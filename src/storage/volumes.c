@@ -108,9 +108,10 @@ static size_t disks_list(struct volumes *v, struct place_disk ret[static PLACE_D
 	size_t n = v->o.disks(v->o.ctx, all, PLACE_DISKS_MAX);
 
 	for (size_t i = 0; i < n; i++) {
-		ret[i] = (struct place_disk){
-			.size_bytes = all[i].size_bytes, .images_bytes = all[i].images_bytes, .is_rotational = all[i].is_rotational, .is_ready = true
-		};
+		ret[i] = (struct place_disk){ .size_bytes = all[i].size_bytes,
+					      .images_bytes = all[i].images_bytes,
+					      .is_rotational = all[i].is_rotational,
+					      .is_ready = !v->o.trouble(v->o.ctx, all[i].uuid) };
 		memcpy(ret[i].uuid, all[i].uuid, sizeof(ret[i].uuid));
 		for (const struct attached *a = v->attached; a; a = a->next)
 			if (!strcmp(a->work->storage.disk, all[i].uuid))
@@ -122,6 +123,7 @@ static size_t disks_list(struct volumes *v, struct place_disk ret[static PLACE_D
 static int no_room(const struct place_disk *disks, size_t n, enum disk_class class, uint64_t bytes, struct err *e)
 {
 	char want[16], have[16];
+	bool is_degraded = false;
 	uint64_t most = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -132,10 +134,12 @@ static int no_room(const struct place_disk *disks, size_t n, enum disk_class cla
 	}
 	format_size(want, bytes);
 	format_size(have, most);
+	for (size_t i = 0; i < n; i++)
+		is_degraded |= !disks[i].is_ready;
 	if (!n)
 		return err_set(e, -ENOSPC, "this node has no data disk: take another one, or wait until a disk is found ('zos node disks')");
-	return err_set(e, -ENOSPC, "no disk of class '%s' has %s left: the most that one of them can take is %s", disk_class_names[class], want,
-		       have);
+	return err_set(e, -ENOSPC, "no disk of class '%s' has %s left: the most that one of them can take is %s%s", disk_class_names[class], want,
+		       have, is_degraded ? "; one that is degraded takes nothing new ('zos node disks')" : "");
 }
 
 static void argv_make(const struct attached *a, const struct volumes_disk *d, char size[static 24], const char *ret[static 8])
@@ -384,10 +388,13 @@ static void schedule(struct volumes *v)
 
 static void volumes_look(struct provider *p, struct work *w)
 {
-	struct attached *a = attached_find(volumes_of(p), w);
+	struct volumes *v = volumes_of(p);
+	struct attached *a = attached_find(v, w);
+	const char *trouble = v->o.trouble(v->o.ctx, w->storage.disk);
 	AUTO_BUF struct buf text = { 0 };
 	struct str number;
 
+	snprintf(w->storage.trouble, sizeof(w->storage.trouble), "%s", trouble ? trouble : "");
 	if (!a || !a->usage[0] || file_read(AT_FDCWD, a->usage, 32, &text, NULL))
 		return;
 	number = buf_str(&text);
@@ -578,6 +585,18 @@ void volumes_went(struct provider *p, const char *uuid)
 	}
 }
 
+void volumes_judge(struct provider *p)
+{
+	struct volumes *v = volumes_of(p);
+
+	for (struct attached *a = v->attached; a; a = a->next) {
+		const char *now = v->o.trouble(v->o.ctx, a->work->storage.disk);
+
+		if (strcmp(a->work->storage.trouble, now ? now : ""))
+			p->changed(p->engine, a->work); /* which looks */
+	}
+}
+
 static void volumes_room(struct provider *p, struct provider_room *ret_ssd, struct provider_room *ret_hdd)
 {
 	struct place_disk disks[PLACE_DISKS_MAX];
@@ -588,7 +607,7 @@ static void volumes_room(struct provider *p, struct provider_room *ret_ssd, stru
 		struct provider_room *r = disks[i].is_rotational ? ret_hdd : ret_ssd;
 
 		r->bytes += place_capacity_bytes(&disks[i]);
-		r->used_bytes += disks[i].promised_bytes;
+		r->used_bytes += disks[i].is_ready ? disks[i].promised_bytes : place_capacity_bytes(&disks[i]); /* nothing new goes there */
 	}
 }
 

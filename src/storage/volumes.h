@@ -19,6 +19,8 @@ struct volumes_options {
 	const char *program; /* path of `volume`; borrowed */
 	/* The disks that are mounted now, at most MAX; their number. */
 	size_t (*disks)(void *ctx, struct volumes_disk *ret, size_t max);
+	/* What is wrong with a disk that is here, borrowed for the call; NULL = nothing. It takes nothing new. */
+	const char *(*trouble)(void *ctx, const char *uuid);
 	void *ctx;
 };
 
@@ -30,3 +32,5 @@ void volumes_free(struct provider *p);
 void volumes_came(struct provider *p, const char *uuid);
 /* It is not any more: what is on it waits. */
 void volumes_went(struct provider *p, const char *uuid);
+/* What is wrong with disks may be something else than before: who has something there is told. */
+void volumes_judge(struct provider *p);

@@ -31,6 +31,7 @@ struct fixture {
 	int n_done, r;
 	char why[256];
 	char buried[64];
+	const char *trouble; /* with disk-a */
 };
 
 static size_t disks_list(void *ctx, struct volumes_disk *ret, size_t max)
@@ -40,6 +41,21 @@ static size_t disks_list(void *ctx, struct volumes_disk *ret, size_t max)
 	T_NEED(f->n_disks <= max, "room");
 	memcpy(ret, f->disks, f->n_disks * sizeof(*ret));
 	return f->n_disks;
+}
+
+static const char *trouble(void *ctx, const char *uuid)
+{
+	struct fixture *f = ctx;
+
+	return strcmp(uuid, "disk-a") ? NULL : f->trouble;
+}
+
+static void on_changed(void *engine, struct work *w)
+{
+	struct fixture *f = engine;
+
+	f->p->ops->look(f->p, w);
+	buf_addf(&f->log, "changed %s;", w->name);
 }
 
 static void on_done(void *engine, struct work *w, int r, const struct err *e)
@@ -98,13 +114,14 @@ static void work_make(struct work *w, const char *name, unsigned kind, uint64_t 
 
 static void provider_up(struct fixture *f)
 {
-	const struct volumes_options o = { .program = f->program, .disks = disks_list, .ctx = f };
+	const struct volumes_options o = { .program = f->program, .disks = disks_list, .trouble = trouble, .ctx = f };
 	struct err e;
 
 	T_NEED(!volumes_new(f->event, &o, &f->p, &e), "%s", e.msg);
 	f->p->engine = f;
 	f->p->done = on_done;
 	f->p->again = on_again;
+	f->p->changed = on_changed;
 	f->p->keep = on_keep;
 	f->p->bury = on_bury;
 	f->p->is_buried = is_buried;
@@ -377,6 +394,33 @@ static void what_does_not_fit_is_not_taken(void)
 	down(&f);
 }
 
+/* On a disk with which something is wrong nothing is begun, and what is there is told of it. */
+static void a_degraded_disk_takes_nothing_new(void)
+{
+	struct provider_room ssd, hdd;
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!apply(&f, &f.work) && !strcmp(f.work.storage.disk, "disk-a"), "%s", f.why);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 50 * GIB, DISK_ANY, 0, &e), "%s", e.msg);
+	f.log.len = 0;
+	volumes_judge(f.p);
+	T_CHECK(!f.log.len, "nothing is wrong: %s", f.log.p);
+	f.trouble = "2 blocks are wrong";
+	volumes_judge(f.p);
+	volumes_judge(f.p);
+	T_CHECK(f.log.len && !strcmp(f.log.p, "changed data;") && !strcmp(f.work.storage.trouble, f.trouble), "once: %s", f.log.p);
+	T_CHECK(admitted(&f, WORKLOAD_VOLUME, 50 * GIB, DISK_ANY, 0, &e) == -ENOSPC && strstr(e.msg, "degraded takes nothing new"), "%s", e.msg);
+	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 40 * GIB, DISK_ANY, 0, &e), "the other one: %s", e.msg);
+	f.p->ops->room(f.p, &ssd, &hdd);
+	T_CHECK(ssd.bytes == ssd.used_bytes && hdd.bytes > hdd.used_bytes, "%llu", (unsigned long long)ssd.used_bytes);
+	f.trouble = NULL;
+	volumes_judge(f.p);
+	T_CHECK(!f.work.storage.trouble[0], "%s", f.work.storage.trouble);
+	down(&f);
+}
+
 int main(void)
 {
 	T_RUN(it_is_remembered_before_it_is_made);
@@ -386,5 +430,6 @@ int main(void)
 	T_RUN(snapshots_are_made_and_gone_back_to);
 	T_RUN(a_schedule_is_kept);
 	T_RUN(what_does_not_fit_is_not_taken);
+	T_RUN(a_degraded_disk_takes_nothing_new);
 	return T_END();
 }

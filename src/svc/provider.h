@@ -39,7 +39,7 @@ enum storage_stage {
 	STORAGE_MADE,
 	STORAGE_UNKNOWN, /* what the node kept about it cannot be read */
 };
-enum { STORAGE_NAME_SIZE = 48, STORAGE_UUID_SIZE = 40, STORAGE_SNAPSHOT_SIZE = 64 };
+enum { STORAGE_NAME_SIZE = 48, STORAGE_UUID_SIZE = 40, STORAGE_SNAPSHOT_SIZE = 64, STORAGE_TROUBLE_SIZE = 300 };
 
 struct storage_result {
 	/* Kept by the engine over restarts (provider.keep). */
@@ -51,6 +51,7 @@ struct storage_result {
 	bool is_waiting;          /* apply() failed because that disk is not here: nothing can be done but wait */
 	char restore[STORAGE_SNAPSHOT_SIZE]; /* a volume goes back to this snapshot, once no machine has it: apply() does it, and clears this */
 	uint64_t used_bytes;      /* as look() saw it last */
+	char trouble[STORAGE_TROUBLE_SIZE]; /* so, too: what is wrong with its disk, which is here; "" = nothing */
 };
 
 /* What its owner wishes of a machine that is deployed: kept by the engine across restarts and updates. */
