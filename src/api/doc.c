@@ -252,6 +252,7 @@ static const struct json_field farm_fields[] = {
 	{ "registries", JSON_LIST, offsetof(struct farm, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
 	  .n_off = offsetof(struct farm, n_registries) },
 	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table, .n_off = offsetof(struct farm, n_open) },
+	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },
 };
 static const struct json_table farm_table = { farm_fields, ARRAY_LEN(farm_fields), 0, NULL };
 

@@ -94,7 +94,7 @@ static void farm_documents(void)
 	} rows[] = {
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}]}", NULL },
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],"
-		  "\"registries\":[{\"host\":\"10.0.2.2:5000\",\"ca\":\"x\"}],\"open\":[{\"range\":\"10.0.2.2/32\"}]}",
+		  "\"registries\":[{\"host\":\"10.0.2.2:5000\",\"ca\":\"x\"}],\"open\":[{\"range\":\"10.0.2.2/32\"}],\"usb_disks\":true}",
 		  NULL },
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[]}", "/hubs: has 0 entries" },
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"http://h\"}]}", "/hubs/0/url" },

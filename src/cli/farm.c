@@ -369,6 +369,32 @@ static int farm_registry(const struct cli *c, const void *args, const char **wor
 	return 0;
 }
 
+static int usb_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *value = NULL;
+	int r = sd_json_variant_new_boolean(&value, !strcmp(word, "yes"));
+
+	(void)c;
+	(void)args;
+	return r < 0 ? r : body_change(f, "usb_disks", value, ret);
+}
+
+static int farm_usb(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	bool is_yes = !strcmp(words[0], "yes");
+	int r;
+
+	if (!is_yes && strcmp(words[0], "no"))
+		return err_set(e, -EINVAL, "say 'zos farm usb yes' or 'zos farm usb no'");
+	if ((r = farm_change(&client, usb_body, args, words[0], e)))
+		return r;
+	if (!c->json)
+		printf(is_yes ? "the farm's nodes take disks on USB: blank ones become theirs\n"
+			      : "the farm's nodes take no disks on USB; one that is in use stays until it is pulled out or the node starts again\n");
+	return 0;
+}
+
 static int hubs_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *hubs = NULL;
@@ -443,6 +469,12 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_registry },
+	{ .name = "farm usb",
+	  .words = "yes|no",
+	  .help = "say whether the farm's nodes take disks on USB",
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_usb },
 	{ .name = "farm hubs", .help = "let the farm's nodes use the hubs that you use ('zos hub list')", .run = farm_hubs },
 	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1, .run = farm_trust },
 };

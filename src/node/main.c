@@ -66,6 +66,7 @@ static int disks_start(struct storage *s, struct err *e)
 
 	if (!file_read(AT_FDCWD, FARM_AT_BOOT, DSSE_PAYLOAD_MAX * 2, &text, NULL) && !farm_open(buf_str(&text), &farm, e))
 		key_pub_format(key, &farm.farm);
+	storage_allow_usb(s, farm.usb_disks);
 	farm_deinit(&farm);
 	storage_set_farm(s, key);
 	return storage_start(s, e);
@@ -116,6 +117,7 @@ int main(void)
 	    (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
+	storage_allow_usb(&storage, n.farm && n.farm->usb_disks);
 	if ((r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = home_begin(&home, &n, &s.nonces, providers[STEP_STORAGE], &e)) ||
 	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);

@@ -43,8 +43,10 @@ static int node_set_farm(struct request *q, struct err *e)
 
 	if (r)
 		return err_set(e, -ENOMEM, "take the farm document: out of memory");
-	r = engine_set_farm(q->s->engine, buf_str(&text), e);
-	return r < 0 ? r : sd_varlink_reply(q->link, NULL);
+	if ((r = engine_set_farm(q->s->engine, buf_str(&text), e)) < 0)
+		return r;
+	storage_allow_usb(q->s->storage, q->s->engine->farm->usb_disks);
+	return sd_varlink_reply(q->link, NULL);
 }
 
 static int node_health(struct request *q, struct err *e)

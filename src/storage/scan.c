@@ -84,11 +84,11 @@ static void attribute_text(int dir, const char *name, char *ret, size_t size)
 	text_take((struct str){ bytes, attribute_bytes(dir, name, bytes, sizeof(bytes)) }, ret, size);
 }
 
-/* Where drivers put the serial number: virtio, NVMe; SCSI and SATA as page 0x80 of the SCSI standard has it, behind a header; and what else
- * is unique to it. */
+/* Where drivers put the serial number: virtio, NVMe; SCSI and SATA as page 0x80 of the SCSI standard has it, behind a header; USB, four steps up, as
+ * its sticks are not asked for that page; and what else is unique to it. */
 static void serial_read(int dir, char ret[static STORAGE_SERIAL_MAX])
 {
-	static const char *const names[] = { "serial", "device/serial", "device/vpd_pg80", "device/wwid", "wwid" };
+	static const char *const names[] = { "serial", "device/serial", "device/vpd_pg80", "device/../../../../serial", "device/wwid", "wwid" };
 
 	ret[0] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(names) && !ret[0]; i++) {

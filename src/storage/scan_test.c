@@ -51,7 +51,7 @@ static void disks_are_found(void)
 		bool rotational;
 	} rows[] = {
 		{ "nvme0n1", "NV-1", STORAGE_NVME, 5, 4096000, false }, { "sda", "SATA 1", STORAGE_SATA, 6, 4096000, true },
-		{ "sdb", "", STORAGE_USB, 7, 4096000, false },          { "sdc", "naa.5000", STORAGE_SCSI, 8, 4096000, false },
+		{ "sdb", "STICK", STORAGE_USB, 7, 4096000, false },     { "sdc", "naa.5000", STORAGE_SCSI, 8, 4096000, false },
 		{ "vda", "disk0", STORAGE_VIRTIO, 9, 4096000, false },
 	};
 	struct storage_found found[8];
@@ -67,6 +67,7 @@ static void disks_are_found(void)
 	put("devices/pci0/ata1/host0/block/sda/device/vpd_pg80", "\0\x80\0\x0a  SATA 1  ", 14);
 	text("devices/pci0/ata1/host0/block/sda/queue/rotational", "1\n");
 	disk("sdb", "pci0/usb1/host1", "7\n", "8000\n");
+	text("devices/pci0/usb1/serial", "STICK\n");
 	disk("sdc", "pci0/host2", "8\n", "8000\n");
 	text("devices/pci0/host2/block/sdc/device/wwid", "naa.5000\n");
 	disk("vda", "pci0/virtio0", "9\n", "8000\n");

@@ -380,8 +380,10 @@ static void disk_look(struct storage_disk *d, enum life_event ev)
 	bool may = may_be_taken(d->storage, &d->found);
 
 	if (!may)
-		disk_say(d, d->found.is_read_only ? "it is read-only: it is left alone"
-						  : "it is on USB, and the farm takes no such disks: it is left alone");
+		disk_say(d,
+			 d->found.is_read_only
+				 ? "it is read-only: it is left alone"
+				 : "it is on USB, and the farm takes no such disks: it is left alone; 'zos farm usb yes' lets its nodes take them");
 	disk_step(d, may ? ev : LIFE_BAR);
 }
 
@@ -496,6 +498,26 @@ void storage_deinit(struct storage *s)
 void storage_set_farm(struct storage *s, const char *farm)
 {
 	snprintf(s->farm, sizeof(s->farm), "%s", farm);
+}
+
+static bool is_barred(const struct storage_disk *d)
+{
+	return d->state == LIFE_FOREIGN && d->found.transport == STORAGE_USB && !d->found.is_read_only;
+}
+
+void storage_allow_usb(struct storage *s, bool allows)
+{
+	struct storage_disk *next;
+
+	if (s->allows_usb == allows)
+		return;
+	s->allows_usb = allows;
+	for (struct storage_disk *d = s->disks; d && allows; d = next) {
+		next = d->next;
+		if (is_barred(d))
+			disk_look(d, LIFE_LOOK);
+	}
+	jobs_start(s);
 }
 
 int storage_start(struct storage *s, struct err *e)

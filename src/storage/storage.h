@@ -111,6 +111,9 @@ void storage_deinit(struct storage *s);
 /* FARM: the text of the farm's key, "" for none. A disk that another farm's node made is not opened. Before storage_start(). */
 void storage_set_farm(struct storage *s, const char *farm);
 
+/* Whether the farm takes disks on USB. Those that are there are looked at when it does so from now on; what is mounted stays. */
+void storage_allow_usb(struct storage *s, bool allows);
+
 /* Looks for disks the first time. With none there it has settled when it returns. */
 MUST_CHECK int storage_start(struct storage *s, struct err *e);
 /* Something came or went: looks again. */

@@ -406,6 +406,31 @@ static void a_failed_start_is_tried_again(void)
 	}
 }
 
+static void usb_is_for_the_farm_to_allow(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup(&s, &k);
+	plug(&k, "sda", "stick", 1, STORAGE_USB);
+	plug(&k, "sdb", "locked", 2, STORAGE_USB);
+	k.disks[1].is_read_only = true;
+	start(&s);
+	storage_allow_usb(&s, false);
+	LOG_IS("SETTLED ");
+	T_CHECK(s.disks->state == LIFE_FOREIGN && strstr(s.disks->sentence, "zos farm usb yes"), "%s", s.disks->sentence);
+	storage_allow_usb(&s, true);
+	storage_allow_usb(&s, true);
+	LOG_IS("probe sda");
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+	END(ANSWER_DONE, .has_care = true);
+	storage_allow_usb(&s, false);
+	T_CHECK(s.disks->state == LIFE_READY, "what is mounted stays");
+	LOG_IS("unlock sda, mount sda, READY sda");
+	storage_deinit(&s);
+}
+
 /* PAINS: something that is wrong with a disk is told, and nothing is done to it. */
 static void what_is_wrong_with_one_that_is_ready_is_told(void)
 {
@@ -508,6 +533,7 @@ int main(void)
 	T_RUN(the_farm_s_order_alone_wipes);
 	T_RUN(a_wiped_disk_is_a_new_one);
 	T_RUN(a_failed_start_is_tried_again);
+	T_RUN(usb_is_for_the_farm_to_allow);
 	T_RUN(what_is_wrong_with_one_that_is_ready_is_told);
 	T_RUN(a_scrub_is_done_in_slices);
 	T_RUN(few_are_scrubbed_at_a_time);

@@ -10,8 +10,8 @@
 #include <time.h>
 
 struct probe {
-	struct client client;
-	struct link link;
+	struct client client, farm; /* the farm's is opened by who needs it */
+	struct link link, farm_link;
 	struct key other;
 	uint64_t sequence;
 };
@@ -200,6 +200,43 @@ static int machine_farm(struct probe *p, struct err *e)
 	return machine_calls_as(p, &farm, &l, -EACCES, e);
 }
 
+/* The disk 'vfat', ordered wiped by C's key, with CONFIRM as the serial number said again. */
+static int wipe(const struct client *c, struct link *l, const char *confirm, struct err *e)
+{
+	AUTO_BUF struct buf arguments = { 0 }, text = { 0 };
+	AUTO_JSON sd_json_variant *v = NULL;
+
+	buf_addf(&arguments, "{\"serial\":\"vfat\",\"confirm\":\"%s\"}", confirm);
+	if (json_parse(buf_str(&arguments), &v, e) || order_sign(&c->key, &l->node, "zos.Node.WipeDisk", v, time(NULL) + 60, &text))
+		return -EINVAL;
+	return link_send(l, "zos.Order.Call", "order", buf_str(&text), e);
+}
+
+static int wipe_owner(struct probe *p, struct err *e)
+{
+	return wipe(&p->client, &p->link, "vfat", e);
+}
+
+static int wipe_farm(struct probe *p, const char *confirm, struct err *e)
+{
+	const struct record *node;
+
+	if (!p->farm.key.pub.role &&
+	    (client_open(&p->farm, KEY_FARM, e) || client_node(&p->farm, NULL, false, &node, e) || link_open(&p->farm, node, &p->farm_link, e)))
+		return -EINVAL;
+	return wipe(&p->farm, &p->farm_link, confirm, e);
+}
+
+static int wipe_good(struct probe *p, struct err *e)
+{
+	return wipe_farm(p, "vfat", e);
+}
+
+static int wipe_other(struct probe *p, struct err *e)
+{
+	return wipe_farm(p, "lvm", e);
+}
+
 static const struct {
 	const char *name;
 	int (*good)(struct probe *p, struct err *e);
@@ -218,6 +255,8 @@ static const struct {
 	{ "other-node", deploy_good, deploy_elsewhere },
 	{ "deployment-field", deploy_good, deploy_field },
 	{ "machine", machine_own, machine_farm }, /* workload_test.py */
+	{ "wipe-owner", wipe_good, wipe_owner },  /* storage_test.py */
+	{ "wipe-serial", wipe_good, wipe_other },
 };
 
 static int run(const char *name, struct probe *p, struct err *e)
@@ -245,13 +284,15 @@ static int run(const char *name, struct probe *p, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct probe p = { .client = CLIENT_NONE };
+	struct probe p = { .client = CLIENT_NONE, .farm = CLIENT_NONE };
 	struct err e = { 0 };
 	int r = argc == 2 && !key_new(KEY_USER, &p.other) ? run(argv[1], &p, &e) : -EINVAL;
 
 	if (r)
 		fprintf(stderr, "probe: %s\n", e.msg);
+	link_close(&p.farm_link);
 	link_close(&p.link);
+	client_close(&p.farm);
 	client_close(&p.client);
 	return r ? 1 : 0;
 }

@@ -49,6 +49,7 @@ class Machine:
         self.folder = folder
         self.blank = {n: self.make(n) for n in ("virtio", "nvme", "sata", "scsi")}
         self.foreign = {n: self.make(n) for n in FOREIGN}
+        self.stick = self.make("stick")
         for name, path in self.foreign.items():
             FOREIGN[name][0](path)
         self.digests = {n: digest(p) for n, p in self.foreign.items()}
@@ -68,6 +69,7 @@ class Machine:
         for name, path in self.foreign.items():
             args += ["-drive", f"if=none,format=raw,file={path},id={name}",
                      "-device", f"scsi-hd,bus=scsi.0,drive={name},serial={name},rotation_rate=1"]
+        args += ["-drive", f"if=none,format=raw,file={self.stick},id=stick", "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,serial=stick,id=stick-usb"]
         return args
 
 
@@ -113,8 +115,9 @@ def first_boot(lab, machine, report):
                 assert words in d["text"], d
         with report.case("health says so, and that the keys are not sealed"):
             until("all is well", lambda: lab.zos_json("node", "health", lab.node_key)["ok"])
+            wait_state(lab, "stick", "foreign")  # USB takes its time
             health = lab.zos_json("node", "health", lab.node_key)
-            assert not health["keys_sealed"] and len(health["disks"]) == 3 + len(FOREIGN), health
+            assert not health["keys_sealed"] and len(health["disks"]) == 3 + len(FOREIGN) + 1, health
             text = lab.zos("node", "health", lab.node_key)
             assert "keys       are not sealed" in text and "an ext4 file system is on it" in text, text
         with report.case("one that is plugged in is found and becomes the node's; pulled out it is gone, and back it is the same"):
@@ -134,10 +137,23 @@ def first_boot(lab, machine, report):
         with report.case("the farm wipes a foreign disk: it becomes the node's"):
             lab.zos("node", "disks", "wipe", "ext4", "--confirm", "ext4")
             assert wait_state(lab, "ext4", "ready")["uuid"]
+        for case, words in (("wipe-owner", "zos.Denied only the farm's own key"), ("wipe-serial", "zos.Invalid /confirm: is another serial")):
+            with report.case(f"the node itself refuses the same order when it is wrong: {case}"):
+                until("nothing is done with it", lambda: disks(lab)["vfat"]["state"] in ("foreign", "ready"))
+                done = subprocess.run(["build/release/probe", case], capture_output=True, text=True, timeout=90, env=lab.environment())
+                good, _, bad = done.stdout.strip().partition(" / ")
+                assert good == "ok" and words in bad, done.stdout + done.stderr
         with report.case("the farm wipes one of ours: it is another disk then"):
             before = disks(lab)["nvme"]["uuid"]
             lab.zos("node", "disks", "wipe", "nvme", "--confirm", "nvme")
             until("it has another UUID", lambda: wait_state(lab, "nvme", "ready")["uuid"] != before)
+        with report.case("a blank disk on USB is left alone until the farm takes such disks"):
+            d = wait_state(lab, "stick", "foreign")
+            assert d["bus"] == "usb" and "zos farm usb yes" in d["text"], d
+            with open(machine.stick, "rb") as f:
+                assert f.read(64 * MIB).count(0) == 64 * MIB
+            lab.zos("farm", "usb", "yes")
+            wait_state(lab, "stick", "ready")
         kept = {s: d["uuid"] for s, d in disks(lab).items() if d["state"] == "ready"}
         node.qmp("system_powerdown")
         assert node.wait_end() == 0
@@ -146,7 +162,7 @@ def first_boot(lab, machine, report):
 
 def second_boot(lab, machine, kept, report):
     with report.case("what was not the node's has not been written to"):
-        untouched(machine, but=("ext4",))
+        untouched(machine, but=("ext4", "vfat"))
     write_at(machine.blank["sata"], 0, b"\xff" * 4096)      # the first header, its copy is whole
     for at in (0, 16384):
         write_at(machine.foreign["ext4"], at + 512, b"\xff" * 256) # both headers, their signatures are whole
@@ -155,7 +171,7 @@ def second_boot(lab, machine, kept, report):
         lab.node_key = record["node"]
         lab.zos("farm", "approve", lab.node_key)
         with report.case("after a start the same disks are there, also one that lost its first header"):
-            for serial in ("virtio", "nvme", "sata"):
+            for serial in ("virtio", "nvme", "sata", "stick"):
                 assert wait_state(lab, serial, "ready")["uuid"] == kept[serial]
         with report.case("a disk whose headers are damaged is told of and never made anew"):
             until("it is told of", lambda: disks(lab)["ext4"]["state"] in ("failed", "foreign"))
