@@ -13,6 +13,13 @@ static int scrub_json(const struct storage_disk *d, sd_json_variant **ret)
 			      SD_JSON_BUILD_PAIR_UNSIGNED("broken", s->last_broken), SD_JSON_BUILD_PAIR_UNSIGNED("at", s->at_bytes));
 }
 
+static const char *state_of(const struct storage_disk *d)
+{
+	if (d->is_others)
+		return life_state_names[LIFE_FOREIGN];
+	return d->is_degraded ? "degraded" : life_state_names[d->state];
+}
+
 static int disk_json(const struct storage_disk *d, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *scrub = NULL;
@@ -20,16 +27,15 @@ static int disk_json(const struct storage_disk *d, sd_json_variant **ret)
 
 	if (r < 0)
 		return r;
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", d->state == LIFE_GONE ? "" : d->found.name),
-			      SD_JSON_BUILD_PAIR_STRING("serial", d->found.serial), SD_JSON_BUILD_PAIR_STRING("model", d->found.model),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("size", d->found.size_bytes),
-			      SD_JSON_BUILD_PAIR_STRING("class", d->found.is_rotational ? "hdd" : "ssd"),
-			      SD_JSON_BUILD_PAIR_STRING("bus", storage_transport_names[d->found.transport]),
-			      SD_JSON_BUILD_PAIR_STRING("state", d->is_degraded ? "degraded" : life_state_names[d->state]),
-			      SD_JSON_BUILD_PAIR_STRING("uuid", d->uuid), SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[d->key]),
-			      SD_JSON_BUILD_PAIR_STRING("text", d->sentence), SD_JSON_BUILD_PAIR_UNSIGNED("io_errors", d->care.io_errors),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("bad_blocks", d->care.bad_blocks),
-			      SD_JSON_BUILD_PAIR_CONDITION(d->state == LIFE_READY, "scrub", SD_JSON_BUILD_VARIANT(scrub)));
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_STRING("name", d->state == LIFE_GONE ? "" : d->found.name),
+		SD_JSON_BUILD_PAIR_STRING("serial", d->found.serial), SD_JSON_BUILD_PAIR_STRING("model", d->found.model),
+		SD_JSON_BUILD_PAIR_UNSIGNED("size", d->found.size_bytes), SD_JSON_BUILD_PAIR_STRING("class", d->found.is_rotational ? "hdd" : "ssd"),
+		SD_JSON_BUILD_PAIR_STRING("bus", storage_transport_names[d->found.transport]), SD_JSON_BUILD_PAIR_STRING("state", state_of(d)),
+		SD_JSON_BUILD_PAIR_STRING("uuid", d->uuid), SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[d->key]),
+		SD_JSON_BUILD_PAIR_STRING("text", d->sentence), SD_JSON_BUILD_PAIR_UNSIGNED("io_errors", d->care.io_errors),
+		SD_JSON_BUILD_PAIR_UNSIGNED("bad_blocks", d->care.bad_blocks),
+		SD_JSON_BUILD_PAIR_CONDITION(d->state == LIFE_READY, "scrub", SD_JSON_BUILD_VARIANT(scrub)));
 }
 
 int disks_json(const struct storage *s, sd_json_variant **ret)

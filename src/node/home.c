@@ -339,6 +339,8 @@ static void all_meet(struct home *h)
 		struct err e = { 0 };
 		int r = d->state == LIFE_READY ? disk_meet(h, d, &e) : 0;
 
+		if (d->state == LIFE_READY)
+			storage_remark(h->storage, d->uuid, r ? e.msg : "", r == -EXDEV);
 		if (!r)
 			continue;
 		log_err("disk %s: %s", d->uuid, e.msg);

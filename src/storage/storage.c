@@ -142,7 +142,7 @@ static uint64_t seed_of(const struct storage_disk *d)
 /* The time to look how it is doing, or to read a slice of it. */
 static void disk_care(struct storage_disk *d)
 {
-	bool is_due = now_s() >= d->scrub_from_s && care_scrub_is_due(&d->care, seed_of(d), now_s());
+	bool is_due = !d->is_others && now_s() >= d->scrub_from_s && care_scrub_is_due(&d->care, seed_of(d), now_s());
 
 	d->todo = is_due ? LIFE_SCRUB : LIFE_CHECK;
 }
@@ -155,9 +155,10 @@ static bool is_care(enum life_act act)
 /* Of what a look has found, or that it found nothing out. */
 static void disk_judge(struct storage_disk *d, const char *failure)
 {
-	char sentence[ANSWER_TEXT_MAX] = "";
+	char sentence[ANSWER_TEXT_MAX];
 	bool was = d->is_degraded, is_other;
 
+	snprintf(sentence, sizeof(sentence), "%s", d->remark);
 	d->is_degraded = failure || care_judge(&d->care, sentence, sizeof(sentence));
 	if (failure)
 		snprintf(sentence, sizeof(sentence), "%s", failure);
@@ -299,7 +300,10 @@ static void disk_step(struct storage_disk *d, enum life_event ev)
 	if (has_changed)
 		sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
 	d->state = step.next;
-	d->is_degraded &= !was_ready;
+	if (was_ready) {
+		d->is_degraded = d->is_others = false;
+		d->remark[0] = '\0';
+	}
 	if (was_ready && s->events.gone)
 		s->events.gone(s->events.ctx, d);
 	disk_act(d, step.act);
@@ -535,6 +539,19 @@ void storage_rescan(struct storage *s)
 
 	if (look(s, &e))
 		log_err("%s", e.msg);
+}
+
+void storage_remark(struct storage *s, const char *uuid, const char *remark, bool is_others)
+{
+	for (struct storage_disk *d = s->disks; d; d = d->next) {
+		if (d->state != LIFE_READY || strcmp(d->uuid, uuid) || (d->is_others == is_others && !strcmp(d->remark, remark)))
+			continue;
+		d->is_others = is_others;
+		snprintf(d->remark, sizeof(d->remark), "%s", remark);
+		if (!d->is_degraded)
+			disk_say(d, remark);
+		tell_changed(s);
+	}
 }
 
 void storage_resume(struct storage *s)

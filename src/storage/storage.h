@@ -52,6 +52,8 @@ struct storage_disk {
 	enum answer_key key;             /* how its key is kept; ANSWER_KEY_NONE = not known */
 	struct care care;                /* how it was doing when it was looked at last */
 	bool is_degraded;                /* it is ready, and something is wrong with it: the sentence says what */
+	bool is_others;                  /* it is ready, and has what is another node's: it is left alone */
+	char remark[ANSWER_TEXT_MAX];    /* what its user says of it: its sentence when there is nothing else to say */
 
 	/* storage.c's own */
 	struct storage *storage;
@@ -118,6 +120,8 @@ void storage_allow_usb(struct storage *s, bool allows);
 MUST_CHECK int storage_start(struct storage *s, struct err *e);
 /* Something came or went: looks again. */
 void storage_rescan(struct storage *s);
+/* What there is to say of the disk UUID, which is ready: "" = nothing. IS_OTHERS: it has another node's state. */
+void storage_remark(struct storage *s, const char *uuid, const char *remark, bool is_others);
 /* Drivers came: goes on with what waits for them. */
 void storage_resume(struct storage *s);
 /* JOB's child has ended with ANSWER (answer.h). */

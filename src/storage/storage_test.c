@@ -406,6 +406,31 @@ static void a_failed_start_is_tried_again(void)
 	}
 }
 
+/* One that carries another node's state, or of which it is not known whose it is. */
+static void what_its_user_says_of_one_is_shown(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	s.disks->care.scrub.ended_s = 0;
+	storage_remark(&s, "of another disk", "what", true);
+	T_CHECK(!s.disks->is_others && !s.disks->sentence[0], "%s", s.disks->sentence);
+	storage_remark(&s, UUID, "it is another node's", true);
+	T_CHECK(s.disks->is_others && !strcmp(s.disks->sentence, "it is another node's"), "%s", s.disks->sentence);
+	due(&s);
+	CARED(.io_errors = 1);
+	T_CHECK(s.disks->is_degraded && strstr(s.disks->sentence, "1 reads"), "%s", s.disks->sentence);
+	due(&s);
+	CARED();
+	T_CHECK(!s.disks->is_degraded && !strcmp(s.disks->sentence, "it is another node's"), "%s", s.disks->sentence);
+	LOG_IS("check vda, check vda"); /* a scrub, which writes, was due */
+	k.n = 0;
+	storage_rescan(&s);
+	T_CHECK(!s.disks->is_others && strstr(s.disks->sentence, "pulled out"), "%s", s.disks->sentence);
+	storage_deinit(&s);
+}
+
 static void usb_is_for_the_farm_to_allow(void)
 {
 	struct storage s;
@@ -533,6 +558,7 @@ int main(void)
 	T_RUN(the_farm_s_order_alone_wipes);
 	T_RUN(a_wiped_disk_is_a_new_one);
 	T_RUN(a_failed_start_is_tried_again);
+	T_RUN(what_its_user_says_of_one_is_shown);
 	T_RUN(usb_is_for_the_farm_to_allow);
 	T_RUN(what_is_wrong_with_one_that_is_ready_is_told);
 	T_RUN(a_scrub_is_done_in_slices);

@@ -1,0 +1,81 @@
+#!/usr/bin/python3
+"""A disk that carries a node into a machine: one that has nothing to lose becomes that node, one that has leaves the disk alone and says so."""
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from lab import Lab, until
+from owner import Storage
+from qemu import Report
+from registry import Registry
+
+SIZE = 1100 << 20
+WAIT = "while :; do sleep 1000; done"
+
+
+def boot(s):
+    """A machine without disks, of which one is plugged in later."""
+    return s.lab.newcomer(s.lab.node("debug", memory_mib=1536, extra=["-device", "virtio-scsi-pci,id=scsi"]))
+
+
+def plug_in(s):
+    s.node.qmp("blockdev-add", **{"driver": "raw", "node-name": "disk", "file": {"driver": "file", "filename": s.path}})
+    s.node.qmp("device_add", driver="scsi-hd", bus="scsi.0", drive="disk", serial="disk")
+
+
+def disk(s, node):
+    return {d["serial"]: d for d in s.lab.zos_json("node", "disks", node)["disks"]}.get("disk", {})
+
+
+
+def made(s, report):
+    with report.case("a node that has no disk takes the one that is plugged in, and is the same node with it"), boot(s) as (s.node, record):
+        s.first = record["node"]
+        s.lab.zos("farm", "approve", s.first)
+        s.put("web", s.box("box", WAIT, []))
+        assert not s.lab.zos_json("node", "info")["durable"]
+        plug_in(s)
+        until("it is durable", lambda: s.lab.zos_json("node", "info")["durable"], 120)
+        s.uuid = disk(s, s.first)["uuid"]
+
+
+def becomes(s, report):
+    with report.case("a machine with nothing to lose becomes the node of a disk that is plugged in"), boot(s) as (s.node, record):
+        assert record["node"] != s.first and not record["approved"], record
+        plug_in(s)
+        until("it is the node of before", lambda: s.lab.run("node", "health", s.first).returncode == 0, 120)
+        until("what ran there runs here", lambda: [w["state"] for w in s.lab.zos_json("get", "web")["workloads"]] == ["ok"], 180)
+        assert disk(s, s.first)["uuid"] == s.uuid and s.lab.zos_json("node", "info", s.first)["durable"]
+
+
+def stays(s, report):
+    with boot(s) as (s.node, record):
+        other = record["node"]
+        s.lab.zos("farm", "approve", other)
+        with report.case("one that is a farm's node already leaves the disk alone, and says whose it is and what to do"):
+            plug_in(s)
+            until("the disk was looked at", lambda: disk(s, other).get("state") == "foreign", 120)
+            d = disk(s, other)
+            assert d["uuid"] == s.uuid and "state of another node" in d["text"] and "zos node disks wipe" in d["text"], d
+            assert d["text"] in s.lab.zos("node", "health", other)
+            assert not s.lab.zos_json("node", "info", other)["durable"]
+        with report.case("the farm wipes it: then it is this node's"):
+            s.lab.zos("node", "disks", "wipe", "disk", other, "--confirm", "disk")
+            until("it is durable", lambda: s.lab.zos_json("node", "info", other)["durable"], 120)
+            assert disk(s, other)["uuid"] != s.uuid and disk(s, other)["state"] == "ready"
+
+
+def main():
+    report = Report("make node T=moved")
+    with Lab() as lab, Registry() as registry:
+        lab.start_hub()
+        lab.make_farm_with(registry)
+        s = Storage(lab, registry, None)
+        s.path = f"{lab.dir}/disk"
+        with open(s.path, "wb") as f:
+            f.truncate(SIZE)
+        for part in (made, becomes, stays):
+            part(s, report)
+    return report.end()
+
+
+sys.exit(main())
