@@ -1,32 +1,19 @@
 #!/usr/bin/python3
 """Disks that are full, that give back something else than was written, and that die under what is mounted: each is told, nothing is made anew, and the
 node goes on with what it has."""
-import contextlib, os, subprocess, sys
+import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Failed, Lab, until
-from owner import Storage, volume, on
+from owner import Storage, on, volume
 from qemu import Report
+from served import served
 from registry import Registry
 
 MIB = 1 << 20
 SIZE = 1300 * MIB
 BLOCK = 4096
 WAIT = "while :; do sleep 1000; done"
-
-
-@contextlib.contextmanager
-def served(path):
-    """A disk that can die: a program serves it, and what was plugged in gets errors from when that ends. Yields (program, arguments of QEMU)."""
-    sock = f"{path}.sock"
-    program = subprocess.Popen(["qemu-nbd", "--socket", sock, "--format=raw", "--persistent", "--discard=unmap", path])
-    try:
-        until("it is served", lambda: os.path.exists(sock))
-        yield program, ["-blockdev", f"driver=nbd,node-name=mortal,server.type=unix,server.path={sock}",
-                        "-device", "virtio-blk-pci,drive=mortal,serial=mortal"]
-    finally:
-        program.kill()
-        program.wait()
 
 
 def chunks(path):
@@ -119,16 +106,16 @@ def dies(s, program, report):
     """The disk with a volume is there and answers nothing but errors."""
     for i in range(4):
         s.put(f"on{i}", volume("data", "300MiB"), s.box("box", WAIT, [on("data", "/srv")]))
-        if s.state(f"on{i}", "data")["device"] == s.disks()["mortal"]["uuid"]:
+        if s.state(f"on{i}", "data")["device"] == s.disks()["served"]["uuid"]:
             break
-    name, uuid = f"on{i}", s.disks()["mortal"]["uuid"]
+    name, uuid = f"on{i}", s.disks()["served"]["uuid"]
     s.sh(name, "box", "echo kept > /srv/word; sync")
     program.kill()
     program.wait()
     with report.case("a disk that dies under what is mounted is degraded, and so is what is on it"):
         s.sh(name, "box", "echo lost > /srv/lost; sync; true")
-        until("it is degraded", lambda: s.disks()["mortal"]["state"] == "degraded", 200)
-        d = s.disks()["mortal"]
+        until("it is degraded", lambda: s.disks()["served"]["state"] == "degraded", 200)
+        d = s.disks()["served"]
         assert d["uuid"] == uuid and d["text"], d
         until("its volume says so", lambda: s.state(name, "data")["state"] in ("degraded", "waiting"))
     with report.case("the node goes on: what is said to be done is kept on the other disk"):
@@ -142,7 +129,7 @@ def comes_back(s, name, uuid, report):
     with report.case("after a start with that disk alive again all is there, and nothing was made anew"):
         s.wait_state("after", "box", "ok", 200)
         s.wait_state(name, "box", "ok", 200)
-        assert s.disks()["mortal"]["uuid"] == uuid
+        assert s.disks()["served"]["uuid"] == uuid
         assert s.sh(name, "box", "cat /srv/word") == "kept\n"
 
 
@@ -151,12 +138,12 @@ def main():
     with Lab() as lab, Registry() as registry:
         lab.start_hub()
         lab.make_farm_with(registry)
-        path = {n: f"{lab.dir}/{n}" for n in ("well", "mortal")}
+        path = {n: f"{lab.dir}/{n}" for n in ("well", "served")}
         for p in path.values():
             with open(p, "wb") as f:
                 f.truncate(SIZE)
         well = ["-drive", f"file={path['well']},if=none,format=raw,id=well", "-device", "virtio-blk-pci,drive=well,serial=well"]
-        with served(path["mortal"]) as (program, mortal), lab.node("debug", memory_mib=2048, extra=well + mortal) as node:
+        with served(path["served"]) as (program, mortal), lab.node("debug", memory_mib=2048, extra=well + mortal) as node:
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
             s = Storage(lab, registry, node)
@@ -165,7 +152,7 @@ def main():
             fills_up(s, report)
             rots(s, path, report)
             name, uuid = dies(s, program, report)
-        with served(path["mortal"]) as (program, mortal), lab.newcomer(lab.node("debug", memory_mib=2048, extra=well + mortal)) as (s.node, _):
+        with served(path["served"]) as (program, mortal), lab.newcomer(lab.node("debug", memory_mib=2048, extra=well + mortal)) as (s.node, _):
             comes_back(s, name, uuid, report)
     return report.end()
 

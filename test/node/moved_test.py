@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""A disk that carries a node into a machine: one that has nothing to lose becomes that node, one that has leaves the disk alone and says so."""
-import os, sys
+"""A disk that carries a node into a machine, or answers late: who has nothing to lose becomes that node, who has leaves the disk alone and says so."""
+import os, signal, sys, threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Lab, until
 from owner import Storage
 from qemu import Report
 from registry import Registry
+from served import served
 
 SIZE = 1100 << 20
+LATE_S = 30
 WAIT = "while :; do sleep 1000; done"
 
 
@@ -47,6 +49,20 @@ def becomes(s, report):
         assert disk(s, s.first)["uuid"] == s.uuid and s.lab.zos_json("node", "info", s.first)["durable"]
 
 
+def late(s, report):
+    """Its program stands still from before the kernel's first read on, for as long as a large disk may take to spin up."""
+    with served(s.path) as (program, there), s.lab.node("debug", memory_mib=1536, extra=there) as s.node:
+        s.node.qmp("query-status")  # it answers once it has opened the disk, and the firmware is at work
+        program.send_signal(signal.SIGSTOP)
+        threading.Timer(LATE_S, program.send_signal, [signal.SIGCONT]).start()
+        with report.case("a node whose disk answers after half a minute is itself, and runs what ran there"):
+            s.node.wait_line(r"is up, (\d+) services", 240)
+            until("it is the node of before", lambda: s.lab.run("node", "health", s.first).returncode == 0, 180)
+            until("what ran there runs", lambda: [w["state"] for w in s.lab.zos_json("get", "web")["workloads"]] == ["ok"], 180)
+            d = next(d for d in s.lab.zos_json("node", "disks", s.first)["disks"] if d["serial"] == "served")
+            assert d["uuid"] == s.uuid and s.lab.zos_json("node", "info", s.first)["durable"]
+
+
 def stays(s, report):
     with boot(s) as (s.node, record):
         other = record["node"]
@@ -73,7 +89,7 @@ def main():
         s.path = f"{lab.dir}/disk"
         with open(s.path, "wb") as f:
             f.truncate(SIZE)
-        for part in (made, becomes, stays):
+        for part in (made, becomes, late, stays):
             part(s, report)
     return report.end()
 
