@@ -88,6 +88,10 @@ def main():
         with report.case("and none of them has changed anything: the first image opens it again"):
             disk, _ = place.boot(first, "ready")
             assert disk["uuid"] == made["uuid"] and disk["key"] == "tpm", disk
+        with report.case("once the TPM was cleared nothing opens it, and it is told why and left alone"):
+            shutil.rmtree(f"{lab.dir}/tpm")
+            disk, health = place.boot(first, "failed")
+            assert "this one was cleared" in disk["text"] and disk["uuid"] == made["uuid"] and not health["ok"], disk
     return report.end()
 
 
