@@ -22,9 +22,11 @@ static const char *state_of(const struct storage_disk *d)
 
 static int disk_json(const struct storage_disk *d, sd_json_variant **ret)
 {
-	AUTO_JSON sd_json_variant *scrub = NULL;
+	AUTO_JSON sd_json_variant *scrub = NULL, *smart = NULL;
 	int r = scrub_json(d, &scrub);
 
+	if (r >= 0)
+		r = smart_answer_json(&d->smart, &smart);
 	if (r < 0)
 		return r;
 	return sd_json_buildo(
@@ -35,7 +37,8 @@ static int disk_json(const struct storage_disk *d, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_STRING("uuid", d->uuid), SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[d->key]),
 		SD_JSON_BUILD_PAIR_STRING("text", d->sentence), SD_JSON_BUILD_PAIR_UNSIGNED("io_errors", d->care.io_errors),
 		SD_JSON_BUILD_PAIR_UNSIGNED("bad_blocks", d->care.bad_blocks),
-		SD_JSON_BUILD_PAIR_CONDITION(d->state == LIFE_READY, "scrub", SD_JSON_BUILD_VARIANT(scrub)));
+		SD_JSON_BUILD_PAIR_CONDITION(d->state == LIFE_READY, "scrub", SD_JSON_BUILD_VARIANT(scrub)),
+		SD_JSON_BUILD_PAIR_CONDITION(d->state == LIFE_READY && d->smart.is_known, "smart", SD_JSON_BUILD_VARIANT(smart)));
 }
 
 int disks_json(const struct storage *s, sd_json_variant **ret)

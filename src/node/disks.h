@@ -4,7 +4,7 @@
 
 #include <systemd/sd-varlink.h>
 
-/* [{name, serial, model, size, class, bus, state, uuid, key, text, io_errors, bad_blocks, scrub}]. Returns owned. */
+/* [{name, serial, model, size, class, bus, state, uuid, key, text, io_errors, bad_blocks, scrub, smart}]. Returns owned. */
 MUST_CHECK int disks_json(const struct storage *s, sd_json_variant **ret);
 /* LINK is gone: whatever it waits for is not told any more. */
 void disks_forget(struct storage *s, sd_varlink *link);

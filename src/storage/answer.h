@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "storage/care.h"
+#include "storage/smart.h"
 
 #include <stdbool.h>
 
@@ -36,6 +37,7 @@ struct answer {
 	enum answer_key key;
 	bool has_care;
 	struct care care;
+	struct smart smart; /* smart */
 };
 
 /* -EBADMSG. The outcomes that need text or uuid have it. */

@@ -27,6 +27,7 @@ static void answers_are_read(void)
 		{ "{\"outcome\":\"failed\",\"text\":\"a\\u001b[2Jb\"}", -EBADMSG, 0 }, /* a terminal shows it */
 		{ "{\"outcome\":\"blank\",\"more\":1}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"done\",\"care\":{\"io_errors\":1}}", -EBADMSG, 0 },
+		{ "{\"outcome\":\"done\",\"smart\":{\"failing\":true}}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"blank\"", -EBADMSG, 0 },
 		{ "", -EBADMSG, 0 },
 	};
@@ -49,7 +50,8 @@ static void an_answer_comes_back(void)
 			    .is_rotational = true,
 			    .key = ANSWER_KEY_TPM,
 			    .has_care = true,
-			    .care = { 1, 2, true, { .ended_s = 3 } } },
+			    .care = { 1, 2, true, { .ended_s = 3 } },
+			    .smart = { true, true, 4, 5 } },
 		      b;
 	AUTO_BUF struct buf line = { 0 };
 	struct err e = { 0 };

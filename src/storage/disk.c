@@ -6,6 +6,7 @@
  *   unlock    opens its mapping
  *   mount     mounts that, and looks how it is doing
  *   check     looks how it is doing
+ *   smart     what it says of itself, through smartctl, where the image has it; its words are read as by the probe, shut in
  *   scrub     reads a slice of all that is on it
  *   erase     an order of the farm: what is on it is gone for ever
  *   release   what is left of one that was pulled out: its mount and its mapping
@@ -17,6 +18,7 @@
 #include "storage/luks.h"
 #include "storage/probe.h"
 #include "storage/scrub.h"
+#include "storage/smart.h"
 #include "storage/storage.h"
 #include "storage/tpm.h"
 #include "sys/mnt.h"
@@ -36,6 +38,7 @@
 
 enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LOCK_PATIENCE_S = 5, LET_GO_LOOKS_MAX = 16, LET_GO_LOOK_MS = 500 };
 #define LOCKS "/run/zos/disks"
+#define SMARTCTL "/usr/sbin/smartctl"
 #define MKFS "/usr/sbin/mkfs.btrfs"
 #define MOUNT_FLAGS (MS_NOATIME | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -217,6 +220,48 @@ static int scrub(const struct disk_args *a, struct answer *ret, struct err *e)
 	return scrub_slice(a->uuid, &ret->care, e);
 }
 
+/* RET_OUT: what it will say. Its status tells of the disk's state, too, and is not looked at. */
+static int smartctl_start(const char *name, int *ret_out, struct err *e)
+{
+	char what[STORAGE_NAME_MAX + 8];
+	int out[2];
+	pid_t pid;
+
+	snprintf(what, sizeof(what), "/dev/%s", name);
+	if (pipe2(out, O_CLOEXEC))
+		return err_set(e, -errno, "make a pipe: %m");
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(out[1], STDOUT_FILENO);
+		execl(SMARTCTL, SMARTCTL, "--json=c", "--health", "--attributes", what, NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	*ret_out = out[0];
+	return pid < 0 ? err_set(e, -errno, "run %s: %m", SMARTCTL) : 0;
+}
+
+static int smart(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_BUF struct buf text = { .limit = SMART_MAX };
+	AUTO_FD int fd = -1, out = -1;
+	char chunk[4096];
+	uint64_t size;
+	ssize_t n;
+	int r;
+
+	if (access(SMARTCTL, X_OK))
+		return 0; /* only metal has disks that say something */
+	if ((r = device_open(a, O_RDONLY, &fd, &size, e)) || (r = smartctl_start(a->name, &out, e)) || (r = shut_in(e)))
+		return r;
+	while ((n = read(out, chunk, sizeof(chunk))) > 0)
+		buf_add_bytes(&text, chunk, (size_t)n);
+	if (n < 0 || buf_check(&text))
+		return err_set(e, -EBADMSG, "what it says of its health cannot be read, or has no end");
+	return smart_decode(buf_str(&text), &ret->smart, e);
+}
+
 static int erase(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	AUTO_FD int fd = -1;
@@ -240,8 +285,9 @@ static const struct {
 	bool needs_uuid, ends_scrub;
 	int (*run)(const struct disk_args *a, struct answer *ret, struct err *e);
 } commands[] = {
-	{ "probe", false, false, probe }, { "format", false, false, format }, { "unlock", true, false, unlock }, { "mount", true, false, mount_it },
-	{ "check", true, false, check },  { "scrub", true, false, scrub },    { "erase", false, true, erase },   { "release", true, true, release },
+	{ "probe", false, false, probe },   { "format", false, false, format }, { "unlock", true, false, unlock },
+	{ "mount", true, false, mount_it }, { "check", true, false, check },    { "scrub", true, false, scrub },
+	{ "smart", false, false, smart },   { "erase", false, true, erase },    { "release", true, true, release },
 };
 
 static const struct opt opts[] = {

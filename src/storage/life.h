@@ -41,7 +41,8 @@ enum life_act {
 	LIFE_UNLOCK,
 	LIFE_MOUNT,
 	LIFE_ERASE,
-	LIFE_CHECK,     /* how one that is ready is doing. These two stand in no cell: the time to look has come */
+	LIFE_CHECK,     /* how one that is ready is doing. These three stand in no cell: the time to look has come */
+	LIFE_SMART,     /* what it says of itself */
 	LIFE_SCRUB,     /* a slice of it */
 	LIFE_RELEASE,   /* what is left of one that vanished: its mount and mapping. Says that it is gone */
 	LIFE_CHILDREN = LIFE_RELEASE,

@@ -145,11 +145,15 @@ static void disk_care(struct storage_disk *d)
 	bool is_due = !d->is_others && now_s() >= d->scrub_from_s && care_scrub_is_due(&d->care, seed_of(d), now_s());
 
 	d->todo = is_due ? LIFE_SCRUB : LIFE_CHECK;
+	if (now_s() < d->smart_from_s)
+		return;
+	d->smart_from_s = now_s() + STORAGE_SMART_S;
+	d->todo = LIFE_SMART;
 }
 
 static bool is_care(enum life_act act)
 {
-	return act == LIFE_CHECK || act == LIFE_SCRUB;
+	return act == LIFE_CHECK || act == LIFE_SMART || act == LIFE_SCRUB;
 }
 
 /* Of what a look has found, or that it found nothing out. */
@@ -159,7 +163,7 @@ static void disk_judge(struct storage_disk *d, const char *failure)
 	bool was = d->is_degraded, is_other;
 
 	snprintf(sentence, sizeof(sentence), "%s", d->remark);
-	d->is_degraded = failure || care_judge(&d->care, sentence, sizeof(sentence));
+	d->is_degraded = failure || care_judge(&d->care, sentence, sizeof(sentence)) || smart_judge(&d->smart, sentence, sizeof(sentence));
 	if (failure)
 		snprintf(sentence, sizeof(sentence), "%s", failure);
 	is_other = was != d->is_degraded || strcmp(d->sentence, sentence);
@@ -176,8 +180,13 @@ static void disk_judge(struct storage_disk *d, const char *failure)
 /* How a look at one that is ready has ended. It stays ready: what is on it goes on as long as it can. */
 static void disk_cared(struct storage_disk *d, enum life_act act, const struct answer *a)
 {
-	bool went_well = a->outcome == ANSWER_DONE && a->has_care;
+	bool went_well = a->outcome == ANSWER_DONE && (a->has_care || act == LIFE_SMART);
 
+	if (act == LIFE_SMART) {
+		d->smart = a->smart;
+		disk_judge(d, went_well ? NULL : a->text);
+		return;
+	}
 	if (went_well && act == LIFE_SCRUB && a->care.scrub.ended_s != d->care.scrub.ended_s)
 		log_info("disk %s: all of it was read: %llu errors, %llu of them stay", d->found.name, (unsigned long long)a->care.scrub.last_errors,
 			 (unsigned long long)a->care.scrub.last_broken);
@@ -283,6 +292,7 @@ static void disk_act(struct storage_disk *d, enum life_act act)
 	case LIFE_REFUSE:
 		return;
 	case LIFE_CHECK:
+	case LIFE_SMART:
 	case LIFE_SCRUB:
 	case LIFE_UNWRITTEN:
 		break;

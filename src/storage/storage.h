@@ -26,6 +26,7 @@ enum {
 	STORAGE_CHECK_MS = 60000,      /* between two looks how a disk is doing */
 	STORAGE_SLICE_MS = 1000,       /* between two slices of a scrub: others come in between */
 	STORAGE_SCRUB_AGAIN_S = 3600,  /* after a slice that could not be read to its end */
+	STORAGE_SMART_S = 86400,       /* between two questions what it says of itself */
 };
 #define STORAGE_ROOT "/zos/disks" /* below it a folder for each disk that is mounted, by its UUID */
 
@@ -51,6 +52,7 @@ struct storage_disk {
 	char path[STORAGE_PATH_MAX];     /* where it is mounted; "" = it has no UUID */
 	enum answer_key key;             /* how its key is kept; ANSWER_KEY_NONE = not known */
 	struct care care;                /* how it was doing when it was looked at last */
+	struct smart smart;              /* what it said of itself last */
 	bool is_degraded;                /* it is ready, and something is wrong with it: the sentence says what */
 	bool is_others;                  /* it is ready, and has what is another node's: it is left alone */
 	char remark[ANSWER_TEXT_MAX];    /* what its user says of it: its sentence when there is nothing else to say */
@@ -62,7 +64,8 @@ struct storage_disk {
 	sd_event_source *timer;          /* to try again, to wait for drivers no longer, to look how it is doing */
 	enum life_act todo;              /* waits for drivers or for a free place; LIFE_IGNORE = nothing */
 	unsigned failures;               /* in a row */
-	uint64_t scrub_from_s;           /* Unix seconds: no slice before that */
+	uint64_t scrub_from_s;           /* Unix seconds: no slice before that, */
+	uint64_t smart_from_s;           /* ... no question what it says of itself */
 	bool is_first;                   /* was there at the start and has not been looked at yet */
 	void (*wiped)(void *ctx, int r, const struct err *e);
 	void *wiped_ctx;

@@ -45,8 +45,10 @@ static bool fake_has_drivers(void *ctx)
 
 static int fake_start(void *ctx, struct storage_job *job, struct err *e)
 {
-	static const char *const names[] = { [LIFE_PROBE] = "probe", [LIFE_FORMAT] = "format",   [LIFE_UNLOCK] = "unlock", [LIFE_MOUNT] = "mount",
-					     [LIFE_ERASE] = "erase", [LIFE_RELEASE] = "release", [LIFE_CHECK] = "check",   [LIFE_SCRUB] = "scrub" };
+	static const char *const names[] = {
+		[LIFE_PROBE] = "probe",     [LIFE_FORMAT] = "format", [LIFE_UNLOCK] = "unlock", [LIFE_MOUNT] = "mount", [LIFE_ERASE] = "erase",
+		[LIFE_RELEASE] = "release", [LIFE_CHECK] = "check",   [LIFE_SCRUB] = "scrub",   [LIFE_SMART] = "smart"
+	};
 	struct kernel *k = ctx;
 
 	if (k->fail_at && !--k->fail_at)
@@ -149,6 +151,7 @@ static void setup_ready(struct storage *s, struct kernel *k)
 	end(s, k, &(struct answer){ .outcome = ANSWER_OURS, .uuid = UUID });
 	end(s, k, &(struct answer){ .outcome = ANSWER_DONE, .key = ANSWER_KEY_DISK });
 	end(s, k, &(struct answer){ .outcome = ANSWER_DONE, .has_care = true, .care.scrub.ended_s = (uint64_t)time(NULL) });
+	s->disks->smart_from_s = UINT64_MAX; /* a test of that says when */
 	k->log[0] = '\0';
 }
 
@@ -502,6 +505,30 @@ static void a_scrub_is_done_in_slices(void)
 	storage_deinit(&s);
 }
 
+static void a_disk_is_asked_daily_what_it_says_of_itself(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	s.disks->smart_from_s = 0;
+	due(&s);
+	END(ANSWER_DONE, .smart = { .is_known = true, .is_failing = true });
+	T_CHECK(s.disks->is_degraded && strstr(s.disks->sentence, "SMART"), "%s", s.disks->sentence);
+	due(&s);
+	CARED(.bad_blocks = 1);
+	T_CHECK(strstr(s.disks->sentence, "1 blocks"), "what is seen comes first: %s", s.disks->sentence);
+	due(&s);
+	CARED();
+	T_CHECK(s.disks->is_degraded && strstr(s.disks->sentence, "SMART"), "%s", s.disks->sentence);
+	s.disks->smart_from_s = 0;
+	due(&s);
+	END(ANSWER_DONE); /* another flavour, which cannot ask */
+	T_CHECK(!s.disks->is_degraded, "%s", s.disks->sentence);
+	LOG_IS("smart vda, check vda, check vda, smart vda");
+	storage_deinit(&s);
+}
+
 static void few_are_scrubbed_at_a_time(void)
 {
 	struct storage s;
@@ -518,8 +545,10 @@ static void few_are_scrubbed_at_a_time(void)
 	for (struct storage_disk *d = s.disks; d; d = d->next)
 		END(ANSWER_DONE, .has_care = true);
 	k.log[0] = '\0';
-	for (struct storage_disk *d = s.disks; d; d = d->next)
+	for (struct storage_disk *d = s.disks; d; d = d->next) {
+		d->smart_from_s = UINT64_MAX;
 		T_NEED(sd_event_source_set_time_relative(d->timer, 0) >= 0, "it waits for no time");
+	}
 	for (struct storage_disk *d = s.disks; d; d = d->next)
 		T_NEED(sd_event_run(s.event, 0) > 0, "its time has come");
 	T_CHECK(k.n_jobs == STORAGE_SCRUBS_MAX && strlen(k.log) == strlen("scrub vda, scrub vdb"), "%s", k.log);
@@ -562,6 +591,7 @@ int main(void)
 	T_RUN(usb_is_for_the_farm_to_allow);
 	T_RUN(what_is_wrong_with_one_that_is_ready_is_told);
 	T_RUN(a_scrub_is_done_in_slices);
+	T_RUN(a_disk_is_asked_daily_what_it_says_of_itself);
 	T_RUN(few_are_scrubbed_at_a_time);
 	T_RUN(a_wipe_ends_a_scrub);
 	return T_END();

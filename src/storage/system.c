@@ -17,7 +17,7 @@ static const struct {
 } commands[LIFE_CHILDREN + 1] = {
 	[LIFE_PROBE] = { "probe", 90 * SECONDS },  [LIFE_FORMAT] = { "format", 300 * SECONDS }, [LIFE_UNLOCK] = { "unlock", 90 * SECONDS },
 	[LIFE_MOUNT] = { "mount", 300 * SECONDS }, [LIFE_ERASE] = { "erase", 300 * SECONDS },   [LIFE_RELEASE] = { "release", 90 * SECONDS },
-	[LIFE_CHECK] = { "check", 90 * SECONDS },  [LIFE_SCRUB] = { "scrub", 3600 * SECONDS },
+	[LIFE_CHECK] = { "check", 90 * SECONDS },  [LIFE_SCRUB] = { "scrub", 3600 * SECONDS },  [LIFE_SMART] = { "smart", 90 * SECONDS },
 };
 
 static void answer_fail(struct answer *ret, const char *sentence)

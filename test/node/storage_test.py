@@ -147,6 +147,10 @@ def first_boot(lab, machine, report):
             before = disks(lab)["nvme"]["uuid"]
             lab.zos("node", "disks", "wipe", "nvme", "--confirm", "nvme")
             until("it has another UUID", lambda: wait_state(lab, "nvme", "ready")["uuid"] != before)
+        with report.case("what a disk says of its own health is shown, and that it says nothing is no fault"):
+            until("it was asked", lambda: disks(lab)["nvme"].get("smart"), 150)
+            assert disks(lab)["nvme"]["smart"] == {"failing": False, "worn": 0, "bad_sectors": 0}, disks(lab)["nvme"]
+            assert all(disks(lab)[n]["state"] == "ready" for n in ("nvme", "virtio", "sata")) and "smart" not in disks(lab)["virtio"]
         with report.case("a blank disk on USB is left alone until the farm takes such disks"):
             d = wait_state(lab, "stick", "foreign")
             assert d["bus"] == "usb" and "zos farm usb yes" in d["text"], d
