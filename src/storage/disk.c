@@ -280,14 +280,18 @@ static int release(const struct disk_args *a, struct answer *ret, struct err *e)
 	return let_go(a, a->uuid, MNT_DETACH, e);
 }
 
+/* A scrub that was killed goes on in the kernel until its slice ends: it keeps nobody from the disk, as nothing else does, and who takes the disk away
+ * ends it. */
+enum scrubbing { ALONE, ENDS_SCRUB, IS_SCRUB };
 static const struct {
 	const char *name;
-	bool needs_uuid, ends_scrub;
+	bool needs_uuid;
+	enum scrubbing scrubbing;
 	int (*run)(const struct disk_args *a, struct answer *ret, struct err *e);
 } commands[] = {
-	{ "probe", false, false, probe },   { "format", false, false, format }, { "unlock", true, false, unlock },
-	{ "mount", true, false, mount_it }, { "check", true, false, check },    { "scrub", true, false, scrub },
-	{ "smart", false, false, smart },   { "erase", false, true, erase },    { "release", true, true, release },
+	{ "probe", false, ALONE, probe },   { "format", false, ALONE, format },    { "unlock", true, ALONE, unlock },
+	{ "mount", true, ALONE, mount_it }, { "check", true, ALONE, check },       { "scrub", true, IS_SCRUB, scrub },
+	{ "smart", false, ALONE, smart },   { "erase", false, ENDS_SCRUB, erase }, { "release", true, ENDS_SCRUB, release },
 };
 
 static const struct opt opts[] = {
@@ -324,11 +328,10 @@ static int lock_take(const struct disk_args *a, struct err *e)
 
 static int command_run(size_t i, const struct disk_args *a, struct answer *ret, struct err *e)
 {
-	int r;
+	int r = commands[i].scrubbing == IS_SCRUB ? 0 : lock_take(a, e);
 
-	if (a->uuid && commands[i].ends_scrub)
-		scrub_cancel(a->uuid); /* one that was killed goes on in the kernel, and keeps the lock */
-	r = lock_take(a, e);
+	if (!r && a->uuid && commands[i].scrubbing == ENDS_SCRUB)
+		scrub_cancel(a->uuid);
 	return r ? r : commands[i].run(a, ret, e);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+enum { IS_SCRUBBED = 1 };
 enum { DEVID = 1 }; /* a disk is a file system of its own */
 #define SLICE_BYTES (4ull << 30)
 #define RECORD "scrub"
@@ -87,7 +88,7 @@ int scrub_look(const char *uuid, struct care *ret, struct err *e)
 	return fd < 0 ? fd : look(fd, ret, e);
 }
 
-/* Whole extents are read, the last of which may reach beyond the slice. */
+/* IS_SCRUBBED: by one that was killed. Whole extents are read, the last of which may reach beyond the slice. */
 static int slice_read(int fd, uint64_t from, struct care_slice *ret, struct err *e)
 {
 	struct btrfs_ioctl_scrub_args a = { .devid = DEVID, .start = from, .end = from + SLICE_BYTES };
@@ -97,7 +98,7 @@ static int slice_read(int fd, uint64_t from, struct care_slice *ret, struct err 
 	if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0)))
 		return err_set(e, -errno, "read it when nobody else does: %m");
 	if (ioctl(fd, BTRFS_IOC_DEV_INFO, &d) || ioctl(fd, BTRFS_IOC_SCRUB, &a))
-		return err_set(e, -errno, "scrub it: %m");
+		return errno == EINPROGRESS ? IS_SCRUBBED : err_set(e, -errno, "scrub it: %m");
 	*ret = (struct care_slice){
 		.end_bytes = p->last_physical > a.end ? p->last_physical : a.end,
 		.size_bytes = d.total_bytes,
@@ -116,8 +117,12 @@ int scrub_slice(const char *uuid, struct care *ret, struct err *e)
 
 	if (fd < 0)
 		return fd;
-	if ((r = look(fd, &c, e)) || (r = slice_read(fd, c.scrub.at_bytes, &slice, e)))
+	if ((r = look(fd, &c, e)) || (r = slice_read(fd, c.scrub.at_bytes, &slice, e)) < 0)
 		return r;
+	if (r == IS_SCRUBBED) {
+		*ret = c;
+		return 0;
+	}
 	if (care_scrub_step(&c, &slice, (uint64_t)time(NULL)) && (r = counts_get(fd, BTRFS_DEV_STATS_RESET, &c, e)))
 		return r;
 	if ((r = record_put(fd, &c.scrub, e)))
