@@ -500,8 +500,10 @@ int home_begin(struct home *h, struct engine *n, struct nonces *nonces, struct p
 		nonces_path(n->store.roots[i].dir, path);
 		r = nonces_add(nonces, path, time(NULL), e);
 	}
-	if (!r && store_is_durable(&n->store))
+	if (!r && store_is_durable(&n->store)) {
+		store_mend(&n->store);
 		r = durable_begin(h, e);
+	}
 	for (const struct storage_disk *d = h->storage->disks; d && !r; d = d->next) {
 		char dir[STORE_DIR_MAX];
 

@@ -352,6 +352,23 @@ static int bring_up_to_date(void *ctx, const char *name)
 	return 0;
 }
 
+static int mend(void *ctx, const char *name)
+{
+	const struct update *u = ctx;
+
+	if (bring_up_to_date(ctx, name))
+		log_warn("%s", u->e->msg);
+	return 0;
+}
+
+void store_mend(struct store *s)
+{
+	struct err e = { 0 };
+
+	if (store_each(s, "", mend, &(struct update){ s, &e }, &e))
+		log_warn("%s", e.msg);
+}
+
 int store_add(struct store *s, const char *dir, bool durable, struct err *e)
 {
 	int r;

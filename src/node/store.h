@@ -32,6 +32,8 @@ void store_close(struct store *s);
 /* One directory more: each value is then the newest in all of them. Values that are damaged everywhere stay so. When one cannot be
  * written, DIR is not taken. */
 MUST_CHECK int store_add(struct store *s, const char *dir, bool durable, struct err *e);
+/* Each value is the newest in all directories from now on, also those that nobody reads for long; what cannot be written is left for later. */
+void store_mend(struct store *s);
 /* DIR is none of the store's any more; what is in it stays. */
 void store_drop(struct store *s, const char *dir);
 

@@ -84,6 +84,28 @@ static void any_damaged_byte_is_noticed_and_repaired(void)
 	down(&f);
 }
 
+/* PAINS: a copy that nobody reads is not left bad until it is the only one. */
+static void what_nobody_reads_is_mended_too(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_NEED(!store_put(&f.s, "d/x", 7, S("value"), &e) && !store_put(&f.s, "d/bad", 1, S("value"), &e), "%s", e.msg);
+	T_NEED(!file_save(f.s.roots[1].fd, "d/x", S("noise"), 0600, &e), "%s", e.msg);
+	for (int i = 0; i < 2; i++)
+		T_NEED(!file_save(f.s.roots[i].fd, "d/bad", S("noise"), 0600, &e), "%s", e.msg);
+	store_mend(&f.s);
+	for (int i = 0; i < 2; i++) {
+		AUTO_BUF struct buf x = { 0 }, bad = { 0 };
+
+		T_NEED(!file_read(f.s.roots[i].fd, "d/x", 4096, &x, &e) && !file_read(f.s.roots[i].fd, "d/bad", 4096, &bad, &e), "%s", e.msg);
+		T_CHECK(x.len > 10 && strstr(x.p, "value"), "directory %d: %s", i, x.p);
+		T_CHECK(str_eq(buf_str(&bad), S("noise")), "what is damaged everywhere stays: %s", bad.p);
+	}
+	down(&f);
+}
+
 static void torn_everywhere_is_an_error_and_stays(void)
 {
 	struct fixture f;
@@ -248,6 +270,7 @@ int main(void)
 {
 	T_RUN(puts_and_gets);
 	T_RUN(any_damaged_byte_is_noticed_and_repaired);
+	T_RUN(what_nobody_reads_is_mended_too);
 	T_RUN(torn_everywhere_is_an_error_and_stays);
 	T_RUN(the_newest_copy_wins_over_a_disk_that_came_back);
 	T_RUN(the_same_of_two_equals_wins);
