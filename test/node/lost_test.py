@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Disks that are away, come back old, change places, rot or are late: whichever of them is there, it is the same node with what was said last."""
+import os, random, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from lab import Lab, until
+from owner import Storage
+from qemu import Report
+from registry import Registry
+
+MIB = 1 << 20
+SIZE = 1100 * MIB
+HEADER = 16 * MIB  # of LUKS2, with its key slots: test/node/storage_test.py damages that
+BLOCK = 4096
+WAIT = "while :; do sleep 1000; done"
+NAMES = ("one", "two", "three")
+
+
+def drives(paths, names):
+    args = []
+    for name in names:
+        args += ["-drive", f"file={paths[name]},if=none,format=raw,id={name}", "-device", f"virtio-blk-pci,drive={name},serial={name}"]
+    return args
+
+
+def boot(s, names):
+    return s.lab.newcomer(s.lab.node("debug", memory_mib=1536, extra=drives(s.paths, names)))
+
+
+def is_itself(s, record, names):
+    assert record["node"] == s.identity, record["node"]
+    until("its disks are ready", lambda: [s.disks().get(n, {}).get("state") for n in names] == ["ready"] * len(names), 120)
+    assert all(s.disks()[n]["uuid"] == s.uuids[n] for n in names), s.disks()
+    assert s.lab.zos_json("node", "info")["durable"]
+
+
+def deployments(s):
+    return {d["name"] for d in s.lab.zos_json("ps")["deployments"] if not d["deleted"]}
+
+
+def first(s, report):
+    with report.case("three blank disks become the node's, and each keeps what is said"):
+        with s.lab.newcomer(s.lab.node("debug", memory_mib=1536, extra=drives(s.paths, NAMES))) as (s.node, record):
+            s.identity = record["node"]
+            s.lab.zos("farm", "approve", s.identity)
+            until("all are ready", lambda: [d["state"] for d in s.disks().values()] == ["ready"] * 3, 120)
+            until("all keep its state", lambda: s.node.shell("ls /zos/disks/*/state/identity | wc -l")[0] == "3", 60)
+            s.uuids = {n: d["uuid"] for n, d in s.disks().items()}
+            s.put("old", s.box("box", WAIT, []))
+
+
+def away(s, report):
+    """Each of them in turn is not there, and the others are plugged in the other way round."""
+    for i, name in enumerate(NAMES):
+        there = [n for n in reversed(NAMES) if n != name]
+        with report.case(f"without disk {name}, and the others in each other's place, it is the same node"):
+            with boot(s, there) as (s.node, record):
+                is_itself(s, record, there)
+                assert "old" in deployments(s) and not any(f"new{k}" not in deployments(s) for k in range(i)), deployments(s)
+                s.put(f"new{i}", s.box("box", WAIT, []))
+                if name == NAMES[-1]:
+                    s.lab.zos("delete", "old")
+
+
+def back(s, report):
+    """All of them, the last one of which knows nothing of a deletion; then what they say is made something else, where the node cannot see who does it."""
+    with boot(s, NAMES) as (s.node, record):
+        with report.case("old disks that come back resurrect nothing, and learn what was said without them"):
+            is_itself(s, record, NAMES)
+            assert deployments(s) == {"new0", "new1", "new2"}, deployments(s)
+            count = "for d in /zos/disks/*; do ls $d/state/deployments/*/new2; done | wc -l"
+            until("each knows all", lambda: s.node.shell(count)[0] == "3", 60)
+        s.node.shell(f"cd /zos/disks/{s.uuids['one']}/state && for f in $(find . -type f); do n=$(wc -c < $f); [ $n -gt 0 ] || continue; "
+                     f"dd if=/dev/urandom of=$f bs=1 count=16 seek=$(({s.chance.randrange(1000)} % n)) conv=notrunc 2>/dev/null; done; sync")
+
+
+def rotten(s, report):
+    with boot(s, NAMES) as (s.node, record):
+        with report.case("state that was damaged on one disk is written again from the others"):
+            is_itself(s, record, NAMES)
+            assert deployments(s) == {"new0", "new1", "new2"}, deployments(s)
+            same = "cd /zos/disks; for f in $(cd {0}/state; find . -type f ! -name .nonces); do cmp {0}/state/$f {1}/state/$f || echo other; done"
+            until("both are the same", lambda: s.node.shell(same.format(s.uuids["one"], s.uuids["two"]))[0] == "", 60)
+    with open(s.paths["two"], "r+b") as f:  # a quarter of all that was ever written there, as it lies on the disk
+        for at in range(HEADER, SIZE, BLOCK):
+            f.seek(at)
+            if s.chance.random() < 0.25 and f.read(BLOCK).count(0) != BLOCK:
+                f.seek(at)
+                f.write(s.chance.randbytes(BLOCK))
+    with boot(s, NAMES) as (s.node, record):
+        with report.case("with a quarter of one disk gone bad it is the same node, and that disk is told of and not made anew"):
+            assert record["node"] == s.identity
+            until("the others are ready", lambda: [s.disks()[n]["state"] for n in ("one", "three")] == ["ready"] * 2, 120)
+            until("the bad one is told of", lambda: s.disks()["two"]["state"] in ("failed", "degraded"), 200)
+            assert s.disks()["two"]["text"] and s.disks()["two"]["uuid"] == s.uuids["two"], s.disks()["two"]
+            assert deployments(s) == {"new0", "new1", "new2"} and s.lab.zos_json("node", "info")["durable"]
+            s.put("last", s.box("box", WAIT, []))
+
+
+def main():
+    report = Report("make node T=lost")
+    seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
+    print(f"     seed {seed}")
+    with Lab() as lab, Registry() as registry:
+        lab.start_hub()
+        lab.make_farm_with(registry)
+        s = Storage(lab, registry, None)
+        s.chance = random.Random(seed)
+        s.paths = {n: f"{lab.dir}/{n}" for n in NAMES}
+        for p in s.paths.values():
+            with open(p, "wb") as f:
+                f.truncate(SIZE)
+        for part in (first, away, back, rotten):
+            part(s, report)
+    return report.end()
+
+
+sys.exit(main())
