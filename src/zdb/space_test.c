@@ -255,7 +255,7 @@ static void test_a_damaged_end_at_every_byte(void)
 	enum { N = 10004 };
 	static char whole[FILE_BYTES], bytes[FILE_BYTES];
 	struct place place[SAFE + TAIL];
-	uint32_t safe, end;
+	uint32_t safe = 0, end = 0;
 	struct space s;
 
 	open_at(&s, N, SPACE_USER);
