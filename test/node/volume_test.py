@@ -1,53 +1,16 @@
 #!/usr/bin/python3
 """Volumes and disks of machines on a booted node: there, shared, limited, there again after the node went down, missed when their disk is missing."""
-import hashlib, json, os, sys
+import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Failed, Lab, until
-from owner import Owner
 from qemu import Report
 from registry import Registry
+from storage import WAIT, Storage, on, volume
 
 MIB = 1 << 20
 SIZE = 3000 * MIB
-WAIT = "while :; do sleep 1000; done"
 COUNTS = "echo started >> /srv/starts; " + WAIT
-
-
-class Storage(Owner):
-    def put(self, name, *workloads):
-        """Deploys WORKLOADS under NAME and waits until all is as it shall be."""
-        self.write(name, workloads)
-        self.lab.zos("deploy", f"{self.lab.dir}/{name}.json")
-
-    def write(self, name, workloads):
-        with open(f"{self.lab.dir}/{name}.json", "w") as f:
-            json.dump({"name": name, "workloads": workloads}, f)
-
-    def box(self, name, script, mounts, **data):
-        return {"name": name, "type": "zmachine",
-                "data": {"image": self.image, "isolation": "container", "cpu": 0.5, "memory": "96MiB", "mounts": mounts,
-                         "entrypoint": ["/usr/bin/sh", "-c", script], **data}}
-
-    def state(self, name, workload):
-        return next(w for w in self.lab.zos_json("get", name)["workloads"] if w["name"] == workload)
-
-    def wait_state(self, name, workload, state, seconds=120):
-        until(f"'{workload}' is {state}", lambda: self.state(name, workload)["state"] == state, seconds)
-
-    def sh(self, name, workload, script):
-        return self.lab.zos("exec", f"{name}/{workload}", "--", "/usr/bin/sh", "-c", script)
-
-    def disks(self):
-        return {d["serial"]: d for d in self.lab.zos_json("node", "disks")["disks"]}
-
-
-def volume(name, size="200MiB", **data):
-    return {"name": name, "type": "volume", "data": {"size": size, **data}}
-
-
-def on(name, path, read_only=False):
-    return {"name": name, "path": path, "read_only": read_only}
 
 
 def containers(s, report):
