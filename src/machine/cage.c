@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 static const struct cage_thing shown[] = {
 	{ "/usr", true, MS_RDONLY | MS_NOSUID | MS_NODEV },
@@ -78,10 +77,11 @@ int cage_view_make(const char *at, const struct cage_thing *things, size_t n, st
 
 int cage_view_enter(const char *at, struct err *e)
 {
-	if (chdir(at) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) ||
-	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) || chdir("/"))
-		return err_set(e, -errno, "shut the virtual machine in: %m");
-	return 0;
+	int r = mnt_enter(at, e);
+
+	if (!r && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		r = err_set(e, -errno, "shut the virtual machine in: %m");
+	return r;
 }
 
 static int identity_drop(struct err *e)
