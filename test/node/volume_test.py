@@ -112,7 +112,21 @@ def machine(s, report):
         s.put("vm", disk, s.box("box", WAIT, [on("disk", "/srv/db")], isolation="vm", memory="256MiB"))
         out = s.sh("vm", "box", "head -c 50000000 /dev/urandom > /srv/db/x; sync; sha256sum < /srv/db/x; grep /srv/db /proc/mounts")
         assert "ext4" in out and "/dev/vd" in out, out
+    with report.case("a disk that was made larger is so in its machine when that starts again, with all that was in it"):
+        df = "df -P -m /srv/db | tail -n1 | awk '{print $2}'"
+        small = int(s.sh("vm", "box", df))
+        s.lab.zos("volume", "resize", "vm/disk", "400MiB")
+        s.lab.zos("restart", "vm/box")
+        until("it has grown", lambda: grown(s, df) > small + 150, 120)
+        assert s.sh("vm", "box", "sha256sum < /srv/db/x").split()[0] == out.split()[0]
         return out.split()[0]
+
+
+def grown(s, df):
+    try:
+        return int(s.sh("vm", "box", df))
+    except Failed:  # it is not up yet
+        return 0
 
 
 def refusals(s, report):
