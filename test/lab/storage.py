@@ -1,7 +1,7 @@
 """An owner's machines with volumes and disks on a booted node."""
 import json
 
-from lab import until
+from lab import Failed, until
 from owner import Owner
 
 WAIT = "while :; do sleep 1000; done"
@@ -25,8 +25,14 @@ class Storage(Owner):
     def state(self, name, workload):
         return next(w for w in self.lab.zos_json("get", name)["workloads"] if w["name"] == workload)
 
+    def is_in(self, name, workload, state):
+        try:
+            return self.state(name, workload)["state"] == state
+        except Failed:  # the directory knows a node a little longer than the hub does
+            return False
+
     def wait_state(self, name, workload, state, seconds=120):
-        until(f"'{workload}' is {state}", lambda: self.state(name, workload)["state"] == state, seconds)
+        until(f"'{workload}' is {state}", lambda: self.is_in(name, workload, state), seconds)
 
     def sh(self, name, workload, script):
         return self.lab.zos("exec", f"{name}/{workload}", "--", "/usr/bin/sh", "-c", script)
