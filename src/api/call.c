@@ -58,11 +58,15 @@ static bool snapshot_ok(struct str s)
 		"owner", JSON_KEY, offsetof(struct call_volume, owner)                                  \
 	}
 static const struct json_field volume_fields[] = { VOLUME_FIELDS };
-static const struct json_field snapshot_fields[] = {
-	VOLUME_FIELDS,
-	{ "snapshot", JSON_TEXT, offsetof(struct call_volume, snapshot), .required = true, .ok = snapshot_ok,
-	  .want = "a name: a-z, 0-9, '.' and '-', at most 40 characters" },
-};
+#define SNAPSHOT_FIELD(is_required)               \
+	{ "snapshot",                             \
+	  JSON_TEXT,                              \
+	  offsetof(struct call_volume, snapshot), \
+	  .required = (is_required),              \
+	  .ok = snapshot_ok,                      \
+	  .want = "a name: a-z, 0-9, '.' and '-', at most 40 characters" }
+static const struct json_field snapshot_fields[] = { VOLUME_FIELDS, SNAPSHOT_FIELD(true) };
+static const struct json_field export_fields[] = { VOLUME_FIELDS, SNAPSHOT_FIELD(false) };
 
 static const struct json_field machine_fields[] = { MACHINE_FIELDS(struct call_machine) };
 
@@ -96,6 +100,7 @@ TABLE(forward);
 TABLE(push);
 TABLE(volume);
 TABLE(snapshot);
+TABLE(export);
 static const struct json_table none_table = { NULL, 0, 0, NULL };
 
 const struct call calls[] = {
@@ -121,6 +126,8 @@ const struct call calls[] = {
 	{ "zos.Volume.Snapshot", CALL_ALLOWED, false, false, &snapshot_table, sizeof(struct call_volume) },
 	{ "zos.Volume.Forget", CALL_ALLOWED, false, false, &snapshot_table, sizeof(struct call_volume) },
 	{ "zos.Volume.Restore", CALL_ALLOWED, false, false, &snapshot_table, sizeof(struct call_volume) },
+	{ "zos.Volume.Export", CALL_ALLOWED, false, true, &export_table, sizeof(struct call_volume) },
+	{ "zos.Volume.Import", CALL_ALLOWED, false, true, &volume_table, sizeof(struct call_volume) },
 	{ "zos.Machine.Logs", CALL_ALLOWED, false, true, &logs_table, sizeof(struct call_logs) },
 	{ "zos.Machine.Exec", CALL_ALLOWED, false, true, &exec_table, sizeof(struct call_exec) },
 	{ "zos.Machine.Console", CALL_ALLOWED, false, true, &machine_table, sizeof(struct call_machine) },

@@ -66,7 +66,7 @@ struct call_exec {
 	uint64_t rows, cols;
 };
 struct call_volume {
-	const char *deployment, *volume, *snapshot;
+	const char *deployment, *volume, *snapshot; /* SNAPSHOT of an export: NULL = what is in it now */
 	struct key_pub owner;
 };
 struct call_push {

@@ -23,6 +23,7 @@ enum {
 #define VOLUME_SIZE_MAX (1ull << 50)
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
 #define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
+#define ZMACHINE_SHARE_OVERHEAD (64ull << 20) /* for each volume in a virtual machine: what serves it, and 32,768 open files of 2 KiB */
 #define ZMACHINE_ROOTFS_DEFAULT (256ull << 20) /* or half of the memory that holds it, when that is less */
 
 enum isolation { ISOLATION_AUTO, ISOLATION_VM, ISOLATION_CONTAINER };

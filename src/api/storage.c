@@ -69,8 +69,8 @@ static int path_check(const struct zmachine *z, size_t at, size_t i, struct err 
 	if (z->boot == BOOT_DISK)
 		return !path ? 0
 			     : err_set(e, -EBADMSG,
-				       "/workloads/%zu/data/mounts/%zu/path: a disk image mounts its disks by itself: leave it out, and find the disk "
-				       "by its serial number, which is its name",
+				       "/workloads/%zu/data/mounts/%zu/path: a disk image mounts by itself: leave it out, and find a zmount by its "
+				       "serial number and a volume by its virtiofs tag, which are their names",
 				       at, i);
 	if (!path)
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/mounts/%zu/path: is missing", at, i);
@@ -123,19 +123,6 @@ static int zmount_check(struct deployment *d, size_t at, size_t i, struct err *e
 	return sharing_check(d, at, i, e);
 }
 
-static int volume_check(struct zmachine *z, size_t at, size_t i, struct err *e)
-{
-	if (z->boot == BOOT_IMAGE && z->isolation == ISOLATION_CONTAINER)
-		return 0;
-	if (z->boot == BOOT_IMAGE)
-		return err_set(
-			e, -EBADMSG,
-			"/workloads/%zu/data/mounts/%zu: a virtual machine mounts no volume in this version of the node: give it a zmount, or set "
-			"'isolation' to 'container'",
-			at, i);
-	return err_set(e, -EBADMSG, "/workloads/%zu/data/mounts/%zu: a disk image mounts no volume: give it a zmount", at, i);
-}
-
 int mounts_check(struct deployment *d, size_t at, struct err *e)
 {
 	struct zmachine *z = &d->workloads[at].zmachine;
@@ -148,8 +135,9 @@ int mounts_check(struct deployment *d, size_t at, struct err *e)
 			return err_set(e, -EBADMSG,
 				       "/workloads/%zu/data/mounts/%zu/name: this deployment has no volume or zmount '%s': add one to its workloads",
 				       at, i, z->mounts[i].name);
-		if (!(r = path_check(z, at, i, e)))
-			r = w->kind == WORKLOAD_ZMOUNT ? zmount_check(d, at, i, e) : volume_check(z, at, i, e);
+		r = path_check(z, at, i, e);
+		if (!r && w->kind == WORKLOAD_ZMOUNT)
+			r = zmount_check(d, at, i, e);
 	}
 	return r;
 }

@@ -1,135 +1,12 @@
 /* Images on a node: pushed without a registry, listed, pruned. */
-#include "cli/command.h"
+#include "cli/upload.h"
 
 #include "base/parse.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
-
-enum { CHUNK = 65536, LINE_MAX_BYTES = 1024 };
-
-struct push {
-	const struct cli *cli;
-	const char *file;
-	int fd;               /* the archive */
-	int pipe;             /* our end of the stream */
-	sd_event_source *io;
-	uint64_t sent, total;
-	struct buf heard;     /* lines from the node, the last of them not whole */
-	char digest[72];
-	char chunk[CHUNK];
-	size_t at, n;         /* of the chunk: what is not sent yet */
-	bool is_over;
-	int r;
-	struct err *e;
-};
-
-static void push_end(struct push *p, int r)
-{
-	p->r = r;
-	p->is_over = true;
-	p->io = sd_event_source_disable_unref(p->io);
-}
-
-/* "progress WHAT DONE TOTAL", "done DIGEST", "failed ERRNO SENTENCE": as the node's puller says it. */
-static void line_take(struct push *p, struct str line)
-{
-	struct str word, number, rest = line;
-	uint64_t code;
-
-	str_next(&rest, ' ', &word);
-	if (str_eq(word, S("done")) && rest.n < sizeof(p->digest)) {
-		snprintf(p->digest, sizeof(p->digest), STR_FMT, STR_ARG(rest));
-		push_end(p, 0);
-	} else if (str_eq(word, S("failed")) && str_next(&rest, ' ', &number) && !parse_u64(number, 4095, &code) && code) {
-		push_end(p, err_set(p->e, -(int)code, STR_FMT, STR_ARG(rest)));
-	} else if (str_starts(rest, S("converting"))) {
-		out_progress(p->cli, "converting", 0, 0);
-	}
-}
-
-static void lines_take(struct push *p)
-{
-	struct str rest = buf_str(&p->heard), line;
-
-	while (!p->is_over && rest.n && memchr(rest.p, '\n', rest.n) && str_next(&rest, '\n', &line))
-		line_take(p, line);
-	buf_drop(&p->heard, p->heard.len - rest.n);
-}
-
-static void hear(struct push *p)
-{
-	char text[LINE_MAX_BYTES];
-	ssize_t n = recv(p->pipe, text, sizeof(text), MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0)
-		buf_add_bytes(&p->heard, text, (size_t)n);
-	lines_take(p);
-	if (n <= 0 && !p->is_over)
-		push_end(p, err_set(p->e, -EIO, "the push broke off after %llu bytes: try again", (unsigned long long)p->sent));
-	else if (buf_check(&p->heard) && !p->is_over)
-		push_end(p, err_set(p->e, -EBADMSG, "the node says something that cannot be read"));
-}
-
-/* Reads more of the file when all of the chunk is sent; at its end says so. */
-static void chunk_next(struct push *p)
-{
-	ssize_t n = read(p->fd, p->chunk, CHUNK);
-
-	p->at = 0;
-	p->n = n > 0 ? (size_t)n : 0;
-	if (n < 0)
-		push_end(p, err_set(p->e, -errno, "read %s: %m", p->file));
-	if (n)
-		return;
-	shutdown(p->pipe, SHUT_WR);
-	sd_event_source_set_io_events(p->io, EPOLLIN);
-	out_progress(p->cli, "waiting for the node", 0, 0);
-}
-
-static void speak(struct push *p)
-{
-	ssize_t n;
-
-	if (p->at == p->n)
-		chunk_next(p);
-	if (p->is_over || p->at == p->n)
-		return;
-	n = send(p->pipe, p->chunk + p->at, p->n - p->at, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		sd_event_source_set_io_events(p->io, EPOLLIN); /* why it takes no more is still to be heard */
-	if (n <= 0)
-		return;
-	p->at += (size_t)n;
-	p->sent += (uint64_t)n;
-	out_progress(p->cli, p->file, p->sent, p->total);
-}
-
-static int on_stream(sd_event_source *s, int fd, uint32_t events, void *userdata)
-{
-	struct push *p = userdata;
-
-	(void)s;
-	(void)fd;
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		hear(p);
-	if (!p->is_over && (events & EPOLLOUT))
-		speak(p);
-	return 0;
-}
-
-static void push_deinit(struct push *p)
-{
-	sd_event_source_disable_unref(p->io);
-	fd_close(&p->fd);
-	fd_close(&p->pipe);
-	buf_deinit(&p->heard);
-}
 
 struct push_args {
 	const char *name;
@@ -155,37 +32,18 @@ static void name_of_file(const char *file, char ret[static 128])
 		snprintf(ret, 128, "image");
 }
 
-static int file_open(struct push *p, struct err *e)
+/* A descriptor, owned. */
+static int file_open(const char *file, uint64_t *ret_total, struct err *e)
 {
+	AUTO_FD int fd = open(file, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
-	p->fd = open(p->file, O_RDONLY | O_CLOEXEC);
-	if (p->fd < 0 || fstat(p->fd, &st))
-		return err_set(e, -errno, "open %s: %m", p->file);
+	if (fd < 0 || fstat(fd, &st))
+		return err_set(e, -errno, "open %s: %m", file);
 	if (!S_ISREG(st.st_mode))
-		return err_set(e, -EINVAL, "%s is no file: make one with 'skopeo copy docker://IMAGE oci-archive:FILE'", p->file);
-	p->total = (uint64_t)st.st_size;
-	return 0;
-}
-
-/* Sends the file through a stream of the session, and waits for the node's word. */
-static int push_run(struct push *p, struct client *client, struct link *l, const char *name, struct err *e)
-{
-	AUTO_JSON sd_json_variant *arguments = NULL;
-	int fds[2], r;
-
-	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", name)) < 0)
-		return err_set(e, -ENOMEM, "ask the node: out of memory");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		return err_set(e, -errno, "make a stream: %m");
-	p->pipe = fds[0];
-	if ((r = link_stream(l, "zos.Image.Push", arguments, fds[1], e)))
-		return r;
-	if ((r = sd_event_add_io(client->event, &p->io, p->pipe, EPOLLIN | EPOLLOUT, on_stream, p)) < 0)
-		return err_set(e, r, "send %s: %s", p->file, strerror(-r));
-	r = client_wait(client, &p->is_over, 0);
-	out_progress_end(p->cli);
-	return r ? err_set(e, r, "send %s: %s", p->file, strerror(-r)) : p->r;
+		return err_set(e, -EINVAL, "%s is no file: make one with 'skopeo copy docker://IMAGE oci-archive:FILE'", file);
+	*ret_total = (uint64_t)st.st_size;
+	return take_fd(fd);
 }
 
 static int image_push(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -193,25 +51,27 @@ static int image_push(const struct cli *c, const void *args, const char **words,
 	const struct push_args *a = args;
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
-	AUTO_JSON sd_json_variant *v = NULL;
-	AUTO_FREE struct push *p = calloc(1, sizeof(*p));
+	AUTO_JSON sd_json_variant *v = NULL, *arguments = NULL;
+	struct upload up = { .method = "zos.Image.Push", .name = words[0] };
 	const struct record *node;
-	char name[128], reference[256];
+	char of_file[128], digest[UPLOAD_WORD_MAX], reference[256];
+	const char *name = a->name ?: of_file;
 	int r;
 
-	BUG_ON(!p);
-	*p = (struct push){ .cli = c, .file = words[0], .fd = -1, .pipe = -1, .heard = { .limit = 64 * LINE_MAX_BYTES }, .e = e };
-	name_of_file(words[0], name);
-	if (!(r = file_open(p, e)) && !(r = client_open(&client, KEY_USER, e)) && !(r = client_node(&client, words[1], false, &node, e)) &&
-	    !(r = link_open(&client, node, &link, e)))
-		r = push_run(p, &client, &link, a->name ? a->name : name, e);
-	push_deinit(p);
-	if (r)
+	name_of_file(words[0], of_file);
+	AUTO_FD int fd = up.fd = file_open(words[0], &up.total, e);
+	if (fd < 0)
+		return fd;
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", name)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	up.arguments = arguments;
+	if ((r = client_open(&client, KEY_USER, e)) || (r = client_node(&client, words[1], false, &node, e)) ||
+	    (r = link_open(&client, node, &link, e)) || (r = upload_run(&up, c, &client, &link, digest, e)))
 		return r;
-	snprintf(reference, sizeof(reference), "local/%s@%s", a->name ? a->name : name, p->digest);
+	snprintf(reference, sizeof(reference), "local/%s@%s", name, digest);
 	if (!c->json)
 		return printf("%s\n", reference) < 0 ? err_set(e, -errno, "print: %m") : 0;
-	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("reference", reference), SD_JSON_BUILD_PAIR_STRING("digest", p->digest));
+	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("reference", reference), SD_JSON_BUILD_PAIR_STRING("digest", digest));
 	return r < 0 ? err_set(e, r, "print: %s", strerror(-r)) : out_json(v, e);
 }
 

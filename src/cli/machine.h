@@ -31,6 +31,13 @@ struct exec_args {
 };
 int cmd_exec(const struct cli *c, const void *args, const char **words, struct err *e);
 
+/* transfer.c */
+struct export_args {
+	const char *node, *snapshot;
+};
+int cmd_volume_export(const struct cli *c, const void *args, const char **words, struct err *e);
+int cmd_volume_import(const struct cli *c, const void *args, const char **words, struct err *e);
+
 /* stats.c */
 struct stats_args {
 	const char *node;

@@ -232,6 +232,11 @@ static int volume_resize(const struct cli *c, const void *args, const char **wor
 	return deployment_send(c, a->node, &doc, e);
 }
 
+static const struct opt export_opts[] = {
+	OPT(struct export_args, node, "node", "N...", "on this node (default: where the deployment was sent)"),
+	OPT(struct export_args, snapshot, "snapshot", "NAME", "what was in it then (default: what is in it now)"),
+};
+
 #define VOLUME_OPTS .opts = volume_opts, .n_opts = ARRAY_LEN(volume_opts), .args_size = sizeof(struct volume_args)
 const struct command volume_commands[] = {
 	{ .name = "volume list", .help = "volumes and disks on a node, and what is in them", VOLUME_OPTS, .run = volume_list },
@@ -263,6 +268,24 @@ const struct command volume_commands[] = {
 	  .min_words = 2,
 	  .max_words = 2,
 	  .run = volume_restore },
+	{ .name = "volume export",
+	  .words = "DEPLOYMENT/VOLUME",
+	  .help = "what is in a volume, as a tar archive on standard output",
+	  .opts = export_opts,
+	  .n_opts = ARRAY_LEN(export_opts),
+	  .args_size = sizeof(struct export_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_volume_export },
+	{ .name = "volume import",
+	  .words = "DEPLOYMENT/VOLUME",
+	  .help = "put a tar archive from standard input in its place; its machines are restarted",
+	  .opts = export_opts,
+	  .n_opts = 1, /* without --snapshot */
+	  .args_size = sizeof(struct export_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_volume_import },
 	{ .name = "volume forget",
 	  .words = "DEPLOYMENT/VOLUME SNAPSHOT",
 	  .help = "remove a snapshot",

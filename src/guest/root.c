@@ -182,6 +182,15 @@ static int disk_grow(const struct guest_mount *m, const char *disk, struct err *
 	return r ? err_set(e, r, "grow the file system on %s: %s", m->path, strerror(-r)) : 0;
 }
 
+/* What the N-th mount is found by: a disk by its device, a volume of the node's by its tag. */
+static int mount_find(const struct guest_mount *m, unsigned n, char ret[static 32], struct err *e)
+{
+	if (strcmp(m->format, GUEST_SHARED))
+		return disk_find("mount", n, ret, e);
+	snprintf(ret, 32, "mount%u", n);
+	return 0;
+}
+
 /* Inside: a link of the image's in the path leads nowhere else. */
 int root_mount(const struct guest_config *c, struct err *e)
 {
@@ -189,12 +198,12 @@ int root_mount(const struct guest_config *c, struct err *e)
 
 	for (unsigned i = 0; i < c->n_mounts && !r; i++) {
 		const struct guest_mount *m = &c->mounts[i];
-		char disk[32];
-		struct mnt_spec spec = { disk, m->path, m->format, NULL, MS_NODEV | MS_NOSUID | (m->read_only ? MS_RDONLY : 0) };
+		char what[32];
+		struct mnt_spec spec = { what, m->path, m->format, NULL, MS_NODEV | MS_NOSUID | (m->read_only ? MS_RDONLY : 0) };
 
-		if ((r = disk_find("mount", i, disk, e)) || (r = dir_make(m->path, 0755, e)) || (r = mnt_make("", &spec, e)))
-			return err_wrap(e, r, "mount the disk for %s", m->path);
-		r = disk_grow(m, disk, e);
+		if ((r = mount_find(m, i, what, e)) || (r = dir_make(m->path, 0755, e)) || (r = mnt_make("", &spec, e)))
+			return err_wrap(e, r, "mount what belongs on %s", m->path);
+		r = disk_grow(m, what, e);
 	}
 	return r;
 }

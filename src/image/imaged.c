@@ -3,7 +3,7 @@
 #include "api/doc.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "image/hangup.h"
+#include "svc/hangup.h"
 #include "image/image.h"
 #include "image/pull.h"
 #include "image/registry.h"

@@ -2,64 +2,6 @@
 
 #include "base/parse.h"
 
-#include <stdio.h>
-
-/* Offsets of POSIX ustar, which GNU shares. */
-enum { AT_NAME = 0, AT_SIZE = 124, AT_SUM = 148, AT_TYPE = 156, AT_LINK = 157, AT_MAGIC = 257, AT_PREFIX = 345 };
-enum { NAME_LEN = 100, SIZE_LEN = 12, SUM_LEN = 8, PREFIX_LEN = 155 };
-#define SIZE_MAX_TAR (1ull << 42)
-
-/* Octal digits between spaces, or GNU's base 256 when the first bit is set. */
-static int number_decode(const uint8_t *p, size_t n, uint64_t *ret)
-{
-	uint64_t v = 0;
-	size_t i = 0;
-
-	if (p[0] & 0x80) {
-		v = p[0] & 0x7f;
-		for (i = 1; i < n; i++) {
-			if (v >> 48)
-				return -EBADMSG;
-			v = v << 8 | p[i];
-		}
-		*ret = v;
-		return v > SIZE_MAX_TAR ? -EBADMSG : 0;
-	}
-	while (i < n && p[i] == ' ')
-		i++;
-	for (; i < n && p[i] >= '0' && p[i] <= '7'; i++)
-		v = v << 3 | (uint64_t)(p[i] - '0');
-	for (; i < n; i++)
-		if (p[i] && p[i] != ' ')
-			return -EBADMSG;
-	*ret = v;
-	return v > SIZE_MAX_TAR ? -EBADMSG : 0;
-}
-
-static bool sum_ok(const uint8_t *b)
-{
-	uint64_t want, sum = 0;
-
-	if (number_decode(b + AT_SUM, SUM_LEN, &want))
-		return false;
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		sum += i >= AT_SUM && i < AT_SUM + SUM_LEN ? ' ' : b[i];
-	return sum == want;
-}
-
-static bool is_zero(const uint8_t *b)
-{
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		if (b[i])
-			return false;
-	return true;
-}
-
-static struct str field(const uint8_t *p, size_t max)
-{
-	return (struct str){ (const char *)p, strnlen((const char *)p, max) };
-}
-
 static bool is_root(struct str name)
 {
 	for (size_t i = 0; i < name.n; i++)
@@ -71,14 +13,9 @@ static bool is_root(struct str name)
 /* "/" to "./", which is the same to everybody. */
 static void root_rename(uint8_t *b)
 {
-	uint64_t sum = 0;
-
-	memset(b + AT_NAME, 0, NAME_LEN);
-	memcpy(b + AT_NAME, "./", 2);
-	memset(b + AT_SUM, ' ', SUM_LEN);
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		sum += b[i];
-	snprintf((char *)b + AT_SUM, SUM_LEN - 1, "%06o", (unsigned)sum); /* the last one stays a space */
+	memset(b + USTAR_AT_NAME, 0, USTAR_NAME_LEN);
+	memcpy(b + USTAR_AT_NAME, "./", 2);
+	ustar_sum_set(b);
 }
 
 static bool climbs_out(struct str name)
@@ -122,30 +59,18 @@ static int pax_one(struct tar *t, struct str key, struct str value, struct err *
 	if (!str_eq(key, S("size")))
 		return 0;
 	t->has_size = true;
-	return parse_u64(value, SIZE_MAX_TAR, &t->size_override) ? err_set(e, -EBADMSG, "the archive has a bad size in a pax header") : 0;
+	return parse_u64(value, USTAR_SIZE_MAX, &t->size_override) ? err_set(e, -EBADMSG, "the archive has a bad size in a pax header") : 0;
 }
 
-/* "LENGTH KEY=VALUE\n", again and again. */
 static int pax_decode(struct tar *t, struct err *e)
 {
-	struct str rest = buf_str(&t->extended);
+	struct str rest = buf_str(&t->extended), key, value;
+	int r;
 
-	while (rest.n) {
-		struct str line = rest, number, key;
-		uint64_t n;
-
-		if (!str_next(&line, ' ', &number) || parse_u64(number, rest.n, &n) || n < number.n + 3 || rest.p[n - 1] != '\n')
-			return err_set(e, -EBADMSG, "the archive has a pax header that cannot be read");
-		line = (struct str){ rest.p + number.n + 1, n - number.n - 2 };
-		rest = (struct str){ rest.p + n, rest.n - n };
-		if (!str_next(&line, '=', &key) || !line.p)
-			return err_set(e, -EBADMSG, "the archive has a pax header that cannot be read");
-		int r = pax_one(t, key, line, e);
-
-		if (r)
+	while ((r = pax_next(&rest, &key, &value)) == PAX_RECORD)
+		if ((r = pax_one(t, key, value, e)))
 			return r;
-	}
-	return 0;
+	return r ? err_set(e, r, "the archive has a pax header that cannot be read") : 0;
 }
 
 static int extended_done(struct tar *t, struct err *e)
@@ -159,17 +84,12 @@ static int extended_done(struct tar *t, struct err *e)
 	else if (t->extended_kind == 'g') /* for all entries: nobody has a use for it in a layer, and a size there would be a trap */
 		r = pax_decode(t, e) ?: t->has_size ? err_set(e, -EBADMSG, "the archive has a size in a global header") : 0;
 	else if (t->extended_kind == 'K')
-		t->link_climbs = climbs_out(field((const uint8_t *)buf_str(&t->extended).p, t->extended.len));
+		t->link_climbs = climbs_out(ustar_field((const uint8_t *)buf_str(&t->extended).p, t->extended.len));
 	else if (t->extended_kind == 'L')
-		r = long_name_check(field((const uint8_t *)buf_str(&t->extended).p, t->extended.len), e);
+		r = long_name_check(ustar_field((const uint8_t *)buf_str(&t->extended).p, t->extended.len), e);
 	t->extended.len = 0;
 	t->extended_kind = 0;
 	return r;
-}
-
-static uint64_t padded(uint64_t n)
-{
-	return (n + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
 }
 
 static int extended_begin(struct tar *t, char kind, uint64_t size, struct err *e)
@@ -179,50 +99,50 @@ static int extended_begin(struct tar *t, char kind, uint64_t size, struct err *e
 			       TAR_EXTENDED_MAX);
 	t->extended_kind = kind;
 	t->extended_left = size;
-	t->skip = padded(size);
+	t->skip = ustar_padded(size);
 	return size ? 0 : extended_done(t, e);
 }
 
 static int entry_begin(struct tar *t, char kind, uint64_t size, struct err *e)
 {
 	uint8_t *b = t->block;
-	bool ustar = !memcmp(b + AT_MAGIC, "ustar\0", 6);
-	int r = name_check(field(b + AT_NAME, NAME_LEN), e);
+	bool ustar = !memcmp(b + USTAR_AT_MAGIC, "ustar\0", 6);
+	int r = name_check(ustar_field(b + USTAR_AT_NAME, USTAR_NAME_LEN), e);
 
 	if (!r && ustar)
-		r = name_check(field(b + AT_PREFIX, PREFIX_LEN), e);
+		r = name_check(ustar_field(b + USTAR_AT_PREFIX, USTAR_PREFIX_LEN), e);
 	if (!r && kind == '1')
-		r = name_check(field(b + AT_LINK, NAME_LEN), e);
+		r = name_check(ustar_field(b + USTAR_AT_LINK, USTAR_NAME_LEN), e);
 	if (!r && kind == '1' && t->link_climbs)
 		r = err_set(e, -EBADMSG, "the archive holds a hard link whose other name climbs out");
 	t->link_climbs = false;
 	if (r)
 		return r;
-	if (is_root(field(b + AT_NAME, NAME_LEN)))
+	if (is_root(ustar_field(b + USTAR_AT_NAME, USTAR_NAME_LEN)))
 		root_rename(b);
 	if (++t->n_entries > TAR_ENTRIES_MAX)
 		return err_set(e, -EBADMSG, "the archive has more than %d entries", TAR_ENTRIES_MAX);
 	if (t->has_size)
 		size = t->size_override;
 	t->has_size = false;
-	t->skip = kind == '0' || kind == '7' || !kind ? padded(size) : 0;
+	t->skip = kind == '0' || kind == '7' || !kind ? ustar_padded(size) : 0;
 	t->fill = t->skip ? t->skip - size : 0;
 	if (size && !t->skip)
 		return err_set(e, -EBADMSG, "the archive has content behind an entry that is no file");
-	return t->entry ? t->entry(t->ctx, field(b + AT_NAME, NAME_LEN), kind ? kind : '0', size, e) : 0;
+	return t->entry ? t->entry(t->ctx, ustar_field(b + USTAR_AT_NAME, USTAR_NAME_LEN), kind ? kind : '0', size, e) : 0;
 }
 
 static int header_done(struct tar *t, struct err *e)
 {
-	char kind = (char)t->block[AT_TYPE];
+	char kind = (char)t->block[USTAR_AT_TYPE];
 	uint64_t size;
 
-	if (is_zero(t->block)) {
+	if (ustar_is_zero(t->block)) {
 		t->at_end = ++t->n_zero >= 2;
 		return 0;
 	}
 	t->n_zero = 0;
-	if (!sum_ok(t->block) || number_decode(t->block + AT_SIZE, SIZE_LEN, &size))
+	if (!ustar_sum_ok(t->block) || ustar_number(t->block + USTAR_AT_SIZE, USTAR_SIZE_LEN, &size))
 		return err_set(e, -EBADMSG, "the layer is not a tar archive, or it is damaged");
 	if (kind && !strchr("01234567xgLK", kind))
 		return err_set(e, -EBADMSG,

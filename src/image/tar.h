@@ -4,12 +4,10 @@
  * sparse files, though, and would write their maps as content. Names with a ".." in them are refused: nobody needs them. What passes is
  * given on as it came, but for an entry called "/", which several builders write and mkfs.erofs 1.8 dies of: it becomes "./". */
 #pragma once
-#include "base/buf.h"
 #include "base/err.h"
+#include "base/ustar.h"
 
-#include <stdint.h>
-
-enum { TAR_BLOCK = 512, TAR_ENTRIES_MAX = 1000000, TAR_EXTENDED_MAX = 1 << 20 };
+enum { TAR_BLOCK = USTAR_BLOCK, TAR_ENTRIES_MAX = 1000000, TAR_EXTENDED_MAX = 1 << 20 };
 
 /* Takes what is to go on to mkfs.erofs; a non-zero result ends it. */
 typedef int (*tar_sink)(void *ctx, const uint8_t *p, size_t n, struct err *e);

@@ -13,13 +13,8 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-static const struct {
-	const char *path;
-	bool is_dir;
-	unsigned long flags;
-} shown[] = {
+static const struct cage_thing shown[] = {
 	{ "/usr", true, MS_RDONLY | MS_NOSUID | MS_NODEV },
 	{ "/dev/kvm", false, MS_NOSUID | MS_NOEXEC },
 	{ "/dev/null", false, MS_NOSUID | MS_NOEXEC },
@@ -28,19 +23,19 @@ static const struct {
 enum { ROOM_FILES_MAX = 16 };
 static const char *const links[] = { "lib", "lib64" }; /* to usr/lib..., as on the node: the loader's name is fixed */
 
-static int show(const char *at, size_t i, struct err *e)
+static int show(const char *at, const struct cage_thing *thing, struct err *e)
 {
 	char path[192];
 
-	snprintf(path, sizeof(path), "%s%s", at, shown[i].path);
-	if (shown[i].is_dir && mkdir(path, 0755))
+	snprintf(path, sizeof(path), "%s%s", at, thing->path);
+	if (thing->is_dir && mkdir(path, 0755))
 		return err_set(e, -errno, "make %s: %m", path);
-	if (!shown[i].is_dir) {
+	if (!thing->is_dir) {
 		AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		if (fd < 0)
 			return err_set(e, -errno, "make %s: %m", path);
 	}
-	return mnt_bind(shown[i].path, path, shown[i].flags, e);
+	return mnt_bind(thing->path, path, thing->flags, e);
 }
 
 static int room_make(const char *at, uint64_t bytes, struct err *e)
@@ -55,7 +50,7 @@ static int room_make(const char *at, uint64_t bytes, struct err *e)
 	return mnt_make("", &room, e);
 }
 
-static int view_make(const char *at, uint64_t room_bytes, struct err *e)
+int cage_view_make(const char *at, const struct cage_thing *things, size_t n, struct err *e)
 {
 	struct mnt_spec room = { "cage", at, "tmpfs", "mode=0755,size=64k", MS_NOSUID | MS_NODEV | MS_NOEXEC, .make_dir = true };
 	char path[192], to[32];
@@ -68,8 +63,8 @@ static int view_make(const char *at, uint64_t room_bytes, struct err *e)
 	snprintf(path, sizeof(path), "%s/dev", at);
 	if (mkdir(path, 0755))
 		return err_set(e, -errno, "make %s: %m", path);
-	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
-		if ((r = show(at, i, e)))
+	for (size_t i = 0; i < n; i++)
+		if ((r = show(at, &things[i], e)))
 			return r;
 	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
 		snprintf(path, sizeof(path), "%s/%s", at, links[i]);
@@ -77,15 +72,16 @@ static int view_make(const char *at, uint64_t room_bytes, struct err *e)
 		if (symlink(to, path))
 			return err_set(e, -errno, "make %s: %m", path);
 	}
-	return room_make(at, room_bytes, e);
+	return 0;
 }
 
-static int view_enter(const char *at, struct err *e)
+int cage_view_enter(const char *at, struct err *e)
 {
-	if (chdir(at) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) ||
-	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) || chdir("/"))
-		return err_set(e, -errno, "shut the virtual machine in: %m");
-	return 0;
+	int r = mnt_enter(at, e);
+
+	if (!r && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		r = err_set(e, -errno, "shut the virtual machine in: %m");
+	return r;
 }
 
 static int identity_drop(struct err *e)
@@ -105,7 +101,8 @@ int cage_enter(const char *at, const char *group, uint64_t room_bytes, struct er
 {
 	int r;
 
-	if ((r = cgroup_set(group, "cgroup.procs", S("0"), e)) || (r = view_make(at, room_bytes, e)) || (r = view_enter(at, e)))
+	if ((r = cgroup_set(group, "cgroup.procs", S("0"), e)) || (r = cage_view_make(at, shown, ARRAY_LEN(shown), e)) ||
+	    (r = room_make(at, room_bytes, e)) || (r = cage_view_enter(at, e)))
 		return r < 0 ? r : err_set(e, -ENOENT, "enter the group %s: it is gone", group);
 	return identity_drop(e);
 }

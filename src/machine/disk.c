@@ -29,7 +29,7 @@ enum {
 };
 
 struct disk {
-	struct emulator emulator;
+	struct emulator emulator; /* first */
 	struct emulator_mounts mounts;
 	int image; /* the owner's file; -1 = not opened yet: what is wrong with it is told as an end */
 	sd_event_source *monitor;
@@ -184,15 +184,18 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 {
 	const struct birth *b = ctx;
 	const struct machine_spec *s = &b->runner->spec;
+	struct disk *d = disk_of(b->runner);
 	struct qemu_disk q = { .memory_bytes = s->memory_bytes - s->rootfs_bytes,
 			       .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
 			       .mac = s->mac,
 			       .tap = b->links->tap,
 			       .serial = b->links->pairs[LINK_SERIAL][1],
 			       .monitor = b->links->pairs[LINK_MONITOR][1],
-			       .image = disk_of(b->runner)->image,
-			       .mounts = disk_of(b->runner)->mounts.all,
-			       .n_mounts = disk_of(b->runner)->mounts.n };
+			       .image = d->image,
+			       .mounts = d->mounts.disks,
+			       .n_mounts = d->mounts.n_disks,
+			       .shares = d->mounts.shares,
+			       .n_shares = d->mounts.n_shares };
 	struct diskfile image;
 	int r;
 
@@ -203,7 +206,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	emulator_keep(q.serial);
 	emulator_keep(q.monitor);
 	emulator_keep(q.image);
-	emulator_mounts_keep(&disk_of(b->runner)->mounts);
+	emulator_mounts_keep(&d->mounts, &d->emulator);
 	qemu_disk_args_make(&q, ret);
 	return 0;
 }
@@ -272,21 +275,16 @@ static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *us
 	return 0;
 }
 
-static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+static void on_end(struct runner *r, int status)
 {
-	struct runner *r = userdata;
 	struct disk *d = disk_of(r);
-	int status = si->si_code == CLD_EXITED ? si->si_status : 128 + si->si_status;
 	char last[160];
 
-	(void)source;
-	emulator_over(&d->emulator);
 	d->monitor = sd_event_source_disable_unref(d->monitor);
 	emulator_last_words(&d->emulator, last, sizeof(last));
 	if (!d->emulator.is_up)
 		emulator_why(&d->emulator, last[0] ? last : "the virtual machine did not come up, and said nothing", "");
 	runner_ended(r, d->emulator.is_up ? status : EMULATOR_FAILED, false, d->emulator.why[0] ? d->emulator.why : NULL);
-	return 0;
 }
 
 static int sources_add(struct runner *r, struct links *l, struct err *e)

@@ -12,11 +12,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 enum {
 	START_TIMEOUT_US = 60 * 1000000,
 	TASKS_MAX = 256, /* threads of QEMU: virtual CPUs, block requests */
 	COMPLAINTS_MAX = 4096,
+	SHARE_END_US = 5 * 1000000, /* from the end of what serves a volume to QEMU's */
 	QEMU_CPU_MILLI = 500, /* for its own threads: within the guest's share they held up the virtual CPUs (1.9 to 4 s of a start of 12
 	                       * to 19 without hardware help) */
 };
@@ -39,6 +41,9 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (!m->is_up)
 		emulator_why(m, "the virtual machine did not come up in a minute", "");
+	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++)
+		if (m->shares[i].name && !m->shares[i].child)
+			emulator_why(m, "what serves its volume ended before it: ", m->shares[i].name);
 	emulator_kill(m->runner);
 	return 0;
 }
@@ -48,6 +53,8 @@ int emulator_init(struct emulator *m, struct runner *r, struct err *e)
 	int ret;
 
 	m->runner = r;
+	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++)
+		m->shares[i] = (struct share)SHARE_NONE;
 	r->output.heard = on_complaint;
 	r->output.ctx = m;
 	if (access("/dev/kvm", R_OK | W_OK))
@@ -57,9 +64,18 @@ int emulator_init(struct emulator *m, struct runner *r, struct err *e)
 	return 0;
 }
 
+static void shares_close(struct emulator *m)
+{
+	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++) {
+		share_close(&m->shares[i]);
+		m->shares[i].name = NULL;
+	}
+}
+
 void emulator_deinit(struct emulator *m)
 {
 	m->child = sd_event_source_disable_unref(m->child);
+	shares_close(m);
 	m->timer = sd_event_source_disable_unref(m->timer);
 	buf_deinit(&m->complaints);
 }
@@ -78,10 +94,13 @@ int emulator_tap_open(const struct runner *r, int *ret, struct err *e)
 
 int emulator_limit(struct emulator *m, const struct runner *r, struct err *e)
 {
-	const struct group_limits limits = { r->spec.memory_bytes + OVERHEAD_BYTES, r->spec.cpu_milli + QEMU_CPU_MILLI, TASKS_MAX };
+	struct group_limits limits = { r->spec.memory_bytes + OVERHEAD_BYTES, r->spec.cpu_milli + QEMU_CPU_MILLI, TASKS_MAX };
 
+	for (size_t i = 0; i < r->spec.n_mounts; i++)
+		limits.memory_bytes += r->spec.mounts[i].format ? 0 : ZMACHINE_SHARE_OVERHEAD;
 	m->complaints.len = 0;
-	m->is_up = false;
+	m->is_up = m->is_killed = false;
+	m->status = -1;
 	m->why[0] = '\0';
 	return group_make(r->box_group, &limits, e);
 }
@@ -91,39 +110,127 @@ void emulator_keep(int fd)
 	fcntl(fd, F_SETFD, 0);
 }
 
+/* As QEMU would open it: a set gives out descriptors with the flags that are asked for. */
+static int disk_open(struct emulator_mounts *ret, const struct machine_mount *m, const char *serial, struct err *e)
+{
+	int fd = open(m->source, (m->read_only ? O_RDONLY : O_RDWR) | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(e, -errno, "open the disk '%s': %m", m->name);
+	ret->disks[ret->n_disks++] = (struct qemu_mount){ fd, serial, m->read_only };
+	return 0;
+}
+
+enum { SERIAL_MAX = 20 }; /* bytes of one that virtio has room for; for a tag it has 36, which is what a name may have */
+
 int emulator_mounts_open(struct emulator_mounts *ret, const struct machine_spec *s, bool by_name, struct err *e)
 {
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		const struct machine_mount *m = &s->mounts[i];
-		struct qemu_mount *q = &ret->all[i];
+	int r = 0;
 
-		if (!m->format)
-			return err_set(e, -EBADMSG, "the volume '%s' is no disk, and a virtual machine mounts disks alone", m->name);
-		/* as QEMU would open it: a set gives out descriptors with the flags that are asked for */
-		*q = (struct qemu_mount){ .fd = open(m->source, (m->read_only ? O_RDONLY : O_RDWR) | O_DIRECT | O_NOFOLLOW | O_CLOEXEC),
-					  .serial = ret->serials[i],
-					  .read_only = m->read_only };
-		if (q->fd < 0)
-			return err_set(e, -errno, "open the disk '%s': %m", m->name);
-		ret->n++;
+	for (size_t i = 0; i < s->n_mounts && !r; i++) {
+		const struct machine_mount *m = &s->mounts[i];
+		char *name = ret->names[i];
+
 		if (by_name)
-			snprintf(ret->serials[i], sizeof(ret->serials[i]), "%.20s", m->name); /* virtio has room for 20 */
+			snprintf(name, sizeof(ret->names[i]), "%.*s", m->format ? SERIAL_MAX : QEMU_TAG_MAX, m->name);
 		else
-			snprintf(ret->serials[i], sizeof(ret->serials[i]), "mount%zu", i);
+			snprintf(name, sizeof(ret->names[i]), "mount%zu", i);
+		if (m->format)
+			r = disk_open(ret, m, name, e);
+		else
+			ret->shares[ret->n_shares++] = (struct qemu_share){ -1, name };
 	}
-	return 0;
+	return r;
 }
 
 void emulator_mounts_close(struct emulator_mounts *m)
 {
-	while (m->n)
-		fd_close(&m->all[--m->n].fd);
+	while (m->n_disks)
+		fd_close(&m->disks[--m->n_disks].fd);
 }
 
-void emulator_mounts_keep(const struct emulator_mounts *m)
+void emulator_mounts_keep(struct emulator_mounts *mounts, const struct emulator *m)
 {
-	for (size_t i = 0; i < m->n; i++)
-		emulator_keep(m->all[i].fd);
+	for (size_t i = 0; i < mounts->n_disks; i++)
+		emulator_keep(mounts->disks[i].fd);
+	for (size_t i = 0; i < mounts->n_shares; i++) {
+		mounts->shares[i].fd = m->shares[i].fd;
+		emulator_keep(m->shares[i].fd);
+	}
+}
+
+/* QEMU is over, and what serves it: not before is its group empty for the next start. */
+static void over_maybe(struct emulator *m)
+{
+	bool none_left = m->status >= 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++)
+		none_left &= !m->shares[i].child;
+	if (none_left)
+		m->on_end(m->runner, m->status);
+}
+
+static int on_qemu_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct emulator *m = userdata;
+
+	(void)source;
+	emulator_over(m);
+	m->status = si->si_code == CLD_EXITED ? si->si_status : 128 + si->si_status;
+	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++)
+		if (m->shares[i].child)
+			emulator_kill(m->runner);
+	over_maybe(m);
+	return 0;
+}
+
+static bool is_over(sd_event_source *child)
+{
+	siginfo_t si = { 0 };
+	pid_t pid;
+
+	return sd_event_source_get_child_pid(child, &pid) < 0 || waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) || si.si_pid;
+}
+
+/* A guest that cannot reach its volume any more would wait for ever. With status 0 it saw QEMU go, which is over in a moment. */
+static int on_share_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct emulator *m = userdata;
+	struct share *s = m->shares;
+	char last[100], text[200];
+
+	while (s->child != source)
+		s++;
+	share_close(s);
+	if (m->status >= 0) {
+		over_maybe(m);
+		return 0;
+	}
+	if (si->si_code == CLD_EXITED && !si->si_status) {
+		emulator_end_in(m, SHARE_END_US);
+		return 0;
+	}
+	if (m->is_killed || is_over(m->child))
+		return 0;
+	emulator_last_words(m, last, sizeof(last));
+	snprintf(text, sizeof(text), "what serves its volume '%s' ended, and the virtual machine with it%s%s", s->name, last[0] ? ": " : "", last);
+	runner_warn(m->runner, text);
+	emulator_why(m, text, "");
+	emulator_kill(m->runner);
+	return 0;
+}
+
+static int shares_start(struct emulator *m, int complaints, struct err *e)
+{
+	const struct machine_spec *s = &m->runner->spec;
+	size_t n = 0;
+	int r = 0;
+
+	shares_close(m);
+	for (size_t i = 0; i < s->n_mounts && !r; i++)
+		if (!s->mounts[i].format)
+			r = share_start(&m->shares[n++], m->runner, &s->mounts[i], complaints, on_share_end, m, e);
+	return r;
 }
 
 [[noreturn]] static void become(const struct runner *r, const struct emulator_start *s)
@@ -151,17 +258,20 @@ void emulator_mounts_keep(const struct emulator_mounts *m)
 	_exit(EMULATOR_FAILED);
 }
 
-int emulator_spawn(struct emulator *m, const struct emulator_start *s, sd_event_child_handler_t on_end, struct err *e)
+int emulator_spawn(struct emulator *m, const struct emulator_start *s, emulator_end *on_end, struct err *e)
 {
-	pid_t pid = fork();
-	int ret;
+	int ret = shares_start(m, s->complaints, e);
+	pid_t pid = ret ? -1 : fork();
 
-	if (pid < 0)
-		return err_set(e, -errno, "fork: %m");
 	if (!pid)
 		become(m->runner, s);
+	if (pid < 0)
+		return emulator_drop(m, ret ? ret : err_set(e, -errno, "fork: %m"));
+	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++)
+		fd_close(&m->shares[i].fd);
+	m->on_end = on_end;
 	m->child = sd_event_source_disable_unref(m->child);
-	if ((ret = sd_event_add_child(m->runner->event, &m->child, pid, WEXITED, on_end, m->runner)) < 0 ||
+	if ((ret = sd_event_add_child(m->runner->event, &m->child, pid, WEXITED, on_qemu_end, m)) < 0 ||
 	    (ret = sd_event_source_set_priority(m->child, SD_EVENT_PRIORITY_IDLE)) < 0)
 		return emulator_drop(m, err_set(e, ret, "watch the virtual machine: %s", strerror(-ret)));
 	emulator_end_in(m, START_TIMEOUT_US);
@@ -171,6 +281,7 @@ int emulator_spawn(struct emulator *m, const struct emulator_start *s, sd_event_
 int emulator_drop(struct emulator *m, int ret)
 {
 	m->child = sd_event_source_disable_unref(m->child);
+	shares_close(m);
 	emulator_over(m);
 	emulator_kill(m->runner);
 	return ret;
@@ -215,8 +326,10 @@ void emulator_last_words(const struct emulator *m, char *ret, size_t size)
 
 void emulator_kill(struct runner *r)
 {
+	struct emulator *m = r->box_state;
 	struct err e = { 0 };
 
+	m->is_killed = true;
 	if (cgroup_kill(r->box_group, &e))
 		log_warn("%s", e.msg);
 }

@@ -1,14 +1,23 @@
-/* One QEMU, as virtual machines of both kinds run it (vm.c, disk.c): its limits, the way into its cage (cage.h), its complaints and its end.
- * Owned by the box; everything runs in the runner's loop but args_make(), which runs in the child between fork and exec. */
+/* One QEMU, as virtual machines of both kinds run it (vm.c, disk.c): its limits, the way into its cage (cage.h), what serves it volumes
+ * (share.h), its complaints and its end. Owned by the box, whose state begins with it; everything runs in the runner's loop but args_make(),
+ * which runs in the child between fork and exec. */
 #pragma once
 #include "machine/qemu.h"
 #include "machine/runner.h"
+#include "machine/share.h"
 
 enum { EMULATOR_FAILED = 125 }; /* the exit status of a machine that never ran */
+
+/* STATUS as a shell would show it. */
+typedef void emulator_end(struct runner *r, int status);
 
 struct emulator {
 	struct runner *runner;
 	sd_event_source *child, *timer;
+	struct share shares[ZMACHINE_MOUNTS_MAX];
+	emulator_end *on_end;
+	int status;     /* of QEMU, once it has ended; -1 = it has not */
+	bool is_killed; /* by us: what ends now is no news */
 	struct buf complaints; /* the last of what came as OUTPUT_CONSOLE: why it did not come up, if it did not */
 	bool is_up;
 	char why[200]; /* why it ended, when that was not its own end; "" = it was, so far */
@@ -33,19 +42,22 @@ struct emulator_start {
 };
 void emulator_keep(int fd);
 
-/* The disks of the machine's own (spec.mounts), in their order, as the guest finds them: by number, or (BY_NAME) by their names. */
+/* What the machine mounts (spec.mounts), in its order, as the guest finds it: disks by serial number and volumes by tag, which are numbers, or
+ * (BY_NAME) their names. */
 struct emulator_mounts {
-	struct qemu_mount all[ZMACHINE_MOUNTS_MAX];
-	char serials[ZMACHINE_MOUNTS_MAX][40];
-	size_t n;
+	struct qemu_mount disks[ZMACHINE_MOUNTS_MAX];
+	struct qemu_share shares[ZMACHINE_MOUNTS_MAX]; /* their descriptors come with emulator_mounts_keep() */
+	char names[ZMACHINE_MOUNTS_MAX][40];
+	size_t n_disks, n_shares;
 };
-#define EMULATOR_MOUNTS_NONE { .n = 0 }
 MUST_CHECK int emulator_mounts_open(struct emulator_mounts *ret, const struct machine_spec *s, bool by_name, struct err *e);
 void emulator_mounts_close(struct emulator_mounts *m);
-void emulator_mounts_keep(const struct emulator_mounts *m);
+/* In the child: they are inherited. */
+void emulator_mounts_keep(struct emulator_mounts *mounts, const struct emulator *m);
 
-/* Starts it. ON_END comes after all that was said; when it is not up in a minute, it is killed. */
-MUST_CHECK int emulator_spawn(struct emulator *m, const struct emulator_start *s, sd_event_child_handler_t on_end, struct err *e);
+/* Starts it, and before it what serves its volumes. ON_END comes after all that was said and when nothing of it is left; when it is not up in a
+ * minute, it is killed. When what serves a volume ends, so does it. */
+MUST_CHECK int emulator_spawn(struct emulator *m, const struct emulator_start *s, emulator_end *on_end, struct err *e);
 /* After a start that failed later: no end is told. Returns RET. */
 int emulator_drop(struct emulator *m, int ret);
 /* It has come up: it has all the time there is, until emulator_end_in(). */

@@ -86,6 +86,23 @@ static void mounts_add(const struct qemu_mount *mounts, size_t n, size_t first, 
 	}
 }
 
+/* Who serves a volume reads from and writes to the guest's memory. */
+static void shares_add(const struct qemu_share *shares, size_t n, const char *device, uint64_t memory_bytes, struct qemu_args *a)
+{
+	if (!n)
+		return;
+	arg(a, "-object");
+	arg(a, "memory-backend-memfd,id=ram,size=%" PRIu64 "k,share=on", memory_bytes >> 10);
+	arg(a, "-machine");
+	arg(a, "memory-backend=ram");
+	for (size_t i = 0; i < n; i++) {
+		arg(a, "-chardev");
+		arg(a, "socket,id=share%zu,fd=%d", i, shares[i].fd);
+		arg(a, "-device");
+		arg(a, "%s,chardev=share%zu,tag=%s,queue-size=1024", device, i, shares[i].tag);
+	}
+}
+
 static void begin(struct qemu_args *a, const char *const *more, size_t n)
 {
 	*a = (struct qemu_args){ 0 };
@@ -97,7 +114,7 @@ static void begin(struct qemu_args *a, const char *const *more, size_t n)
 
 void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 {
-	BUG_ON(q->n_layers + q->n_mounts > GUEST_LAYERS_MAX);
+	BUG_ON(q->n_layers + q->n_mounts + q->n_shares > GUEST_LAYERS_MAX);
 	begin(ret, fixed, ARRAY_LEN(fixed));
 	arg(ret, "-initrd");
 	arg(ret, "%s", q->initrd);
@@ -112,6 +129,7 @@ void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 	arg(ret, "virtio-net-device,netdev=net,mac=%s", q->mac);
 	layers_add(q, ret);
 	mounts_add(q->mounts, q->n_mounts, q->n_layers, "virtio-blk-device", q->cpus, ret);
+	shares_add(q->shares, q->n_shares, "vhost-user-fs-device", q->memory_bytes, ret);
 }
 
 /* graphics=off: SeaBIOS and what it boots find no screen and use the serial line. A restart of the guest is none of the machine's: it keeps
@@ -164,4 +182,5 @@ void qemu_disk_args_make(const struct qemu_disk *q, struct qemu_args *ret)
 	arg(ret, "virtio-net-pci,netdev=net,mac=%s,romfile=", q->mac);
 	disks_add(q, ret);
 	mounts_add(q->mounts, q->n_mounts, 1, "virtio-blk-pci", q->cpus, ret);
+	shares_add(q->shares, q->n_shares, "vhost-user-fs-pci", q->memory_bytes, ret);
 }

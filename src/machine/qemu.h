@@ -7,13 +7,19 @@
 #define QEMU_PROGRAM "/usr/bin/qemu-system-x86_64"
 #define QEMU_GUEST_DIR "/usr/lib/zos/guest"
 #define QEMU_INITRD QEMU_GUEST_DIR "/initrd"
-enum { QEMU_ARGS_MAX = 256, QEMU_CPUS_MAX = 255 };
+enum { QEMU_ARGS_MAX = 256, QEMU_CPUS_MAX = 255, QEMU_TAG_MAX = 36 /* bytes, the protocol's */ };
 
 /* A raw disk of the machine's owner, which lasts. */
 struct qemu_mount {
 	int fd;             /* opened for writing unless READ_ONLY */
 	const char *serial; /* how the guest finds it */
 	bool read_only;
+};
+
+/* A volume, which another process serves. */
+struct qemu_share {
+	int fd;          /* a socket to that */
+	const char *tag; /* how the guest finds it, up to QEMU_TAG_MAX bytes */
 };
 
 struct qemu {
@@ -25,7 +31,8 @@ struct qemu {
 	int ports[GUEST_PORTS];   /* of GUEST_PORT_CONTROL, _OUT, _ERR, then one for each exec session */
 	const int *layers;        /* opened for reading, lowest first */
 	const struct qemu_mount *mounts;
-	size_t n_layers, n_mounts; /* together <= GUEST_LAYERS_MAX */
+	const struct qemu_share *shares;
+	size_t n_layers, n_mounts, n_shares; /* together <= GUEST_LAYERS_MAX */
 };
 
 /* A disk image, as a PC boots it. */
@@ -35,7 +42,8 @@ struct qemu_disk {
 	const char *mac, *format;           /* "raw" or "qcow2" */
 	int tap, serial, monitor, image;    /* descriptors */
 	const struct qemu_mount *mounts;
-	size_t n_mounts;
+	const struct qemu_share *shares;
+	size_t n_mounts, n_shares;
 };
 #define QEMU_DISK_LAYER "/room/layer" /* qcow2, over the image */
 #define QEMU_DISK_SEED "/room/seed"   /* the directory of what cloud-init is told */

@@ -96,6 +96,32 @@ static void disks_that_last_are_written_past_the_cache(void)
 	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=mount1,serial=mount1,num-queues=2,werror=report,rerror=report") == 1, "found by number");
 }
 
+static void a_volume_is_served_by_another_through_the_guests_memory(void)
+{
+	static const struct qemu_share shares[] = { { 40, "mount1" }, { 41, "mount2" } };
+	static const struct {
+		const char *option, *value;
+	} rows[] = {
+		{ "-object", "memory-backend-memfd,id=ram,size=131072k,share=on" },
+		{ "-machine", "memory-backend=ram" },
+		{ "-chardev", "socket,id=share0,fd=40" },
+		{ "-device", "vhost-user-fs-device,chardev=share0,tag=mount1,queue-size=1024" },
+		{ "-chardev", "socket,id=share1,fd=41" },
+		{ "-device", "vhost-user-fs-device,chardev=share1,tag=mount2,queue-size=1024" },
+	};
+	struct qemu vm = small;
+	struct qemu_args a;
+
+	qemu_args_make(&vm, &a);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		T_CHECK(!find(&a, rows[i].option, rows[i].value), "nobody shares, and there is %s %s", rows[i].option, rows[i].value);
+	vm.shares = shares;
+	vm.n_shares = 2;
+	qemu_args_make(&vm, &a);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		T_CHECK(find(&a, rows[i].option, rows[i].value) == 1, "%s %s", rows[i].option, rows[i].value);
+}
+
 static const struct qemu_disk pc = {
 	.memory_bytes = 512 << 20, .cpus = 2, .mac = "02:7a:6f:73:00:01", .format = "qcow2", .tap = 7, .serial = 8, .monitor = 9, .image = 10
 };
@@ -115,6 +141,7 @@ static void a_disk_image_can_name_no_file(void)
 			       "\"l2-cache-size\":4194304}" },
 		{ "-device", "virtio-blk-pci,drive=layer,serial=root,bootindex=0,werror=report,rerror=report" },
 	};
+	static const struct qemu_share share = { 40, "data" };
 	struct qemu_disk raw = pc;
 	struct qemu_args a;
 
@@ -126,7 +153,10 @@ static void a_disk_image_can_name_no_file(void)
 			T_CHECK(strstr(a.argv[i + 1], "\"read-only\":true") || strstr(a.argv[i + 1], "\"node-name\":\"layer"), "%s", a.argv[i + 1]);
 	T_CHECK(!a.argv[a.n] && !strcmp(a.argv[0], QEMU_PROGRAM), "%zu arguments", a.n);
 	raw.format = "raw";
+	raw.shares = &share;
+	raw.n_shares = 1;
 	qemu_disk_args_make(&raw, &a);
+	T_CHECK(find(&a, "-device", "vhost-user-fs-pci,chardev=share0,tag=data,queue-size=1024") == 1, "a volume");
 	T_CHECK(find(&a, "-blockdev", "{\"driver\":\"raw\",\"node-name\":\"image\",\"file\":\"image-file\",\"read-only\":true}") == 1, "raw");
 }
 
@@ -137,5 +167,6 @@ int main(void)
 	T_RUN(opens_no_door);
 	T_RUN(takes_the_most);
 	T_RUN(disks_that_last_are_written_past_the_cache);
+	T_RUN(a_volume_is_served_by_another_through_the_guests_memory);
 	return T_END();
 }

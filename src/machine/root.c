@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "machine/layers.h"
+#include "sys/idmap.h"
 #include "sys/mnt.h"
 #include "sys/netns.h"
 
@@ -21,51 +22,6 @@
 uint32_t root_uid_base(const struct machine_spec *s)
 {
 	return MACHINE_UID_BASE + (uint32_t)s->index * MACHINE_UID_COUNT;
-}
-
-/* Child of userns_open(): holds a new user namespace open until it is killed. */
-[[noreturn]] static void userns_hold(int ready)
-{
-	char c = unshare(CLONE_NEWUSER) ? 'n' : 'y';
-
-	if (write(ready, &c, 1) == 1)
-		for (;;)
-			pause();
-	_exit(1);
-}
-
-/* A user namespace that shows BASE..BASE+COUNT-1 as 0..COUNT-1. Returns its descriptor in *RET. */
-static int userns_open(uint32_t base, int *ret, struct err *e)
-{
-	char path[64], map[64], c = 'n';
-	int pipe_fd[2], r = 0;
-	pid_t pid;
-
-	if (pipe2(pipe_fd, O_CLOEXEC))
-		return err_set(e, -errno, "make a pipe: %m");
-	pid = fork();
-	if (!pid)
-		userns_hold(pipe_fd[1]);
-	close(pipe_fd[1]);
-	AUTO_FD int from = pipe_fd[0];
-	if (pid < 0 || read(from, &c, 1) != 1 || c != 'y')
-		r = err_set(e, -EPERM, "make a user namespace: the kernel refused");
-	snprintf(map, sizeof(map), "0 %u %u", base, MACHINE_UID_COUNT);
-	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	if (!r)
-		r = file_poke(AT_FDCWD, path, str_c(map), e);
-	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	if (!r)
-		r = file_poke(AT_FDCWD, path, str_c(map), e);
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	if (!r && (*ret = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		r = err_set(e, -errno, "open the user namespace: %m");
-	if (pid > 0) {
-		kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	return r;
 }
 
 /* Puts the copy of a layer's mount at AT, with its owners shifted. */
@@ -194,7 +150,7 @@ static int attach_all(const struct machine_spec *s, const char *dir, const struc
 	static const char *const folders[] = { "layers", ROOT_VOLUMES };
 	AUTO_FD int userns = -1;
 	char path[160];
-	int r = userns_open(root_uid_base(s), &userns, e);
+	int r = idmap_open(root_uid_base(s), MACHINE_UID_COUNT, &userns, e);
 
 	for (size_t i = 0; i < ARRAY_LEN(folders) && !r; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);

@@ -25,11 +25,11 @@ enum {
 #define ROOM_INITRD CAGE_ROOM "/initrd"
 
 struct vm {
+	struct emulator emulator; /* first */
 	int layers[GUEST_LAYERS_MAX];
 	size_t n_layers;
 	struct emulator_mounts mounts;
 	struct buf config; /* the frame that goes to each new guest */
-	struct emulator emulator;
 	sd_event_source *control;
 	struct guest_ear ear;
 	bool oom;
@@ -48,10 +48,11 @@ static int layers_open(struct runner *r, struct err *e)
 	struct vm *v = vm_of(r);
 
 	if (!n || n + r->spec.n_mounts > GUEST_LAYERS_MAX)
-		return err_set(e, -E2BIG,
-			       "the image has %zu layers and a virtual machine takes 1 to %d, less one for each disk: build it with fewer, or run it "
-			       "as a container",
-			       n, GUEST_LAYERS_MAX);
+		return err_set(
+			e, -E2BIG,
+			"the image has %zu layers and a virtual machine takes 1 to %d, less one for each mount: build it with fewer, or run it "
+			"as a container",
+			n, GUEST_LAYERS_MAX);
 	for (; v->n_layers < n; v->n_layers++) {
 		const char *path = sd_json_variant_string(sd_json_variant_by_index(r->spec.layers, v->n_layers));
 
@@ -84,9 +85,11 @@ static int config_make(struct runner *r, struct err *e)
 	texts_of(s->resolvers, c.resolvers, GUEST_RESOLVERS_MAX);
 	texts_of(s->argv, c.argv, GUEST_ARGS_MAX);
 	texts_of(s->env, c.env, GUEST_ENV_MAX);
-	for (; c.n_mounts < s->n_mounts; c.n_mounts++)
-		c.mounts[c.n_mounts] =
-			(struct guest_mount){ s->mounts[c.n_mounts].path, s->mounts[c.n_mounts].format, s->mounts[c.n_mounts].read_only };
+	for (; c.n_mounts < s->n_mounts; c.n_mounts++) {
+		const struct machine_mount *m = &s->mounts[c.n_mounts];
+
+		c.mounts[c.n_mounts] = (struct guest_mount){ m->path, m->format ?: GUEST_SHARED, m->read_only };
+	}
 	return guest_config_encode(&c, &vm_of(r)->config, e);
 }
 
@@ -165,20 +168,17 @@ static void execs_close(struct vm *v)
 		fd_close(&v->execs[i]);
 }
 
-static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
+static void on_end(struct runner *r, int status)
 {
-	struct runner *r = userdata;
 	struct vm *v = vm_of(r);
 	char last[160];
 
-	(void)source;
-	(void)si;
-	emulator_over(&v->emulator);
+	(void)status; /* guest-init says what there is to say */
 	v->control = sd_event_source_disable_unref(v->control);
 	execs_close(v);
 	if (v->exit_status >= 0) {
 		runner_ended(r, v->exit_status, v->oom, NULL);
-		return 0;
+		return;
 	}
 	emulator_last_words(&v->emulator, last, sizeof(last));
 	if (v->emulator.is_up)
@@ -186,7 +186,6 @@ static int on_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 	else
 		emulator_why(&v->emulator, "the virtual machine did not come up: ", last[0] ? last : "it said nothing");
 	runner_ended(r, EMULATOR_FAILED, false, v->emulator.why);
-	return 0;
 }
 
 /* Sockets to QEMU: in each pair [0] stays here. */
@@ -243,7 +242,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 {
 	const struct birth *b = ctx;
 	const struct links *l = b->links;
-	const struct vm *v = vm_of(b->runner);
+	struct vm *v = vm_of(b->runner);
 	const struct machine_spec *s = &b->runner->spec;
 	struct qemu q = { .memory_bytes = s->memory_bytes,
 			  .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
@@ -253,8 +252,10 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 			  .console = l->console[1],
 			  .layers = v->layers,
 			  .n_layers = v->n_layers,
-			  .mounts = v->mounts.all,
-			  .n_mounts = v->mounts.n };
+			  .mounts = v->mounts.disks,
+			  .n_mounts = v->mounts.n_disks,
+			  .shares = v->mounts.shares,
+			  .n_shares = v->mounts.n_shares };
 	int r = has_modules(s) ? initrd_save(s, e) : 0;
 
 	if (r)
@@ -265,7 +266,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	}
 	for (size_t i = 0; i < v->n_layers; i++)
 		emulator_keep(v->layers[i]);
-	emulator_mounts_keep(&v->mounts);
+	emulator_mounts_keep(&v->mounts, &v->emulator);
 	emulator_keep(q.tap);
 	emulator_keep(q.console);
 	qemu_args_make(&q, ret);

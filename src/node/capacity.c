@@ -66,6 +66,17 @@ int capacity_measure(struct capacity *ret, struct err *e)
 	return kvm_detect(&ret->has_kvm, e);
 }
 
+/* Beside its guest's memory. */
+static uint64_t overhead_bytes(const struct deployment *d, const struct zmachine *z)
+{
+	uint64_t sum = z->isolation == ISOLATION_CONTAINER ? 0 : VM_OVERHEAD_BYTES;
+
+	for (size_t i = 0; sum && i < z->n_mounts; i++)
+		if (deployment_workload(d, z->mounts[i].name)->kind == WORKLOAD_VOLUME)
+			sum += ZMACHINE_SHARE_OVERHEAD;
+	return sum;
+}
+
 struct demand {
 	uint64_t cpu_milli, memory_bytes;
 };
@@ -81,7 +92,7 @@ static struct demand demand_of(const struct deployment *d)
 		if (d->workloads[i].kind != WORKLOAD_ZMACHINE)
 			continue;
 		sum.cpu_milli += z->cpu_milli;
-		sum.memory_bytes += z->memory_bytes + (z->isolation == ISOLATION_CONTAINER ? 0 : VM_OVERHEAD_BYTES);
+		sum.memory_bytes += z->memory_bytes + overhead_bytes(d, z);
 	}
 	return sum;
 }

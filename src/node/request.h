@@ -40,6 +40,8 @@ int volume_snapshot(struct request *q, struct err *e);
 int volume_snapshots(struct request *q, struct err *e);
 int volume_forget(struct request *q, struct err *e);
 int volume_restore(struct request *q, struct err *e);
+int volume_export(struct request *q, struct err *e);
+int volume_import(struct request *q, struct err *e);
 int image_push(struct request *q, struct err *e);
 int image_list(struct request *q, struct err *e);
 int image_prune(struct request *q, struct err *e);

@@ -202,6 +202,8 @@ static const struct {
 	{ "zos.Volume.Snapshots", volume_snapshots },
 	{ "zos.Volume.Forget", volume_forget },
 	{ "zos.Volume.Restore", volume_restore },
+	{ "zos.Volume.Export", volume_export },
+	{ "zos.Volume.Import", volume_import },
 	{ "zos.Machine.Resume", machine_resume },
 	{ "zos.Machine.Forward", machine_forward },
 };

@@ -1,4 +1,4 @@
-/* Calls about the snapshots of a volume: its owner's alone. */
+/* Calls about what is in a volume, its snapshots and archives: its owner's alone. */
 #include "node/policy.h"
 #include "node/request.h"
 #include "svc/daemon.h"
@@ -97,4 +97,37 @@ int volume_restore(struct request *q, struct err *e)
 		return err_set(e, -EBUSY, "'%s' is not at hand: 'zos get %s' says what it waits for", it->work.name, it->work.deployment);
 	engine_restore(q->s->engine, it, q->args.volume.snapshot);
 	return sd_varlink_reply(q->link, NULL);
+}
+
+/* Through a stream of the session: the program `volume` is at its other end. */
+static int archive(struct request *q, const char *method, struct err *e)
+{
+	struct provider *p = q->s->engine->providers[STEP_STORAGE];
+	AUTO_JSON sd_json_variant *v = NULL;
+	const char *snapshot = q->args.volume.snapshot;
+	struct provider_stream s = { .kind = PROVIDER_CALL, .method = method, .ready = request_stream_ready };
+	struct item *it;
+	int r = volume_of(q, &it, e);
+
+	if (r)
+		return r;
+	if ((r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_CONDITION(snapshot != NULL, "snapshot", SD_JSON_BUILD_STRING(snapshot)))) < 0)
+		return err_set(e, r, "ask for the archive: %s", strerror(-r));
+	s.parameters = v;
+	s.ctx = sd_varlink_ref(q->link);
+	r = p->ops->stream(p, &it->work, &s, e);
+	if (r)
+		sd_varlink_unref(q->link);
+	return r;
+}
+
+int volume_export(struct request *q, struct err *e)
+{
+	return archive(q, "export", e);
+}
+
+/* Like a restore when all of it came. */
+int volume_import(struct request *q, struct err *e)
+{
+	return archive(q, "import", e);
 }

@@ -3,7 +3,10 @@
  *
  *   make-volume ROOT NAME SIZE new|there          prints where it is, and the file that says how much is in it
  *   make-disk   ROOT NAME SIZE FORMAT new|there   prints where it is
- *   restore     ROOT NAME SIZE SNAPSHOT           what is in the volume becomes what was in the snapshot; prints as make-volume
+ *   restore     ROOT NAME SIZE SNAPSHOT           what is in the volume becomes what was in the snapshot, or (/imported) came with import; prints
+ *                                                 as make-volume
+ *   export      ROOT NAME SNAPSHOT                what was in it, of "" what is in it now, as an archive into its standard input, a socket
+ *   import      ROOT NAME                         an archive out of that, to be restored; prints how much of it a volume does not take
  *   snapshot    ROOT NAME SNAPSHOT KEEP           of a volume; of those that are made by themselves the newest KEEP stay
  *   snapshots   ROOT NAME                         prints their names and times, a line each
  *   forget      ROOT NAME SNAPSHOT                removes one
@@ -15,6 +18,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "storage/quota.h"
+#include "storage/stream.h"
 
 #include <btrfsutil.h>
 #include <dirent.h>
@@ -31,6 +35,8 @@ enum { NAME_MAX_BYTES = 64, PATH_BYTES = 256, SIZE_STEP = 1 << 20 };
 #define NEW ".new"   /* is being made */
 #define GONE ".gone" /* is being removed */
 #define RESTORED "restored" /* beside `data`: what takes its place, or has left it */
+#define IMPORTED "imported" /* what came out of an archive */
+#define EXPORTED "exported" /* what becomes one */
 #define AUTO "auto-" /* begins the name of a snapshot that was made by itself; the time follows, Unix seconds */
 #define VOLUMES "volumes"
 #define DISKS "disks"
@@ -111,14 +117,15 @@ static int snapshots_remove(const char *at, struct err *e)
 /* A volume under its own or a passing name. */
 static int volume_drop(const char *at, struct err *e)
 {
-	char data[PATH_BYTES + 16], restored[PATH_BYTES + 16];
-	int r;
+	static const char *const parts[] = { "data", RESTORED, IMPORTED, EXPORTED };
+	char path[PATH_BYTES + 16];
+	int r = snapshots_remove(at, e);
 
-	snprintf(data, sizeof(data), "%s/data", at);
-	snprintf(restored, sizeof(restored), "%s/" RESTORED, at);
-	if ((r = snapshots_remove(at, e)) || (r = subvolume_remove(data, e)) || (r = subvolume_remove(restored, e)))
-		return r;
-	return tree_remove(AT_FDCWD, at, e);
+	for (size_t i = 0; i < ARRAY_LEN(parts) && !r; i++) {
+		snprintf(path, sizeof(path), "%s/%s", at, parts[i]);
+		r = subvolume_remove(path, e);
+	}
+	return r ? r : tree_remove(AT_FDCWD, at, e);
 }
 
 static void inherit_freep(struct btrfs_util_qgroup_inherit **p)
@@ -127,19 +134,28 @@ static void inherit_freep(struct btrfs_util_qgroup_inherit **p)
 		btrfs_util_qgroup_inherit_destroy(*p);
 }
 
-static int data_make(const char *at, uint64_t group, struct err *e)
+static int subvolume_make(const char *path, uint64_t group, struct err *e)
 {
 	CLEANUP(inherit_freep) struct btrfs_util_qgroup_inherit *inherit = NULL;
 	enum btrfs_util_error r;
-	char path[PATH_BYTES + 16];
 
-	snprintf(path, sizeof(path), "%s/data", at);
 	errno = 0;
 	if ((r = btrfs_util_qgroup_inherit_create(0, &inherit)) || (r = btrfs_util_qgroup_inherit_add_group(&inherit, group)) ||
 	    (r = btrfs_util_subvolume_create(path, 0, NULL, inherit)))
 		return tool_failed(r, "make the subvolume", e);
 	if (chmod(path, 0755)) /* its owner's users go in and out, whatever our umask is */
 		return err_set(e, -errno, "open the subvolume: %m");
+	return 0;
+}
+
+static int data_make(const char *at, uint64_t group, struct err *e)
+{
+	char path[PATH_BYTES + 16];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/data", at);
+	if ((r = subvolume_make(path, group, e)))
+		return r;
 	snprintf(path, sizeof(path), "%s/snapshots", at);
 	return dir_make(path, 0700, e);
 }
@@ -344,23 +360,83 @@ static int restore(const struct job *j, struct err *e)
 {
 	uint64_t group = quota_group(j->name), size;
 	char path[PATH_BYTES], data[PATH_BYTES], other[PATH_BYTES], from[PATH_BYTES];
+	bool is_import = !strcmp(j->more[1], "/" IMPORTED); /* STORAGE_IMPORTED in svc/provider.h */
 	int r;
 
 	path_of(j, VOLUMES, "", path);
 	path_of(j, VOLUMES, "/data", data);
 	path_of(j, VOLUMES, "/" RESTORED, other);
-	if ((r = size_parse(j->more[0], &size, e)) || (r = snapshot_name_check(j->more[1], e)))
+	if ((r = size_parse(j->more[0], &size, e)) || (!is_import && (r = snapshot_name_check(j->more[1], e))))
 		return r;
-	snapshot_path(j, j->more[1], from);
+	if (is_import)
+		path_of(j, VOLUMES, j->more[1], from);
+	else
+		snapshot_path(j, j->more[1], from);
 	if (!is_there(from))
 		return no_snapshot(j->more[1], e);
 	if ((r = subvolume_remove(other, e)) || (r = copy_make(from, other, 0, group, e)))
 		return r;
 	if (syncfs(j->root) || renameat2(AT_FDCWD, other, AT_FDCWD, data, RENAME_EXCHANGE) || syncfs(j->root))
 		return err_set(e, -errno, "put the snapshot in the place of what is there: %m");
-	if ((r = subvolume_remove(other, e)) || (r = quota_limit(j->root, group, size, e)))
+	if ((r = subvolume_remove(other, e)) || (is_import && (r = subvolume_remove(from, e))) || (r = quota_limit(j->root, group, size, e)))
 		return r;
 	return volume_print(j, group, path, e);
+}
+
+/* Of one moment: a copy, which goes afterwards. */
+static int export_now(const struct job *j, uint64_t *ret_left_out, struct err *e)
+{
+	char data[PATH_BYTES], copy[PATH_BYTES];
+	struct err later = { 0 };
+	int r;
+
+	path_of(j, VOLUMES, "/data", data);
+	path_of(j, VOLUMES, "/" EXPORTED, copy);
+	if ((r = subvolume_remove(copy, e)) || (r = copy_make(data, copy, BTRFS_UTIL_CREATE_SNAPSHOT_READ_ONLY, quota_group(j->name), e)))
+		return r;
+	r = stream_out(copy, STDIN_FILENO, ret_left_out, e);
+	return subvolume_remove(copy, r ? &later : e) ?: r;
+}
+
+static int export_snapshot(const struct job *j, uint64_t *ret_left_out, struct err *e)
+{
+	char from[PATH_BYTES];
+	int r = snapshot_name_check(j->more[0], e);
+
+	if (r)
+		return r;
+	snapshot_path(j, j->more[0], from);
+	return is_there(from) ? stream_out(from, STDIN_FILENO, ret_left_out, e) : no_snapshot(j->more[0], e);
+}
+
+static int export(const struct job *j, struct err *e)
+{
+	uint64_t left_out = 0;
+	int r = j->more[0][0] ? export_snapshot(j, &left_out, e) : export_now(j, &left_out, e);
+
+	stream_out_end(STDIN_FILENO, left_out, r, e);
+	return r;
+}
+
+/* Beside what is there: until all of it came nothing is changed. */
+static int import(const struct job *j, struct err *e)
+{
+	char path[PATH_BYTES];
+	struct err later = { 0 };
+	uint64_t left_out = 0;
+	int r;
+
+	path_of(j, VOLUMES, "/" IMPORTED, path);
+	if ((r = subvolume_remove(path, e)) || (r = subvolume_make(path, quota_group(j->name), e)))
+		return r;
+	r = stream_in(path, STDIN_FILENO, &left_out, e);
+	if (!r && syncfs(j->root))
+		r = err_set(e, -errno, "keep what was imported: %m");
+	if (r) /* the next one takes away what stays */
+		(void)!subvolume_remove(path, &later);
+	else
+		printf("%" PRIu64 "\n", left_out);
+	return r;
 }
 
 /* Blocks that a guest writes again and again stay where they are; what they hold is the guest's to check. */
@@ -525,8 +601,9 @@ static const struct {
 	int n_more; /* words after ROOT and NAME; -1 = ROOT alone */
 	int (*run)(const struct job *j, struct err *e);
 } commands[] = {
-	{ "make-volume", 2, make_volume }, { "make-disk", 3, make_disk }, { "restore", 2, restore },      { "snapshot", 2, snapshot },
-	{ "snapshots", 0, snapshots },     { "forget", 1, forget },       { "remove", 0, remove_either }, { "list", -1, list },
+	{ "make-volume", 2, make_volume }, { "make-disk", 3, make_disk }, { "restore", 2, restore },     { "snapshot", 2, snapshot },
+	{ "export", 1, export },           { "import", 0, import },       { "snapshots", 0, snapshots }, { "forget", 1, forget },
+	{ "remove", 0, remove_either },    { "list", -1, list },
 };
 
 static int command_run(int argc, char **argv, struct err *e)

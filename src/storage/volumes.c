@@ -3,21 +3,27 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "svc/hangup.h"
 #include "svc/task.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 
 /* To make, grow or remove one; a disk that has to spin up answers after half a minute. Making room for a large one is quick. */
 enum { TASK_MS = 180 * 1000 };
+/* An archive is as slow as its owner's line. */
+enum { STREAM_MS = 24 * 3600 * 1000, STREAMS_MAX = 8 /* at once on a node: each is a process */ };
 
 struct attached { /* a volume or zmount that the engine has asked for */
 	struct attached *next;
 	struct volumes *all;
 	struct work *work;
 	struct task *task;  /* under way; NULL = none */
+	struct task *stream; /* an archive on its way in or out, beside that; NULL = none */
+	int importer;        /* who sends it and waits for an answer; -1 = it goes out */
 	struct provider_ask ask; /* what TASK is for; answered NULL = the engine's own orders */
 	uint64_t auto_s;    /* when the newest snapshot of its schedule was made, Unix seconds; 0 = never */
 	char usage[128];    /* the file that says how much is in it; "" = none */
@@ -72,9 +78,15 @@ static struct attached *attached_get(struct volumes *v, struct work *w)
 		return a;
 	a = calloc(1, sizeof(*a));
 	BUG_ON(!a);
-	*a = (struct attached){ .next = v->attached, .all = v, .work = w };
+	*a = (struct attached){ .next = v->attached, .all = v, .work = w, .importer = -1 };
 	v->attached = a;
 	return a;
+}
+
+static void stream_drop(struct attached *a)
+{
+	task_drop(take_ptr(a->stream));
+	fd_close(&a->importer);
 }
 
 static void attached_free(struct attached *a)
@@ -85,6 +97,7 @@ static void attached_free(struct attached *a)
 		at = &(*at)->next;
 	*at = a->next;
 	task_drop(a->task);
+	stream_drop(a);
 	free(a);
 }
 
@@ -283,6 +296,7 @@ static int volumes_remove(struct provider *p, struct work *w, struct err *e)
 	int r = 0;
 
 	s->path[0] = '\0';
+	stream_drop(a);
 	if (s->stage == STORAGE_UNKNOWN)
 		return err_set(e, -EUCLEAN, "what the node kept about where it is cannot be read: nothing is removed");
 	if (a->task)
@@ -338,6 +352,72 @@ static int volumes_ask(struct provider *p, struct work *w, const struct provider
 	if (!r)
 		a->ask = *ask;
 	return r;
+}
+
+/* "done LEFT-OUT" or "failed ERRNO SENTENCE", as a push of an image ends. */
+static void importer_tell(struct attached *a, const struct task_end *end)
+{
+	char line[320];
+	int n = end->went_well ? snprintf(line, sizeof(line), "done " STR_FMT "\n", STR_ARG(end->output))
+			       : snprintf(line, sizeof(line), "failed %d %s\n", -end->why.code, end->why.msg);
+
+	(void)send(a->importer, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL); /* who is gone hears nothing */
+	hangup_begin(a->all->event, take_fd(a->importer));
+}
+
+/* What came in is whole: the engine has its machines stopped, and then it is restored. */
+static void on_streamed(void *ctx, const struct task_end *end)
+{
+	struct attached *a = ctx;
+	struct provider *p = &a->all->provider;
+
+	a->stream = NULL;
+	if (a->importer < 0)
+		return; /* it has said by itself how that ended */
+	if (end->went_well) {
+		snprintf(a->work->storage.restore, sizeof(a->work->storage.restore), STORAGE_IMPORTED);
+		p->again(p->engine, a->work);
+	}
+	importer_tell(a, end);
+}
+
+static int stream_admit(const struct volumes *v, const struct attached *a, const struct work *w, struct err *e)
+{
+	size_t n = 0;
+
+	for (const struct attached *one = v->attached; one; one = one->next)
+		n += one->stream != NULL;
+	if (!a || w->storage.stage != STORAGE_MADE || !w->storage.path[0])
+		return err_set(e, -ENODEV, "'%s' is not at hand: 'zos get %s' says what it waits for", w->name, w->deployment);
+	if (a->stream || w->storage.restore[0])
+		return err_set(e, -EBUSY, "another archive of '%s' is under way: ask again when that has ended", w->name);
+	return n < STREAMS_MAX ? 0 : err_set(e, -EBUSY, "%d archives are under way on this node: ask again when one of them has ended", STREAMS_MAX);
+}
+
+static int volumes_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
+{
+	struct volumes *v = volumes_of(p);
+	bool is_import = !strcmp(s->method, "import");
+	const char *snapshot = sd_json_variant_string(sd_json_variant_by_key(s->parameters, "snapshot"));
+	const char *argv[] = { v->o.program, s->method, NULL, w->storage.name, is_import ? NULL : snapshot ?: "", NULL };
+	struct attached *a = attached_find(v, w);
+	struct volumes_disk d;
+	int fds[2], r = stream_admit(v, a, w, e);
+
+	if (r)
+		return r;
+	if (!disk_find(v, w->storage.disk, &d))
+		return waits(w, e);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return err_set(e, -errno, "make a stream: %m");
+	AUTO_FD int its = fds[0];
+	AUTO_FD int theirs = fds[1];
+	argv[2] = d.path;
+	if ((r = task_start(&a->stream, v->event, argv, its, STREAM_MS, on_streamed, a, e)))
+		return r;
+	a->importer = is_import ? take_fd(its) : -1;
+	s->ready(s->ctx, take_fd(theirs), NULL, 0, NULL);
+	return 0;
 }
 
 static uint64_t due_s(const struct attached *a, uint64_t now_s)
@@ -581,6 +661,7 @@ void volumes_went(struct provider *p, const char *uuid)
 		if (strcmp(a->work->storage.disk, uuid))
 			continue;
 		a->work->storage.path[0] = '\0';
+		stream_drop(a);
 		p->again(p->engine, a->work);
 	}
 }
@@ -611,9 +692,13 @@ static void volumes_room(struct provider *p, struct provider_room *ret_ssd, stru
 	}
 }
 
-static const struct provider_ops ops = {
-	.apply = volumes_apply, .remove = volumes_remove, .admit = volumes_admit, .ask = volumes_ask, .room = volumes_room, .look = volumes_look
-};
+static const struct provider_ops ops = { .apply = volumes_apply,
+					 .remove = volumes_remove,
+					 .admit = volumes_admit,
+					 .stream = volumes_stream,
+					 .ask = volumes_ask,
+					 .room = volumes_room,
+					 .look = volumes_look };
 
 int volumes_new(sd_event *event, const struct volumes_options *o, struct provider **ret, struct err *e)
 {

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -17,7 +18,7 @@ static const char script[] =
 	"cd \"${0%/*}\"\n"
 	"echo \"$@\" >> asked\n"
 	"[ -e broken ] && { echo it is broken; exit 1; }\n"
-	"case $1 in make-volume|restore) echo \"$2/volumes/$3/data $PWD/usage 1000\";; snapshots) echo \"one 1000\";; make-disk) echo \"$2/disks/$3\";; list) cat names;; esac\n";
+	"case $1 in make-volume|restore) echo \"$2/volumes/$3/data $PWD/usage 1000\";; snapshots) echo \"one 1000\";; make-disk) echo \"$2/disks/$3\";; list) cat names;; import) cat > came; echo 3;; export) echo \"archive of '$4'\" >&0;; esac\n";
 
 struct fixture {
 	char dir[40], program[64];
@@ -331,6 +332,89 @@ static void snapshots_are_made_and_gone_back_to(void)
 	down(&f);
 }
 
+static void on_ready(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e)
+{
+	(void)reply;
+	(void)e;
+	*(int *)ctx = r ? -1 : fd;
+}
+
+/* Our end of an archive's stream, or a negative errno. */
+static int stream(struct fixture *f, const char *method, const char *snapshot)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	struct err e = { 0 };
+	int fd = -1, r;
+
+	T_NEED(sd_json_buildo(&v, SD_JSON_BUILD_PAIR_CONDITION(snapshot != NULL, "snapshot", SD_JSON_BUILD_STRING(snapshot))) >= 0, "parameters");
+	const struct provider_stream s = { .kind = PROVIDER_CALL, .method = method, .parameters = v, .ready = on_ready, .ctx = &fd };
+	r = f->p->ops->stream(f->p, &f->work, &s, &e);
+	snprintf(f->why, sizeof(f->why), "%s", e.msg);
+	return r ? r : fd;
+}
+
+/* All that comes out of FD (taken) until its end, while the loop runs. */
+static const char *heard(struct fixture *f, int fd)
+{
+	static char text[300];
+	time_t patience = time(NULL) + 20;
+	size_t n = 0;
+	ssize_t got = -1;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (got && time(NULL) < patience && (sd_event_run(f->event, 10000) >= 0)) {
+		got = read(fd, text + n, sizeof(text) - 1 - n);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	close(fd);
+	text[n] = '\0';
+	return text;
+}
+
+static void archives_go_out_and_come_in(void)
+{
+	struct fixture f;
+	int fd;
+
+	up(&f);
+	T_CHECK(stream(&f, "export", NULL) == -ENODEV && strstr(f.why, "is not at hand"), "not made yet: %s", f.why);
+	T_CHECK(!apply(&f, &f.work), "%s", f.why);
+	fd = stream(&f, "export", NULL);
+	T_CHECK(stream(&f, "import", NULL) == -EBUSY && strstr(f.why, "is under way"), "one at a time: %s", f.why);
+	T_CHECK(!strcmp(heard(&f, fd), "archive of ''\n"), "now");
+	T_CHECK(!strcmp(heard(&f, stream(&f, "export", "one")), "archive of 'one'\n"), "a snapshot");
+	fd = stream(&f, "import", NULL);
+	T_NEED(fd >= 0 && write(fd, "all of it", 9) == 9, "%s", f.why);
+	T_CHECK(!f.log.len || !strstr(f.log.p, "again"), "nothing is changed before all of it came: %s", f.log.p);
+	shutdown(fd, SHUT_WR);
+	T_CHECK(!strcmp(heard(&f, fd), "done 3\n"), "told");
+	T_CHECK(f.log.p && strstr(f.log.p, "again data;") && !strcmp(f.work.storage.restore, STORAGE_IMPORTED), "and then it is");
+	T_CHECK(stream(&f, "import", NULL) == -EBUSY, "not before that is done: %s", f.why);
+	(void)asked(&f);
+	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "restore /a data.1 10737418240 /imported\n") && !f.work.storage.restore[0], "%s", f.why);
+	down(&f);
+}
+
+static void an_archive_that_fails_changes_nothing(void)
+{
+	struct fixture f;
+	struct err e;
+	char path[64];
+	int fd;
+
+	up(&f);
+	T_CHECK(!apply(&f, &f.work), "%s", f.why);
+	snprintf(path, sizeof(path), "%s/broken", f.dir);
+	T_NEED(!file_save(AT_FDCWD, path, S(""), 0600, &e), "%s", e.msg);
+	fd = stream(&f, "import", NULL);
+	shutdown(fd, SHUT_WR);
+	T_CHECK(!strcmp(heard(&f, fd), "failed 5 it is broken\n") && !f.work.storage.restore[0], "told, and nothing is restored");
+	unlink(path);
+	fd = stream(&f, "import", NULL);
+	T_CHECK(!take_away(&f, &f.work) && !strcmp(heard(&f, fd), ""), "who is removed ends what comes in");
+	down(&f);
+}
+
 /* The last one was made in 1970, says the program: the next is due at once, and the one after that not. */
 static void a_schedule_is_kept(void)
 {
@@ -428,6 +512,8 @@ int main(void)
 	T_RUN(without_its_disk_it_waits);
 	T_RUN(what_was_deleted_meanwhile_goes_when_its_disk_comes);
 	T_RUN(snapshots_are_made_and_gone_back_to);
+	T_RUN(archives_go_out_and_come_in);
+	T_RUN(an_archive_that_fails_changes_nothing);
 	T_RUN(a_schedule_is_kept);
 	T_RUN(what_does_not_fit_is_not_taken);
 	T_RUN(a_degraded_disk_takes_nothing_new);

@@ -40,6 +40,7 @@ enum storage_stage {
 	STORAGE_UNKNOWN, /* what the node kept about it cannot be read */
 };
 enum { STORAGE_NAME_SIZE = 48, STORAGE_UUID_SIZE = 40, STORAGE_SNAPSHOT_SIZE = 64, STORAGE_TROUBLE_SIZE = 300 };
+#define STORAGE_IMPORTED "/imported" /* in place of a snapshot's name: what came out of an archive */
 
 struct storage_result {
 	/* Kept by the engine over restarts (provider.keep). */
@@ -93,12 +94,12 @@ static inline enum work_hold work_hold_now(const struct work *w)
 
 /* A byte stream into a workload, or an answer from it, for its owner; or the same of the provider itself, without a workload. */
 struct provider_stream {
-	enum { PROVIDER_RUNNER, PROVIDER_TCP, PROVIDER_CALL } kind;
+	enum { PROVIDER_RUNNER, PROVIDER_TCP, PROVIDER_CALL } kind; /* CALL of storage: "export" {snapshot?} and "import" of a volume */
 	uint64_t port;                  /* TCP */
 	const char *method;             /* RUNNER: a call to the machine's runner, CALL: to the provider's daemon; static text */
 	sd_json_variant *parameters;    /* RUNNER, CALL: borrowed for the call; may be NULL */
 	bool has_stream;                /* CALL: the daemon gets the other end of FD */
-	/* Called exactly once after stream() returned 0: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
+	/* Called exactly once when stream() returns 0, before or after that: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
 	void (*ready)(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);
 	void *ctx;
 };
@@ -119,7 +120,7 @@ struct provider_room {
 
 struct provider;
 struct provider_ops {
-	int (*apply)(struct provider *p, struct work *w, struct err *e);  /* 0, PROVIDER_BUSY, or -errno */
+	int (*apply)(struct provider *p, struct work *w, struct err *e); /* 0, PROVIDER_BUSY, or -errno */
 	int (*remove)(struct provider *p, struct work *w, struct err *e); /* the same; absent is fine */
 	/* The rest may be NULL. */
 	/* Whether D, in place of OLD (NULL = nothing), can be done beside all that is applied: asked before D is accepted. RET_DISKS: for each

@@ -32,8 +32,9 @@ enum guest_type {
 	GUEST_EXIT = 18,  /* u32: how it ended, 0 to 255 as a shell shows it, and GUEST_EXIT_OOM */
 };
 
+#define GUEST_SHARED "virtiofs"
 struct guest_mount {
-	const char *path, *format; /* of the file system on the disk */
+	const char *path, *format; /* of the file system on the disk; GUEST_SHARED = it is none, but a volume of the node's */
 	bool read_only;
 };
 

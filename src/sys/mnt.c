@@ -3,6 +3,7 @@
 #include "base/file.h"
 
 #include <stdio.h>
+#include <sys/syscall.h>
 
 int mnt_make(const char *root, const struct mnt_spec *m, struct err *e)
 {
@@ -35,4 +36,11 @@ int mnt_drop(const char *at, struct err *e)
 	if (!umount2(at, MNT_DETACH) || errno == EINVAL || errno == ENOENT)
 		return 0;
 	return err_set(e, -errno, "unmount %s: %m", at);
+}
+
+int mnt_enter(const char *at, struct err *e)
+{
+	if (chdir(at) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+		return err_set(e, -errno, "enter %s: %m", at);
+	return 0;
 }

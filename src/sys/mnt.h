@@ -22,3 +22,6 @@ MUST_CHECK int mnt_bind(const char *from, const char *at, unsigned long flags, s
 
 /* Takes AT out of the tree at once; it is gone when its last user is. 0 when nothing is mounted there. */
 MUST_CHECK int mnt_drop(const char *at, struct err *e);
+
+/* AT, a mount, becomes the root of the calling process's mount namespace, which is its own; the old one is gone. */
+MUST_CHECK int mnt_enter(const char *at, struct err *e);

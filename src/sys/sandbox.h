@@ -14,7 +14,7 @@ enum sandbox_access { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_EXEC = 4, SAN
 enum { SANDBOX_PATHS_MAX = 16, SANDBOX_PORTS_MAX = 8 };
 
 struct sandbox_path {
-	const char *path; /* and all below it; a path that does not exist is passed over */
+	const char *path; /* and all below it; a path that does not exist is passed over. "/": for one whose root holds nothing else */
 	unsigned access;
 };
 
@@ -27,7 +27,7 @@ enum sandbox_calls {
 	SANDBOX_CALLS_URING = 1 << 4,
 	SANDBOX_CALLS_NEST = 1 << 5,    /* shut oneself, or a child, in further */
 	SANDBOX_CALLS_GROUPS = 1 << 6,  /* leave the process group, and with it whoever would end it as a whole */
-	SANDBOX_CALLS_MARKS = 1 << 7,   /* modes and times by path: Landlock does not watch these */
+	SANDBOX_CALLS_MARKS = 1 << 7,   /* modes, owners and times by path: Landlock does not watch these */
 };
 
 struct sandbox {

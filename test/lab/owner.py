@@ -2,7 +2,7 @@
 import contextlib, json, time
 
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab, select_pause, until
+from lab import GUEST_SEES_HOST, Failed, Lab, select_pause
 from qemu import Timeout
 from registry import Registry
 
@@ -58,44 +58,6 @@ class Owner:
                 raise Timeout(f"no '{text}' in the log of '{name}': {self.status(name)}; {log[-1000:]}")
             select_pause()
         return log
-
-
-class Storage(Owner):
-    """Of volumes, too."""
-
-    def put(self, name, *workloads):
-        """Deploys WORKLOADS under NAME and waits until all is as it shall be."""
-        self.write(name, workloads)
-        self.lab.zos("deploy", f"{self.lab.dir}/{name}.json")
-
-    def write(self, name, workloads):
-        with open(f"{self.lab.dir}/{name}.json", "w") as f:
-            json.dump({"name": name, "workloads": workloads}, f)
-
-    def box(self, name, script, mounts, **data):
-        return {"name": name, "type": "zmachine",
-                "data": {"image": self.image, "isolation": "container", "cpu": 0.5, "memory": "96MiB", "mounts": mounts,
-                         "entrypoint": ["/usr/bin/sh", "-c", script], **data}}
-
-    def state(self, name, workload):
-        return next(w for w in self.lab.zos_json("get", name)["workloads"] if w["name"] == workload)
-
-    def wait_state(self, name, workload, state, seconds=120):
-        until(f"'{workload}' is {state}", lambda: self.state(name, workload)["state"] == state, seconds)
-
-    def sh(self, name, workload, script):
-        return self.lab.zos("exec", f"{name}/{workload}", "--", "/usr/bin/sh", "-c", script)
-
-    def disks(self):
-        return {d["serial"]: d for d in self.lab.zos_json("node", "disks")["disks"]}
-
-
-def volume(name, size="200MiB", **data):
-    return {"name": name, "type": "volume", "data": {"size": size, **data}}
-
-
-def on(name, path, read_only=False):
-    return {"name": name, "path": path, "read_only": read_only}
 
 
 @contextlib.contextmanager

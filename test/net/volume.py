@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `volume` on a real btrfs, in a file: test/net/volume.py CASE, inside tools/enter."""
-import errno, os, subprocess, sys, tempfile
+import errno, io, os, socket, stat, struct, subprocess, sys, tarfile, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -176,4 +176,207 @@ def words():
         assert os.listdir(f"{d.at}/volumes") == ["a.1"] and not os.path.exists(f"{d.at}/disks/b.1")
 
 
-cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words)})
+class Stream:
+    """The program with one end of a socket as its standard input, the other here."""
+
+    def __init__(self, disk, command, *words):
+        self.sock, its = socket.socketpair()
+        self.run = subprocess.Popen([f"{BUILD}/volume", command, disk.at, *words], stdin=its, stdout=subprocess.PIPE, text=True)
+        its.close()
+
+    def end(self):
+        """Its last words; SystemError with them where it failed."""
+        said = self.run.communicate(timeout=60)[0].strip()
+        self.sock.close()
+        if self.run.returncode:
+            raise SystemError(said.split("\n")[-1])
+        return said
+
+
+def exported(disk, name, snapshot=""):
+    """(the archive, what is said of what it lacks): out of frames, as zos reads them."""
+    s = Stream(disk, "export", name, snapshot)
+    archive, said = bytearray(), ""
+    read = s.sock.makefile("rb").read
+    while head := read(4):
+        kind, _, n = struct.unpack("<BBH", head)
+        data = read(n)
+        if kind == 16:
+            archive += data
+        elif kind == 17:
+            said += data.decode()
+        else:
+            assert (kind, data) == (19, bytes(4)), (kind, data)
+    s.end()
+    return bytes(archive), said
+
+
+def imported(disk, name, archive):
+    """Sends ARCHIVE, and puts it in the place of what is there. How much was left out."""
+    s = Stream(disk, "import", name)
+    try:
+        s.sock.sendall(archive)
+    except BrokenPipeError:
+        pass  # it says why
+    s.sock.shutdown(socket.SHUT_WR)
+    left_out = int(s.end())
+    disk.volume("restore", name, 100 * MIB, "/imported")
+    return left_out
+
+
+def tar(*entries, end=True):
+    """An archive of what is no file on any disk: (name, kind, {more})."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as t:
+        for name, kind, more in entries:
+            info, data = tarfile.TarInfo(name), more.pop("data", b"")
+            info.type, info.size, info.mode = kind, len(data), 0o644
+            for key, value in more.items():
+                setattr(info, key, value)
+            t.addfile(info, io.BytesIO(data))
+    return out.getvalue() if end else out.getvalue().rstrip(b"\0")
+
+
+def look(top):
+    """All that is in TOP: name -> what it is."""
+    seen = {}
+    for folder, dirs, files in os.walk(top):
+        for name in [""] + [d for d in dirs if os.path.islink(f"{folder}/{d}")] + files:
+            path = f"{folder}/{name}".rstrip("/")
+            st = os.lstat(path)
+            what = os.readlink(path) if stat.S_ISLNK(st.st_mode) else open(path, "rb").read() if stat.S_ISREG(st.st_mode) else None
+            attributes = {x: os.getxattr(path, x, follow_symlinks=False) for x in os.listxattr(path, follow_symlinks=False)}
+            links = st.st_nlink if stat.S_ISREG(st.st_mode) else 0
+            seen[path.removeprefix(top)] = (oct(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns, links, what, attributes)
+    return seen
+
+
+def furnish(data):
+    """Some of everything, below DATA."""
+    os.mkdir(f"{data}/dir", 0o750)
+    with open(f"{data}/dir/file", "wb") as f:
+        f.write(b"hello")
+    os.chown(f"{data}/dir/file", 1000, 65535)
+    os.chmod(f"{data}/dir/file", 0o4755)
+    os.setxattr(f"{data}/dir/file", "user.note", b"line\nand = \0")
+    os.setxattr(f"{data}/dir", "user.empty", b"")
+    os.link(f"{data}/dir/file", f"{data}/again")
+    os.symlink("/etc/passwd", f"{data}/out")
+    os.symlink("x" * 300, f"{data}/far")
+    os.mkfifo(f"{data}/dir/fifo", 0o600)
+    deep = data + "/" + "/".join("d" * 200 for _ in range(5))
+    os.makedirs(deep)
+    with open(f"{deep}/{'n' * 255}", "w") as f:
+        f.write("far down")
+    with open(f"{data}/holes", "wb") as f:
+        f.truncate(16 * MIB)
+        f.seek(8 * MIB)
+        f.write(b"in the middle")
+    for path in (f"{data}/dir/file", f"{data}/dir", data):
+        os.utime(path, ns=(1700000000123456789, 1600000000987654321))
+
+
+def archives():
+    """What goes out as an archive comes back as it was, whoever packs or unpacks it; what breaks off on the way changes nothing."""
+    with Disk() as d:
+        data, *_ = d.volume("make-volume", "a.1", 100 * MIB, "new")
+        other, *_ = d.volume("make-volume", "b.1", 100 * MIB, "new")
+        furnish(data)
+        was = look(data)
+        archive, said = exported(d, "a.1")
+        assert not said and sorted(os.listdir(f"{d.at}/volumes/a.1")) == ["data", "snapshots"], "the copy is gone"
+        assert imported(d, "b.1", archive) == 0
+        now = look(other)
+        assert now == was, [(k, was.get(k), now.get(k)) for k in was.keys() | now.keys() if was.get(k) != now.get(k)]
+        assert os.stat(f"{other}/holes").st_blocks * 512 < MIB, "holes are holes again"
+        assert os.stat(f"{other}/again").st_ino == os.stat(f"{other}/dir/file").st_ino
+        with tempfile.TemporaryDirectory(dir="/run") as at:  # others read it, and write what is taken
+            subprocess.run(["tar", "-C", at, "--xattrs", "-xpf", "-"], input=archive, check=True)
+            assert {k: v[:4] + v[5:6] for k, v in look(at).items()} == {k: v[:4] + v[5:6] for k, v in was.items()}
+            packed = subprocess.run(["tar", "-C", at, "--xattrs", "--format=pax", "-cf", "-", "."], stdout=subprocess.PIPE, check=True).stdout
+            assert imported(d, "b.1", packed) == 0 and {k: v[:6] for k, v in look(other).items()} == {k: v[:6] for k, v in was.items()}
+            packed = subprocess.run(["tar", "-C", at, "--format=gnu", "-cf", "-", "."], stdout=subprocess.PIPE, check=True).stdout
+            assert imported(d, "b.1", packed) == 0 and look(other)["/dir/file"][5] == b"hello"
+        d.volume("snapshot", "a.1", "then", 1 << 60)
+        os.unlink(f"{data}/again")
+        assert {m.name for m in tarfile.open(fileobj=io.BytesIO(exported(d, "a.1", "then")[0]))} > {"dir/file"}
+        then = {m.name for m in tarfile.open(fileobj=io.BytesIO(exported(d, "a.1", "then")[0]))}
+        assert then - {m.name for m in tarfile.open(fileobj=io.BytesIO(exported(d, "a.1")[0]))} == {"again"}
+        for cut in (0, 100, len(archive) // 2, len(archive) - 1025):
+            s = Stream(d, "import", "b.1")
+            s.sock.sendall(archive[:cut])
+            s.sock.shutdown(socket.SHUT_WR)
+            try:
+                s.end()
+                raise AssertionError(f"{cut} bytes passed for all")
+            except SystemError as e:
+                assert "breaks off before its end" in str(e), e
+            assert look(other)["/dir/file"][5] == b"hello" and sorted(os.listdir(f"{d.at}/volumes/b.1")) == ["data", "snapshots"]
+        full = tar(("large", tarfile.REGTYPE, {"data": os.urandom(120 * MIB)}))
+        try:
+            imported(d, "b.1", full)
+            raise AssertionError("120 MiB fit into 100")
+        except SystemError as e:
+            assert "has no room for 'large'" in str(e), e
+        assert look(other)["/dir/file"][5] == b"hello"
+        os.mknod(f"{data}/device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        archive, said = exported(d, "a.1")
+        assert said.startswith("1 sockets, devices or attributes were left out") and b"device" not in archive
+        s = Stream(d, "export", "a.1", "never")
+        assert b"there is no snapshot 'never'" in s.sock.makefile("rb").read()
+
+
+def hostile():
+    """An archive of somebody who wants out: each beside one of its kind that is taken."""
+    with Disk() as d, tempfile.TemporaryDirectory(dir="/run") as outside:
+        data, *_ = d.volume("make-volume", "a.1", 100 * MIB, "new")
+        F, L, H, D = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE
+        evil = {"data": b"evil"}
+        good = [
+            ("a file", [("f", F, evil)]),
+            ("a link that leads out", [("l", L, {"linkname": outside})]),
+            ("a link in the place of a file, and a file in the place of a link", [("f", F, evil), ("f", L, {"linkname": "x"}), ("f", F, evil)]),
+            ("a directory twice", [("d", D, {}), ("d/f", F, evil), ("d", D, {"mode": 0o700})]),
+            ("another name", [("f", F, evil), ("h", H, {"linkname": "f"})]),
+            ("another name of a link", [("l", L, {"linkname": "/etc/passwd"}), ("h", H, {"linkname": "l"})]),
+        ]
+        bad = [
+            ("climbs out", [("../f", F, evil)], "'..' in it"),
+            ("begins at the root", [(f"{outside}/f", F, evil)], "begins with '/'"),
+            ("through a link", [("l", L, {"linkname": outside}), ("l/f", F, evil)], "behind a link or a file"),
+            ("through a link to a directory in it", [("d", D, {}), ("l", L, {"linkname": "d"}), ("l/f", F, evil)], "behind a link or a file"),
+            ("through a file", [("f", F, evil), ("f/f", F, evil)], "behind a link or a file"),
+            ("another name of what is outside", [("h", H, {"linkname": "../../disk/f"})], "'..' in it"),
+            ("another name, through a link", [("l", L, {"linkname": outside}), ("h", H, {"linkname": "l/secret"})], "behind a link or a file"),
+            ("another name of nothing", [("h", H, {"linkname": "f"})], "did not come before it"),
+            ("a directory becomes a link", [("d", D, {}), ("d", L, {"linkname": outside})], "make 'd'"),
+            ("somebody else's", [("f", F, {"uid": 1 << 20, **evil})], "belongs to 1048576:0"),
+        ]
+        open(f"{outside}/secret", "w").close()
+        before = os.listdir(outside)
+        for what, entries in good:
+            assert imported(d, "a.1", tar(*[(n, k, dict(m)) for n, k, m in entries])) == 0, what
+            assert sorted(look(data)) == sorted({""} | {"/" + n for n, _, _ in entries}), (what, look(data))
+        for what, entries, why in bad:
+            try:
+                imported(d, "a.1", tar(*[(n, k, dict(m)) for n, k, m in entries]))
+                raise AssertionError(f"{what}: it was taken")
+            except SystemError as e:
+                assert why in str(e), (what, e)
+            assert os.listdir(outside) == before and sorted(os.listdir(f"{d.at}/volumes/a.1")) == ["data", "snapshots"], what
+        assert sorted(look(data)) == ["", "/h", "/l"], "what was there last is still there"
+        device = {"devmajor": 1, "devminor": 3}
+        assert imported(d, "a.1", tar(("f", F, dict(evil)), ("null", tarfile.CHRTYPE, device), ("disk", tarfile.BLKTYPE, dict(device)))) == 2
+        assert sorted(look(data)) == ["", "/f"]
+        attributes = {"pax_headers": {"SCHILY.xattr.user.fine": "1", "SCHILY.xattr.trusted.overlay.opaque": "y", "SCHILY.xattr.security.selinux": "x"}}
+        assert imported(d, "a.1", tar(("f", F, {**evil, **attributes}))) == 2 and os.listxattr(f"{data}/f") == ["user.fine"]
+        for noise in (b"x" * 2000, os.urandom(4096), b"\0" * 512):
+            try:
+                imported(d, "a.1", noise)
+                raise AssertionError("noise was taken for an archive")
+            except SystemError as e:
+                assert "no tar archive" in str(e) or "breaks off" in str(e), e
+        assert imported(d, "a.1", tar()) == 0 and list(look(data)) == [""], "an empty archive is an empty volume"
+
+
+cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile)})

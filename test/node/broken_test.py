@@ -5,15 +5,14 @@ import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Failed, Lab, until
-from owner import Storage, on, volume
 from qemu import Report
 from served import served
 from registry import Registry
+from storage import WAIT, Storage, on, volume
 
 MIB = 1 << 20
 SIZE = 1300 * MIB
 BLOCK = 4096
-WAIT = "while :; do sleep 1000; done"
 
 
 def chunks(path):

@@ -4,15 +4,14 @@ import os, random, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Lab, until
-from owner import Storage
 from qemu import Report
 from registry import Registry
+from storage import WAIT, Storage
 
 MIB = 1 << 20
 SIZE = 1100 * MIB
 HEADER = 16 * MIB  # of LUKS2, with its key slots: test/node/storage_test.py damages that
 BLOCK = 4096
-WAIT = "while :; do sleep 1000; done"
 NAMES = ("one", "two", "three")
 
 

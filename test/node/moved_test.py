@@ -4,10 +4,10 @@ import os, signal, sys, threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Lab, until
-from owner import Storage
 from qemu import Report
 from registry import Registry
 from served import served
+from storage import Storage
 
 SIZE = 1100 << 20
 LATE_S = 30

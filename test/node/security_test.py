@@ -4,9 +4,10 @@ import os, re, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Lab
+from lab import GUEST_SEES_HOST, Lab, until
 from qemu import Report
 from registry import Registry
+from storage import WAIT, Storage, on, volume
 from wire import Wire
 
 CAPS = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST
@@ -83,16 +84,21 @@ def main():
         wire = Wire(f"{directory}/lan")
         lab.start_hub()
         lab.make_farm_with(registry)
-        with lab.node("debug", extra=wire.args, memory_mib=2048) as node:
+        with open(f"{directory}/disk", "wb") as f:
+            f.truncate(2000 << 20)
+        with lab.node("debug", extra=wire.args, memory_mib=2048, drives=[f.name]) as node:
             wire.connect()
             from_the_first_moment(wire, node, report)
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
-            with report.case("workloads run while it is looked at: a container and a virtual machine that listen on port 80"):
+            with report.case("workloads run while it is looked at: a container and a virtual machine that listen on port 80, and one with a volume"):
                 registry.push(workload.build("scan me", lab.dir), "nginx", "1")
                 for name, how in (("web", "--container"), ("web-vm", "--vm")):
                     lab.zos("run", f"{registry.host(GUEST_SEES_HOST)}/nginx:1", "--name", name, how)
                     assert lab.fetch(name) == "scan me\n"
+                until("there is room for a volume", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 500 << 20, 120)
+                s = Storage(lab, registry, node)
+                s.put("kept", volume("data"), s.box("vm", WAIT, [on("data", "/srv")], isolation="vm", memory="160MiB"))
             processes(node, report)
             scans(wire, node, report)
         wire.close()

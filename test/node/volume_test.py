@@ -1,16 +1,15 @@
 #!/usr/bin/python3
 """Volumes and disks of machines on a booted node: there, shared, limited, there again after the node went down, missed when their disk is missing."""
-import os, sys
+import io, os, subprocess, sys, tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, Lab, until
-from owner import Storage, on, volume
+from lab import ZOS, Failed, Lab, until
 from qemu import Report
 from registry import Registry
+from storage import WAIT, Storage, on, volume
 
 MIB = 1 << 20
 SIZE = 3000 * MIB
-WAIT = "while :; do sleep 1000; done"
 COUNTS = "echo started >> /srv/starts; " + WAIT
 
 
@@ -76,13 +75,58 @@ def snapshots(s, report):
         s.sh("shop", "root", "echo hello > /srv/word")
 
 
+def zos_bytes(s, *words, data=None):
+    return subprocess.run([ZOS, *words], input=data, capture_output=True, env=s.lab.environment())
+
+
+def archives(s, report):
+    with report.case("what is in a volume goes through the session as an archive, and into another one, whose machines see it"):
+        s.sh("shop", "root", "mkdir /srv/tree; echo deep > /srv/tree/leaf; chown -R 1000:33 /srv/tree; ln -s leaf /srv/tree/link; sync")
+        out = zos_bytes(s, "volume", "export", "shop/data")
+        assert out.returncode == 0 and not out.stderr, out.stderr
+        with tarfile.open(fileobj=io.BytesIO(out.stdout)) as t:
+            leaf = t.getmember("tree/leaf")
+            assert (leaf.uid, leaf.gid, t.extractfile(leaf).read()) == (1000, 33, b"deep\n") and t.getmember("tree/link").linkname == "leaf"
+        s.put("copy", volume("data", "200MiB"), s.box("box", COUNTS, [on("data", "/srv")]))
+        s.sh("copy", "box", "echo old > /srv/old")
+        done = zos_bytes(s, "volume", "import", "copy/data", data=out.stdout)
+        assert done.returncode == 0, done.stderr
+        s.wait_state("copy", "box", "ok")
+        until("it runs on what came", lambda: s.sh("copy", "box", "cat /srv/tree/link; stat -c %u:%g /srv/tree; ls /srv/old 2>&1 | wc -l") == "deep\n1000:33\n1\n", 60)
+        assert s.sh("copy", "box", "sha256sum < /srv/some") == s.sh("shop", "root", "sha256sum < /srv/some")
+    with report.case("an archive that breaks off, or is too large, changes nothing and is told"):
+        starts = s.sh("copy", "box", "wc -l < /srv/starts")
+        half = zos_bytes(s, "volume", "import", "copy/data", data=out.stdout[:len(out.stdout) // 2])
+        assert half.returncode and b"breaks off before its end" in half.stderr, half
+        large = zos_bytes(s, "volume", "import", "copy/data", data=out.stdout)  # beside what is there it does not fit
+        assert large.returncode and b"has no room for" in large.stderr and b"zos volume resize" in large.stderr, large
+        assert s.sh("copy", "box", "wc -l < /srv/starts; cat /srv/tree/leaf") == starts + "deep\n"
+        none = zos_bytes(s, "volume", "export", "copy/data", "--snapshot", "never")
+        assert none.returncode and b"there is no snapshot 'never'" in none.stderr and not none.stdout, none
+        s.lab.zos("delete", "copy")
+
+
 def machine(s, report):
     with report.case("a virtual machine has a disk of its own, formatted, written and read"):
         disk = {"name": "disk", "type": "zmount", "data": {"size": "200MiB"}}
         s.put("vm", disk, s.box("box", WAIT, [on("disk", "/srv/db")], isolation="vm", memory="256MiB"))
         out = s.sh("vm", "box", "head -c 50000000 /dev/urandom > /srv/db/x; sync; sha256sum < /srv/db/x; grep /srv/db /proc/mounts")
         assert "ext4" in out and "/dev/vd" in out, out
+    with report.case("a disk that was made larger is so in its machine when that starts again, with all that was in it"):
+        df = "df -P -m /srv/db | tail -n1 | awk '{print $2}'"
+        small = int(s.sh("vm", "box", df))
+        s.lab.zos("volume", "resize", "vm/disk", "400MiB")
+        s.lab.zos("restart", "vm/box")
+        until("it has grown", lambda: grown(s, df) > small + 150, 120)
+        assert s.sh("vm", "box", "sha256sum < /srv/db/x").split()[0] == out.split()[0]
         return out.split()[0]
+
+
+def grown(s, df):
+    try:
+        return int(s.sh("vm", "box", df))
+    except Failed:  # it is not up yet
+        return 0
 
 
 def refusals(s, report):
@@ -123,6 +167,7 @@ def main():
             containers(s, report)
             grows(s, report)
             snapshots(s, report)
+            archives(s, report)
             digest = machine(s, report)
             refusals(s, report)
             s.sh("shop", "root", "sha256sum < /srv/some > /srv/sum && sync")

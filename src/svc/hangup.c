@@ -1,4 +1,4 @@
-#include "image/hangup.h"
+#include "svc/hangup.h"
 
 #include "svc/daemon.h"
 
