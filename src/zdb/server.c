@@ -40,7 +40,8 @@ struct server {
 	struct client *clients, *touched;
 	char *turn; /* what was read last, SERVER_TURN_BYTES */
 	struct resp_command command;
-	uint64_t synced_ms, look_ms; /* when it was made safe last; when timers are due */
+	uint64_t synced_ms, compact_ms,
+		look_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due */
 	bool is_failed; /* a write or sync went wrong: nothing is written any more */
 };
 
@@ -224,6 +225,8 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 	const struct command *ran = command_run(&call);
 
 	c->wrote |= c->session.space && c->session.space->is_dirty;
+	if (c->wrote && s->compact_ms == UINT64_MAX)
+		s->compact_ms = now_ms() + SERVER_COMPACT_LOOK_MS;
 	if (call.removed)
 		detach(s, call.removed);
 	if (c->session.waits_for && !was_waiting) {
@@ -447,6 +450,9 @@ static int timers(struct server *s)
 		for (struct client *c = s->clients; c; c = c->next)
 			look(s, c, now);
 	}
+	if (now >= s->compact_ms)
+		s->compact_ms = store_compact(&s->shared->store, time(NULL)) ? now + SERVER_COMPACT_MS : UINT64_MAX;
+	look_at(s, s->compact_ms);
 	if (s->o.sync == SERVER_SYNC_INTERVAL && has_unsafe(s))
 		look_at(s, s->synced_ms + (uint64_t)s->o.interval_s * 1000);
 	if (s->look_ms == UINT64_MAX)
@@ -502,9 +508,12 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 	int r = 0;
 
 	BUG_ON(!s);
-	*s = (struct server){
-		.shared = shared, .o = *o, .look_ms = UINT64_MAX, .epoll = epoll_create1(EPOLL_CLOEXEC), .turn = malloc(SERVER_TURN_BYTES)
-	};
+	*s = (struct server){ .shared = shared,
+			      .o = *o,
+			      .compact_ms = 0,
+			      .look_ms = UINT64_MAX,
+			      .epoll = epoll_create1(EPOLL_CLOEXEC),
+			      .turn = malloc(SERVER_TURN_BYTES) };
 	files_raise();
 	if (s->epoll < 0 || !s->turn)
 		r = err_set(e, -ENOMEM, "serve clients: out of memory");

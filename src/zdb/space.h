@@ -26,6 +26,8 @@ struct space {
 };
 #define SPACE_NONE { .log = DATALOG_NONE, .index = -1 }
 
+uint64_t space_seq_of(struct str id); /* the number that ID is */
+
 /* Takes DATA and INDEX, folders of its own. */
 MUST_CHECK int space_open(struct space *ret, enum space_mode mode, int data, int index, uint32_t file_max_bytes, struct err *e);
 void space_close(struct space *s);

@@ -187,7 +187,7 @@ def walks():
                 seen += got[1]
             assert got == "-No more data" and [k for k, _, _ in seen] == keys, (command, got, len(seen))
             assert all(size == int(k.split(b"-")[1]) % 1000 and abs(when - time.time()) < 600 for k, size, when in seen)
-        expect(c, [(("SCAN", "short"), "-Invalid key format"), (("SCAN", b"\xff" * 8), "-No more data")])
+        expect(c, [(("SCAN", "short"), "-Invalid key format"), (("SCAN", b"\xff" * 12), "-No more data")])
         for value in ("one", "two", "three"):
             c.execute_command("SET", "h", value)
         cursor, values = [], []
@@ -198,7 +198,7 @@ def walks():
                 break
             cursor = [older]
         assert values == [b"three", b"two", b"one"], values
-        expect(c, [(("HISTORY", "key-1", *cursor), "-Invalid arguments (invalid key)"), (("HISTORY", "h", b"\0" * 8), "-No more history"), (("HISTORY", "none"), "-Key not found")])
+        expect(c, [(("HISTORY", "key-1", *cursor), "-Invalid arguments (invalid key)"), (("HISTORY", "h", b"\0" * 12), "-No more history"), (("HISTORY", "none"), "-Key not found")])
 
 
 def waits():
@@ -256,6 +256,32 @@ def write_until_cut(store, n, acknowledged, seed):
             acknowledged[key] = [value]
     except redis.ConnectionError:
         pass
+
+
+def compacted():
+    """What was overwritten gives its room back while clients are served, also when that is cut off again and again."""
+    with Store("--datasize", "512KiB", "--sync", "none") as store:
+        size = lambda: sum(os.path.getsize(f"{store.dir}/data/default/{name}") for name in os.listdir(f"{store.dir}/data/default"))
+        held = {}
+        for n in range(12):
+            c = user(store)
+            for i in range(300):
+                key = f"k{i % 40}"
+                held[key] = os.urandom(8000)
+                c.execute_command("SET", key, held[key])
+                if i % 50 == 0:
+                    assert c.get(key) == held[key]
+            c.execute_command("SET", f"stays-{n}", "for ever")
+            if n % 3 == 2:
+                deadline = time.monotonic() + 60  # an event of the store's, of which nobody is told
+                while size() > 3 * 40 * 8000 + 4 * (512 << 10):
+                    assert time.monotonic() < deadline, f"{size()} bytes for {40 * 8000}"
+                    c.execute_command("PING")
+            store.stop(signal.SIGTERM if n % 2 else signal.SIGINT)
+            store.start()
+        c = user(store)
+        expect(c, [(("GET", key), value) for key, value in held.items()] + [(("GET", f"stays-{n}"), b"for ever") for n in range(12)])
+        assert c.execute_command("DBSIZE") == 52
 
 
 def full():
@@ -362,4 +388,4 @@ def tools():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, full, crowd, rude, alone, tools)})
+    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, rude, alone, tools)})
