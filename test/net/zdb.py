@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `zdb` with clients that others wrote, and with some that nobody should have: test/net/zdb.py CASE, inside tools/enter."""
-import contextlib, hashlib, os, random, resource, signal, socket, subprocess, sys, tempfile, threading, time
+import contextlib, hashlib, os, random, re, resource, signal, socket, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -387,5 +387,54 @@ def tools():
             assert len(rates) == 2 and all(r > 0 for r in rates), run.stdout
 
 
+def offline():
+    """check, dump, export, import and compact, on a store that nobody serves."""
+    run = lambda store, *words, **more: subprocess.run([f"{BUILD}/zdb", "--data", f"{store.dir}/data", "--index", f"{store.dir}/index", *words], capture_output=True, timeout=60, **more)
+    with Store("--datasize", "512KiB") as store, Store() as other:
+        c = user(store)
+        expect(c, [(("NSNEW", "seq"), b"OK"), (("NSSET", "seq", "mode", "seq"), b"OK"), (("SELECT", "seq"), b"OK")])
+        ids = [c.execute_command("SET", "", f"v{i}") for i in range(10)]
+        expect(c, [(("SELECT", "default"), b"OK"), (("SET", "when", "x", "1234"), b"when"), (("SET", b"\x00\xff", b"\r\n\x00"), b"\x00\xff")])
+        big = os.urandom(3 * MIB)
+        c.execute_command("SET", "big", big[:400000])
+        for i in range(40):
+            c.execute_command("SET", "often", os.urandom(30000))
+        busy = run(store, "check")
+        assert busy.returncode == 1 and b"is in use by another process" in busy.stderr, busy
+        store.stop()
+        checked = run(store, "check")
+        rows = {line.split()[0]: line.split()[1:] for line in checked.stdout.decode().splitlines()[1:]}
+        assert checked.returncode == 0 and rows["default"][0] == "4" and rows["seq"][0] == "10" and rows["default"][3:] == ["0", "0"], checked
+        listed = run(store, "dump", "default").stdout.decode()
+        assert "1970-01-01T00:20:34Z" in listed and "0x00ff" in listed and len(listed.splitlines()) == 4, listed
+        after, before = map(int, re.findall(rb"\d+", run(store, "compact").stdout))
+        assert before > 40 * 30000 and after < 2 * (512 << 10), (before, after)
+        other.stop()
+        for space in "default", "seq":
+            out = run(store, "export", space)
+            assert out.returncode == 0, out
+            if space == "seq":
+                other.start()
+                expect(user(other), [(("NSNEW", "seq"), b"OK"), (("NSSET", "seq", "mode", "seq"), b"OK")])
+                other.stop()
+            assert run(other, "import", space, input=out.stdout).returncode == 0
+            cut = run(other, "import", space, input=out.stdout[:-1])
+            assert cut.returncode == 1 and b"in the middle of a command" in cut.stderr, cut
+        refused = run(other, "import", "default", input=b"*1\r\n$4\r\nPING\r\n")
+        assert refused.returncode == 1 and b"is no export" in refused.stderr, refused
+        assert b"there is no namespace" in run(other, "dump", "none").stderr
+        other.start()
+        c = user(other)
+        expect(c, [(("GET", "when"), b"x"), (("KEYTIME", "when"), 1234), (("GET", b"\x00\xff"), b"\r\n\x00"), (("GET", "big"), big[:400000]), (("DBSIZE",), 4), (("SELECT", "seq"), b"OK"),
+                   (("GET", ids[9]), b"v9"), (("SET", "", "more"), (10).to_bytes(8, "little"))])
+        with open(f"{store.dir}/data/seq/d0", "r+b") as f:
+            f.seek(-1, os.SEEK_END)
+            f.write(b"?")
+        os.unlink(f"{store.dir}/index/seq/checkpoint")
+        hurt = run(store, "check", "seq")
+        assert hurt.returncode == 1 and hurt.stdout.decode().splitlines()[1].split()[4] == "1", hurt
+        store.start()
+
+
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, rude, alone, tools)})
+    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, rude, alone, tools, offline)})
