@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `zdb` with clients that others wrote, and with some that nobody should have: test/net/zdb.py CASE, inside tools/enter."""
-import contextlib, hashlib, os, random, re, resource, signal, socket, subprocess, sys, tempfile, threading, time
+import contextlib, hashlib, os, random, re, resource, select, signal, socket, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -359,6 +359,7 @@ def rude():
         rss = int(next(line for line in open(f"/proc/{store.child.pid}/status") if line.startswith("VmRSS")).split()[1])
         assert rss < 400 << 10, f"{rss} kB for one that reads nothing and fifty that send half"
         assert good.get("k") == b"v" * MIB
+        assert raw(store, b"GET k\r\n" * 20).count(b"v" * MIB) == 20, "who says no more does not get what was asked for"
         answers = raw(store, b"PING\r\n" * 5000)
         assert answers == b"+PONG\r\n" * 5000, len(answers)
         for s in (slow, never, *half):
@@ -370,9 +371,31 @@ def alone():
     with Store() as store:
         run = subprocess.run(store.command(), capture_output=True, text=True, timeout=60)
         assert run.returncode == 1 and "is in use by another process" in run.stderr, run
+        taken = subprocess.run([f"{BUILD}/zdb", "--data", f"{store.dir}/x", "--index", f"{store.dir}/y", "--socket", store.socket], capture_output=True, text=True, timeout=60)
+        assert taken.returncode == 1 and "somebody does already" in taken.stderr, taken
         status, _ = store.stop()
         assert status == 0, status
         store.start()
+
+
+def few():
+    """With descriptors for some clients only, the others wait until one goes."""
+    with Store() as store:
+        resource.prlimit(store.child.pid, resource.RLIMIT_NOFILE, (40, 40))
+        crowd = [store.connect() for _ in range(60)]
+        for s in crowd:
+            s.sendall(b"PING\r\n")
+        served = 0
+        while crowd:
+            ready = select.select(crowd, [], [], 60)[0]
+            assert ready, f"{len(crowd)} wait for ever"
+            for s in ready:
+                assert s.recv(64) == b"+PONG\r\n"
+                served += 1
+                crowd.remove(s)
+                s.close()
+        used = [sum(map(int, open(f"/proc/{store.child.pid}/stat").read().split()[13:15])) for _ in range(2) if not time.sleep(0.2)]
+        assert served == 60 and used[1] - used[0] < 10, (served, used)
 
 
 def tools():
@@ -437,4 +460,4 @@ def offline():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, rude, alone, tools, offline)})
+    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
