@@ -36,7 +36,8 @@ static void files_put(struct out *o, const struct datalog *l)
 {
 	for (size_t i = 0; i < l->n_files; i++) {
 		const struct data_file *f = &l->files[i];
-		const uint32_t words[] = { f->head.version, f->head.file, f->head.generation, f->head.first, f->head.n_bytes, f->end, f->last, 0 };
+		const uint32_t words[] = { f->head.version, f->head.file, f->head.generation, f->head.first, f->head.n_bytes,
+					   f->end,          f->last,      f->dead_bytes };
 
 		buf_add_le(&o->gathered, f->head.salt, 8);
 		for (size_t k = 0; k < ARRAY_LEN(words); k++)
@@ -149,6 +150,7 @@ static int files_load(struct space *s, int fd, uint32_t *crc, const struct head 
 		f.head.n_bytes = (uint32_t)rd_le(&rd, 4);
 		f.end = (uint32_t)rd_le(&rd, 4);
 		f.last = (uint32_t)rd_le(&rd, 4);
+		f.dead_bytes = (uint32_t)rd_le(&rd, 4);
 		if ((r = datalog_resume(&s->log, i, &f, NULL)))
 			return r;
 		*ret = (struct place){ f.head.file, f.end };

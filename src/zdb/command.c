@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-enum { CURSOR_BYTES = 8, SHA1_HEX = 40 };
+enum { CURSOR_BYTES = 12, SHA1_HEX = 40 };
 
 enum command_flags {
 	EMPTY_OK = 1, /* arguments may be empty */
@@ -392,19 +392,35 @@ static void run_keytime(struct call *c)
 
 /* --- walks --- */
 
-static struct str cursor_of(struct place at, char ret[static CURSOR_BYTES])
+static uint32_t generation_of(const struct call *c, struct place at)
 {
+	const struct data_file *f = datalog_file(&c->session->space->space.log, at.file);
+
+	return f ? f->head.generation : 0;
+}
+
+static struct str cursor_of(const struct call *c, struct place at, char ret[static CURSOR_BYTES])
+{
+	uint32_t generation = generation_of(c, at);
+
 	memcpy(ret, &at.file, 4);
 	memcpy(ret + 4, &at.offset, 4);
+	memcpy(ret + 8, &generation, 4);
 	return (struct str){ ret, CURSOR_BYTES };
 }
 
-static bool cursor_read(struct str s, struct place *ret)
+/* One from before a compaction of its file stands for that file's beginning, or end: keys may come twice, and none is left out. */
+static bool cursor_read(const struct call *c, struct str s, struct place *ret)
 {
+	uint32_t generation;
+
 	if (s.n != CURSOR_BYTES)
 		return false;
 	memcpy(&ret->file, s.p, 4);
 	memcpy(&ret->offset, s.p + 4, 4);
+	memcpy(&generation, s.p + 8, 4);
+	if (generation != generation_of(c, *ret))
+		ret->offset = 0;
 	return true;
 }
 
@@ -439,14 +455,14 @@ static void walk(struct call *c, walk_step *step, struct place at)
 		return;
 	}
 	resp_array(c->out, 2);
-	resp_bulk(c->out, cursor_of(at, cursor));
+	resp_bulk(c->out, cursor_of(c, at, cursor));
 	resp_array(c->out, n);
 	buf_add(c->out, buf_str(&keys));
 }
 
 static void run_walk(struct call *c, walk_step *step, struct place at)
 {
-	if (c->in->n == 2 && !cursor_read(word(c, 1), &at))
+	if (c->in->n == 2 && !cursor_read(c, word(c, 1), &at))
 		refuse(c, "Invalid key format");
 	else
 		walk(c, step, at);
@@ -469,7 +485,15 @@ static void run_keycur(struct call *c)
 	struct place at;
 
 	if (key_get(c, &r, &at, false))
-		resp_bulk(c->out, cursor_of(at, cursor));
+		resp_bulk(c->out, cursor_of(c, at, cursor));
+}
+
+/* What was compacted away is no history any more. */
+static bool has_older(struct call *c, const struct record *r)
+{
+	struct reading older;
+
+	return r->parent.offset && !space_version(&c->session->space->space, word(c, 1), r->parent, &older, NULL);
 }
 
 static void run_history(struct call *c)
@@ -482,7 +506,7 @@ static void run_history(struct call *c)
 	if (c->in->n == 2) {
 		if (!key_get(c, &r, &at, false))
 			return;
-	} else if (!cursor_read(word(c, 2), &at)) {
+	} else if (!cursor_read(c, word(c, 2), &at)) {
 		refuse(c, "Invalid arguments");
 		return;
 	} else if (space_version(s, word(c, 1), at, &r, NULL)) {
@@ -490,8 +514,8 @@ static void run_history(struct call *c)
 		return;
 	}
 	resp_array(c->out, 3);
-	if (r.record.parent.offset)
-		resp_bulk(c->out, cursor_of(r.record.parent, cursor));
+	if (has_older(c, &r.record))
+		resp_bulk(c->out, cursor_of(c, r.record.parent, cursor));
 	else
 		resp_nil(c->out);
 	snprintf(text, sizeof(text), "%u", r.record.time_s);

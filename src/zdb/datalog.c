@@ -85,6 +85,8 @@ static int files_open(struct datalog *l, struct err *e)
 		uint64_t number;
 		int r;
 
+		if (name.n > 4 && !strcmp(name.p + name.n - 4, ".new")) /* a compaction that did not get to its end */
+			unlinkat(l->dir, name.p, 0);
 		if (name.n < 2 || name.p[0] != 'd' || parse_u64((struct str){ name.p + 1, name.n - 1 }, UINT32_MAX - 1, &number))
 			continue;
 		if (l->n_files == DATALOG_FILES_MAX)
@@ -145,10 +147,11 @@ int datalog_resume(struct datalog *l, size_t index, const struct data_file *as, 
 	struct data_file *f = index < l->n_files ? &l->files[index] : NULL;
 	struct stat st;
 
-	if (!f || memcmp(&f->head, &as->head, sizeof(f->head)) || fstat(f->fd, &st) || st.st_size < as->end)
+	if (!f || !data_head_eq(&f->head, &as->head) || fstat(f->fd, &st) || st.st_size < as->end)
 		return err_set(e, -EBADMSG, "the checkpoint is of other data files");
 	f->end = as->end;
 	f->last = as->last;
+	f->dead_bytes = as->dead_bytes;
 	return 0;
 }
 
@@ -471,6 +474,47 @@ int datalog_append(struct datalog *l, struct record *r, struct str payload, stru
 	*ret = (struct place){ f->head.file, f->end };
 	f->last = f->end;
 	f->end += (uint32_t)n;
+	return 0;
+}
+
+/* --- compaction --- */
+
+static void gaps_forget(struct datalog *l, uint32_t file)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n_gaps; i++)
+		if (l->gaps[i].file != file)
+			l->gaps[n++] = l->gaps[i];
+	l->n_gaps = n;
+}
+
+int datalog_replace(struct datalog *l, const struct data_file *f, const char *name, struct err *e)
+{
+	struct data_file *old = datalog_file(l, f->head.file);
+	char to[FILE_NAME_MAX];
+
+	name_of(f->head.file, to);
+	if (renameat(l->dir, name, l->dir, to) || fsync(l->dir))
+		return err_set(e, -errno, "put %s in the place of %s: %m", name, to);
+	fd_close(&old->fd);
+	*old = *f;
+	gaps_forget(l, f->head.file);
+	return 0;
+}
+
+int datalog_drop(struct datalog *l, uint32_t file, struct err *e)
+{
+	struct data_file *f = datalog_file(l, file);
+	char name[FILE_NAME_MAX];
+
+	name_of(file, name);
+	if (unlinkat(l->dir, name, 0) || fsync(l->dir))
+		return err_set(e, -errno, "remove %s: %m", name);
+	fd_close(&f->fd);
+	l->n_files--;
+	memmove(f, f + 1, (size_t)(&l->files[l->n_files] - f) * sizeof(*f));
+	gaps_forget(l, file);
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct data_file {
 	int fd;
 	uint32_t end;  /* of the last record */
 	uint32_t last; /* its offset; 0 = none */
+	uint32_t dead_bytes; /* of records that are no key's newest, and no deletion; as the space counts */
 };
 
 struct data_gap { /* bytes that are no record any more */
@@ -62,6 +63,11 @@ MUST_CHECK int datalog_rotate(struct datalog *l, struct err *e);
 
 /* Makes all records void, for good once it returns. */
 MUST_CHECK int datalog_clear(struct datalog *l, struct err *e);
+
+/* Puts F, whose content lies in the folder as NAME and is safe, in the place of the file of its number, which is not the last; F's descriptor is
+ * taken. */
+MUST_CHECK int datalog_replace(struct datalog *l, const struct data_file *f, const char *name, struct err *e);
+MUST_CHECK int datalog_drop(struct datalog *l, uint32_t file, struct err *e); /* nothing in it is needed */
 
 struct reading {
 	struct record record; /* its id and PAYLOAD are borrowed until the next append or read */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/opt.h"
 #include "zdb/server.h"
+#include "zdb/tool.h"
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -113,6 +114,27 @@ static int serve(const struct args *a, const struct store_options *store, const 
 	return r;
 }
 
+static int handle(const struct tool *tool, const char *space, const struct store_options *o, struct err *e)
+{
+	struct store s = STORE_NONE;
+	int r;
+
+	if (tool->wants_space && !space)
+		return err_set(e, -EINVAL, "%s wants the name of a namespace", tool->name);
+	r = store_open(&s, o, e);
+	r = r ? r : tool->run(&s, space, e);
+	store_close(&s);
+	return r;
+}
+
+static void help(void)
+{
+	printf("usage: zdb [OPTIONS]\n\nserves keys and values to clients of redis\n\n");
+	opt_help(stdout, opts, ARRAY_LEN(opts));
+	printf("\nwhile it does not run:\n\n");
+	tool_help();
+}
+
 int main(int argc, char **argv)
 {
 	struct args a = { .data = "zdb-data",
@@ -124,7 +146,8 @@ int main(int argc, char **argv)
 			  .file_bytes = STORE_FILE_DEFAULT_BYTES,
 			  .interval_s = 1,
 			  .instance = (uint32_t)random_u64() };
-	struct opt_words words = { .words = (const char *[1]){ NULL }, .max = 1 };
+	struct opt_words words = { .words = (const char *[3]){ NULL }, .max = 3 };
+	const struct tool *tool = NULL;
 	struct store_options store;
 	struct server_options server;
 	struct err e = { 0 };
@@ -135,13 +158,14 @@ int main(int argc, char **argv)
 	r = opt_parse(opts, ARRAY_LEN(opts), argv + 1, &a, &words, &e);
 	log_init("zdb", a.verbose);
 	if (a.help) {
-		printf("usage: zdb [OPTIONS]\n\n");
-		opt_help(stdout, opts, ARRAY_LEN(opts));
+		help();
 		return 0;
 	}
-	if (r < 0 || (r = prepare(&a, &store, &server, &e)) || (r = serve(&a, &store, &server, &e))) {
+	if (r > 0 && !(tool = tool_find(words.words[0])))
+		r = err_set(&e, -EINVAL, "'%s' is none of the commands that --help lists", words.words[0]);
+	if (r >= 0 && !(r = prepare(&a, &store, &server, &e)))
+		r = tool ? handle(tool, words.words[1], &store, &e) : serve(&a, &store, &server, &e);
+	if (r < 0)
 		fprintf(stderr, "zdb: %s\n", e.msg);
-		return 1;
-	}
-	return 0;
+	return r != 0;
 }

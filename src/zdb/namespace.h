@@ -1,6 +1,6 @@
 /* A namespace of a store: its keys and values, and what its owner set (doc/disk-zdb.md, Settings). */
 #pragma once
-#include "zdb/space.h"
+#include "zdb/compact.h"
 
 enum {
 	NAMESPACE_NAME_MAX = 128,
@@ -25,7 +25,9 @@ struct namespace
 	char name[NAMESPACE_NAME_MAX + 1];
 	struct settings settings;
 	struct space space;
-	bool is_dirty; /* something was appended that is not on the disk yet */
+	bool is_dirty;   /* something was appended that is not on the disk yet */
+	struct compact *compact; /* of one of its files; NULL = none */
+	int64_t compact_at_s;  /* one failed: not before */
 };
 
 /* [A-Za-z0-9._-], and does not begin with a point. */

@@ -24,6 +24,12 @@ struct data_head {
 	uint32_t n_bytes;    /* where the first record begins */
 };
 
+static inline bool data_head_eq(const struct data_head *a, const struct data_head *b)
+{
+	return a->version == b->version && a->file == b->file && a->generation == b->generation && a->first == b->first && a->salt == b->salt &&
+	       a->n_bytes == b->n_bytes;
+}
+
 enum record_flags { RECORD_DELETED = 1, RECORD_TRUNCATED = 2 };
 
 struct place { /* of a record; offset 0 = none */

@@ -40,7 +40,9 @@ struct server {
 	struct client *clients, *touched;
 	char *turn; /* what was read last, SERVER_TURN_BYTES */
 	struct resp_command command;
-	uint64_t synced_ms, look_ms; /* when it was made safe last; when timers are due */
+	uint64_t synced_ms, compact_ms,
+		look_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due */
+	bool is_deaf;
 	bool is_failed; /* a write or sync went wrong: nothing is written any more */
 };
 
@@ -76,8 +78,12 @@ static int listen_unix(struct server *s, const char *path, struct err *e)
 	if (strlen(path) >= sizeof(a.sun_path))
 		return err_set(e, -ENAMETOOLONG, "the socket's path is longer than %zu characters", sizeof(a.sun_path) - 1);
 	memcpy(a.sun_path, path, strlen(path) + 1);
-	unlink(path); /* of one before, which is not running: it would have the store */
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof(a))) {
+		fd_close(&fd);
+		return err_set(e, -EADDRINUSE, "listen on %s: somebody does already", path);
+	}
+	unlink(path); /* of one that ended without */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a))) {
 		int r = err_set(e, -errno, "listen on %s: %m", path);
 
@@ -140,6 +146,19 @@ static void watch(struct server *s, struct client *c, uint32_t events)
 	BUG_ON(epoll_ctl(s->epoll, EPOLL_CTL_MOD, c->fd, &event));
 }
 
+/* Without a descriptor for one more client, those that come wait until another has gone. */
+static void listen_again(struct server *s, bool on)
+{
+	if (s->is_deaf != on)
+		return;
+	s->is_deaf = !on;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct epoll_event event = { .events = on ? EPOLLIN : 0, .data.u64 = i };
+
+		BUG_ON(epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->listeners[i], &event));
+	}
+}
+
 static void client_free(struct server *s, struct client *c)
 {
 	*(c->before ? &c->before->next : &s->clients) = c->next;
@@ -150,6 +169,7 @@ static void client_free(struct server *s, struct client *c)
 	s->in_bytes -= c->in.len;
 	s->out_bytes -= c->n_counted;
 	fd_close(&c->fd);
+	listen_again(s, true);
 	buf_deinit(&c->in);
 	buf_deinit(&c->out);
 	free(c);
@@ -185,8 +205,11 @@ static void accept_some(struct server *s, int listener)
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				listen_again(s, false);
 			return;
+		}
 		client_new(s, fd);
 	}
 }
@@ -224,6 +247,8 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 	const struct command *ran = command_run(&call);
 
 	c->wrote |= c->session.space && c->session.space->is_dirty;
+	if (c->wrote && s->compact_ms == UINT64_MAX)
+		s->compact_ms = now_ms() + SERVER_COMPACT_LOOK_MS;
 	if (call.removed)
 		detach(s, call.removed);
 	if (c->session.waits_for && !was_waiting) {
@@ -310,7 +335,7 @@ static void on_readable(struct server *s, struct client *c)
 	touch(s, c);
 	if (n <= 0) {
 		c->is_closing = true;
-		c->out.len = c->n_sent; /* nobody is there to read it */
+		c->out.len = n ? c->n_sent : c->out.len; /* who says no more may still read what was asked for */
 		return;
 	}
 	s->shared->counters.received_bytes += (uint64_t)n;
@@ -447,6 +472,9 @@ static int timers(struct server *s)
 		for (struct client *c = s->clients; c; c = c->next)
 			look(s, c, now);
 	}
+	if (now >= s->compact_ms)
+		s->compact_ms = store_compact(&s->shared->store, time(NULL)) ? now + SERVER_COMPACT_MS : UINT64_MAX;
+	look_at(s, s->compact_ms);
 	if (s->o.sync == SERVER_SYNC_INTERVAL && has_unsafe(s))
 		look_at(s, s->synced_ms + (uint64_t)s->o.interval_s * 1000);
 	if (s->look_ms == UINT64_MAX)
@@ -502,9 +530,12 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 	int r = 0;
 
 	BUG_ON(!s);
-	*s = (struct server){
-		.shared = shared, .o = *o, .look_ms = UINT64_MAX, .epoll = epoll_create1(EPOLL_CLOEXEC), .turn = malloc(SERVER_TURN_BYTES)
-	};
+	*s = (struct server){ .shared = shared,
+			      .o = *o,
+			      .compact_ms = 0,
+			      .look_ms = UINT64_MAX,
+			      .epoll = epoll_create1(EPOLL_CLOEXEC),
+			      .turn = malloc(SERVER_TURN_BYTES) };
 	files_raise();
 	if (s->epoll < 0 || !s->turn)
 		r = err_set(e, -ENOMEM, "serve clients: out of memory");

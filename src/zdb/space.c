@@ -23,12 +23,20 @@ static int find(struct space *s, struct str id, struct keydir_seek *seek, struct
 	return SPACE_ABSENT;
 }
 
-static uint64_t seq_of(struct str id)
+uint64_t space_seq_of(struct str id)
 {
 	uint64_t v = 0;
 
 	memcpy(&v, id.p, id.n < sizeof(v) ? id.n : sizeof(v));
 	return v;
+}
+
+/* R is no key's newest any more. */
+static void bury(struct space *s, struct place at, const struct record *r)
+{
+	struct data_file *f = datalog_file(&s->log, at.file);
+
+	f->dead_bytes += (uint32_t)record_bytes(&f->head, r);
 }
 
 /* What a record that was written before does to the table. */
@@ -42,13 +50,15 @@ static int replay(void *ctx, struct place at, const struct record *r, bool is_da
 
 	(void)is_damaged; /* it is the key's newest all the same: an older value would be wrong without saying so */
 	s->replayed++;
-	if (s->mode == SPACE_SEQ && seq_of(r->id) >= s->next_id)
-		s->next_id = seq_of(r->id) + 1;
+	if (s->mode == SPACE_SEQ && space_seq_of(r->id) >= s->next_id)
+		s->next_id = space_seq_of(r->id) + 1;
 	k = find(s, r->id, &seek, &was, &old, e);
 	if (k < 0)
 		return k;
-	if (!k)
+	if (!k) {
 		s->data_bytes -= old.record.length;
+		bury(s, was, &old.record);
+	}
 	if (r->flags & RECORD_DELETED) {
 		if (!k)
 			keydir_remove(&s->keys, &seek);
@@ -151,7 +161,7 @@ int space_set(struct space *s, struct str id, struct str payload, uint32_t time_
 	struct reading old;
 	struct place was = { 0 };
 	bool is_new = !id.n;
-	uint64_t before = 0;
+	struct record before = { 0 };
 	int r;
 
 	if (is_new) {
@@ -161,18 +171,37 @@ int space_set(struct space *s, struct str id, struct str payload, uint32_t time_
 		if ((r = find(s, id, &seek, &was, &old, e)) < 0 || (r && s->mode == SPACE_SEQ))
 			return r;
 		is_new = r;
-		before = r ? 0 : old.record.length;
+		before = r ? before : old.record;
 		if (!r && is_same(&old, payload))
 			return SPACE_SAME;
 	}
-	if (s->max_bytes && s->data_bytes - before + payload.n > s->max_bytes)
+	if (s->max_bytes && s->data_bytes - before.length + payload.n > s->max_bytes)
 		return SPACE_FULL;
 	if ((r = put(s, id, payload, time_s, !is_new, &seek, was, e)))
 		return r;
-	s->data_bytes += payload.n - before;
+	s->data_bytes += payload.n - before.length;
+	if (!is_new)
+		bury(s, was, &before);
 	s->next_id += id.p == room;
 	*ret_id = id;
 	return 0;
+}
+
+int space_set_number(struct space *s, struct str id, struct str payload, uint32_t time_s, struct err *e)
+{
+	char room[SPACE_SEQ_ID_BYTES];
+	uint64_t number = space_seq_of(id);
+	struct str ret;
+	int r;
+
+	if (id.n != SPACE_SEQ_ID_BYTES || number == UINT64_MAX)
+		return err_set(e, -EBADMSG, "a key of this namespace is a number of %d bytes", SPACE_SEQ_ID_BYTES);
+	s->mode = SPACE_USER; /* for as long as this takes: the key is chosen */
+	r = space_set(s, id, payload, time_s, room, &ret, e);
+	s->mode = SPACE_SEQ;
+	if (r >= 0 && number >= s->next_id)
+		s->next_id = number + 1;
+	return r;
 }
 
 int space_get(struct space *s, struct str id, struct place *ret_at, struct reading *ret, struct err *e)
@@ -188,16 +217,17 @@ int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e)
 	struct keydir_seek seek;
 	struct reading old;
 	struct place at;
-	uint32_t length;
+	struct record before;
 	int r = find(s, id, &seek, &record.parent, &old, e);
 
 	if (r)
 		return r;
-	length = old.record.length;
+	before = old.record;
 	if ((r = datalog_append(&s->log, &record, S(""), &at, e)))
 		return r;
 	keydir_remove(&s->keys, &seek);
-	s->data_bytes -= length;
+	s->data_bytes -= before.length;
+	bury(s, record.parent, &before);
 	return 0;
 }
 

@@ -26,6 +26,8 @@ struct space {
 };
 #define SPACE_NONE { .log = DATALOG_NONE, .index = -1 }
 
+uint64_t space_seq_of(struct str id); /* the number that ID is */
+
 /* Takes DATA and INDEX, folders of its own. */
 MUST_CHECK int space_open(struct space *ret, enum space_mode mode, int data, int index, uint32_t file_max_bytes, struct err *e);
 void space_close(struct space *s);
@@ -38,6 +40,8 @@ MUST_CHECK int space_sync(struct space *s, struct err *e);
  * SPACE_SEQ has no such key, and makes none of that name), -ENOSPC (the disk), -errno. */
 MUST_CHECK int space_set(struct space *s, struct str id, struct str payload, uint32_t time_s, char room[static SPACE_SEQ_ID_BYTES],
 			 struct str *ret_id, struct err *e);
+/* The same for a number of a SPACE_SEQ that comes from another store: one that is not there is made, and numbers go on behind it. */
+MUST_CHECK int space_set_number(struct space *s, struct str id, struct str payload, uint32_t time_s, struct err *e);
 MUST_CHECK int space_get(struct space *s, struct str id, struct place *ret_at, struct reading *ret, struct err *e); /* 0, SPACE_ABSENT, -errno */
 MUST_CHECK int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e);       /* the same */
 MUST_CHECK int space_clear(struct space *s, struct err *e);

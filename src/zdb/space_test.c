@@ -1,4 +1,4 @@
-#include "zdb/space.h"
+#include "zdb/compact.h"
 
 #include "base/file.h"
 #include "test/seeds.h"
@@ -108,6 +108,25 @@ static void check_map(struct space *s, unsigned seed, const char *when)
 	T_CHECK(!seen, "seed %u, %s: a walk back sees %lld less", seed, when, (long long)seen);
 }
 
+/* Some steps, perhaps not to the end, with changes between them. */
+static void compact_some(struct space *s, unsigned seed)
+{
+	struct err e = { 0 };
+	struct compact *c;
+	uint32_t file;
+	int r = COMPACT_MORE;
+
+	if (!compact_find(s, &file))
+		return;
+	T_NEED(!compact_begin(s, file, &c, &e), "seed %u: %s", seed, e.msg);
+	while (r == COMPACT_MORE && random() % 8) {
+		r = compact_step(c, &e);
+		T_CHECK(r >= 0, "seed %u: %s", seed, e.msg);
+		change(s);
+	}
+	compact_free(c);
+}
+
 static void run(unsigned seed)
 {
 	struct err e = { 0 };
@@ -119,8 +138,11 @@ static void run(unsigned seed)
 		open_at(&s, seed, SPACE_USER);
 		if (round)
 			check_map(&s, seed, "after a start");
-		for (unsigned i = 0; i < 150; i++)
+		for (unsigned i = 0; i < 150; i++) {
 			change(&s);
+			if (i % 8 == 0)
+				compact_some(&s, seed);
+		}
 		check_map(&s, seed, "with changes");
 		if (random() % 2)
 			T_CHECK(!space_save(&s, &e), "%s", e.msg);
@@ -190,6 +212,39 @@ static void test_cleared_for_good(void)
 	space_close(&s);
 	open_at(&s, 10003, SPACE_USER);
 	T_CHECK(holds(&s, "k", S(""), false) && holds(&s, "l", S("two"), true), "after a start");
+	space_close(&s);
+}
+
+static void test_room_comes_back(void)
+{
+	static char value[2000];
+	uint64_t bytes = 0;
+	struct compact *c;
+	struct space s;
+	uint32_t file;
+
+	open_at(&s, 10007, SPACE_USER);
+	T_NEED(!set(&s, "kept", S("for ever")) && !set(&s, "gone", S("soon")) && !space_delete(&s, S("gone"), 1, NULL), "set");
+	for (unsigned i = 0; i < 200; i++) {
+		value[0] = (char)i;
+		T_NEED(!set(&s, "k", (struct str){ value, sizeof(value) }), "set");
+	}
+	T_NEED(s.log.n_files > 40, "%zu files", s.log.n_files);
+	while (compact_find(&s, &file)) {
+		T_NEED(!compact_begin(&s, file, &c, NULL), "begin");
+		while (compact_step(c, NULL) == COMPACT_MORE)
+			;
+		compact_free(c);
+	} /* nothing else is made safe: a value may not go before the one after it is */
+	for (size_t i = 0; i < s.log.n_files; i++)
+		bytes += s.log.files[i].end;
+	T_CHECK(s.log.n_files <= 3 && bytes < 3 * FILE_BYTES, "%zu files with %llu bytes", s.log.n_files, (unsigned long long)bytes);
+	T_CHECK(holds(&s, "kept", S("for ever"), true) && holds(&s, "k", (struct str){ value, sizeof(value) }, true) &&
+			holds(&s, "gone", S(""), false),
+		"what it holds");
+	space_close(&s);
+	open_at(&s, 10007, SPACE_USER);
+	T_CHECK(holds(&s, "kept", S("for ever"), true) && holds(&s, "gone", S(""), false) && s.keys.n == 2, "after a start without a checkpoint");
 	space_close(&s);
 }
 
@@ -358,6 +413,7 @@ int main(void)
 	T_RUN(test_same_values_limits_and_counted_keys);
 	T_RUN(test_versions_of_a_key);
 	T_RUN(test_cleared_for_good);
+	T_RUN(test_room_comes_back);
 	T_RUN(test_a_damaged_end_at_every_byte);
 	T_RUN(test_goes_on_where_the_original_ended);
 	T_RUN(test_a_checkpoint_that_is_wrong_is_no_loss);

@@ -57,6 +57,8 @@ static int folder_open(int root, const char *name, struct err *e)
 
 static void namespace_free(struct namespace *n)
 {
+	if (n->compact)
+		compact_free(n->compact);
 	space_close(&n->space);
 	explicit_bzero(&n->settings, sizeof(n->settings));
 	free(n);
@@ -242,4 +244,43 @@ int store_commit(struct store *s, bool safe, struct err *e)
 		n->is_dirty = !safe && !r;
 	}
 	return worst;
+}
+
+static void compact_end(struct namespace *n, int r, const struct err *e, int64_t now_s)
+{
+	if (n->compact)
+		compact_free(n->compact);
+	n->compact = NULL;
+	if (!r)
+		return;
+	n->compact_at_s = now_s + STORE_COMPACT_RETRY_S;
+	log_warn("namespace '%s': %s", n->name, e->msg);
+}
+
+static bool compact_start(struct namespace *n, int64_t now_s)
+{
+	struct err e = { 0 };
+	uint32_t file;
+	int r;
+
+	if (n->compact || now_s < n->compact_at_s || n->space.log.failed || !compact_find(&n->space, &file))
+		return n->compact;
+	if ((r = compact_begin(&n->space, file, &n->compact, &e)))
+		compact_end(n, r, &e, now_s);
+	return !r;
+}
+
+bool store_compact(struct store *s, int64_t now_s)
+{
+	for (struct namespace *n = s->list; n; n = n->next) {
+		struct err e = { 0 };
+		int r;
+
+		if (!compact_start(n, now_s))
+			continue;
+		if ((r = compact_step(n->compact, &e)) != COMPACT_MORE)
+			compact_end(n, r, &e, now_s);
+		return true;
+	}
+	return false;
 }

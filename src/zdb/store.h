@@ -2,7 +2,7 @@
 #pragma once
 #include "zdb/namespace.h"
 
-enum { STORE_NAMESPACES_MAX = 10000, STORE_FILE_MIN_BYTES = 512 << 10, STORE_FILE_DEFAULT_BYTES = 256 << 20 };
+enum { STORE_COMPACT_RETRY_S = 60, STORE_NAMESPACES_MAX = 10000, STORE_FILE_MIN_BYTES = 512 << 10, STORE_FILE_DEFAULT_BYTES = 256 << 20 };
 
 struct store_options {
 	const char *data, *index; /* folders; made when they are not there */
@@ -32,3 +32,6 @@ MUST_CHECK int store_set(struct store *s, struct namespace *n, const struct sett
 
 /* Writes what was appended since the last time; SAFE: until it is on the disk. */
 MUST_CHECK int store_commit(struct store *s, bool safe, struct err *e);
+
+/* A small step towards files without dead records, of one namespace at a time. False: there is nothing to be done now. */
+bool store_compact(struct store *s, int64_t now_s);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `zdb` with clients that others wrote, and with some that nobody should have: test/net/zdb.py CASE, inside tools/enter."""
-import contextlib, hashlib, os, random, resource, signal, socket, subprocess, sys, tempfile, threading, time
+import contextlib, hashlib, os, random, re, resource, select, signal, socket, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -187,7 +187,7 @@ def walks():
                 seen += got[1]
             assert got == "-No more data" and [k for k, _, _ in seen] == keys, (command, got, len(seen))
             assert all(size == int(k.split(b"-")[1]) % 1000 and abs(when - time.time()) < 600 for k, size, when in seen)
-        expect(c, [(("SCAN", "short"), "-Invalid key format"), (("SCAN", b"\xff" * 8), "-No more data")])
+        expect(c, [(("SCAN", "short"), "-Invalid key format"), (("SCAN", b"\xff" * 12), "-No more data")])
         for value in ("one", "two", "three"):
             c.execute_command("SET", "h", value)
         cursor, values = [], []
@@ -198,7 +198,7 @@ def walks():
                 break
             cursor = [older]
         assert values == [b"three", b"two", b"one"], values
-        expect(c, [(("HISTORY", "key-1", *cursor), "-Invalid arguments (invalid key)"), (("HISTORY", "h", b"\0" * 8), "-No more history"), (("HISTORY", "none"), "-Key not found")])
+        expect(c, [(("HISTORY", "key-1", *cursor), "-Invalid arguments (invalid key)"), (("HISTORY", "h", b"\0" * 12), "-No more history"), (("HISTORY", "none"), "-Key not found")])
 
 
 def waits():
@@ -256,6 +256,32 @@ def write_until_cut(store, n, acknowledged, seed):
             acknowledged[key] = [value]
     except redis.ConnectionError:
         pass
+
+
+def compacted():
+    """What was overwritten gives its room back while clients are served, also when that is cut off again and again."""
+    with Store("--datasize", "512KiB", "--sync", "none") as store:
+        size = lambda: sum(os.path.getsize(f"{store.dir}/data/default/{name}") for name in os.listdir(f"{store.dir}/data/default"))
+        held = {}
+        for n in range(12):
+            c = user(store)
+            for i in range(300):
+                key = f"k{i % 40}"
+                held[key] = os.urandom(8000)
+                c.execute_command("SET", key, held[key])
+                if i % 50 == 0:
+                    assert c.get(key) == held[key]
+            c.execute_command("SET", f"stays-{n}", "for ever")
+            if n % 3 == 2:
+                deadline = time.monotonic() + 60  # an event of the store's, of which nobody is told
+                while size() > 3 * 40 * 8000 + 4 * (512 << 10):
+                    assert time.monotonic() < deadline, f"{size()} bytes for {40 * 8000}"
+                    c.execute_command("PING")
+            store.stop(signal.SIGTERM if n % 2 else signal.SIGINT)
+            store.start()
+        c = user(store)
+        expect(c, [(("GET", key), value) for key, value in held.items()] + [(("GET", f"stays-{n}"), b"for ever") for n in range(12)])
+        assert c.execute_command("DBSIZE") == 52
 
 
 def full():
@@ -333,6 +359,7 @@ def rude():
         rss = int(next(line for line in open(f"/proc/{store.child.pid}/status") if line.startswith("VmRSS")).split()[1])
         assert rss < 400 << 10, f"{rss} kB for one that reads nothing and fifty that send half"
         assert good.get("k") == b"v" * MIB
+        assert raw(store, b"GET k\r\n" * 20).count(b"v" * MIB) == 20, "who says no more does not get what was asked for"
         answers = raw(store, b"PING\r\n" * 5000)
         assert answers == b"+PONG\r\n" * 5000, len(answers)
         for s in (slow, never, *half):
@@ -344,9 +371,31 @@ def alone():
     with Store() as store:
         run = subprocess.run(store.command(), capture_output=True, text=True, timeout=60)
         assert run.returncode == 1 and "is in use by another process" in run.stderr, run
+        taken = subprocess.run([f"{BUILD}/zdb", "--data", f"{store.dir}/x", "--index", f"{store.dir}/y", "--socket", store.socket], capture_output=True, text=True, timeout=60)
+        assert taken.returncode == 1 and "somebody does already" in taken.stderr, taken
         status, _ = store.stop()
         assert status == 0, status
         store.start()
+
+
+def few():
+    """With descriptors for some clients only, the others wait until one goes."""
+    with Store() as store:
+        resource.prlimit(store.child.pid, resource.RLIMIT_NOFILE, (40, 40))
+        crowd = [store.connect() for _ in range(60)]
+        for s in crowd:
+            s.sendall(b"PING\r\n")
+        served = 0
+        while crowd:
+            ready = select.select(crowd, [], [], 60)[0]
+            assert ready, f"{len(crowd)} wait for ever"
+            for s in ready:
+                assert s.recv(64) == b"+PONG\r\n"
+                served += 1
+                crowd.remove(s)
+                s.close()
+        used = [sum(map(int, open(f"/proc/{store.child.pid}/stat").read().split()[13:15])) for _ in range(2) if not time.sleep(0.2)]
+        assert served == 60 and used[1] - used[0] < 10, (served, used)
 
 
 def tools():
@@ -361,5 +410,54 @@ def tools():
             assert len(rates) == 2 and all(r > 0 for r in rates), run.stdout
 
 
+def offline():
+    """check, dump, export, import and compact, on a store that nobody serves."""
+    run = lambda store, *words, **more: subprocess.run([f"{BUILD}/zdb", "--data", f"{store.dir}/data", "--index", f"{store.dir}/index", *words], capture_output=True, timeout=60, **more)
+    with Store("--datasize", "512KiB") as store, Store() as other:
+        c = user(store)
+        expect(c, [(("NSNEW", "seq"), b"OK"), (("NSSET", "seq", "mode", "seq"), b"OK"), (("SELECT", "seq"), b"OK")])
+        ids = [c.execute_command("SET", "", f"v{i}") for i in range(10)]
+        expect(c, [(("SELECT", "default"), b"OK"), (("SET", "when", "x", "1234"), b"when"), (("SET", b"\x00\xff", b"\r\n\x00"), b"\x00\xff")])
+        big = os.urandom(3 * MIB)
+        c.execute_command("SET", "big", big[:400000])
+        for i in range(40):
+            c.execute_command("SET", "often", os.urandom(30000))
+        busy = run(store, "check")
+        assert busy.returncode == 1 and b"is in use by another process" in busy.stderr, busy
+        store.stop()
+        checked = run(store, "check")
+        rows = {line.split()[0]: line.split()[1:] for line in checked.stdout.decode().splitlines()[1:]}
+        assert checked.returncode == 0 and rows["default"][0] == "4" and rows["seq"][0] == "10" and rows["default"][3:] == ["0", "0"], checked
+        listed = run(store, "dump", "default").stdout.decode()
+        assert "1970-01-01T00:20:34Z" in listed and "0x00ff" in listed and len(listed.splitlines()) == 4, listed
+        after, before = map(int, re.findall(rb"\d+", run(store, "compact").stdout))
+        assert before > 40 * 30000 and after < 2 * (512 << 10), (before, after)
+        other.stop()
+        for space in "default", "seq":
+            out = run(store, "export", space)
+            assert out.returncode == 0, out
+            if space == "seq":
+                other.start()
+                expect(user(other), [(("NSNEW", "seq"), b"OK"), (("NSSET", "seq", "mode", "seq"), b"OK")])
+                other.stop()
+            assert run(other, "import", space, input=out.stdout).returncode == 0
+            cut = run(other, "import", space, input=out.stdout[:-1])
+            assert cut.returncode == 1 and b"in the middle of a command" in cut.stderr, cut
+        refused = run(other, "import", "default", input=b"*1\r\n$4\r\nPING\r\n")
+        assert refused.returncode == 1 and b"is no export" in refused.stderr, refused
+        assert b"there is no namespace" in run(other, "dump", "none").stderr
+        other.start()
+        c = user(other)
+        expect(c, [(("GET", "when"), b"x"), (("KEYTIME", "when"), 1234), (("GET", b"\x00\xff"), b"\r\n\x00"), (("GET", "big"), big[:400000]), (("DBSIZE",), 4), (("SELECT", "seq"), b"OK"),
+                   (("GET", ids[9]), b"v9"), (("SET", "", "more"), (10).to_bytes(8, "little"))])
+        with open(f"{store.dir}/data/seq/d0", "r+b") as f:
+            f.seek(-1, os.SEEK_END)
+            f.write(b"?")
+        os.unlink(f"{store.dir}/index/seq/checkpoint")
+        hurt = run(store, "check", "seq")
+        assert hurt.returncode == 1 and hurt.stdout.decode().splitlines()[1].split()[4] == "1", hurt
+        store.start()
+
+
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, full, crowd, rude, alone, tools)})
+    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
