@@ -177,7 +177,7 @@ def layers(parts, layer, folder, report):
 
 def fails(parts, layer, report):
     rows = [("a layer that is not there", config("", layers=2), "there is no disk layer1"),
-            ("a disk that is not there", config("", mounts=[("/data", "ext4", False)]), "mount the disk for /data: there is no disk mount0"),
+            ("a disk that is not there", config("", mounts=[("/data", "ext4", False)]), "mount what belongs on /data: there is no disk mount0"),
             ("a program that is not there", config("", argv=["/bin/none"]), "run /bin/none in /srv: No such file or directory"),
             ("a user that is not there", config("", user="nobody"), "nobody"),
             ("half a configuration", config("")[:-1], "read the machine's configuration: Bad message"),
