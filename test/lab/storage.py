@@ -38,7 +38,8 @@ class Storage(Owner):
         return self.lab.zos("exec", f"{name}/{workload}", "--", "/usr/bin/sh", "-c", script)
 
     def disks(self):
-        return {d["serial"]: d for d in self.lab.zos_json("node", "disks")["disks"]}
+        """By serial number, without the one to which a run of tools/coverage writes."""
+        return {d["serial"]: d for d in self.lab.zos_json("node", "disks")["disks"] if d["serial"] != "counts"}
 
 
 def volume(name, size="200MiB", **data):

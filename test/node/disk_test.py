@@ -110,15 +110,15 @@ def wishes(o, report):
 
 
 def restarts(o, report):
-    starts = lambda: re.findall(r"start number (\d) of this disk", o.log("raw"))
+    starts = lambda: re.findall(r"start number (\d)", o.log("raw"))
     with report.case("a raw disk image boots; when it restarts itself it is the same machine, with what it has written"):
         o.lab.zos("run", o.images["raw"], "--name", "raw", "--disk", "--memory", "256MiB", "--no-wait")
-        o.wait_log("raw", "start number 2 of this disk")
+        o.wait_log("raw", "start number 2")
         status = o.wait("raw", "running", lambda s: s["state"] == "ok")
         assert starts() == ["1", "2"] and not status["restarts"], (starts(), status)
     with report.case("restarted by its owner it begins anew, with the disk of the image"):
         o.lab.zos("restart", "raw")
-        o.wait_log("raw", "start number 2 of this disk", times=2)
+        o.wait_log("raw", "start number 2", times=2)
         o.wait("raw", "running again", lambda s: s["state"] == "ok")
         assert starts() == ["1", "2", "1", "2"], starts()
         o.lab.zos("delete", "raw")

@@ -201,6 +201,26 @@ def theirs_alone(s, report):
         s.check_page("web") # restarted on the way
 
 
+def tables(s, report):
+    with report.case("tables name both machines and the node, for people as for programs"):
+        both = {"web", "web-vm"}
+        for words in (("ps",), ("stats", "--once")):
+            rows = s.lab.zos(*words).splitlines()
+            assert both <= {row.split()[0] for row in rows[1:]}, rows
+        stats = {m["machine"].split("/")[0]: m for m in s.lab.zos_json("stats", "--once")["machines"]}
+        assert set(stats) == both and all(m["memory"] for m in stats.values()), stats
+        key = s.lab.zos_json("node", "list")[0]["node"]
+        for words in (("node", "list"), ("node", "info"), ("node", "health"), ("node", "disks")):
+            said = s.lab.zos(*words)
+            assert said.strip() and ("list" not in words or key[:12] in said), (words, said)
+        watch = s.lab.start_zos("watch", "web", stdout=subprocess.PIPE)
+        try:
+            assert "web" in watch.stdout.readline()
+        finally:
+            watch.terminate()
+            watch.communicate()
+
+
 def what_is_inside(s, report):
     with report.case("the container's root is nobody on the node, filtered, bounded"):
         pid, _ = s.node.shell("pidof nginx | tr ' ' '\\n' | sort -n | head -n1")
@@ -267,6 +287,7 @@ def main():
             runs(s, report, "web", "--container")
             runs(s, report, "web-vm", "--vm")
             what_is_inside(s, report)
+            tables(s, report)
             inside(s, report, "web")
             inside(s, report, "web-vm")
             wishes(s, report, "web")
