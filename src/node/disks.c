@@ -76,6 +76,7 @@ int node_disks(struct request *q, struct err *e)
 	AUTO_JSON sd_json_variant *list = NULL;
 	int r = disks_json(q->s->storage, &list);
 
+	storage_look(q->s->storage);
 	return r < 0 ? err_set(e, r, "list the disks: %s", strerror(-r)) : sd_varlink_replybo(q->link, SD_JSON_BUILD_PAIR_VARIANT("disks", list));
 }
 

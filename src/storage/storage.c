@@ -174,6 +174,7 @@ static void disk_judge(struct storage_disk *d, const char *failure)
 		log_info("disk %s: is well again", d->found.name);
 	if (is_other)
 		tell_changed(d->storage);
+	d->looked_s = now_s();
 	timer_arm(d, d->care.scrub.at_bytes && now_s() >= d->scrub_from_s ? STORAGE_SLICE_MS : STORAGE_CHECK_MS);
 }
 
@@ -586,6 +587,13 @@ static struct storage_disk *disk_find_serial(struct storage *s, const char *seri
 	if (!found)
 		err_set(e, -ENOENT, "there is no disk with the serial number '%s' here: 'zos node disks' lists them", serial);
 	return found;
+}
+
+void storage_look(struct storage *s)
+{
+	for (struct storage_disk *d = s->disks; d; d = d->next)
+		if (d->state == LIFE_READY && !d->job && now_s() >= d->looked_s + STORAGE_LOOK_S)
+			timer_arm(d, 0);
 }
 
 int storage_wipe(struct storage *s, const char *serial, void (*wiped)(void *ctx, int r, const struct err *e), void *ctx, struct err *e)

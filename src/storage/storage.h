@@ -23,7 +23,8 @@ enum {
 	STORAGE_AGAIN_MS = 1000,       /* after the first failure; doubled with each further one, up to */
 	STORAGE_AGAIN_MAX_MS = 300000,
 	STORAGE_DRIVERS_MS = 60000,    /* to wait for drivers */
-	STORAGE_CHECK_MS = 60000,      /* between two looks how a disk is doing */
+	STORAGE_CHECK_MS = 60000,      /* between two looks how a disk is doing, */
+	STORAGE_LOOK_S = 5,            /* ... when somebody asks */
 	STORAGE_SLICE_MS = 1000,       /* between two slices of a scrub: others come in between */
 	STORAGE_SCRUB_AGAIN_S = 3600,  /* after a slice that could not be read to its end */
 	STORAGE_SMART_S = 86400,       /* between two questions what it says of itself */
@@ -64,7 +65,8 @@ struct storage_disk {
 	sd_event_source *timer;          /* to try again, to wait for drivers no longer, to look how it is doing */
 	enum life_act todo;              /* waits for drivers or for a free place; LIFE_IGNORE = nothing */
 	unsigned failures;               /* in a row */
-	uint64_t scrub_from_s;           /* Unix seconds: no slice before that, */
+	uint64_t looked_s;               /* Unix seconds: it was looked at then; */
+	uint64_t scrub_from_s;           /* ... no slice before that, */
 	uint64_t smart_from_s;           /* ... no question what it says of itself */
 	bool is_first;                   /* was there at the start and has not been looked at yet */
 	void (*wiped)(void *ctx, int r, const struct err *e);
@@ -129,6 +131,9 @@ void storage_remark(struct storage *s, const char *uuid, const char *remark, boo
 void storage_resume(struct storage *s);
 /* JOB's child has ended with ANSWER (answer.h). */
 void storage_done(struct storage *s, struct storage_job *job, const struct answer *a);
+
+/* Somebody asks how the disks are doing: who asks again in a moment hears of it. */
+void storage_look(struct storage *s);
 
 /* The farm's order: what is on the disk with this serial number is gone for ever, and the node takes it as a new one. WIPED is told once
  * that is done or refused, unless this returns an error: -ENOENT (no such disk, or more than one), -EBUSY (something is being done with

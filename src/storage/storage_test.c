@@ -557,6 +557,23 @@ static void few_are_scrubbed_at_a_time(void)
 	storage_deinit(&s);
 }
 
+static void who_asks_has_it_looked_at(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	due(&s);
+	CARED();
+	storage_look(&s);
+	T_CHECK(!sd_event_run(s.event, 0), "it was looked at a moment ago");
+	s.disks->looked_s -= STORAGE_LOOK_S;
+	storage_look(&s);
+	T_CHECK(sd_event_run(s.event, 0) > 0, "it waits for a minute");
+	LOG_IS("check vda, check vda");
+	storage_deinit(&s);
+}
+
 /* The farm's order does not wait for what takes an hour. */
 static void a_wipe_ends_a_scrub(void)
 {
@@ -593,6 +610,7 @@ int main(void)
 	T_RUN(a_scrub_is_done_in_slices);
 	T_RUN(a_disk_is_asked_daily_what_it_says_of_itself);
 	T_RUN(few_are_scrubbed_at_a_time);
+	T_RUN(who_asks_has_it_looked_at);
 	T_RUN(a_wipe_ends_a_scrub);
 	return T_END();
 }
