@@ -7,6 +7,7 @@
 import json, os, re, select, shutil, signal, socket, subprocess, tarfile, tempfile, threading, time
 
 OVMF = "/usr/share/OVMF/OVMF"  # UEFI for QEMU
+STALLED = "the emulated machine stood still"
 COVERAGE = os.environ.get("COVERAGE")  # a tree with an image that counts the lines it runs: tools/coverage
 COUNTS_BYTES = 256 << 20
 CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
@@ -167,7 +168,15 @@ class Node:
                     with open(f"{COVERAGE}/counts/{os.getpid()}-{id(self)}-{os.path.basename(member.name)}", "wb") as f:
                         f.write(tar.extractfile(member).read())
 
+    def stalls(self):
+        """Whether the guest's kernel had a processor that got no time or no timer for 21 s, or its watchdog ended it: what then fails is the
+        emulator's doing, or this machine's. Said so that tools/test knows, and a reader."""
+        text = self.console.text if hasattr(self, "console") else ""
+        if re.search(r"rcu: INFO: .* stalls on CPUs|softdog: Initiating system reboot", text):
+            print(f"     {STALLED}; its last lines:\n" + "\n".join(f"     | {line}" for line in text.splitlines()[-15:]), flush=True)
+
     def close(self):
+        self.stalls()
         if self.process and self.process.poll() is None and self.counts:
             self.counts_take()
         if self.process and self.process.poll() is None:

@@ -206,10 +206,10 @@ def tables(s, report):
         both = {"web", "web-vm"}
         for words in (("ps",), ("stats", "--once")):
             rows = s.lab.zos(*words).splitlines()
-            assert both <= {row.split()[0] for row in rows[1:]}, rows
+            assert both <= {row.split()[0] for row in rows[1:] if row}, rows
         stats = {m["machine"].split("/")[0]: m for m in s.lab.zos_json("stats", "--once")["machines"]}
         assert set(stats) == both and all(m["memory"] for m in stats.values()), stats
-        key = s.lab.zos_json("node", "list")[0]["node"]
+        key = s.lab.wait_nodes()[0]["node"]
         for words in (("node", "list"), ("node", "info"), ("node", "health"), ("node", "disks")):
             said = s.lab.zos(*words)
             assert said.strip() and ("list" not in words or key[:12] in said), (words, said)
