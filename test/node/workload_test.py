@@ -213,12 +213,6 @@ def tables(s, report):
         for words in (("node", "list"), ("node", "info"), ("node", "health"), ("node", "disks")):
             said = s.lab.zos(*words)
             assert said.strip() and ("list" not in words or key[:12] in said), (words, said)
-        watch = s.lab.start_zos("watch", "web", stdout=subprocess.PIPE)
-        try:
-            assert "web" in watch.stdout.readline()
-        finally:
-            watch.terminate()
-            watch.communicate()
 
 
 def what_is_inside(s, report):
