@@ -5,6 +5,7 @@
 
 enum {
 	CHALLENGE_HEX = 16,
+	ADMIN_PASSWORD_MAX = 128,
 	WAIT_MIN_MS = 100,
 	WAIT_MAX_MS = 30 * 60 * 1000,
 	WAIT_DEFAULT_MS = 5000,
@@ -45,7 +46,6 @@ struct call {
 	struct session *session;
 	const struct resp_command *in;
 	struct buf *out;
-	uint64_t now_us; /* monotonic */
 	int64_t time_s;
 	struct namespace *removed; /* set by NSDEL: clients in it are to be told */
 };

@@ -72,6 +72,8 @@ static int prepare(const struct args *a, struct store_options *store, struct ser
 		return -EINVAL;
 	if (a->file_bytes < STORE_FILE_MIN_BYTES || a->file_bytes > UINT32_MAX - RECORD_PAYLOAD_MAX)
 		return err_set(e, -ERANGE, "--datasize is from 512KiB to 4088MiB");
+	if (a->admin && strlen(a->admin) > ADMIN_PASSWORD_MAX)
+		return err_set(e, -ERANGE, "--admin has at most %d characters", ADMIN_PASSWORD_MAX);
 	*store = (struct store_options){ .data = a->data, .index = a->index, .mode = (enum space_mode)mode, .file_bytes = a->file_bytes };
 	*server = (struct server_options){ .listen = a->socket && !a->dual ? NULL : a->listen,
 					   .port = a->port,
