@@ -52,9 +52,9 @@ static const struct {
 	[WORKLOAD_ZMACHINE] = { "zmachine", zmachine_open },
 	[WORKLOAD_VOLUME] = { "volume", volume_open },
 	[WORKLOAD_ZMOUNT] = { "zmount", zmount_open },
+	[WORKLOAD_ZDB] = { "zdb", zdb_open },
 	{ "network", NULL },
 	{ "ip", NULL },
-	{ "zdb", NULL },
 	{ "qsfs", NULL },
 	{ "zlogs", NULL },
 	{ "gateway-name-proxy", NULL },
@@ -71,7 +71,8 @@ static int kind_find(struct workload *w, size_t at, struct err *e)
 			return 0;
 		return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type '%s' are not done by this version of the node", at, w->type);
 	}
-	return err_set(e, -EBADMSG, "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume' and 'zmount'", at, w->type);
+	return err_set(e, -EBADMSG, "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume', 'zmount' and 'zdb'", at,
+		       w->type);
 }
 
 static int secrets_check(const struct deployment *d, struct err *e)

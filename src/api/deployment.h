@@ -13,6 +13,8 @@ enum {
 	ZMACHINE_USER_DATA_MAX = 32768, /* bytes */
 	ZMACHINE_MODULE_NAME_MAX = 64, /* bytes; the kernel's own limit is 55 */
 	ZMACHINE_CPU_MILLI_MIN = 10,
+	ZDB_PASSWORD_MAX = 63, /* bytes, as src/zdb/namespace.h has it */
+	ZDB_PORT = 9900,
 	ZMACHINE_MOUNTS_MAX = 16,
 	ZMACHINE_MOUNT_PATH_MAX = 256, /* bytes */
 	SNAPSHOTS_EVERY_MIN = 60,      /* seconds */
@@ -21,6 +23,8 @@ enum {
 };
 #define VOLUME_SIZE_MIN (100ull << 20)
 #define VOLUME_SIZE_MAX (1ull << 50)
+#define ZDB_MEMORY_MIN (64ull << 20) /* some 1.4 million keys */
+#define ZDB_DISK_EXTRA (96ull << 20)
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
 #define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
 #define ZMACHINE_SHARE_OVERHEAD (64ull << 20) /* for each volume in a virtual machine: what serves it, and 32,768 open files of 2 KiB */
@@ -93,7 +97,24 @@ struct zmount {
 	unsigned class, format;
 };
 
-enum workload_kind { WORKLOAD_ZMACHINE, WORKLOAD_VOLUME, WORKLOAD_ZMOUNT };
+enum zdb_mode { ZDB_USER, ZDB_SEQ }; /* keys are chosen, or counted */
+extern const char *const zdb_mode_names[];
+
+/* A key-value store with one namespace, on one disk of the node (doc/zdb.md). */
+struct zdb {
+	uint64_t size_bytes;       /* of values */
+	uint64_t memory_bytes;     /* for the table of keys, and what clients are sent */
+	unsigned class, mode;
+	sd_json_variant *password; /* a string or {"secret": NAME}; NULL = none */
+	bool is_public;            /* without the password it can be read */
+};
+/* What it may take of its disk: values that were overwritten stay until a file of them is written anew (src/zdb/compact.h). */
+static inline uint64_t zdb_disk_bytes(const struct zdb *z)
+{
+	return z->size_bytes + z->size_bytes / 4 + ZDB_DISK_EXTRA;
+}
+
+enum workload_kind { WORKLOAD_ZMACHINE, WORKLOAD_VOLUME, WORKLOAD_ZMOUNT, WORKLOAD_ZDB };
 
 struct workload {
 	const char *name, *type;
@@ -102,6 +123,7 @@ struct workload {
 	struct zmachine zmachine; /* one of these, by kind; the others are zero */
 	struct volume volume;
 	struct zmount zmount;
+	struct zdb zdb;
 };
 
 struct signer {
@@ -146,8 +168,8 @@ MUST_CHECK int health_check_decode(sd_json_variant *v, struct health_check *ret,
 
 /* The name in {"secret": NAME}; NULL when V is a string. */
 const char *secret_ref(sd_json_variant *v);
-/* The name of the I-th secret in Z's env and user_data, NULL past the last one. */
-const char *zmachine_secret(const struct zmachine *z, size_t i);
+/* The name of the I-th secret that W's data uses for what runs in it (not for its pull), NULL past the last one. */
+const char *workload_secret(const struct workload *w, size_t i);
 
 /* Whether the signatures under D reach what S asks for: for updates, S are the stored ones. -EKEYREJECTED. */
 MUST_CHECK int deployment_meets(const struct deployment *d, const struct signers *s, struct err *e);

@@ -181,6 +181,25 @@ static void storage_is_strict(void)
 	try(rows, ARRAY_LEN(rows));
 }
 
+#define ZDB(MORE) "{\"name\":\"kv\",\"type\":\"zdb\",\"data\":{\"size\":104857600" MORE "}}"
+
+static void stores_are_strict(void)
+{
+	static const struct row rows[] = {
+		{ "", ZDB(""), NULL },
+		{ "", ZDB(",\"mode\":\"seq\",\"class\":\"hdd\",\"memory\":134217728,\"password\":\"of mine\",\"public\":true"), NULL },
+		{ "", ZDB(",\"mode\":\"mixed\""), "/workloads/0/data/mode: must be one of: user, seq" },
+		{ "", ZDB(",\"memory\":1048576"), "/workloads/0/data/memory: 1048576 is below" },
+		{ "", ZDB(",\"public\":true"), "/workloads/0/data/public: without a password everybody" },
+		{ "", ZDB(",\"password\":{\"secret\":\"none\"}"), "/workloads/0/data: uses the secret 'none'" },
+		{ "", ZDB(",\"password\":\"0123456789012345678901234567890123456789012345678901234567890123\""), "/workloads/0/data/password: " },
+		{ "", ZDB(",\"snapshots\":{\"every\":3600,\"keep\":1}"), "/workloads/0/data/snapshots: unknown field" },
+		{ "", ZDB("") "," BOX(ON("kv", "/srv", "")), "/workloads/1/data/mounts/0/name: this deployment has no volume or zmount 'kv'" },
+	};
+
+	try(rows, ARRAY_LEN(rows));
+}
+
 static void secrets_are_strict(void)
 {
 	static const struct row rows[] = {
@@ -240,6 +259,21 @@ static void what_is_mounted_arrives(void)
 		"zmount");
 }
 
+static void a_store_arrives(void)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	const struct zdb *z = &d->workloads[0].zdb;
+	struct fixture f;
+	struct err e = { 0 };
+
+	fixture_new(&f);
+	T_NEED(!opened(&f, "", ZDB(",\"mode\":\"seq\",\"password\":\"of mine\""), d, &e), "%s", e.msg);
+	T_CHECK(d->workloads[0].kind == WORKLOAD_ZDB && z->size_bytes == 100 << 20 && z->mode == ZDB_SEQ && z->memory_bytes == ZDB_MEMORY_MIN &&
+			!strcmp(sd_json_variant_string(z->password), "of mine") && !z->is_public,
+		"as it was written, and with the least memory");
+	T_CHECK(zdb_disk_bytes(z) == (125ull << 20) + ZDB_DISK_EXTRA, "its disk: %llu", (unsigned long long)zdb_disk_bytes(z));
+}
+
 static void somebody_elses_name_as_owner(void)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
@@ -280,9 +314,11 @@ int main(void)
 	T_RUN(machines_are_strict);
 	T_RUN(disk_images_are_strict);
 	T_RUN(storage_is_strict);
+	T_RUN(stores_are_strict);
 	T_RUN(secrets_are_strict);
 	T_RUN(values_arrive);
 	T_RUN(what_is_mounted_arrives);
+	T_RUN(a_store_arrives);
 	T_RUN(somebody_elses_name_as_owner);
 	T_RUN(signers_weigh);
 	return T_END();

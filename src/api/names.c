@@ -6,3 +6,4 @@ const char *const boot_names[] = { "image", "disk", NULL };
 const char *const restart_names[] = { "always", "on-failure", "never", NULL };
 const char *const disk_class_names[] = { "any", "ssd", "hdd", NULL };
 const char *const zmount_format_names[] = { "ext4", "btrfs", "none", NULL };
+const char *const zdb_mode_names[] = { "user", "seq", NULL };

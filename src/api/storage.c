@@ -1,4 +1,5 @@
-/* Workloads that keep data: volume, a directory that machines share; zmount, a disk of a virtual machine's own. And who mounts them. */
+/* Workloads that keep data: volume, a directory that machines share; zmount, a disk of a virtual machine's own; zdb, a key-value store. And who
+ * mounts them. */
 #include "api/workload.h"
 
 #include <stdio.h>
@@ -26,6 +27,16 @@ static const struct json_field zmount_fields[] = {
 };
 static const struct json_table zmount_table = { zmount_fields, ARRAY_LEN(zmount_fields), 0, NULL };
 
+static const struct json_field zdb_fields[] = {
+	SIZE_FIELD(struct zdb),
+	CLASS_FIELD(struct zdb),
+	{ "memory", JSON_U64, offsetof(struct zdb, memory_bytes), .min = ZDB_MEMORY_MIN, .max = VOLUME_SIZE_MAX },
+	{ "mode", JSON_CHOICE, offsetof(struct zdb, mode), .names = zdb_mode_names },
+	{ "password", JSON_VALUE, offsetof(struct zdb, password), .table = &secret_value_table, .text_max = ZDB_PASSWORD_MAX },
+	{ "public", JSON_BOOL, offsetof(struct zdb, is_public) },
+};
+static const struct json_table zdb_table = { zdb_fields, ARRAY_LEN(zdb_fields), 0, NULL };
+
 static int data_decode(struct deployment *d, size_t at, const struct json_table *table, void *ret, struct err *e)
 {
 	struct err below = { 0 };
@@ -42,6 +53,22 @@ int volume_open(struct deployment *d, size_t at, struct err *e)
 int zmount_open(struct deployment *d, size_t at, struct err *e)
 {
 	return data_decode(d, at, &zmount_table, &d->workloads[at].zmount, e);
+}
+
+int zdb_open(struct deployment *d, size_t at, struct err *e)
+{
+	struct zdb *z = &d->workloads[at].zdb;
+	int r;
+
+	z->memory_bytes = ZDB_MEMORY_MIN;
+	if ((r = data_decode(d, at, &zdb_table, z, e)))
+		return r;
+	if (z->is_public && !z->password)
+		return err_set(
+			e, -EBADMSG,
+			"/workloads/%zu/data/public: without a password everybody who reaches it may write anyway: give it one, or leave out 'public'",
+			at);
+	return secrets_used_check(d, at, e);
 }
 
 const struct workload *deployment_workload(const struct deployment *d, const char *name)
@@ -131,7 +158,7 @@ int mounts_check(struct deployment *d, size_t at, struct err *e)
 	for (size_t i = 0; i < z->n_mounts && !r; i++) {
 		const struct workload *w = deployment_workload(d, z->mounts[i].name);
 
-		if (!w || w->kind == WORKLOAD_ZMACHINE)
+		if (!w || (w->kind != WORKLOAD_VOLUME && w->kind != WORKLOAD_ZMOUNT))
 			return err_set(e, -EBADMSG,
 				       "/workloads/%zu/data/mounts/%zu/name: this deployment has no volume or zmount '%s': add one to its workloads",
 				       at, i, z->mounts[i].name);

@@ -19,7 +19,7 @@ struct secret_value {
 	const char *secret;
 };
 static const struct json_field secret_value_fields[] = { SECRET_FIELD(struct secret_value) };
-static const struct json_table secret_value_table = { secret_value_fields, ARRAY_LEN(secret_value_fields), sizeof(struct secret_value), NULL };
+const struct json_table secret_value_table = { secret_value_fields, ARRAY_LEN(secret_value_fields), sizeof(struct secret_value), NULL };
 
 static const struct json_field pull_fields[] = {
 	{ "user", JSON_TEXT, offsetof(struct pull_login, user), .required = true, .min = 1, .max = 256 },
@@ -114,7 +114,7 @@ const char *secret_ref(sd_json_variant *v)
 	return sd_json_variant_is_object(v) ? sd_json_variant_string(sd_json_variant_by_key(v, "secret")) : NULL;
 }
 
-const char *zmachine_secret(const struct zmachine *z, size_t i)
+static const char *zmachine_secret(const struct zmachine *z, size_t i)
 {
 	for (size_t k = 1; z->env && k < sd_json_variant_elements(z->env); k += 2) {
 		const char *name = secret_ref(sd_json_variant_by_index(z->env, k));
@@ -125,6 +125,13 @@ const char *zmachine_secret(const struct zmachine *z, size_t i)
 	return !i && z->user_data ? secret_ref(z->user_data) : NULL;
 }
 
+const char *workload_secret(const struct workload *w, size_t i)
+{
+	if (w->kind == WORKLOAD_ZDB)
+		return i || !w->zdb.password ? NULL : secret_ref(w->zdb.password);
+	return zmachine_secret(&w->zmachine, i);
+}
+
 static int secret_check(const struct deployment *d, size_t at, const char *name, struct err *e)
 {
 	if (sd_json_variant_by_key(d->secrets, name))
@@ -132,13 +139,14 @@ static int secret_check(const struct deployment *d, size_t at, const char *name,
 	return err_set(e, -EBADMSG, "/workloads/%zu/data: uses the secret '%s', and /secrets has none of that name", at, name);
 }
 
-static int secrets_used_check(const struct deployment *d, size_t at, struct err *e)
+int secrets_used_check(const struct deployment *d, size_t at, struct err *e)
 {
-	const struct zmachine *z = &d->workloads[at].zmachine;
-	int r = z->pull.secret ? secret_check(d, at, z->pull.secret, e) : 0;
+	const struct workload *w = &d->workloads[at];
+	const char *pull = w->zmachine.pull.secret;
+	int r = pull ? secret_check(d, at, pull, e) : 0;
 	const char *name;
 
-	for (size_t i = 0; !r && (name = zmachine_secret(z, i)); i++)
+	for (size_t i = 0; !r && (name = workload_secret(w, i)); i++)
 		r = secret_check(d, at, name, e);
 	return r;
 }

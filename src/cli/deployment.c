@@ -101,14 +101,14 @@ int deployment_wait(const struct cli *c, struct link *l, const char *name, sd_js
 	return wait_until_ok(c, l, name, 0, ret, e);
 }
 
-/* Of a volume: its size, and what is in it; of a zmount nobody knows that. */
+/* Of what is stored: its size, and what is in it; of a zmount nobody knows that. */
 static void size_format(sd_json_variant *one, char ret[static 48])
 {
 	char size[16], used[16];
 
 	format_size(size, out_u64(one, "size"));
 	format_size(used, out_u64(one, "used"));
-	if (!strcmp(out_text(one, "type", ""), "volume"))
+	if (strcmp(out_text(one, "type", ""), "zmount"))
 		snprintf(ret, 48, "%s, %s used", size, used);
 	else
 		snprintf(ret, 48, "%s", size);

@@ -37,6 +37,7 @@ static void every_example_is_taken(void)
 
 	T_NEED(dir, "open " EXAMPLES_DIR);
 	setenv("POSTGRES_PASSWORD", "for the example", 1);
+	setenv("BACKUP_PASSWORD", "for the example", 1);
 	while ((f = readdir(dir))) {
 		AUTO_BUF struct buf text = { 0 };
 		struct err e = { 0 };

@@ -60,13 +60,13 @@ static void list_print(sd_json_variant *list)
 	BUG_ON(!cells || !texts);
 	for (size_t i = 0; i < n; i++) {
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
-		bool is_volume = !strcmp(out_text(one, "type", ""), "volume");
+		bool has_usage = strcmp(out_text(one, "type", ""), "zmount");
 
 		snprintf(texts[i].name, sizeof(texts[i].name), "%s/%s", out_text(one, "deployment", "?"), out_text(one, "name", "?"));
 		format_size(texts[i].size, out_u64(one, "size"));
 		format_size(texts[i].used, out_u64(one, "used"));
 		const char *const row[COLUMNS] = { texts[i].name, out_text(one, "type", "?"),      out_text(one, "state", "?"),
-						   texts[i].size, is_volume ? texts[i].used : "-", out_text(one, "device", "-") };
+						   texts[i].size, has_usage ? texts[i].used : "-", out_text(one, "device", "-") };
 		memcpy(&cells[COLUMNS * i], row, sizeof(row));
 	}
 	out_table(columns, COLUMNS, cells, n);

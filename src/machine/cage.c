@@ -84,25 +84,24 @@ int cage_view_enter(const char *at, struct err *e)
 	return r;
 }
 
-static int identity_drop(struct err *e)
+int cage_become(uid_t uid, const gid_t *groups, size_t n_groups, struct err *e)
 {
-	gid_t groups[] = { CAGE_KVM_GID };
-
 	for (int c = 0; c <= CAP_LAST_CAP; c++)
 		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
 			return err_set(e, -errno, "drop capabilities: %m");
-	if (setgroups(ARRAY_LEN(groups), groups) || setresgid(CAGE_GID, CAGE_GID, CAGE_GID) || setresuid(CAGE_UID, CAGE_UID, CAGE_UID) ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) /* last: a change of user clears it */
-		return err_set(e, -errno, "become user %d: %m", CAGE_UID);
+	if (setgroups(n_groups, groups) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) /* last: a change of user clears it */
+		return err_set(e, -errno, "become user %u: %m", uid);
 	return 0;
 }
 
 int cage_enter(const char *at, const char *group, uint64_t room_bytes, struct err *e)
 {
+	static const gid_t groups[] = { CAGE_KVM_GID };
 	int r;
 
 	if ((r = cgroup_set(group, "cgroup.procs", S("0"), e)) || (r = cage_view_make(at, shown, ARRAY_LEN(shown), e)) ||
 	    (r = room_make(at, room_bytes, e)) || (r = cage_view_enter(at, e)))
 		return r < 0 ? r : err_set(e, -ENOENT, "enter the group %s: it is gone", group);
-	return identity_drop(e);
+	return cage_become(CAGE_UID, groups, ARRAY_LEN(groups), e);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { CAGE_UID = 904, CAGE_GID = 904, CAGE_KVM_GID = 910 }; /* modload gives /dev/kvm to CAGE_KVM_GID */
 
@@ -24,5 +25,8 @@ struct cage_thing {
 /* Namespaces of the caller's own (mounts, network and what is left over), and at AT, an empty directory, a root that shows THINGS and no more:
  * no links, no folder for what is not in /usr. */
 MUST_CHECK int cage_view_make(const char *at, const struct cage_thing *things, size_t n, struct err *e);
+/* Without capabilities or new privileges from here on, in GROUPS alone; ends with its parent. */
+MUST_CHECK int cage_become(uid_t uid, const gid_t *groups, size_t n_groups, struct err *e);
+
 /* The caller sees only that from here on, and can write to its root no more. */
 MUST_CHECK int cage_view_enter(const char *at, struct err *e);

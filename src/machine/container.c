@@ -255,18 +255,12 @@ static void container_term(struct runner *r)
 
 static void container_kill(struct runner *r)
 {
-	struct err e = { 0 };
-
-	if (cgroup_kill(container_of_runner(r)->group, &e))
-		log_warn("%s", e.msg);
+	group_end(container_of_runner(r)->group);
 }
 
 static void container_pause(struct runner *r, bool on)
 {
-	struct err e = { 0 };
-
-	if (cgroup_set(container_of_runner(r)->group, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
-		log_warn("%s", e.msg);
+	group_freeze(container_of_runner(r)->group, on);
 }
 
 static int container_exec(struct runner *r, unsigned slot, const struct exec_program *p, int stream)

@@ -327,17 +327,12 @@ void emulator_last_words(const struct emulator *m, char *ret, size_t size)
 void emulator_kill(struct runner *r)
 {
 	struct emulator *m = r->box_state;
-	struct err e = { 0 };
 
 	m->is_killed = true;
-	if (cgroup_kill(r->box_group, &e))
-		log_warn("%s", e.msg);
+	group_end(r->box_group);
 }
 
 void emulator_pause(struct runner *r, bool on)
 {
-	struct err e = { 0 };
-
-	if (cgroup_set(r->box_group, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
-		log_warn("%s", e.msg);
+	group_freeze(r->box_group, on);
 }

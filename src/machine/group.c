@@ -1,5 +1,6 @@
 #include "machine/group.h"
 
+#include "base/log.h"
 #include "sys/cgroup.h"
 
 #include <inttypes.h>
@@ -23,4 +24,20 @@ int group_make(const char *path, const struct group_limits *l, struct err *e)
 		if ((r = cgroup_set(path, limits[i].file, str_c(limits[i].value), e)) < 0)
 			return r;
 	return 0;
+}
+
+void group_freeze(const char *path, bool on)
+{
+	struct err e = { 0 };
+
+	if (cgroup_set(path, "cgroup.freeze", on ? S("1") : S("0"), &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+void group_end(const char *path)
+{
+	struct err e = { 0 };
+
+	if (cgroup_kill(path, &e))
+		log_warn("%s", e.msg);
 }

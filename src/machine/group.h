@@ -13,3 +13,7 @@ struct group_limits {
 
 /* Makes the group anew and empty; one that was there must have no process left. */
 MUST_CHECK int group_make(const char *path, const struct group_limits *l, struct err *e);
+
+/* What fails is told. */
+void group_freeze(const char *path, bool on);
+void group_end(const char *path); /* of all in it, by SIGKILL */

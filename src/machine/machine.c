@@ -252,7 +252,7 @@ static bool is_same(struct attached *a)
 	if (file_read(AT_FDCWD, path, SPEC_SIZE_MAX, &text, NULL))
 		return false;
 	same = !machine_spec_read(&s, buf_str(&text), NULL) && !strcmp(s.revision, a->work->revision) && s.index == a->work->network.index &&
-	       sd_json_variant_equal(s.layers, a->work->image.layers);
+	       (s.zdb.path || sd_json_variant_equal(s.layers, a->work->image.layers));
 	machine_spec_deinit(&s);
 	return same;
 }

@@ -364,6 +364,21 @@ static int on_console_call(sd_varlink *link, sd_json_variant *parameters, sd_var
 	return runner_reply_fd(link, fd[1]);
 }
 
+static int on_connect(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct runner *r = userdata;
+	struct err e = { 0 };
+	int fd;
+
+	(void)parameters;
+	(void)flags;
+	if (!r->box->connect)
+		fd = err_set(&e, -EOPNOTSUPP, "it is reached by its network");
+	else
+		fd = r->box->connect(r, &e);
+	return fd < 0 ? daemon_reply_error(link, fd, &e) : runner_reply_fd(link, fd);
+}
+
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
 {
 	struct runner *r = userdata;
@@ -385,6 +400,7 @@ static int serve(struct runner *r, struct err *e)
 	if ((ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Watch", on_watch)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Logs", on_logs)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Console", on_console_call)) < 0 ||
+	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Connect", on_connect)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Hold", on_hold)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Restart", on_restart)) < 0 ||
 	    (ret = sd_varlink_server_bind_method(r->server, "zos.Runner.Exec", session_method)) < 0 ||
@@ -425,6 +441,13 @@ static int spec_load(struct runner *r, const char *id, struct err *e)
 	return strcmp(r->spec.id, id) ? err_set(e, -EBADMSG, "%s describes another machine", path) : 0;
 }
 
+static const struct box_ops *box_of(const struct machine_spec *s)
+{
+	if (s->zdb.path)
+		return &zdb_box;
+	return s->isolation == ISOLATION_CONTAINER ? &container_box : s->boot == BOOT_DISK ? &disk_box : &vm_box;
+}
+
 int runner_init(struct runner *ret, sd_event *event, const char *id, struct err *e)
 {
 	struct runner *r = ret;
@@ -439,7 +462,7 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	if ((code = probe_init(&r->probe, r, e)))
 		return code;
 	r->life = (struct life)LIFE_NEW(r->spec.restart);
-	r->box = r->spec.isolation == ISOLATION_CONTAINER ? &container_box : r->spec.boot == BOOT_DISK ? &disk_box : &vm_box;
+	r->box = box_of(&r->spec);
 	if ((code = sd_event_add_time(event, &r->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, r)) < 0 ||
 	    (code = sd_event_add_signal(event, NULL, SIGTERM, on_term, r)) < 0)
 		return err_set(e, code, "make the runner: %s", strerror(-code));

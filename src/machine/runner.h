@@ -1,8 +1,8 @@
 /* The runner: one small process beside each machine. It starts the machine, keeps its last output, starts it again as its policy says,
  * and answers the engine on a socket. It outlives the engine; PID 1 looks after it.
  *
- * How a machine is started and ended is a `struct box`: a container (container.c), a virtual machine that runs an image's program (vm.c), or one
- * that boots a disk image (disk.c). */
+ * How a machine is started and ended is a `struct box`: a container (container.c), a virtual machine that runs an image's program (vm.c), one
+ * that boots a disk image (disk.c), or no machine but a key-value store (zdb.c). */
 #pragma once
 #include "machine/group.h"
 #include "machine/life.h"
@@ -30,6 +30,8 @@ struct box_ops {
 	/* In a child: runs P in the machine and serves STREAM (session.h). Returns the child's exit status: 0 = the slot can be used again. NULL:
 	 * nothing can be run in it. */
 	int (*exec)(struct runner *r, unsigned slot, const struct exec_program *p, int stream);
+	/* A connection to what it serves; NULL: machines are reached by their network. Returns a descriptor. */
+	int (*connect)(struct runner *r, struct err *e);
 	void (*deinit)(struct runner *r);
 };
 
@@ -81,4 +83,4 @@ int runner_reply_fd(sd_varlink *link, int fd);
 /* The exit status that a shell would show. */
 int runner_exit_status(int wait_status);
 
-extern const struct box_ops container_box, vm_box, disk_box;
+extern const struct box_ops container_box, vm_box, disk_box, zdb_box;

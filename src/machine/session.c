@@ -52,6 +52,8 @@ int session_start(struct runner *r, const struct exec_program *p, int stream, st
 
 	if (r->life.state != LIFE_RUNNING || r->hold != RUNNER_HOLD_NONE)
 		return err_set(e, -EHOSTUNREACH, "the machine is %s: nothing can be run in it now", runner_state(r));
+	if (r->spec.zdb.path)
+		return err_set(e, -EHOSTUNREACH, "it is a zdb, and no machine to run a program in: reach it through 'zos forward'");
 	if (!r->box->exec)
 		return err_set(
 			e, -EHOSTUNREACH,

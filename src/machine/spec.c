@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+enum { ZDB_CPU_MILLI = 1000 }; /* it has one thread */
+
 static const struct json_field mount_fields[] = {
 	{ "source", JSON_TEXT, offsetof(struct machine_mount, source), .required = true },
 	{ "name", JSON_TEXT, offsetof(struct machine_mount, name), .required = true },
@@ -14,6 +16,16 @@ static const struct json_field mount_fields[] = {
 };
 static const struct json_table mount_table = { mount_fields, ARRAY_LEN(mount_fields), sizeof(struct machine_mount), NULL };
 
+static const struct json_field zdb_fields[] = {
+	{ "path", JSON_TEXT, offsetof(struct zdb_spec, path), .required = true },
+	{ "size", JSON_U64, offsetof(struct zdb_spec, size_bytes), .required = true },
+	{ "mode", JSON_CHOICE, offsetof(struct zdb_spec, mode), .required = true, .names = zdb_mode_names },
+	{ "public", JSON_BOOL, offsetof(struct zdb_spec, is_public), .required = true },
+	{ "password", JSON_TEXT, offsetof(struct zdb_spec, password), .max = ZDB_PASSWORD_MAX },
+};
+static const struct json_table zdb_table = { zdb_fields, ARRAY_LEN(zdb_fields), sizeof(struct zdb_spec), NULL };
+
+/* What only a machine has is there for a store, too, and empty. */
 static const struct json_field spec_fields[] = {
 	{ "id", JSON_TEXT, offsetof(struct machine_spec, id), .required = true, .min = WORK_ID_LEN, .max = WORK_ID_LEN },
 	{ "revision", JSON_TEXT, offsetof(struct machine_spec, revision), .required = true },
@@ -23,6 +35,7 @@ static const struct json_field spec_fields[] = {
 	{ "restart", JSON_CHOICE, offsetof(struct machine_spec, restart), .required = true, .names = restart_names },
 	{ "cpu_milli", JSON_U64, offsetof(struct machine_spec, cpu_milli), .required = true },
 	{ "memory", JSON_U64, offsetof(struct machine_spec, memory_bytes), .required = true },
+	{ "zdb", JSON_OBJECT, offsetof(struct machine_spec, zdb), .table = &zdb_table },
 	{ "rootfs_size", JSON_U64, offsetof(struct machine_spec, rootfs_bytes), .required = true },
 	{ "index", JSON_U64, offsetof(struct machine_spec, index), .required = true, .max = 4095 },
 	{ "device", JSON_TEXT, offsetof(struct machine_spec, device), .required = true },
@@ -152,13 +165,25 @@ static int env_build(const struct work *w, sd_json_variant **ret)
 	return r;
 }
 
-/* As text, wherever the owner keeps it; NULL = none. */
-static const char *user_data_of(const struct work *w)
+/* V as text, wherever the owner keeps it; NULL = none. */
+static const char *text_of(const struct work *w, sd_json_variant *v)
 {
-	sd_json_variant *v = w->spec.user_data;
 	const char *name = v ? secret_ref(v) : NULL;
 
 	return v ? sd_json_variant_string(name ? sd_json_variant_by_key(w->secrets, name) : v) : NULL;
+}
+
+/* What makes W a store; NULL for a machine. */
+static int zdb_build(const struct work *w, sd_json_variant **ret)
+{
+	const struct zdb *z = &w->zdb;
+	const char *password = text_of(w, z->password);
+
+	if (w->kind != WORKLOAD_ZDB)
+		return 0;
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("path", w->storage.path), SD_JSON_BUILD_PAIR_UNSIGNED("size", z->size_bytes),
+			      SD_JSON_BUILD_PAIR_STRING("mode", zdb_mode_names[z->mode]), SD_JSON_BUILD_PAIR_BOOLEAN("public", z->is_public),
+			      SD_JSON_BUILD_PAIR_CONDITION(password != NULL, "password", SD_JSON_BUILD_STRING(password)));
 }
 
 static int mounts_build(const struct work *w, sd_json_variant **ret)
@@ -190,34 +215,38 @@ static int modules_build(const struct work *w, sd_json_variant **ret)
 
 int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e)
 {
-	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *mounts = NULL, *modules = NULL, *v = NULL;
+	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *mounts = NULL, *modules = NULL, *zdb = NULL, *layers = NULL, *v = NULL;
 	const struct zmachine *z = &w->spec;
 	const struct network_result *n = &w->network;
-	const char *user_data = user_data_of(w);
+	const char *user_data = text_of(w, z->user_data);
+	bool is_machine = w->kind == WORKLOAD_ZMACHINE;
 	int r;
 
-	if (sd_json_variant_new_array(&argv, NULL, 0) < 0 || sd_json_variant_new_array(&env, NULL, 0) < 0 || argv_build(w, &argv) < 0 ||
-	    env_build(w, &env) < 0 || mounts_build(w, &mounts) < 0 || modules_build(w, &modules) < 0)
+	if (sd_json_variant_new_array(&argv, NULL, 0) < 0 || sd_json_variant_new_array(&env, NULL, 0) < 0 ||
+	    sd_json_variant_new_array(&layers, NULL, 0) < 0 || append_all(&layers, w->image.layers) < 0 || zdb_build(w, &zdb) < 0 ||
+	    argv_build(w, &argv) < 0 || env_build(w, &env) < 0 || mounts_build(w, &mounts) < 0 || modules_build(w, &modules) < 0)
 		return err_set(e, -ENOMEM, "describe the machine: out of memory");
-	if (z->boot == BOOT_IMAGE && !sd_json_variant_elements(argv))
+	if (is_machine && z->boot == BOOT_IMAGE && !sd_json_variant_elements(argv))
 		return err_set(e, -EBADMSG, "the image names no program to run: set 'entrypoint'");
 	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_STRING("revision", w->revision),
 			   SD_JSON_BUILD_PAIR_STRING("hostname", w->name), SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[z->isolation]),
 			   SD_JSON_BUILD_PAIR_STRING("boot", boot_names[z->boot]),
 			   SD_JSON_BUILD_PAIR_CONDITION(user_data != NULL, "user_data", SD_JSON_BUILD_STRING(user_data)),
-			   SD_JSON_BUILD_PAIR_STRING("restart", restart_names[z->restart]), SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", z->cpu_milli),
-			   SD_JSON_BUILD_PAIR_UNSIGNED("memory", z->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("rootfs_size", z->rootfs_bytes),
-			   SD_JSON_BUILD_PAIR_UNSIGNED("index", n->index), SD_JSON_BUILD_PAIR_STRING("device", n->device),
-			   SD_JSON_BUILD_PAIR_STRING("netns", n->netns), SD_JSON_BUILD_PAIR_STRING("address", n->address),
-			   SD_JSON_BUILD_PAIR_STRING("gateway", n->gateway), SD_JSON_BUILD_PAIR_STRING("mac", n->mac),
-			   SD_JSON_BUILD_PAIR_VARIANT("layers", w->image.layers), SD_JSON_BUILD_PAIR_VARIANT("argv", argv),
-			   SD_JSON_BUILD_PAIR_VARIANT("env", env),
+			   SD_JSON_BUILD_PAIR_STRING("restart", restart_names[z->restart]),
+			   SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", is_machine ? z->cpu_milli : ZDB_CPU_MILLI),
+			   SD_JSON_BUILD_PAIR_UNSIGNED("memory", is_machine ? z->memory_bytes : w->zdb.memory_bytes),
+			   SD_JSON_BUILD_PAIR_UNSIGNED("rootfs_size", z->rootfs_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("index", n->index),
+			   SD_JSON_BUILD_PAIR_STRING("device", n->device), SD_JSON_BUILD_PAIR_STRING("netns", n->netns),
+			   SD_JSON_BUILD_PAIR_STRING("address", n->address), SD_JSON_BUILD_PAIR_STRING("gateway", n->gateway),
+			   SD_JSON_BUILD_PAIR_STRING("mac", n->mac), SD_JSON_BUILD_PAIR_VARIANT("layers", layers),
+			   SD_JSON_BUILD_PAIR_VARIANT("argv", argv), SD_JSON_BUILD_PAIR_VARIANT("env", env),
 			   SD_JSON_BUILD_PAIR_STRING("workdir", z->workdir ? z->workdir : config_text(w, "WorkingDir", "/")),
 			   SD_JSON_BUILD_PAIR_STRING("user", z->user ? z->user : config_text(w, "User", "0")),
 			   SD_JSON_BUILD_PAIR_CONDITION(z->health != NULL, "health", SD_JSON_BUILD_VARIANT(z->health)),
 			   SD_JSON_BUILD_PAIR_CONDITION(modules != NULL, "modules", SD_JSON_BUILD_VARIANT(modules)),
 			   SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
-			   SD_JSON_BUILD_PAIR_VARIANT("mounts", mounts), SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
+			   SD_JSON_BUILD_PAIR_CONDITION(zdb != NULL, "zdb", SD_JSON_BUILD_VARIANT(zdb)), SD_JSON_BUILD_PAIR_VARIANT("mounts", mounts),
+			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;
 }
 

@@ -13,6 +13,15 @@ struct machine_mount {
 	bool read_only;
 };
 
+/* A key-value store in the place of a machine. */
+struct zdb_spec {
+	const char *path; /* its directory; NULL = it is a machine */
+	const char *password; /* NULL = none */
+	uint64_t size_bytes;
+	unsigned mode;
+	bool is_public;
+};
+
 struct machine_spec {
 	sd_json_variant *v; /* owned: what the texts point into */
 	const char *id, *revision, *hostname;
@@ -27,6 +36,7 @@ struct machine_spec {
 	sd_json_variant *resolvers; /* addresses */
 	const char *user_data;      /* for cloud-init; NULL = none */
 	sd_json_variant *modules;   /* names; NULL = none */
+	struct zdb_spec zdb;
 	struct machine_mount mounts[ZMACHINE_MOUNTS_MAX]; /* outer paths before inner ones */
 	size_t n_mounts;
 	sd_json_variant *check;     /* the owner's words for it; NULL = none */

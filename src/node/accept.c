@@ -43,11 +43,20 @@ static const char *zmount_change(const struct engine *n, const struct workload *
 	return now->zmount.class == before->zmount.class ? NULL : "class";
 }
 
+static const char *zdb_change(const struct engine *n, const struct workload *now, const struct workload *before)
+{
+	(void)n;
+	if (now->zdb.mode != before->zdb.mode)
+		return "mode";
+	return now->zdb.class == before->zdb.class ? NULL : "class";
+}
+
 /* The field that cannot become what it is in NOW while BEFORE is there; NULL = all can. */
 static const char *(*const changes[])(const struct engine *n, const struct workload *now, const struct workload *before) = {
 	[WORKLOAD_ZMACHINE] = machine_change,
 	[WORKLOAD_VOLUME] = volume_change,
 	[WORKLOAD_ZMOUNT] = zmount_change,
+	[WORKLOAD_ZDB] = zdb_change,
 };
 
 static int change_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
@@ -125,7 +134,8 @@ static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
 	    (r = change_check(n, d, old, e)) || (r = limits_check(n, d, old, e)) || (r = admit(n, d, old ? old->deployment : NULL, ret_places, e)))
 		return r;
-	return secrets_open(&n->seal, d, ret_secrets, e);
+	r = secrets_open(&n->seal, d, ret_secrets, e);
+	return r ? r : secrets_fit(d, *ret_secrets, e);
 }
 
 int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e)

@@ -89,6 +89,7 @@ static struct demand demand_of(const struct deployment *d)
 	for (size_t i = 0; d && i < d->n_workloads; i++) {
 		const struct zmachine *z = &d->workloads[i].zmachine;
 
+		sum.memory_bytes += d->workloads[i].zdb.memory_bytes;
 		if (d->workloads[i].kind != WORKLOAD_ZMACHINE)
 			continue;
 		sum.cpu_milli += z->cpu_milli;

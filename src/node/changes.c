@@ -43,7 +43,7 @@ static int change_of(sd_json_variant **list, const struct workload *before, cons
 		return r;
 	if (!sd_json_variant_elements(fields))
 		return change_add(list, w->name, "keep", fields);
-	return change_add(list, w->name, w->kind == WORKLOAD_ZMACHINE ? "restart" : "update", fields);
+	return change_add(list, w->name, w->kind == WORKLOAD_ZMACHINE || w->kind == WORKLOAD_ZDB ? "restart" : "update", fields);
 }
 
 int changes_build(const struct held *old, const struct held *wanted, sd_json_variant **ret)
@@ -55,7 +55,7 @@ int changes_build(const struct held *old, const struct held *wanted, sd_json_var
 	for (size_t i = 0; r >= 0 && i < after->n_workloads; i++) {
 		const struct workload *w = &after->workloads[i];
 
-		r = change_of(&list, workload_find(before, w->name), w, !old || secrets_equal(&w->zmachine, old->secrets, wanted->secrets));
+		r = change_of(&list, workload_find(before, w->name), w, !old || secrets_equal(w, old->secrets, wanted->secrets));
 	}
 	for (size_t i = 0; r >= 0 && before && i < before->n_workloads; i++)
 		if (!workload_find(after, before->workloads[i].name))

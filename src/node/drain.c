@@ -29,7 +29,7 @@ int engine_drain(struct engine *n, bool on, struct err *e)
 		struct err why = { 0 };
 
 		it->work.is_drained = on;
-		if (it->work.kind == WORKLOAD_ZMACHINE && p->ops->hold && p->ops->hold(p, &it->work, &why) && !r)
+		if (engine_runs(it) && p->ops->hold && p->ops->hold(p, &it->work, &why) && !r)
 			r = err_set(e, -EIO, "%s/%s: %s", it->work.deployment, it->work.name, why.msg); /* the others all the same */
 		engine_notify(n, it);
 	}

@@ -190,6 +190,11 @@ static bool is_machine(const struct item *it)
 	return it->work.kind == WORKLOAD_ZMACHINE;
 }
 
+bool engine_runs(const struct item *it)
+{
+	return it->view.kind != PLAN_STORAGE;
+}
+
 /* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
 static void item_renew(struct item *it, const struct held *h)
 {
@@ -236,6 +241,16 @@ static void storage_sync(struct item *it, const struct workload *w)
 	it->work.zmount = w->zmount;
 }
 
+/* What runs is to run anew, once its storage is as it shall be. */
+static void zdb_sync(struct item *it, const struct workload *w, const struct held *h)
+{
+	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
+	storage_sync(it, w);
+	json_unrefp(&it->work.secrets);
+	it->work.secrets = sd_json_variant_ref(h->secrets);
+	it->work.zdb = w->zdb;
+}
+
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
 static void item_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
@@ -248,7 +263,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	it->sequence = h->deployment->sequence;
 	placed_name(it, it->sequence);
 	BUG_ON(json_format(w->data, &text) < 0);
-	secrets_mark(&n->seal, &w->zmachine, h->secrets, &text);
+	secrets_mark(&n->seal, w, h->secrets, &text);
 	BUG_ON(buf_check(&text));
 	short_digest(buf_str(&text), 8, revision);
 	if (!strcmp(revision, k->revision)) {
@@ -260,6 +275,8 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	it->error[0] = '\0';
 	if (is_machine(it))
 		machine_sync(n, it, w, h);
+	else if (it->work.kind == WORKLOAD_ZDB)
+		zdb_sync(it, w, h);
 	else
 		storage_sync(it, w);
 	k->data = sd_json_variant_ref(w->data);
@@ -279,6 +296,13 @@ void engine_work_id(const struct key_pub *owner, const char *deployment, const c
 	short_digest(buf_str(&text), WORK_ID_LEN / 2, ret);
 }
 
+static const enum plan_kind plan_kinds[] = {
+	[WORKLOAD_ZMACHINE] = PLAN_MACHINE,
+	[WORKLOAD_VOLUME] = PLAN_STORAGE,
+	[WORKLOAD_ZMOUNT] = PLAN_STORAGE,
+	[WORKLOAD_ZDB] = PLAN_STORE,
+};
+
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
 {
 	struct item *it = calloc(1, sizeof(*it));
@@ -290,7 +314,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	it->work.name = strdup(w->name);
 	it->work.machine.exit = -1;
 	it->work.kind = w->kind;
-	it->view.kind = is_machine(it) ? PLAN_MACHINE : PLAN_STORAGE;
+	it->view.kind = plan_kinds[w->kind];
 	hold_load(n, &it->work);
 	if (!is_machine(it))
 		placed_load(n, it);
@@ -457,6 +481,13 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 		step_ended(n, it, r, &e);
 }
 
+static bool is_blocked(struct engine *n, struct item *it)
+{
+	if (is_machine(it))
+		return !sources_find(n, it);
+	return it->work.kind == WORKLOAD_ZDB ? !it->work.storage.path[0] : is_in_use(n, it);
+}
+
 /* Looks at one workload; returns when to look again, UINT64_MAX = when something changes. */
 static uint64_t item_pass(struct engine *n, struct item *it)
 {
@@ -471,7 +502,7 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	it->view.want = want_of(h, w);
 	if (w)
 		item_sync(n, it, w, h);
-	it->view.blocked = is_machine(it) ? !sources_find(n, it) : is_in_use(n, it);
+	it->view.blocked = is_blocked(n, it);
 	it->view.exclusive = it->work.storage.restore[0] != '\0';
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
@@ -609,7 +640,7 @@ static void items_renew(struct engine *n)
 			placed_load(n, it);
 		hold_load(n, &it->work);
 		it->work.is_drained = n->is_drained;
-		if (is_machine(it) && work_hold_now(&it->work) != before && p->ops->hold && p->ops->hold(p, &it->work, &e))
+		if (engine_runs(it) && work_hold_now(&it->work) != before && p->ops->hold && p->ops->hold(p, &it->work, &e))
 			log_warn("%s/%s: %s", it->work.deployment, it->work.name, e.msg);
 	}
 }

@@ -131,6 +131,8 @@ void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secret
 void engine_flush(struct engine *n);
 /* Of a workload, the same in every document and after every start. */
 void engine_work_id(const struct key_pub *owner, const char *deployment, const char *name, char ret[static WORK_ID_LEN + 1]);
+/* Whether IT has a runner, beside or without storage. */
+bool engine_runs(const struct item *it);
 /* The isolation that Z gets on this node. */
 unsigned engine_isolation(const struct engine *n, const struct zmachine *z);
 

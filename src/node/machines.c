@@ -12,7 +12,7 @@ static int item_of(struct request *q, const struct key_pub *named, const char *d
 	if ((r = policy_owner(NULL, &q->order->caller, &owner, e)))
 		return r;
 	*ret = engine_item(q->s->engine, &owner, deployment, machine);
-	if (!*ret || (*ret)->work.kind != WORKLOAD_ZMACHINE)
+	if (!*ret || !engine_runs(*ret))
 		return err_set(e, -ENOENT, "there is no machine '%s' in a deployment '%s' here: 'zos ps' lists what is", machine, deployment);
 	return 0;
 }
@@ -169,5 +169,9 @@ int machine_forward(struct request *q, struct err *e)
 	struct item *it;
 	int r = item_of(q, &a->owner, a->deployment, a->machine, &it, e);
 
-	return r ? r : stream_open(q, it, STEP_NETWORK, &s, e);
+	if (r || it->work.kind != WORKLOAD_ZDB)
+		return r ? r : stream_open(q, it, STEP_NETWORK, &s, e);
+	if (a->port != ZDB_PORT)
+		return err_set(e, -ECONNREFUSED, "'%s' is a zdb, which listens on port %d alone", a->machine, ZDB_PORT);
+	return runner_ask(q, it, "zos.Runner.Connect", NULL, e);
 }

@@ -5,6 +5,7 @@ enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 300000 };
 static const bool has_step[PLAN_KINDS][STEPS] = {
 	[PLAN_MACHINE] = { [STEP_IMAGE] = true, [STEP_NETWORK] = true, [STEP_MACHINE] = true },
 	[PLAN_STORAGE] = { [STEP_STORAGE] = true },
+	[PLAN_STORE] = { [STEP_STORAGE] = true, [STEP_MACHINE] = true },
 };
 
 static struct plan_order act(enum plan_act what, enum plan_step step)
@@ -49,12 +50,18 @@ static struct plan_order take_down(const struct plan_view *v, int lowest, uint64
 	return act(at_the_end, 0);
 }
 
+/* Of a machine the image, of a store its storage: the network stays as it is under changes. */
+static bool is_ground_done(const struct plan_view *v)
+{
+	return v->steps[v->kind == PLAN_STORE ? STEP_STORAGE : STEP_IMAGE] == STEP_DONE;
+}
+
 static struct plan_order machine_next(const struct plan_view *v, uint64_t now_ms)
 {
 	switch (v->want) {
 	case WANT_UP:
-		/* the new image first: as long as it cannot be had, the old machine goes on */
-		if (v->steps[STEP_MACHINE] != STEP_ABSENT && (v->blocked || (v->changed && v->steps[STEP_IMAGE] == STEP_DONE)))
+		/* the new image, or more room, first: as long as it cannot be had, the old machine goes on */
+		if (v->steps[STEP_MACHINE] != STEP_ABSENT && (v->blocked || (v->changed && is_ground_done(v))))
 			return again(v, PLAN_REMOVE, STEP_MACHINE, now_ms);
 		return bring_up(v, now_ms);
 	case WANT_PAUSED:

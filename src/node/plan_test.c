@@ -165,6 +165,31 @@ static void storage_stays_while_a_machine_has_it(void)
 	T_CHECK(play(&v, 1, &now, &forgotten) && forgotten && v.steps[STEP_STORAGE] == STEP_ABSENT, "also when the first try fails");
 }
 
+static void a_store_is_its_storage_and_then_its_program(void)
+{
+	struct plan_view v = { .kind = PLAN_STORE, .want = WANT_UP, .blocked = 1 };
+	uint64_t now = 0;
+	int forgotten;
+
+	T_CHECK(play(&v, 1, &now, &forgotten) && v.steps[STEP_STORAGE] == STEP_DONE && v.steps[STEP_MACHINE] == STEP_ABSENT, "its storage first");
+	v.blocked = 0;
+	T_CHECK(play(&v, 0, &now, &forgotten) && v.steps[STEP_MACHINE] == STEP_DONE && v.steps[STEP_IMAGE] == STEP_ABSENT, "no image, no network");
+	v.changed = 1;
+	v.steps[STEP_STORAGE] = STEP_FAILED;
+	T_CHECK(plan_next(&v, now).step == STEP_STORAGE, "while there is no more room, it goes on as it was");
+	v.steps[STEP_STORAGE] = STEP_DONE;
+	T_CHECK(plan_next(&v, now).act == PLAN_REMOVE && plan_next(&v, now).step == STEP_MACHINE, "then it starts anew");
+	v.changed = 0;
+	v.blocked = 1;
+	T_CHECK(plan_next(&v, now).act == PLAN_REMOVE && plan_next(&v, now).step == STEP_MACHINE, "its disk went");
+	v.blocked = 0;
+	v.want = WANT_PAUSED;
+	T_CHECK(play(&v, 0, &now, &forgotten) && v.steps[STEP_MACHINE] == STEP_ABSENT && v.steps[STEP_STORAGE] == STEP_DONE,
+		"paused, its data stays");
+	v.want = WANT_GONE;
+	T_CHECK(play(&v, 0, &now, &forgotten) && forgotten && v.steps[STEP_STORAGE] == STEP_ABSENT, "not wanted, all goes");
+}
+
 static void pauses_grow_and_end(void)
 {
 	uint64_t before = 0;
@@ -189,6 +214,7 @@ int main(void)
 	T_RUN(a_change_restarts_only_the_machine);
 	T_RUN(a_machine_waits_for_its_storage);
 	T_RUN(storage_stays_while_a_machine_has_it);
+	T_RUN(a_store_is_its_storage_and_then_its_program);
 	T_RUN(pauses_grow_and_end);
 	return T_END();
 }

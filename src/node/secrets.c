@@ -55,11 +55,25 @@ int secrets_fill(sd_json_variant *env, sd_json_variant *values, sd_json_variant 
 	return 0;
 }
 
-void secrets_mark(const struct seal_key *k, const struct zmachine *z, sd_json_variant *values, struct buf *ret)
+int secrets_fit(const struct deployment *d, sd_json_variant *values, struct err *e)
+{
+	for (size_t i = 0; i < d->n_workloads; i++) {
+		sd_json_variant *password = d->workloads[i].zdb.password;
+		const char *name = password ? secret_ref(password) : NULL;
+		size_t length = password ? strlen(sd_json_variant_string(name ? sd_json_variant_by_key(values, name) : password)) : 1;
+
+		if (!length || length > ZDB_PASSWORD_MAX)
+			return err_set(e, -EBADMSG, "/workloads/%zu/data/password: has %zu bytes: from 1 to %d are allowed", i, length,
+				       ZDB_PASSWORD_MAX);
+	}
+	return 0;
+}
+
+void secrets_mark(const struct seal_key *k, const struct workload *w, sd_json_variant *values, struct buf *ret)
 {
 	const char *name;
 
-	for (size_t i = 0; (name = zmachine_secret(z, i)); i++) {
+	for (size_t i = 0; (name = workload_secret(w, i)); i++) {
 		char mark[SEAL_MARK_LEN + 1];
 
 		seal_mark(k, str_c(sd_json_variant_string(sd_json_variant_by_key(values, name))), mark);
@@ -67,11 +81,11 @@ void secrets_mark(const struct seal_key *k, const struct zmachine *z, sd_json_va
 	}
 }
 
-bool secrets_equal(const struct zmachine *z, sd_json_variant *a, sd_json_variant *b)
+bool secrets_equal(const struct workload *w, sd_json_variant *a, sd_json_variant *b)
 {
 	const char *name;
 
-	for (size_t i = 0; (name = zmachine_secret(z, i)); i++)
+	for (size_t i = 0; (name = workload_secret(w, i)); i++)
 		if (!sd_json_variant_equal(sd_json_variant_by_key(a, name), sd_json_variant_by_key(b, name)))
 			return false;
 	return true;

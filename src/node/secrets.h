@@ -9,8 +9,11 @@ MUST_CHECK int secrets_open(const struct seal_key *k, const struct deployment *d
 /* ENV with values where it names secrets; NULL for NULL. Returns owned. -ENOMEM. */
 MUST_CHECK int secrets_fill(sd_json_variant *env, sd_json_variant *values, sd_json_variant **ret);
 
-/* Appends what tells the values in Z's env from others; nothing when it names none. */
-void secrets_mark(const struct seal_key *k, const struct zmachine *z, sd_json_variant *values, struct buf *ret);
+/* Whether the VALUES that D's workloads use can be what they are used for. -EBADMSG. */
+MUST_CHECK int secrets_fit(const struct deployment *d, sd_json_variant *values, struct err *e);
 
-/* Whether all that Z's env names has one value in both. */
-bool secrets_equal(const struct zmachine *z, sd_json_variant *a, sd_json_variant *b);
+/* Appends what tells the values that W uses from others; nothing when it names none. */
+void secrets_mark(const struct seal_key *k, const struct workload *w, sd_json_variant *values, struct buf *ret);
+
+/* Whether all that W uses has one value in both. */
+bool secrets_equal(const struct workload *w, sd_json_variant *a, sd_json_variant *b);

@@ -54,7 +54,7 @@ static const char *machine_state(const struct item *it, const char **ret_message
 		return "paused";
 	if (v->changed || (v->steps[STEP_MACHINE] != STEP_DONE && strcmp(it->work.machine.state, "backoff"))) {
 		*ret_message = it->work.progress.what ? it->work.progress.what : "";
-		return v->steps[STEP_IMAGE] == STEP_DONE && !v->changed ? "starting" : "pending";
+		return v->kind == PLAN_STORE || (v->steps[STEP_IMAGE] == STEP_DONE && !v->changed) ? "starting" : "pending";
 	}
 	if (!strcmp(it->work.machine.state, "running"))
 		return "ok";
@@ -71,9 +71,23 @@ static const char *machine_state(const struct item *it, const char **ret_message
 	return !strcmp(it->work.machine.state, "exited") ? "gone" : "starting";
 }
 
+/* First what it runs on. */
+static const char *store_state(const struct item *it, const char **ret_message)
+{
+	const char *state = storage_state(it, ret_message);
+
+	return strcmp(state, "ok") ? state : machine_state(it, ret_message);
+}
+
 static const char *item_state(const struct item *it, const char **ret_message)
 {
-	return it->view.kind == PLAN_STORAGE ? storage_state(it, ret_message) : machine_state(it, ret_message);
+	static const char *(*const states[PLAN_KINDS])(const struct item *it, const char **ret_message) = {
+		[PLAN_MACHINE] = machine_state,
+		[PLAN_STORAGE] = storage_state,
+		[PLAN_STORE] = store_state,
+	};
+
+	return states[it->view.kind](it, ret_message);
 }
 
 int engine_tally(const struct engine *n, sd_json_variant **ret)
@@ -119,7 +133,7 @@ static int machine_json(const struct work *w, sd_json_variant **ret)
 
 static int storage_json(const struct work *w, sd_json_variant **ret)
 {
-	uint64_t size = w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->zmount.size_bytes;
+	uint64_t size = w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->kind == WORKLOAD_ZMOUNT ? w->zmount.size_bytes : w->zdb.size_bytes;
 
 	return sd_json_variant_merge_objectbo(
 		ret, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_UNSIGNED("size", size),
@@ -127,12 +141,33 @@ static int storage_json(const struct work *w, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_CONDITION(w->storage.disk[0] != '\0', "device", SD_JSON_BUILD_STRING(w->storage.disk)));
 }
 
+/* Its address comes with private networks: until then it is reached by 'zos forward'. */
+static int zdb_json(const struct work *w, sd_json_variant **ret)
+{
+	int r = storage_json(w, ret);
+
+	return r < 0 ? r
+		     : sd_json_variant_merge_objectbo(
+			       ret, SD_JSON_BUILD_PAIR_STRING("namespace", w->name), SD_JSON_BUILD_PAIR("address", SD_JSON_BUILD_EMPTY_ARRAY),
+			       SD_JSON_BUILD_PAIR_UNSIGNED("port", ZDB_PORT), SD_JSON_BUILD_PAIR_STRING("mode", zdb_mode_names[w->zdb.mode]),
+			       SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
+			       SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)));
+}
+
 static int item_json(const struct item *it, sd_json_variant **ret)
 {
-	static const char *const types[] = { [WORKLOAD_ZMACHINE] = "zmachine", [WORKLOAD_VOLUME] = "volume", [WORKLOAD_ZMOUNT] = "zmount" };
+	static const struct {
+		const char *type;
+		int (*json)(const struct work *w, sd_json_variant **ret);
+	} kinds[] = {
+		[WORKLOAD_ZMACHINE] = { "zmachine", machine_json },
+		[WORKLOAD_VOLUME] = { "volume", storage_json },
+		[WORKLOAD_ZMOUNT] = { "zmount", storage_json },
+		[WORKLOAD_ZDB] = { "zdb", zdb_json },
+	};
 	const struct work *w = &it->work;
 	const char *message, *state = item_state(it, &message);
-	int r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_STRING("type", types[w->kind]),
+	int r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_STRING("type", kinds[w->kind].type),
 			       SD_JSON_BUILD_PAIR_STRING("state", state),
 			       SD_JSON_BUILD_PAIR_CONDITION(message[0] != '\0', "message", SD_JSON_BUILD_STRING(message)),
 			       SD_JSON_BUILD_PAIR_UNSIGNED("attempts", it->view.attempts),
@@ -141,9 +176,7 @@ static int item_json(const struct item *it, sd_json_variant **ret)
 										 SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
 										 SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
 
-	if (r < 0)
-		return r;
-	return w->kind == WORKLOAD_ZMACHINE ? machine_json(w, ret) : storage_json(w, ret);
+	return r < 0 ? r : kinds[w->kind].json(w, ret);
 }
 
 static bool is_of(const struct item *it, const struct deployment *d)
@@ -155,7 +188,7 @@ static void item_look(struct engine *n, struct item *it)
 {
 	struct provider *p = n->providers[STEP_STORAGE];
 
-	if (it->view.kind == PLAN_STORAGE && p->ops->look)
+	if (it->view.kind != PLAN_MACHINE && p->ops->look)
 		p->ops->look(p, &it->work);
 }
 

@@ -52,14 +52,34 @@ static struct volumes *volumes_of(struct provider *p)
 	return container_of(p, struct volumes, provider);
 }
 
-static uint64_t size_of(const struct work *w)
+/* What one of KIND asks for of a disk. */
+struct wish {
+	uint64_t bytes;
+	enum disk_class class;
+};
+
+static struct wish wish_of(unsigned kind, const struct volume *v, const struct zmount *m, const struct zdb *z)
 {
-	return w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->zmount.size_bytes;
+	switch (kind) {
+	case WORKLOAD_VOLUME:
+		return (struct wish){ v->size_bytes, v->class };
+	case WORKLOAD_ZMOUNT:
+		return (struct wish){ m->size_bytes, m->class };
+	case WORKLOAD_ZDB:
+		return (struct wish){ zdb_disk_bytes(z), z->class };
+	default:
+		return (struct wish){ 0 };
+	}
 }
 
-static enum disk_class class_of(const struct work *w)
+static struct wish wish_of_workload(const struct workload *w)
 {
-	return w->kind == WORKLOAD_VOLUME ? w->volume.class : w->zmount.class;
+	return wish_of(w->kind, &w->volume, &w->zmount, &w->zdb);
+}
+
+static struct wish wish_of_work(const struct work *w)
+{
+	return wish_of(w->kind, &w->volume, &w->zmount, &w->zdb);
 }
 
 static struct attached *attached_find(struct volumes *v, const struct work *w)
@@ -128,7 +148,7 @@ static size_t disks_list(struct volumes *v, struct place_disk ret[static PLACE_D
 		memcpy(ret[i].uuid, all[i].uuid, sizeof(ret[i].uuid));
 		for (const struct attached *a = v->attached; a; a = a->next)
 			if (!strcmp(a->work->storage.disk, all[i].uuid))
-				ret[i].promised_bytes += size_of(a->work);
+				ret[i].promised_bytes += wish_of_work(a->work).bytes;
 	}
 	return n;
 }
@@ -165,13 +185,13 @@ static void argv_make(const struct attached *a, const struct volumes_disk *d, ch
 		a->all->o.program, "make-disk", d->path, w->storage.name, size, zmount_format_names[w->zmount.format], state, NULL
 	};
 
-	snprintf(size, 24, "%" PRIu64, size_of(w));
+	snprintf(size, 24, "%" PRIu64, wish_of_work(w).bytes);
 	if (w->storage.restore[0])
 		memcpy(ret, restore, sizeof(restore));
-	else if (w->kind == WORKLOAD_VOLUME)
-		memcpy(ret, volume, sizeof(volume));
-	else
+	else if (w->kind == WORKLOAD_ZMOUNT)
 		memcpy(ret, disk, sizeof(disk));
+	else
+		memcpy(ret, volume, sizeof(volume));
 }
 
 static int waits(struct work *w, struct err *e)
@@ -230,11 +250,12 @@ static int place(struct volumes *v, struct work *w, struct err *e)
 {
 	struct place_disk disks[PLACE_DISKS_MAX];
 	size_t n = disks_list(v, disks);
-	const struct place_disk *d = place_choose(disks, n, class_of(w), size_of(w));
+	struct wish wish = wish_of_work(w);
+	const struct place_disk *d = place_choose(disks, n, wish.class, wish.bytes);
 	int r;
 
 	if (!d)
-		return no_room(disks, n, class_of(w), size_of(w), e);
+		return no_room(disks, n, wish.class, wish.bytes, e);
 	memcpy(w->storage.disk, d->uuid, sizeof(w->storage.disk));
 	w->storage.stage = STORAGE_CHOSEN;
 	if ((r = v->provider.keep(v->provider.engine, w, e))) {
@@ -502,7 +523,7 @@ static struct place_disk *disk_of(struct place_disk *disks, size_t n, const char
 /* One that is there already grows where it is, or shrinks as far as it is empty. */
 static int change_admit(struct volumes *v, struct attached *a, const struct workload *w, size_t at, struct place_disk *disks, size_t n, struct err *e)
 {
-	uint64_t was = size_of(a->work), size = w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->zmount.size_bytes;
+	uint64_t was = wish_of_work(a->work).bytes, size = wish_of_workload(w).bytes;
 	struct place_disk *d = disk_of(disks, n, a->work->storage.disk);
 	char have[16], want[16];
 
@@ -525,15 +546,13 @@ static int change_admit(struct volumes *v, struct attached *a, const struct work
 
 static int new_admit(const struct workload *w, size_t at, struct place_disk *disks, size_t n, char ret[static STORAGE_UUID_SIZE], struct err *e)
 {
-	bool is_volume = w->kind == WORKLOAD_VOLUME;
-	uint64_t size = is_volume ? w->volume.size_bytes : w->zmount.size_bytes;
-	enum disk_class class = is_volume ? w->volume.class : w->zmount.class;
-	const struct place_disk *d = place_choose(disks, n, class, size);
+	struct wish wish = wish_of_workload(w);
+	const struct place_disk *d = place_choose(disks, n, wish.class, wish.bytes);
 	struct err why = { 0 };
 
 	if (!d)
-		return err_set(e, no_room(disks, n, class, size, &why), "/workloads/%zu/data/size: %s", at, why.msg);
-	disks[d - disks].promised_bytes += size;
+		return err_set(e, no_room(disks, n, wish.class, wish.bytes, &why), "/workloads/%zu/data/size: %s", at, why.msg);
+	disks[d - disks].promised_bytes += wish.bytes;
 	memcpy(ret, d->uuid, STORAGE_UUID_SIZE);
 	return 0;
 }
@@ -550,7 +569,7 @@ static int volumes_admit(struct provider *p, const struct deployment *d, const s
 		const struct workload *w = &d->workloads[i];
 		struct attached *a = old && deployment_workload(old, w->name) ? attached_named(v, d, w->name) : NULL;
 
-		if (w->kind == WORKLOAD_VOLUME || w->kind == WORKLOAD_ZMOUNT)
+		if (w->kind != WORKLOAD_ZMACHINE)
 			r = a ? change_admit(v, a, w, i, disks, n, e) : new_admit(w, i, disks, n, ret_disks[i], e);
 	}
 	return r;

@@ -441,9 +441,11 @@ static int admitted(struct fixture *f, unsigned kind, uint64_t size, unsigned cl
 
 	d->name = old->name = "site";
 	d->n_workloads = old->n_workloads = 1;
-	d->workloads[0] = (struct workload){
-		.name = kind == WORKLOAD_VOLUME ? "data" : "more", .kind = kind, .volume = { size, class, { 0 } }, .zmount = { size, class, 0 }
-	};
+	d->workloads[0] = (struct workload){ .name = kind == WORKLOAD_VOLUME ? "data" : "more",
+					     .kind = kind,
+					     .volume = { size, class, { 0 } },
+					     .zmount = { size, class, 0 },
+					     .zdb = { .size_bytes = size, .class = class } };
 	old->workloads[0] = d->workloads[0];
 	r = f->p->ops->admit(f->p, d, was ? old : NULL, disks, e);
 	T_CHECK(!disks[0][0] == (r || was), "a disk is named for what is new: '%s'", disks[0]);
@@ -462,6 +464,8 @@ static void what_does_not_fit_is_not_taken(void)
 		"%s", e.msg);
 	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 40 * GIB, DISK_HDD, 0, &e) && admitted(&f, WORKLOAD_VOLUME, 50 * GIB, DISK_HDD, 0, &e) == -ENOSPC,
 		"by class: %s", e.msg);
+	T_CHECK(!admitted(&f, WORKLOAD_ZDB, 75 * GIB, DISK_ANY, 0, &e) && admitted(&f, WORKLOAD_ZDB, 77 * GIB, DISK_ANY, 0, &e) == -ENOSPC,
+		"a store takes a quarter more: %s", e.msg);
 	T_CHECK(!apply(&f, &f.work) && !apply(&f, &f.other), "%s", f.why);
 	T_CHECK(!admitted(&f, WORKLOAD_VOLUME, 85 * GIB, 0, 10 * GIB, &e), "it may grow into what is left: %s", e.msg);
 	T_CHECK(admitted(&f, WORKLOAD_VOLUME, 86 * GIB, 0, 10 * GIB, &e) == -ENOSPC && strstr(e.msg, "which has 75"), "%s", e.msg);

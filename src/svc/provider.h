@@ -32,7 +32,7 @@ struct machine_result {
 	char health[12];           /* of its check: "waiting", "passing", "failing"; "" = it has none, or does not run yet */
 };
 
-/* Where a volume or zmount is. Its data is made once: one that was made and is not found is missing, and never made again. */
+/* Where a volume, zmount or zdb is. Its data is made once: one that was made and is not found is missing, and never made again. */
 enum storage_stage {
 	STORAGE_NOWHERE,
 	STORAGE_CHOSEN,  /* it is to be made on that disk, or half is */
@@ -76,6 +76,7 @@ struct work {
 	const char *formats[ZMACHINE_MOUNTS_MAX];         /* of those that are disks; NULL = a directory */
 	struct volume volume;     /* a volume's */
 	struct zmount zmount;     /* a zmount's */
+	struct zdb zdb;           /* a zdb's */
 	struct storage_result storage;
 	struct image_result image;
 	struct network_result network;

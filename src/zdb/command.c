@@ -23,9 +23,11 @@ struct command {
 
 void session_begin(const struct shared *s, struct session *ret)
 {
-	*ret = (struct session){ .space = store_find(&s->store, S(NAMESPACE_DEFAULT)),
+	bool is_home = s->home && !s->home->settings.password[0];
+
+	*ret = (struct session){ .space = is_home ? s->home : store_find(&s->store, S(NAMESPACE_DEFAULT)),
 				 .is_admin = !s->admin,
-				 .is_writable = !s->is_protected || !s->admin };
+				 .is_writable = is_home || !s->is_protected || !s->admin };
 }
 
 static void run_ping(struct call *c)

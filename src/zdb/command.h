@@ -24,6 +24,7 @@ struct shared {
 	struct store store;
 	const char *admin; /* password; NULL = everybody is one */
 	bool is_protected; /* the default namespace is read-only but for admins */
+	struct namespace *home; /* where clients begin when they may write there; NULL = in the default one */
 	uint32_t instance;
 	int64_t started_s;
 	struct counters counters;

@@ -99,6 +99,9 @@ static void set_answer(struct call *c, int r, struct str id)
 	case SPACE_FULL:
 		call_refuse(c, "No space left on this namespace");
 		break;
+	case SPACE_CROWDED:
+		call_refuse(c, "No memory left for more keys on this namespace");
+		break;
 	default:
 		c->shared->counters.write_failed++;
 		call_disk_error(c, r, "Cannot write data right now");

@@ -29,14 +29,26 @@ static bool is_last(const struct space *s, uint32_t file)
 	return s->log.files[s->log.n_files - 1].head.file == file;
 }
 
+/* The part of a file that has to be dead. One that may hold so much is promised a quarter more of its disk (zdb_disk_bytes() in
+ * api/deployment.h): half of that is used up before more is copied than is won. */
+static unsigned dead_part(const struct space *s)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < s->log.n_files; i++)
+		bytes += s->log.files[i].end;
+	return s->max_bytes && bytes > s->max_bytes + s->max_bytes / 8 ? COMPACT_PART_FULL : COMPACT_PART;
+}
+
 bool compact_find(const struct space *s, uint32_t *ret_file)
 {
+	unsigned part = dead_part(s);
 	uint64_t most = 0;
 
 	for (size_t i = 0; i + 1 < s->log.n_files; i++) {
 		const struct data_file *f = &s->log.files[i];
 
-		if (f->dead_bytes <= most || f->dead_bytes < (f->end - f->head.n_bytes) / 2)
+		if (f->dead_bytes <= most || f->dead_bytes < (f->end - f->head.n_bytes) / part)
 			continue;
 		most = f->dead_bytes;
 		*ret_file = f->head.file;

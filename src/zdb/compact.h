@@ -4,13 +4,15 @@
 #include "zdb/space.h"
 
 enum {
+	COMPACT_PART = 2,      /* a file is written anew when a half of it is dead, */
+	COMPACT_PART_FULL = 8, /* or an eighth, once the namespace takes an eighth more than it may hold */
 	COMPACT_STEP_BYTES = 1 << 20,
 	COMPACT_SYNC_BYTES = 8 << 20, /* copied bytes are made safe so often, that the end does not take long */
 };
 
 struct compact; /* of one file */
 
-/* The file of S that is worth it most, at least half of it dead; false when there is none. */
+/* The file of S that is worth it most, enough of it dead; false when there is none. */
 bool compact_find(const struct space *s, uint32_t *ret_file);
 
 MUST_CHECK int compact_begin(struct space *s, uint32_t file, struct compact **ret, struct err *e);

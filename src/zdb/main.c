@@ -79,7 +79,9 @@ static int prepare(const struct args *a, struct store_options *store, struct ser
 					   .port = a->port,
 					   .socket = a->socket,
 					   .sync = (enum server_sync)sync,
-					   .interval_s = a->interval_s };
+					   .interval_s = a->interval_s,
+					   .in_total_bytes = SERVER_IN_TOTAL_BYTES,
+					   .out_total_bytes = SERVER_OUT_TOTAL_BYTES };
 	return 0;
 }
 

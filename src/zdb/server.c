@@ -264,7 +264,7 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 
 static bool may_run(const struct server *s, const struct client *c)
 {
-	return !c->is_closing && !c->wait_until_ms && c->out.len - c->n_sent < SERVER_OUT_BYTES && s->out_bytes < (size_t)SERVER_OUT_TOTAL_BYTES;
+	return !c->is_closing && !c->wait_until_ms && c->out.len - c->n_sent < SERVER_OUT_BYTES && s->out_bytes < (size_t)s->o.out_total_bytes;
 }
 
 /* Carries out the commands in TEXT; returns how much of it they were. */
@@ -300,7 +300,7 @@ static size_t run_all(struct server *s, struct client *c, struct str text)
 /* Keeps what is left of a command until the rest comes. */
 static void keep(struct server *s, struct client *c, struct str rest)
 {
-	if (s->in_bytes + rest.n > SERVER_IN_TOTAL_BYTES) {
+	if (s->in_bytes + rest.n > s->o.in_total_bytes) {
 		resp_error(&c->out, "Too many clients send too much at once");
 		c->is_closing = true;
 		return;
@@ -541,6 +541,8 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 		r = err_set(e, -ENOMEM, "serve clients: out of memory");
 	if (!r && o->socket)
 		r = listen_unix(s, o->socket, e);
+	if (!r && o->has_listener)
+		r = listener_add(s, o->listener, e);
 	if (!r && o->listen)
 		r = listen_tcp(s, o->listen, o->port, e);
 	if (r) {

@@ -22,6 +22,9 @@ enum server_sync {
 
 struct server_options {
 	const char *listen, *port, *socket; /* an address and a port, or the path of a Unix socket; NULL = not that */
+	bool has_listener; /* LISTENER is one that is there already (takes) */
+	int listener;
+	uint64_t in_total_bytes, out_total_bytes; /* SERVER_IN_TOTAL_BYTES and SERVER_OUT_TOTAL_BYTES, or less */
 	enum server_sync sync;
 	uint32_t interval_s;
 };

@@ -177,6 +177,8 @@ int space_set(struct space *s, struct str id, struct str payload, uint32_t time_
 	}
 	if (s->max_bytes && s->data_bytes - before.length + payload.n > s->max_bytes)
 		return SPACE_FULL;
+	if (is_new && s->max_keys && s->keys.n >= s->max_keys)
+		return SPACE_CROWDED;
 	if ((r = put(s, id, payload, time_s, !is_new, &seek, was, e)))
 		return r;
 	s->data_bytes += payload.n - before.length;

@@ -13,6 +13,7 @@ enum space_outcome {
 	SPACE_SAME = 1, /* set: the value was that already */
 	SPACE_ABSENT, /* no such key */
 	SPACE_FULL, /* set: more than the namespace may hold */
+	SPACE_CROWDED, /* set: more keys than it may have */
 };
 
 struct space {
@@ -21,6 +22,7 @@ struct space {
 	struct datalog log;
 	int index; /* the folder of the checkpoint */
 	uint64_t max_bytes; /* of values; 0 = no limit */
+	uint64_t max_keys; /* 0 = no limit */
 	uint64_t data_bytes, next_id;
 	uint64_t replayed; /* records that were read when it was opened */
 };
@@ -36,14 +38,14 @@ void space_close(struct space *s);
 MUST_CHECK int space_save(struct space *s, struct err *e);
 MUST_CHECK int space_sync(struct space *s, struct err *e);
 
-/* An empty ID is the next one of a SPACE_SEQ. RET_ID is what was set, in ROOM where it was counted. 0, SPACE_SAME, SPACE_FULL, SPACE_ABSENT (a
+/* An empty ID is the next one of a SPACE_SEQ. RET_ID is what was set, in ROOM where it was counted. 0, SPACE_SAME, SPACE_FULL, SPACE_CROWDED, SPACE_ABSENT (a
  * SPACE_SEQ has no such key, and makes none of that name), -ENOSPC (the disk), -errno. */
 MUST_CHECK int space_set(struct space *s, struct str id, struct str payload, uint32_t time_s, char room[static SPACE_SEQ_ID_BYTES],
 			 struct str *ret_id, struct err *e);
 /* The same for a number of a SPACE_SEQ that comes from another store: one that is not there is made, and numbers go on behind it. */
 MUST_CHECK int space_set_number(struct space *s, struct str id, struct str payload, uint32_t time_s, struct err *e);
 MUST_CHECK int space_get(struct space *s, struct str id, struct place *ret_at, struct reading *ret, struct err *e); /* 0, SPACE_ABSENT, -errno */
-MUST_CHECK int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e);       /* the same */
+MUST_CHECK int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e); /* the same */
 MUST_CHECK int space_clear(struct space *s, struct err *e);
 
 /* The next key behind AT ({0, 0}: the first) or before it, oldest first, as it is now; false at the end. */

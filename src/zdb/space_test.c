@@ -127,6 +127,19 @@ static void compact_some(struct space *s, unsigned seed)
 	compact_free(c);
 }
 
+static void compact_all(struct space *s)
+{
+	struct compact *c;
+	uint32_t file;
+
+	while (compact_find(s, &file)) {
+		T_NEED(!compact_begin(s, file, &c, NULL), "begin");
+		while (compact_step(c, NULL) == COMPACT_MORE)
+			;
+		compact_free(c);
+	}
+}
+
 static void run(unsigned seed)
 {
 	struct err e = { 0 };
@@ -215,13 +228,19 @@ static void test_cleared_for_good(void)
 	space_close(&s);
 }
 
+static uint64_t bytes_of(const struct space *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->log.n_files; i++)
+		sum += s->log.files[i].end;
+	return sum;
+}
+
 static void test_room_comes_back(void)
 {
 	static char value[2000];
-	uint64_t bytes = 0;
-	struct compact *c;
 	struct space s;
-	uint32_t file;
 
 	open_at(&s, 10007, SPACE_USER);
 	T_NEED(!set(&s, "kept", S("for ever")) && !set(&s, "gone", S("soon")) && !space_delete(&s, S("gone"), 1, NULL), "set");
@@ -230,21 +249,47 @@ static void test_room_comes_back(void)
 		T_NEED(!set(&s, "k", (struct str){ value, sizeof(value) }), "set");
 	}
 	T_NEED(s.log.n_files > 40, "%zu files", s.log.n_files);
-	while (compact_find(&s, &file)) {
-		T_NEED(!compact_begin(&s, file, &c, NULL), "begin");
-		while (compact_step(c, NULL) == COMPACT_MORE)
-			;
-		compact_free(c);
-	} /* nothing else is made safe: a value may not go before the one after it is */
-	for (size_t i = 0; i < s.log.n_files; i++)
-		bytes += s.log.files[i].end;
-	T_CHECK(s.log.n_files <= 3 && bytes < 3 * FILE_BYTES, "%zu files with %llu bytes", s.log.n_files, (unsigned long long)bytes);
+	compact_all(&s); /* nothing else is made safe: a value may not go before the one after it is */
+	T_CHECK(s.log.n_files <= 3 && bytes_of(&s) < 3 * FILE_BYTES, "%zu files with %llu bytes", s.log.n_files, (unsigned long long)bytes_of(&s));
 	T_CHECK(holds(&s, "kept", S("for ever"), true) && holds(&s, "k", (struct str){ value, sizeof(value) }, true) &&
 			holds(&s, "gone", S(""), false),
 		"what it holds");
 	space_close(&s);
 	open_at(&s, 10007, SPACE_USER);
 	T_CHECK(holds(&s, "kept", S("for ever"), true) && holds(&s, "gone", S(""), false) && s.keys.n == 2, "after a start without a checkpoint");
+	space_close(&s);
+}
+
+/* Every third key again and again: no file is ever half dead. */
+static void test_one_that_has_a_limit_stays_near_it(void)
+{
+	enum { NUMBER = 300, VALUE = 1000, LIMIT = NUMBER * VALUE };
+	static char value[VALUE];
+	struct space s;
+	char id[16];
+
+	open_at(&s, 10009, SPACE_USER);
+	s.max_bytes = LIMIT;
+	for (unsigned round = 0; round < 30; round++)
+		for (unsigned i = 0; i < NUMBER; i += round ? 3 : 1) {
+			name_of(i, id);
+			value[0] = (char)round;
+			T_NEED(!set(&s, id, (struct str){ value, VALUE }), "round %u, %u", round, i);
+			compact_all(&s);
+		}
+	T_CHECK(bytes_of(&s) < LIMIT + LIMIT / 4 + 3 * FILE_BYTES, "%llu bytes for a limit of %d", (unsigned long long)bytes_of(&s), LIMIT);
+	T_CHECK(s.data_bytes == LIMIT && set(&s, "more", S("1")) == SPACE_FULL, "its limit holds");
+	space_close(&s);
+}
+
+static void test_more_keys_than_it_may_have(void)
+{
+	struct space s;
+
+	open_at(&s, 10010, SPACE_USER);
+	s.max_keys = 2;
+	T_CHECK(!set(&s, "a", S("1")) && !set(&s, "b", S("1")) && set(&s, "c", S("1")) == SPACE_CROWDED, "a third one");
+	T_CHECK(!set(&s, "a", S("2")) && !space_delete(&s, S("b"), 1, NULL) && !set(&s, "c", S("1")), "what is there is changed, and makes room");
 	space_close(&s);
 }
 
@@ -414,6 +459,8 @@ int main(void)
 	T_RUN(test_versions_of_a_key);
 	T_RUN(test_cleared_for_good);
 	T_RUN(test_room_comes_back);
+	T_RUN(test_one_that_has_a_limit_stays_near_it);
+	T_RUN(test_more_keys_than_it_may_have);
 	T_RUN(test_a_damaged_end_at_every_byte);
 	T_RUN(test_goes_on_where_the_original_ended);
 	T_RUN(test_a_checkpoint_that_is_wrong_is_no_loss);

@@ -91,15 +91,23 @@ class Lab:
     def make_farm(self, name="demo", *options):
         self.zos("farm", "init", name, "--hub", f"nats://{GUEST_SEES_HOST}:{self.port}", "--hub-key", self.hub_key, *options)
 
-    def fetch(self, name, port=80, seconds=30, path=""):
-        """The page that machine NAME serves, through the end-to-end session; waits for its server to start."""
+    @contextlib.contextmanager
+    def forward(self, name, port):
+        """The local port that leads to PORT of NAME, through the end-to-end session, and the process that holds it."""
         forward = self.start_zos("forward", name, f"0:{port}", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + seconds
         try:
             line = forward.stdout.readline()
             if not line:
                 raise Failed(forward.stderr.read().strip())
-            local = json.loads(line)["port"]
+            yield json.loads(line)["port"], forward
+        finally:
+            forward.terminate()
+            forward.communicate()
+
+    def fetch(self, name, port=80, seconds=30, path=""):
+        """The page that machine NAME serves; waits for its server to start."""
+        deadline = time.monotonic() + seconds
+        with self.forward(name, port) as (local, forward):
             while True:
                 try:
                     with urllib.request.urlopen(f"http://127.0.0.1:{local}/{path}", timeout=20) as page:
@@ -108,9 +116,6 @@ class Lab:
                     if time.monotonic() > deadline or forward.poll() is not None:
                         raise Timeout(f"no page from '{name}': {e}")
                     select_pause()
-        finally:
-            forward.terminate()
-            forward.communicate()
 
     def node(self, flavour="cloud", **more):
         farm = open(f"{self.config}/farm.json", "rb").read()

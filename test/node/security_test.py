@@ -91,14 +91,14 @@ def main():
             from_the_first_moment(wire, node, report)
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
-            with report.case("workloads run while it is looked at: a container and a virtual machine that listen on port 80, and one with a volume"):
+            with report.case("workloads run while it is looked at: a container and a virtual machine that listen on port 80, one with a volume, and a store"):
                 registry.push(workload.build("scan me", lab.dir), "nginx", "1")
                 for name, how in (("web", "--container"), ("web-vm", "--vm")):
                     lab.zos("run", f"{registry.host(GUEST_SEES_HOST)}/nginx:1", "--name", name, how)
                     assert lab.fetch(name) == "scan me\n"
                 until("there is room for a volume", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 500 << 20, 120)
                 s = Storage(lab, registry, node)
-                s.put("kept", volume("data"), s.box("vm", WAIT, [on("data", "/srv")], isolation="vm", memory="160MiB"))
+                s.put("kept", volume("data"), {"name": "kv", "type": "zdb", "data": {"size": "100MiB"}}, s.box("vm", WAIT, [on("data", "/srv")], isolation="vm", memory="160MiB"))
             processes(node, report)
             scans(wire, node, report)
         wire.close()
