@@ -14,8 +14,9 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+/* A start takes two seconds; where many begin together on a slow disk, patience costs less than starting over. */
 enum {
-	START_TIMEOUT_US = 60 * 1000000,
+	START_TIMEOUT_US = 180 * 1000000,
 	TASKS_MAX = 256, /* threads of QEMU: virtual CPUs, block requests */
 	COMPLAINTS_MAX = 4096,
 	SHARE_END_US = 5 * 1000000, /* from the end of what serves a volume to QEMU's */
@@ -40,7 +41,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	if (!m->is_up)
-		emulator_why(m, "the virtual machine did not come up in a minute", "");
+		emulator_why(m, "the virtual machine did not come up in three minutes", "");
 	for (size_t i = 0; i < ARRAY_LEN(m->shares); i++)
 		if (m->shares[i].name && !m->shares[i].child)
 			emulator_why(m, "what serves its volume ended before it: ", m->shares[i].name);

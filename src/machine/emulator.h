@@ -55,8 +55,8 @@ void emulator_mounts_close(struct emulator_mounts *m);
 /* In the child: they are inherited. */
 void emulator_mounts_keep(struct emulator_mounts *mounts, const struct emulator *m);
 
-/* Starts it, and before it what serves its volumes. ON_END comes after all that was said and when nothing of it is left; when it is not up in a
- * minute, it is killed. When what serves a volume ends, so does it. */
+/* Starts it, and before it what serves its volumes. ON_END comes after all that was said and when nothing of it is left; when it is not up in three
+ * minutes, it is killed. When what serves a volume ends, so does it. */
 MUST_CHECK int emulator_spawn(struct emulator *m, const struct emulator_start *s, emulator_end *on_end, struct err *e);
 /* After a start that failed later: no end is told. Returns RET. */
 int emulator_drop(struct emulator *m, int ret);

@@ -10,6 +10,7 @@ OVMF = "/usr/share/OVMF/OVMF"  # UEFI for QEMU
 STALLED = "the emulated machine stood still"
 COVERAGE = os.environ.get("COVERAGE")  # a tree with an image that counts the lines it runs: tools/coverage
 COUNTS_BYTES = 256 << 20
+# With one thread for all processors of a node (thread=single) a virtual machine in it does not come up within a minute.
 CPU = ["-M", "q35", "-cpu", "EPYC,+svm", "-accel", "tcg,thread=multi"]
 # what a medium may lie on, as arguments of QEMU
 MEDIA = {"USB": ["-device", "qemu-xhci", "-device", "usb-storage,drive=media,bootindex=0"],
@@ -226,9 +227,15 @@ class Report:
 
     def __init__(self, again):
         self.again, self.passed, self.failed = again, 0, 0
+        self.since = time.monotonic()
 
     def case(self, name):
         return _Case(self, name)
+
+    def lap(self):
+        """How long it was since the case before ended, where that is worth a look: what a case waited for stands in it, and a boot too."""
+        began, self.since = self.since, time.monotonic()
+        return f" ({self.since - began:.0f} s)" * (self.since - began >= 5)
 
     def end(self):
         print(f"{self.passed} passed, {self.failed} failed, 0 skipped")  # none has a way to
@@ -247,7 +254,7 @@ class _Case:
     def __exit__(self, kind, value, _):
         if kind is None:
             self.report.passed += 1
-            print(f"ok   {self.name}", flush=True)
+            print(f"ok   {self.name}{self.report.lap()}", flush=True)
         elif issubclass(kind, Exception):
             self.report.failed += 1
             print(f"FAIL {self.name}: {kind.__name__}: {value}", flush=True)
