@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-enum { FARM_FILE_MAX = 1 << 20, APPROVAL_LOOKS_MAX = 100, APPROVAL_LOOK_MS = 50 };
+enum { FARM_FILE_MAX = 1 << 20, APPROVAL_LOOKS_MAX = 600, APPROVAL_LOOK_MS = 50 };
 
 /* Signs BODY and keeps it; the next call of a command finds it again. */
 static int farm_write(const struct profile *p, const struct key *farm, sd_json_variant *body, struct err *e)

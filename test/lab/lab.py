@@ -163,18 +163,27 @@ def sample(rows, count=1):
     return random.Random(seed).sample(rows, count)
 
 
-def select_pause():
-    """Between two looks at something that sends no event: the directory, seen from outside."""
-    time.sleep(0.2)
+def select_pause(look_s=0):
+    """Between two looks at something that sends no event: the directory, seen from outside. A look that took LOOK_S has kept what is looked at from
+    its work for as long: a node in an emulator gets four times that for itself."""
+    time.sleep(min(max(0.2, 4 * look_s), 3))
+
+
+def wait_for(what, look, is_so=bool, seconds=60):
+    """What LOOK sees, once IS_SO says yes to it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        began = time.monotonic()
+        if is_so(seen := look()):
+            return seen
+        if time.monotonic() > deadline:
+            raise Failed(f"in {seconds} s it was not so that {what}: the last seen is {seen}")
+        select_pause(time.monotonic() - began)
 
 
 def until(what, is_so, seconds=60):
     """Looks until IS_SO says yes."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise Failed(f"in {seconds} s it was not so that {what}")
-        select_pause()
+    wait_for(what, is_so, seconds=seconds)
 
 
 def free_port():

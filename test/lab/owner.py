@@ -1,8 +1,8 @@
 """An owner's machines on a booted node: deployed from a few words, waited for, read."""
-import contextlib, json, time
+import contextlib, json
 
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab, select_pause
+from lab import GUEST_SEES_HOST, Failed, Lab, wait_for
 from qemu import Timeout
 from registry import Registry
 
@@ -38,12 +38,10 @@ class Owner:
             return {"state": str(e), "restarts": 0}
 
     def wait(self, name, what, is_so, seconds=120):
-        deadline = time.monotonic() + seconds
-        while not is_so(status := self.status(name)):
-            if time.monotonic() > deadline:
-                raise Timeout(f"'{name}' is not {what}: {status}; {self.log(name)[-1000:]}")
-            select_pause()
-        return status
+        try:
+            return wait_for(f"'{name}' is {what}", lambda: self.status(name), is_so, seconds)
+        except Failed as e:
+            raise Timeout(f"{e}; {self.log(name)[-1000:]}")
 
     def log(self, name):
         try:
@@ -52,12 +50,10 @@ class Owner:
             return str(e)
 
     def wait_log(self, name, text, seconds=120, times=1):
-        deadline = time.monotonic() + seconds
-        while (log := self.log(name)).count(text) < times:
-            if time.monotonic() > deadline:
-                raise Timeout(f"no '{text}' in the log of '{name}': {self.status(name)}; {log[-1000:]}")
-            select_pause()
-        return log
+        try:
+            return wait_for(f"'{text}' is in the log of '{name}'", lambda: self.log(name), lambda log: log.count(text) >= times, seconds)
+        except Failed as e:
+            raise Timeout(f"{e}; {self.status(name)}")
 
 
 @contextlib.contextmanager

@@ -188,7 +188,13 @@ class Node:
 
     def wait_line(self, pattern, seconds=60):
         """Waits for PATTERN on the console, behind the last one waited for. Returns the match."""
-        return self.console.read_until(pattern, time.monotonic() + seconds)
+        try:
+            return self.console.read_until(pattern, time.monotonic() + seconds)
+        except Timeout as e:
+            if not self.console.has_ended:
+                raise
+            said = [line for line in open(f"{self.dir.name}/qemu.log") if "TCG doesn't support" not in line and "waiting for connection" not in line]
+            raise Timeout(f"QEMU ended with {self.process.wait(10)} and said '{''.join(said).strip()}': {e}")
 
     def shell(self, command, seconds=60):
         """Runs COMMAND in the debug flavour's shell. Returns (its output, its exit status)."""

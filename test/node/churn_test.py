@@ -5,7 +5,7 @@ import os, random, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab, select_pause
+from lab import GUEST_SEES_HOST, Failed, Lab, wait_for
 from qemu import Report, Timeout
 from registry import Registry
 
@@ -77,10 +77,10 @@ class Churn:
         return ", ".join(wrong)
 
     def check(self):
-        deadline = time.monotonic() + PATIENCE_S
-        while wrong := self.settled():
-            if time.monotonic() > deadline:
-                raise Timeout(f"{wrong}; after {self.did}")
+        try:
+            wait_for("all is as it was wanted", self.settled, lambda wrong: not wrong, PATIENCE_S)
+        except Failed as e:
+            raise Timeout(f"{e}; after {self.did}")
         for name in self.wanted:
             assert self.lab.fetch(name, seconds=PATIENCE_S) == "churn\n"
         runners, _ = self.node.shell("pidof machine | wc -w")
@@ -89,10 +89,7 @@ class Churn:
 
 def wait_bare(node):
     """Until no folder and no device of a machine is left: an engine that was killed clears away behind its first answers."""
-    deadline = time.monotonic() + 60
-    while left := node.shell(LEFT)[0]:
-        assert time.monotonic() < deadline, left
-        select_pause()
+    wait_for("nothing is left", lambda: node.shell(LEFT)[0], lambda left: not left)
 
 
 def main():

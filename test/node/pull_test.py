@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Images and secrets on a node: a private registry, a tag that moves, an archive pushed without a registry, and who may see what."""
-import json, os, subprocess, sys, time
+import json, os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab
+from lab import GUEST_SEES_HOST, Failed, Lab, wait_for
 from qemu import Report
 from registry import Registry
 
@@ -53,10 +53,7 @@ def look(s, name, **more):
 
 def wait_state(s, name, want, seconds=90, **more):
     """The workload's status once it is WANT; there is no event to wait for from outside but the next look."""
-    deadline = time.monotonic() + seconds
-    while (now := look(s, name, **more))["state"] != want:
-        assert time.monotonic() < deadline, now
-    return now
+    return wait_for(f"'{name}' is {want}", lambda: look(s, name, **more), lambda now: now["state"] == want, seconds)
 
 
 def refused(do, words):

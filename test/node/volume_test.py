@@ -26,24 +26,24 @@ def containers(s, report):
         except Failed as e:
             assert "Read-only file system" in str(e), e
         try:
-            s.sh("shop", "root", "head -c 300000000 /dev/urandom > /srv/large && sync")
-            raise AssertionError("300 MB fit into 200 MiB")
+            s.sh("shop", "root", "fallocate -l 160MiB /srv/room && head -c 60000000 /dev/zero > /srv/large && sync")
+            raise AssertionError("220 MB fit into 200 MiB")
         except Failed as e:
             assert "I/O error" in str(e), e  # busybox's word for whatever went wrong
         used = s.state("shop", "data")["used"]
         assert 150 * MIB < used <= 200 * MIB, used
-        s.sh("shop", "root", "rm /srv/large")
+        s.sh("shop", "root", "rm /srv/large /srv/room")
 
 
 def grows(s, report):
     with report.case("a volume grows under what runs, and does not shrink below what is in it"):
         before = s.state("shop", "root")["restarts"]
-        s.sh("shop", "root", "head -c 120000000 /dev/urandom > /srv/some && sync && echo mark > /tmp/mark")
+        s.sh("shop", "root", "head -c 60000000 /dev/urandom > /srv/some && fallocate -l 60MiB /srv/room && sync && echo mark > /tmp/mark")
         until("its use is seen", lambda: s.state("shop", "data")["used"] > 110 * MIB, 60)
         words = [s.box("web", WAIT, [on("data", "/srv/data")], user="app"), s.box("look", WAIT, [on("data", "/look", True)]),
                  s.box("root", COUNTS, [on("data", "/srv")])]
         s.put("shop", volume("data", "400MiB"), *words)
-        assert s.sh("shop", "root", "cat /tmp/mark; head -c 200000000 /dev/zero > /srv/more && echo fits") == "mark\nfits\n"
+        assert s.sh("shop", "root", "cat /tmp/mark; fallocate -l 200MiB /srv/more && echo fits") == "mark\nfits\n"
         s.sh("shop", "root", "rm /srv/more; sync")
         assert s.state("shop", "root")["restarts"] == before
         s.write("shop", [volume("data", "100MiB"), *words])
@@ -52,6 +52,7 @@ def grows(s, report):
             raise AssertionError("it shrank below what is in it")
         except Failed as e:
             assert "/workloads/0/data/size: 104857600 is below" in str(e), e
+        s.sh("shop", "root", "rm /srv/room; sync")
 
 
 def snapshots(s, report):
@@ -87,7 +88,7 @@ def archives(s, report):
         with tarfile.open(fileobj=io.BytesIO(out.stdout)) as t:
             leaf = t.getmember("tree/leaf")
             assert (leaf.uid, leaf.gid, t.extractfile(leaf).read()) == (1000, 33, b"deep\n") and t.getmember("tree/link").linkname == "leaf"
-        s.put("copy", volume("data", "200MiB"), s.box("box", COUNTS, [on("data", "/srv")]))
+        s.put("copy", volume("data", "100MiB"), s.box("box", COUNTS, [on("data", "/srv")]))
         s.sh("copy", "box", "echo old > /srv/old")
         done = zos_bytes(s, "volume", "import", "copy/data", data=out.stdout)
         assert done.returncode == 0, done.stderr
@@ -110,7 +111,7 @@ def machine(s, report):
     with report.case("a virtual machine has a disk of its own, formatted, written and read"):
         disk = {"name": "disk", "type": "zmount", "data": {"size": "200MiB"}}
         s.put("vm", disk, s.box("box", WAIT, [on("disk", "/srv/db")], isolation="vm", memory="256MiB"))
-        out = s.sh("vm", "box", "head -c 50000000 /dev/urandom > /srv/db/x; sync; sha256sum < /srv/db/x; grep /srv/db /proc/mounts")
+        out = s.sh("vm", "box", "head -c 20000000 /dev/urandom > /srv/db/x; sync; sha256sum < /srv/db/x; grep /srv/db /proc/mounts")
         assert "ext4" in out and "/dev/vd" in out, out
     with report.case("a disk that was made larger is so in its machine when that starts again, with all that was in it"):
         df = "df -P -m /srv/db | tail -n1 | awk '{print $2}'"
