@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include "api/recovery.h"
 #include "base/parse.h"
 
 static const struct json_field envelope_fields[] = {
@@ -30,6 +31,15 @@ static const struct json_field service_fields[] = {
 static const struct json_field wipe_fields[] = {
 	{ "serial", JSON_TEXT, offsetof(struct call_wipe, serial), .required = true, .min = 1, .max = 63 },
 	{ "confirm", JSON_TEXT, offsetof(struct call_wipe, confirm), .required = true, .min = 1, .max = 63 },
+};
+static const struct json_field recover_token_fields[] = {
+	{ "serial", JSON_TEXT, offsetof(struct call_recover_token, serial), .required = true, .min = 1, .max = 63 },
+};
+static const struct json_field recover_fields[] = {
+	{ "serial", JSON_TEXT, offsetof(struct call_recover, serial), .required = true, .min = 1, .max = 63 },
+	{ "uuid", JSON_TEXT, offsetof(struct call_recover, uuid), .required = true, .min = 36, .max = 36 },
+	{ "secret", JSON_TEXT, offsetof(struct call_recover, secret), .required = true, .min = RECOVERY_SEALED_TEXT_LEN,
+	  .max = RECOVERY_SEALED_TEXT_LEN },
 };
 static const struct json_field logs_fields[] = {
 	MACHINE_FIELDS(struct call_logs),
@@ -93,6 +103,8 @@ TABLE(list);
 TABLE(drain);
 TABLE(service);
 TABLE(wipe);
+TABLE(recover_token);
+TABLE(recover);
 TABLE(logs);
 TABLE(machine);
 TABLE(exec);
@@ -113,6 +125,8 @@ const struct call calls[] = {
 	{ "zos.Node.Drain", CALL_FARM, false, false, &drain_table, sizeof(struct call_drain) },
 	{ "zos.Node.Disks", CALL_ALLOWED, false, false, &none_table, sizeof(struct call_none) },
 	{ "zos.Node.WipeDisk", CALL_FARM, false, false, &wipe_table, sizeof(struct call_wipe) },
+	{ "zos.Node.RecoveryToken", CALL_FARM, false, false, &recover_token_table, sizeof(struct call_recover_token) },
+	{ "zos.Node.RecoverDisk", CALL_FARM, false, false, &recover_table, sizeof(struct call_recover) },
 	{ "zos.Deployment.Deploy", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Check", CALL_ALLOWED, false, false, &envelope_table, sizeof(struct call_envelope) },
 	{ "zos.Deployment.Document", CALL_ALLOWED, false, false, &deployment_table, sizeof(struct call_deployment) },

@@ -46,6 +46,13 @@ struct call_service {
 struct call_wipe {
 	const char *serial, *confirm; /* the same twice */
 };
+struct call_recover_token {
+	const char *serial;
+};
+struct call_recover {
+	const char *serial, *uuid;
+	const char *secret; /* what opens its recovery slot, sealed to the node: recovery.h */
+};
 struct call_logs {
 	const char *deployment, *machine;
 	struct key_pub owner;

@@ -35,6 +35,11 @@ static void rows(void)
 		{ "zos.Machine.Stop", "{" WEB ",\"grace\":1}", "/grace" },
 		{ "zos.Machine.Resume", "{\"machine\":\"db\"}", "/deployment" },
 		{ "zos.Machine.Console", "{" WEB ",\"follow\":true}", "/follow" },
+		{ "zos.Node.RecoveryToken", "{\"serial\":\"disk0\"}", NULL },
+		{ "zos.Node.RecoveryToken", "{\"serial\":\"\"}", "/serial" },
+		{ "zos.Node.RecoverDisk", "{\"serial\":\"disk0\",\"uuid\":\"01234567-89ab-cdef-0123-456789abcdef\",\"secret\":\"AAAA\"}", "/secret" },
+		{ "zos.Node.RecoverDisk", "{\"serial\":\"disk0\",\"uuid\":\"0123\",\"secret\":\"AAAA\"}", "/uuid" },
+		{ "zos.Node.RecoverDisk", "{\"serial\":\"disk0\",\"uuid\":\"01234567-89ab-cdef-0123-456789abcdef\"}", "/secret: is missing" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

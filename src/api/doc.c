@@ -1,5 +1,6 @@
 #include "api/doc.h"
 
+#include "api/recovery.h"
 #include "base/file.h"
 #include "base/parse.h"
 
@@ -242,6 +243,13 @@ static const struct json_field open_fields[] = {
 };
 static const struct json_table open_table = { open_fields, ARRAY_LEN(open_fields), sizeof(struct farm_open), NULL };
 
+static bool recovery_ok(struct str s)
+{
+	uint8_t pub[SEAL_PUB_LEN];
+
+	return !recovery_pub_parse(s, pub);
+}
+
 static const struct json_field farm_fields[] = {
 	{ "name", JSON_TEXT, offsetof(struct farm, name), .required = true, .ok = name_ok, .want = "a name: a-z, 0-9 and -, at most 36 characters" },
 	{ "farm", JSON_KEY, offsetof(struct farm, farm), .required = true },
@@ -253,6 +261,7 @@ static const struct json_field farm_fields[] = {
 	  .n_off = offsetof(struct farm, n_registries) },
 	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table, .n_off = offsetof(struct farm, n_open) },
 	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },
+	{ "recovery", JSON_TEXT, offsetof(struct farm, recovery), .ok = recovery_ok, .want = "a public key, as 'zos farm recovery on' writes it" },
 };
 static const struct json_table farm_table = { farm_fields, ARRAY_LEN(farm_fields), 0, NULL };
 

@@ -89,6 +89,7 @@ struct farm {
 	struct farm_open open[FARM_OPEN_MAX];
 	size_t n_hubs, n_allow, n_registries, n_open;
 	bool usb_disks; /* nodes may take disks on USB */
+	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
 };
 #define AUTO_FARM CLEANUP(farm_deinit)
 MUST_CHECK int farm_open(struct str envelope, struct farm *ret, struct err *e);

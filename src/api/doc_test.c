@@ -84,6 +84,11 @@ static void a_login_is_bound_to_its_session(void)
 	T_CHECK(login_open(v, &node.pub, other, now_s, &bad, &e) == -EKEYREJECTED, "%s", e.msg);
 }
 
+#define A8 "AAAAAAAA"
+#define A64 A8 A8 A8 A8 A8 A8 A8 A8
+#define A512 A64 A64 A64 A64 A64 A64 A64 A64
+#define PUB A512 A512 A512 A64 A8 A8 "AAAAAA==" /* 1216 bytes, as base64 */
+
 static void farm_documents(void)
 {
 	AUTO_KEY struct key farm = KEY_NONE, user = KEY_NONE;
@@ -96,6 +101,9 @@ static void farm_documents(void)
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],"
 		  "\"registries\":[{\"host\":\"10.0.2.2:5000\",\"ca\":\"x\"}],\"open\":[{\"range\":\"10.0.2.2/32\"}],\"usb_disks\":true}",
 		  NULL },
+		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],\"recovery\":\"" PUB "\"}", NULL },
+		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],\"recovery\":\"" A512 "\"}", "/recovery" },
+		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h:1\"}],\"recovery\":\"\"}", "/recovery" },
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[]}", "/hubs: has 0 entries" },
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"http://h\"}]}", "/hubs/0/url" },
 		{ "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":0,\"hubs\":[{\"url\":\"tls://h\"}]}", "/sequence: 0 is below" },

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "ident/seal.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -569,4 +570,21 @@ int link_stream(struct link *l, const char *method, sd_json_variant *arguments, 
 	if (!l->session)
 		return err_set(e, -EIO, "the session with the node broke: %s", l->why);
 	return session_attach(l->session, (uint32_t)sd_json_variant_unsigned(stream), take_fd(held), e);
+}
+
+int link_seal_key(struct link *l, const char *digest, struct buf *ret, struct err *e)
+{
+	AUTO_JSON sd_json_variant *info = NULL;
+	sd_json_variant *key;
+	char got[SEAL_DIGEST_LEN + 1] = "";
+	int r;
+
+	if (!digest[0])
+		return err_set(e, -EINVAL, "this node's version takes no sealed values: update it, or choose another node");
+	if ((r = link_call(l, "zos.Node.Info", NULL, &info, e)))
+		return r;
+	key = sd_json_variant_by_key(info, "seal_key");
+	if (sd_json_variant_is_string(key) && !parse_base64(str_c(sd_json_variant_string(key)), ret) && ret->len == SEAL_PUB_LEN)
+		seal_digest((const uint8_t *)ret->p, got);
+	return strcmp(got, digest) ? err_set(e, -EKEYREJECTED, "the node names another key than its signed record does: nothing was sent") : 0;
 }

@@ -84,6 +84,10 @@ struct link {
 MUST_CHECK int link_open(struct client *c, const struct record *node, struct link *ret, struct err *e);
 void link_close(struct link *l);
 
+/* The node's sealing key, as it answers and as its signed record names it with DIGEST ("" = it names none); RET has SEAL_PUB_LEN bytes then. -EINVAL (its version
+ * has none), -EKEYREJECTED (another key). */
+MUST_CHECK int link_seal_key(struct link *l, const char *digest, struct buf *ret, struct err *e);
+
 /* Sends an envelope as it is, as PARAMETER of METHOD; for tests, which send wrong ones. The reply is in l->reply. */
 MUST_CHECK int link_send(struct link *l, const char *method, const char *parameter, struct str envelope, struct err *e);
 /* Signs and sends an order; takes no reference to ARGUMENTS (NULL = none). Returns 0 and an owned reply (RET may be NULL), or the

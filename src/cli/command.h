@@ -66,5 +66,8 @@ MUST_CHECK int deployment_wait(const struct cli *c, struct link *l, const char *
 /* farm.c: the farm document of the profile, and its ENVELOPE as it was signed. RET is to be released also on failure. */
 MUST_CHECK int farm_read(const struct profile *p, struct farm *ret, struct buf *envelope, struct err *e);
 
+/* Whether whoever sits there has compared KEY with a node's screen. -ECANCELED. */
+MUST_CHECK int farm_confirm(const char *key, struct err *e);
+
 /* hub.c: CA is a file of PEM, or the line that 'zos hub run' prints; appends the one or the other. */
 MUST_CHECK int hub_ca_read(const char *ca, struct buf *ret, struct err *e);

@@ -233,21 +233,13 @@ struct deploy_args {
 /* Seals what DOC refers to, with the key whose DIGEST the node's signed record names. */
 static int secrets_seal(struct link *l, const char *digest, int dir_fd, sd_json_variant **doc, struct err *e)
 {
-	AUTO_JSON sd_json_variant *info = NULL;
 	AUTO_BUF struct buf key = { 0 };
-	char got[SEAL_DIGEST_LEN + 1] = "";
 	int r;
 
 	if (!document_is_open(*doc))
 		return 0;
-	if (!digest[0])
-		return err_set(e, -EINVAL, "/secrets: this node's version takes none: update it, or choose another node");
-	if ((r = link_call(l, "zos.Node.Info", NULL, &info, e)))
-		return r;
-	if (!parse_base64(str_c(out_text(info, "seal_key", "")), &key) && key.len == SEAL_PUB_LEN)
-		seal_digest((const uint8_t *)key.p, got);
-	if (strcmp(got, digest))
-		return err_set(e, -EKEYREJECTED, "/secrets: the node names another key than its signed record does: nothing was sent");
+	if ((r = link_seal_key(l, digest, &key, e)))
+		return err_wrap(e, r, "/secrets");
 	return document_seal(doc, dir_fd, (const uint8_t *)key.p, &l->client->key.pub, &l->node, e);
 }
 

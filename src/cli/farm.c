@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "ident/seal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -152,13 +153,13 @@ static const struct opt approve_opts[] = {
 	OPT(struct approve_args, yes, "yes", NULL, "do not ask whether the key was compared"),
 };
 
-static int confirmed(const char *key, struct err *e)
+int farm_confirm(const char *key, struct err *e)
 {
 	char line[8] = "";
 
 	fprintf(stderr, "The node says it is\n\n  %s\n\nIs that what its screen shows? [y/N] ", key);
 	if (!fgets(line, sizeof(line), stdin) || (line[0] != 'y' && line[0] != 'Y'))
-		return err_set(e, -ECANCELED, "not approved");
+		return err_set(e, -ECANCELED, "not confirmed: nothing was done");
 	return 0;
 }
 
@@ -193,7 +194,7 @@ static int farm_approve(const struct cli *c, const void *args, const char **word
 	if ((r = client_open(&client, KEY_FARM, e)) || (r = client_node(&client, words[0], true, &node, e)))
 		return r;
 	key_pub_format(key, &node->node);
-	if (!a->yes && strcmp(words[0], key) && (r = confirmed(key, e)))
+	if (!a->yes && strcmp(words[0], key) && (r = farm_confirm(key, e)))
 		return r;
 	if (approval_sign(&client.key, &node->node, &envelope) || json_parse(buf_str(&envelope), &doc, e) ||
 	    sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_VARIANT("document", doc)) < 0)
@@ -215,13 +216,14 @@ static const struct opt allow_opts[] = {
 	OPT(struct allow_args, cpu, "cpu", "N", "at most so many CPUs for its machines on a node"),
 };
 
-/* BODY with VALUE as FIELD, and the next sequence. */
+/* BODY with VALUE as FIELD (NULL: without it), and the next sequence. */
 static int body_change(const struct farm *f, const char *field, sd_json_variant *value, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *sequence = NULL, *body = sd_json_variant_ref(f->doc.body);
 	int r;
 
-	if ((r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 || (r = sd_json_variant_set_field(&body, field, value)) < 0 ||
+	r = value ? sd_json_variant_set_field(&body, field, value) : sd_json_variant_filter(&body, (char *[]){ (char *)field, NULL });
+	if (r < 0 || (r = sd_json_variant_new_unsigned(&sequence, f->sequence + 1)) < 0 ||
 	    (r = sd_json_variant_set_field(&body, "sequence", sequence)) < 0)
 		return r;
 	*ret = take_ptr(body);
@@ -395,6 +397,62 @@ static int farm_usb(const struct cli *c, const void *args, const char **words, s
 	return 0;
 }
 
+/* WORD: the public key, or "" for none. */
+static int recovery_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *value = NULL;
+	int r = word[0] ? sd_json_variant_new_string(&value, word) : 0;
+
+	(void)c;
+	(void)args;
+	return r < 0 ? r : body_change(f, "recovery", value, ret);
+}
+
+/* The public part of the profile's recovery key, which is made when there is none yet. */
+static int recovery_pub(struct buf *ret, struct err *e)
+{
+	AUTO_PROFILE struct profile p = PROFILE_NONE;
+	AUTO_KEY struct key key = KEY_NONE;
+	AUTO_SEAL_KEY struct seal_key k;
+	int r;
+
+	if ((r = profile_open(&p, e)) || (r = profile_key(&p, PROFILE_RECOVERY, KEY_FARM, true, &key, e)))
+		return r;
+	if (seal_key_derive(&key, &k))
+		return err_set(e, -ENOMEM, "make the recovery key: out of memory");
+	format_base64(ret, k.pub, sizeof(k.pub));
+	return buf_check(ret) ? err_set(e, -ENOMEM, "make the recovery key: out of memory") : 0;
+}
+
+static void recovery_print(const struct client *c, bool is_on)
+{
+	if (is_on)
+		printf("Disks of the farm's nodes keep a key for you from now on. What opens it is in\n\n  %s/" PROFILE_RECOVERY "\n\n"
+		       "Keep a copy of that file away from the farm: without it no disk is recovered, and whoever has it and a disk can read\n"
+		       "what is on the disk. 'zos farm recovery off' takes the key off the disks again.\n",
+		       c->profile.dir);
+	else
+		printf("The farm's nodes take your key off their disks; one that is not there does so when it has this document.\n"
+		       "%s/" PROFILE_RECOVERY " is still there: delete it when no disk needs it any more.\n",
+		       c->profile.dir);
+}
+
+static int farm_recovery(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_BUF struct buf pub = { 0 };
+	bool is_on = !strcmp(words[0], "on");
+	int r;
+
+	if (!is_on && strcmp(words[0], "off"))
+		return err_set(e, -EINVAL, "say 'zos farm recovery on' or 'zos farm recovery off'");
+	if ((is_on && (r = recovery_pub(&pub, e))) || (r = farm_change(&client, recovery_body, args, is_on ? pub.p : "", e)))
+		return r;
+	if (!c->json)
+		recovery_print(&client, is_on);
+	return 0;
+}
+
 static int hubs_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *hubs = NULL;
@@ -475,6 +533,12 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_usb },
+	{ .name = "farm recovery",
+	  .words = "on|off",
+	  .help = "let disks keep a key with which you can open them when their TPM is lost; you can read them, then",
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_recovery },
 	{ .name = "farm hubs", .help = "let the farm's nodes use the hubs that you use ('zos hub list')", .run = farm_hubs },
 	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1, .run = farm_trust },
 };

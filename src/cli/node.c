@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include "api/recovery.h"
 #include "base/parse.h"
 
 #include <stdio.h>
@@ -140,6 +141,8 @@ static void info_print(sd_json_variant *v)
 		printf("drained    its machines are stopped and it takes no deployment: 'zos node undrain' ends that\n");
 	printf("isolation  %s\n", out_true(capacity, "kvm") ? "vm, container" : "container (no KVM)");
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
+	if (out_true(v, "recovery"))
+		printf("recovery   on: the farm's owner can read what is on its disks\n");
 	hubs_print(sd_json_variant_by_key(v, "hubs"));
 	sessions_print(sd_json_variant_by_key(v, "sessions"));
 	if (!out_true(v, "durable"))
@@ -178,6 +181,14 @@ static const char *disk_says(sd_json_variant *one, char *buf, size_t size)
 	return ended_s ? buf : "not scrubbed yet";
 }
 
+/* Who opens it. */
+static void openers_format(sd_json_variant *one, char *buf, size_t size)
+{
+	const char *key = out_text(one, "key", "");
+
+	snprintf(buf, size, "%s%s%s", key, *key && out_true(one, "recovery") ? ", " : "", out_true(one, "recovery") ? "farm" : "");
+}
+
 static void disks_print(sd_json_variant *list)
 {
 	enum { COLUMNS = 8 };
@@ -187,15 +198,17 @@ static void disks_print(sd_json_variant *list)
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*sizes)[16] = calloc(n + 1, sizeof(*sizes));
 	AUTO_FREE char(*says)[64] = calloc(n + 1, sizeof(*says));
+	AUTO_FREE char(*who)[32] = calloc(n + 1, sizeof(*who));
 
-	BUG_ON(!cells || !sizes || !says);
+	BUG_ON(!cells || !sizes || !says || !who);
 	for (size_t i = 0; i < n; i++) {
-		static const char *const keys[] = { "name", "serial", NULL, "class", "bus", "state", "key" };
+		static const char *const keys[] = { "name", "serial", NULL, "class", "bus", "state" };
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
 
 		format_size(sizes[i], out_u64(one, "size"));
+		openers_format(one, who[i], sizeof(who[i]));
 		for (size_t k = 0; k + 1 < COLUMNS; k++)
-			cells[COLUMNS * i + k] = keys[k] ? out_text(one, keys[k], "") : sizes[i];
+			cells[COLUMNS * i + k] = k == ARRAY_LEN(keys) ? who[i] : keys[k] ? out_text(one, keys[k], "") : sizes[i];
 		for (size_t k = 0; k + 1 < COLUMNS; k++)
 			if (!cells[COLUMNS * i + k][0])
 				cells[COLUMNS * i + k] = "-";
@@ -263,15 +276,16 @@ static void health_print(sd_json_variant *v)
 	disks_summary(v);
 }
 
-/* One call without arguments but ARGUMENTS, signed by the key of ROLE. */
+/* One call without arguments but ARGUMENTS, signed by the key of ROLE. A node that is named by its whole key is who is meant, approved or not. */
 static int node_call(char role, const char *which, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
 	const struct record *node;
+	bool is_meant = which && strlen(which) == KEY_TEXT_LEN;
 	int r;
 
-	if ((r = client_open(&client, role, e)) || (r = client_node(&client, which, false, &node, e)) || (r = link_open(&client, node, &link, e)))
+	if ((r = client_open(&client, role, e)) || (r = client_node(&client, which, is_meant, &node, e)) || (r = link_open(&client, node, &link, e)))
 		return r;
 	return link_call(&link, method, arguments, ret, e);
 }
@@ -372,6 +386,92 @@ static int node_disks_wipe(const struct cli *c, const void *args, const char **w
 	return r;
 }
 
+/* Opens what the disk keeps for the farm, as TOKEN says it, with the key that 'zos farm recovery on' has made. */
+static int secret_open(const struct client *c, sd_json_variant *token, uint8_t ret[static RECOVERY_SECRET_LEN], struct err *e)
+{
+	const struct recovery_place at = { &c->key.pub, &c->key.pub, out_text(token, "uuid", "") };
+	AUTO_KEY struct key key = KEY_NONE;
+	AUTO_SEAL_KEY struct seal_key k;
+	char digest[SEAL_DIGEST_LEN + 1];
+	int r = profile_key(&c->profile, PROFILE_RECOVERY, KEY_FARM, false, &key, e);
+
+	if (r == -ENOENT)
+		return err_set(e, r, "there is no " PROFILE_RECOVERY " in %s: put the one there that 'zos farm recovery on' made", c->profile.dir);
+	if (r)
+		return r;
+	if (seal_key_derive(&key, &k))
+		return err_set(e, -ENOMEM, "open the recovery token: out of memory");
+	seal_digest(k.pub, digest);
+	if (strcmp(digest, out_text(token, "key", "")))
+		return err_set(e, -EKEYREJECTED,
+			       "the disk keeps its secret for another recovery key (%.16s...) than %s/" PROFILE_RECOVERY " is (%.16s...)",
+			       out_text(token, "key", ""), c->profile.dir, digest);
+	r = recovery_open(&k, &at, str_c(out_text(token, "sealed", "")), ret);
+	return r ? err_set(e, r, "the disk's recovery token was not made for this farm and this disk: nothing was sent") : 0;
+}
+
+/* The same secret, for the node's eyes. */
+static int secret_seal(struct link *l, const char *digest, const char *uuid, const uint8_t secret[static RECOVERY_SECRET_LEN], struct buf *ret,
+		       struct err *e)
+{
+	const struct recovery_place at = { &l->client->key.pub, &l->node, uuid };
+	AUTO_BUF struct buf pub = { 0 };
+	int r = link_seal_key(l, digest, &pub, e);
+
+	if (!r && (r = recovery_seal((const uint8_t *)pub.p, &at, secret, ret)))
+		err_set(e, r, "seal the secret to the node: %s", strerror(-r));
+	return r;
+}
+
+static int disk_recover(struct link *l, const char *digest, const char *serial, struct err *e)
+{
+	AUTO_JSON sd_json_variant *which = NULL, *token = NULL, *arguments = NULL;
+	AUTO_BUF struct buf sealed = { 0 };
+	uint8_t secret[RECOVERY_SECRET_LEN];
+	const char *uuid;
+	int r;
+
+	if (sd_json_buildo(&which, SD_JSON_BUILD_PAIR_STRING("serial", serial)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	if ((r = link_call(l, "zos.Node.RecoveryToken", which, &token, e)) || (r = secret_open(l->client, token, secret, e)))
+		return r;
+	uuid = out_text(token, "uuid", "");
+	r = secret_seal(l, digest, uuid, secret, &sealed, e);
+	explicit_bzero(secret, sizeof(secret));
+	if (r)
+		return r;
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("serial", serial), SD_JSON_BUILD_PAIR_STRING("uuid", uuid),
+			   SD_JSON_BUILD_PAIR_STRING("secret", sealed.p)) < 0)
+		return err_set(e, -ENOMEM, "ask the node: out of memory");
+	return link_call(l, "zos.Node.RecoverDisk", arguments, NULL, e);
+}
+
+/* A node whose disks are all shut has forgotten that it was approved, and must not be approved as somebody new: it is the old one again once a disk of it is
+ * open. So its key is compared here. */
+static int node_disks_recover(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	const struct record *node;
+	char key[KEY_TEXT_SIZE], digest[SEAL_DIGEST_LEN + 1];
+	bool is_ours;
+	int r;
+
+	(void)args;
+	if ((r = client_open(&client, KEY_FARM, e)) || (r = client_node(&client, words[1], true, &node, e)))
+		return r;
+	key_pub_format(key, &node->node);
+	snprintf(digest, sizeof(digest), "%s", node->seal_key ? node->seal_key : "");
+	is_ours = node->approved && key_pub_eq(&node->farm, &client.key.pub);
+	if (!is_ours && (!words[1] || strcmp(words[1], key)) && (r = farm_confirm(key, e)))
+		return r;
+	if ((r = link_open(&client, node, &link, e)) || (r = disk_recover(&link, digest, words[0], e)))
+		return r;
+	if (!c->json)
+		printf("It is opened, and its key is the TPM's again: 'zos node disks' shows it. A node that had no disk open starts again as who it was.\n");
+	return 0;
+}
+
 const struct command node_commands[] = {
 	{ .name = "node list", .help = "the nodes on your hubs", .run = node_list },
 	{ .name = "node info", .words = "[N...]", .help = "ask a node about itself", .max_words = 1, .run = node_info },
@@ -386,6 +486,12 @@ const struct command node_commands[] = {
 	  .min_words = 1,
 	  .max_words = 2,
 	  .run = node_disks_wipe },
+	{ .name = "node disks recover",
+	  .words = "SERIAL [N...]",
+	  .help = "open a disk whose TPM was lost or cleared (with the farm's key and its recovery key)",
+	  .min_words = 1,
+	  .max_words = 2,
+	  .run = node_disks_recover },
 	{ .name = "node logs",
 	  .words = "SERVICE [N...]",
 	  .help = "the last lines of a service (with the farm's key)",

@@ -2,12 +2,15 @@
  *
  *   $ZOS_CONFIG, else $XDG_CONFIG_HOME/zos, else ~/.config/zos
  *     user.seed, farm.seed   secret keys, nkey text
+ *     recovery.seed          the farm's recovery key (only with 'zos farm recovery on'): what opens its nodes' disks without their TPMs
  *     farm.json              the farm document as last signed (only with farm.seed)
  *     profile.json           {"hubs": [{"url", "key", "ca"}], "farm": "A..."}
  *     places/NAME            the node that deployment NAME was last sent to */
 #pragma once
 #include "api/doc.h"
 #include "grid/addr.h"
+
+#define PROFILE_RECOVERY "recovery.seed"
 
 struct profile {
 	char dir[512];

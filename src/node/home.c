@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "image/image.h"
 #include "base/log.h"
+#include "node/disks.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -347,6 +348,7 @@ static void all_meet(struct home *h)
 		if (r != -EXDEV)
 			timer_arm(h);
 	}
+	disks_configure(h->storage, h->engine->farm); /* one that came may have brought a newer document */
 	images_settle(h);
 	engine_tell(h->engine);
 }

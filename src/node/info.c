@@ -66,9 +66,10 @@ int info_build(const struct engine *n, const struct line *l, sd_json_variant **r
 		SD_JSON_BUILD_PAIR_STRING("flavour", info_flavour()), SD_JSON_BUILD_PAIR_STRING("kernel", uts.release),
 		SD_JSON_BUILD_PAIR_STRING("arch", uts.machine), SD_JSON_BUILD_PAIR_UNSIGNED("boot_time", l->boot_s),
 		SD_JSON_BUILD_PAIR_UNSIGNED("now", (uint64_t)time(NULL)), SD_JSON_BUILD_PAIR_BOOLEAN("durable", store_is_durable(&n->store)),
-		SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained), SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works),
-		SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
-		SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p), SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
+		SD_JSON_BUILD_PAIR_BOOLEAN("drained", n->is_drained), SD_JSON_BUILD_PAIR_BOOLEAN("recovery", n->farm && n->farm->recovery),
+		SD_JSON_BUILD_PAIR_UNSIGNED("workloads", n_works), SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs),
+		SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions), SD_JSON_BUILD_PAIR_STRING("seal_key", seal.p),
+		SD_JSON_BUILD_PAIR_VARIANT("capacity", capacity));
 }
 
 int info_record(const struct engine *n, uint64_t boot_s, const char *inbox, const char *tls_key, uint64_t sequence, struct buf *ret, struct err *e)

@@ -2,6 +2,7 @@
 #include "image/image.h"
 #include "machine/machine.h"
 #include "network/network.h"
+#include "node/disks.h"
 #include "node/home.h"
 #include "node/serve.h"
 #include "node/view.h"
@@ -117,7 +118,7 @@ int main(void)
 	    (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);
 	farm_at_boot(&n);
-	storage_allow_usb(&storage, n.farm && n.farm->usb_disks);
+	disks_configure(&storage, n.farm);
 	if ((r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = home_begin(&home, &n, &s.nonces, providers[STEP_STORAGE], &e)) ||
 	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);

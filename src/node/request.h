@@ -14,6 +14,8 @@ struct request {
 		struct call_drain drain;
 		struct call_service service;
 		struct call_wipe wipe;
+		struct call_recover_token recover_token;
+		struct call_recover recover;
 		struct call_logs logs;
 		struct call_machine machine;
 		struct call_exec exec;
@@ -36,6 +38,8 @@ int machine_resume(struct request *q, struct err *e);
 int machine_forward(struct request *q, struct err *e);
 int node_disks(struct request *q, struct err *e);
 int node_wipe_disk(struct request *q, struct err *e);
+int node_recovery_token(struct request *q, struct err *e);
+int node_recover_disk(struct request *q, struct err *e);
 int volume_snapshot(struct request *q, struct err *e);
 int volume_snapshots(struct request *q, struct err *e);
 int volume_forget(struct request *q, struct err *e);

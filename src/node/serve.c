@@ -45,7 +45,7 @@ static int node_set_farm(struct request *q, struct err *e)
 		return err_set(e, -ENOMEM, "take the farm document: out of memory");
 	if ((r = engine_set_farm(q->s->engine, buf_str(&text), e)) < 0)
 		return r;
-	storage_allow_usb(q->s->storage, q->s->engine->farm->usb_disks);
+	disks_configure(q->s->storage, q->s->engine->farm);
 	return sd_varlink_reply(q->link, NULL);
 }
 
@@ -181,6 +181,8 @@ static const struct {
 	{ "zos.Node.Drain", node_drain },
 	{ "zos.Node.Disks", node_disks },
 	{ "zos.Node.WipeDisk", node_wipe_disk },
+	{ "zos.Node.RecoveryToken", node_recovery_token },
+	{ "zos.Node.RecoverDisk", node_recover_disk },
 	{ "zos.Deployment.Deploy", deployment_deploy },
 	{ "zos.Deployment.Check", deployment_check },
 	{ "zos.Deployment.Document", deployment_document },

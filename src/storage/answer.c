@@ -36,7 +36,7 @@ struct line {
 	unsigned outcome, key;
 	const char *text, *uuid;
 	bool rotational;
-	sd_json_variant *care, *smart;
+	sd_json_variant *care, *smart, *escrow;
 };
 static const struct json_field line_fields[] = {
 	{ "outcome", JSON_CHOICE, offsetof(struct line, outcome), .required = true, .names = outcome_names },
@@ -46,6 +46,7 @@ static const struct json_field line_fields[] = {
 	{ "key", JSON_CHOICE, offsetof(struct line, key), .names = answer_key_names },
 	{ "care", JSON_ANY, offsetof(struct line, care) },
 	{ "smart", JSON_ANY, offsetof(struct line, smart) },
+	{ "escrow", JSON_ANY, offsetof(struct line, escrow) },
 };
 static const struct json_table line_table = { line_fields, ARRAY_LEN(line_fields), 0, NULL };
 
@@ -55,6 +56,7 @@ int answer_decode(struct str text, struct answer *ret, struct err *e)
 	struct line l = { 0 };
 	struct care care = { 0 };
 	struct smart smart = { 0 };
+	struct escrow escrow = { 0 };
 	int r;
 
 	if (text.n > ANSWER_MAX)
@@ -69,7 +71,11 @@ int answer_decode(struct str text, struct answer *ret, struct err *e)
 		return err_wrap(e, r, "/care");
 	if (l.smart && (r = smart_answer_decode(l.smart, &smart, e)))
 		return err_wrap(e, r, "/smart");
-	*ret = (struct answer){ .outcome = l.outcome, .is_rotational = l.rotational, .key = l.key, .has_care = l.care, .care = care, .smart = smart };
+	if (l.escrow && (r = escrow_answer_decode(l.escrow, &escrow, e)))
+		return err_wrap(e, r, "/escrow");
+	*ret = (struct answer){
+		.outcome = l.outcome, .is_rotational = l.rotational, .key = l.key, .has_care = l.care, .care = care, .smart = smart, .escrow = escrow
+	};
 	snprintf(ret->text, sizeof(ret->text), "%s", l.text ? l.text : "");
 	snprintf(ret->uuid, sizeof(ret->uuid), "%s", l.uuid ? l.uuid : "");
 	return 0;
@@ -77,7 +83,7 @@ int answer_decode(struct str text, struct answer *ret, struct err *e)
 
 int answer_encode(const struct answer *a, struct buf *ret)
 {
-	AUTO_JSON sd_json_variant *v = NULL, *care = NULL, *smart = NULL;
+	AUTO_JSON sd_json_variant *v = NULL, *care = NULL, *smart = NULL, *escrow = NULL;
 	char text[ANSWER_TEXT_MAX];
 	size_t n = 0;
 
@@ -88,12 +94,15 @@ int answer_encode(const struct answer *a, struct buf *ret)
 		return -ENOMEM;
 	if (a->smart.is_known && smart_answer_json(&a->smart, &smart) < 0)
 		return -ENOMEM;
+	if (escrow_answer_json(&a->escrow, &escrow) < 0)
+		return -ENOMEM;
 	if (sd_json_buildo(&v, SD_JSON_BUILD_PAIR_STRING("outcome", outcome_names[a->outcome]),
 			   SD_JSON_BUILD_PAIR_CONDITION(n > 0, "text", SD_JSON_BUILD_STRING(text)),
 			   SD_JSON_BUILD_PAIR_CONDITION(a->uuid[0] != '\0', "uuid", SD_JSON_BUILD_STRING(a->uuid)),
 			   SD_JSON_BUILD_PAIR_BOOLEAN("rotational", a->is_rotational), SD_JSON_BUILD_PAIR_STRING("key", answer_key_names[a->key]),
 			   SD_JSON_BUILD_PAIR_CONDITION(care != NULL, "care", SD_JSON_BUILD_VARIANT(care)),
-			   SD_JSON_BUILD_PAIR_CONDITION(smart != NULL, "smart", SD_JSON_BUILD_VARIANT(smart))) < 0)
+			   SD_JSON_BUILD_PAIR_CONDITION(smart != NULL, "smart", SD_JSON_BUILD_VARIANT(smart)),
+			   SD_JSON_BUILD_PAIR_CONDITION(escrow != NULL, "escrow", SD_JSON_BUILD_VARIANT(escrow))) < 0)
 		return -ENOMEM;
 	return json_format(v, ret);
 }

@@ -4,12 +4,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "storage/care.h"
+#include "storage/escrow.h"
 #include "storage/smart.h"
 
 #include <stdbool.h>
 
 enum {
-	ANSWER_MAX = 2048,      /* bytes of the line */
+	ANSWER_MAX = 4096,      /* bytes of the line */
 	ANSWER_TEXT_MAX = 300,
 	ANSWER_UUID_SIZE = 37,
 	ANSWER_FARM_SIZE = 60,
@@ -20,8 +21,8 @@ enum answer_outcome {
 	ANSWER_FOREIGN,    /* text: what */
 	ANSWER_OURS,       /* uuid */
 	ANSWER_UNFINISHED, /* our mark from before it was finished */
-	ANSWER_DONE,       /* what was to be done is; unlock: is_rotational, key; mount, check, scrub: care */
-	ANSWER_FAILED,     /* text: why, and what would help */
+	ANSWER_DONE,       /* what was to be done is; unlock: is_rotational, key, escrow; mount, check, scrub: care; escrow: escrow */
+	ANSWER_FAILED,     /* text: why, and what would help; unlock: escrow */
 	ANSWER_OUTCOMES,
 };
 
@@ -38,6 +39,7 @@ struct answer {
 	bool has_care;
 	struct care care;
 	struct smart smart; /* smart */
+	struct escrow escrow;
 };
 
 /* -EBADMSG. The outcomes that need text or uuid have it. */

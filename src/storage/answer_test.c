@@ -28,6 +28,9 @@ static void answers_are_read(void)
 		{ "{\"outcome\":\"blank\",\"more\":1}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"done\",\"care\":{\"io_errors\":1}}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"done\",\"smart\":{\"failing\":true}}", -EBADMSG, 0 },
+		{ "{\"outcome\":\"done\",\"escrow\":{}}", 0, ANSWER_DONE },
+		{ "{\"outcome\":\"done\",\"escrow\":{\"key\":\"1234\"}}", -EBADMSG, 0 },
+		{ "{\"outcome\":\"done\",\"escrow\":1}", -EBADMSG, 0 },
 		{ "{\"outcome\":\"blank\"", -EBADMSG, 0 },
 		{ "", -EBADMSG, 0 },
 	};
@@ -51,12 +54,17 @@ static void an_answer_comes_back(void)
 			    .key = ANSWER_KEY_TPM,
 			    .has_care = true,
 			    .care = { 1, 2, true, { .ended_s = 3 } },
-			    .smart = { true, true, 4, 5 } },
+			    .smart = { true, true, 4, 5 },
+			    .escrow.is_there = true },
 		      b;
 	AUTO_BUF struct buf line = { 0 }, again = { 0 };
 	struct err e = { 0 };
 
+	memset(a.escrow.key, '0', SEAL_DIGEST_LEN);
+	memset(a.escrow.sealed, 'A', RECOVERY_SEALED_TEXT_LEN);
+	memcpy(a.escrow.sealed + RECOVERY_SEALED_TEXT_LEN - 2, "==", 2);
 	T_NEED(!answer_encode(&a, &line) && !answer_decode(buf_str(&line), &b, &e), "%s", e.msg);
+	T_CHECK(b.escrow.is_there && !strcmp(b.escrow.sealed, a.escrow.sealed), "%s", line.p);
 	T_CHECK(!answer_encode(&b, &again) && str_eq(buf_str(&line), buf_str(&again)), "%s", again.p);
 }
 

@@ -8,6 +8,8 @@
  *   check     looks how it is doing
  *   smart     what it says of itself, through smartctl, where the image has it; its words are read as by the probe, shut in
  *   scrub     reads a slice of all that is on it
+ *   escrow    keeps a key slot for the farm's owner: standard input is the farm's public recovery key, base64, or nothing to have none
+ *   recover   an order of the farm: standard input is what opens that slot, base64; the node's own slot and the TPM's part are made anew
  *   erase     an order of the farm: what is on it is gone for ever
  *   release   what is left of one that was pulled out: its mount and its mapping
  *
@@ -15,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "base/parse.h"
 #include "storage/luks.h"
 #include "storage/probe.h"
 #include "storage/scrub.h"
@@ -36,7 +39,15 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LOCK_PATIENCE_S = 5, LET_GO_LOOKS_MAX = 16, LET_GO_LOOK_MS = 500 };
+enum {
+	UID_PROBE = 906,
+	PROBE_MEMORY_BYTES = 256 << 20,
+	PROBE_FILES = 16,
+	LOCK_PATIENCE_S = 5,
+	LET_GO_LOOKS_MAX = 16,
+	LET_GO_LOOK_MS = 500,
+	INPUT_MAX = 4096
+};
 #define LOCKS "/run/zos/disks"
 #define SMARTCTL "/usr/sbin/smartctl"
 #define MKFS "/usr/sbin/mkfs.btrfs"
@@ -180,25 +191,123 @@ static int format(const struct disk_args *a, struct answer *ret, struct err *e)
 	return 0;
 }
 
+/* That of the disk that is meant, of this farm. */
+static int header_load(const struct disk_args *a, struct luks *l, struct token *t, struct err *e)
+{
+	int r;
+
+	if ((r = luks_load(a, l, e)) || (r = luks_token(l, t, e)))
+		return r;
+	if (!luks_has_mark(l, PROBE_COMPLETE) || strcmp(luks_uuid(l), a->uuid))
+		return err_set(e, -ESTALE, "its header is another than a moment ago");
+	if (t->farm[0] && a->farm && strcmp(t->farm, a->farm))
+		return err_set(e, -EACCES,
+			       "it belongs to the farm %.16s...: a node of that farm opens it; 'zos node disks wipe' makes it one of this farm",
+			       t->farm);
+	return 0;
+}
+
+/* What would help where the TPM does not. */
+static int say_recovery(const struct escrow *x, int r, struct err *e)
+{
+	struct err why = *e;
+
+	return x->key[0] ? err_set(e, r, "%s; 'zos node disks recover' opens it with the farm's recovery key", why.msg) : r;
+}
+
 static int unlock(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	AUTO_TOKEN struct token t = { 0 };
 	AUTO_LUKS struct luks l = LUKS_NONE;
 	int r;
 
-	if ((r = luks_load(a, &l, e)) || (r = luks_token(&l, &t, e)))
+	if ((r = header_load(a, &l, &t, e)))
 		return r;
-	if (!luks_has_mark(&l, PROBE_COMPLETE) || strcmp(luks_uuid(&l), a->uuid))
-		return err_set(e, -ESTALE, "its header is another than a moment ago");
-	if (t.farm[0] && a->farm && strcmp(t.farm, a->farm))
-		return err_set(e, -EACCES,
-			       "it belongs to the farm %.16s...: a node of that farm opens it; 'zos node disks wipe' makes it one of this farm",
-			       t.farm);
-	if ((t.key == ANSWER_KEY_TPM && (r = tpm_unseal(&t, e))) || (r = luks_open(&l, a, &t, e)))
+	luks_escrow_get(&l, &ret->escrow);
+	if (t.key == ANSWER_KEY_TPM && (r = tpm_unseal(&t, e)))
+		return say_recovery(&ret->escrow, r, e);
+	if ((r = luks_open(&l, a, &t, e)))
 		return r;
 	ret->is_rotational = t.is_rotational;
 	ret->key = t.key;
 	return 0;
+}
+
+static int input_read(struct buf *ret, struct err *e)
+{
+	buf_reserve(ret, 2 * INPUT_MAX); /* grows at once: no copy is left behind */
+	return file_read(AT_FDCWD, "/proc/self/fd/0", INPUT_MAX, ret, e);
+}
+
+/* A secret that nobody else has, sealed to PUB for the disk's place in its farm. */
+static int escrow_make(const struct disk_args *a, const uint8_t pub[static SEAL_PUB_LEN], uint8_t secret[static RECOVERY_SECRET_LEN],
+		       struct escrow *ret, struct err *e)
+{
+	AUTO_BUF struct buf sealed = { 0 };
+	struct key_pub farm;
+	int r;
+
+	if (!a->farm || key_pub_parse(str_c(a->farm), &farm))
+		return err_set(e, -EINVAL, "a recovery key is for the owner of a farm, and none is named");
+	random_bytes(secret, RECOVERY_SECRET_LEN);
+	r = recovery_seal(pub, &(struct recovery_place){ &farm, &farm, a->uuid }, secret, &sealed);
+	if (r)
+		return err_set(e, r, "seal its recovery key to the farm's: %s", strerror(-r));
+	*ret = (struct escrow){ .is_there = true };
+	seal_digest(pub, ret->key);
+	snprintf(ret->sealed, sizeof(ret->sealed), "%s", sealed.p);
+	return 0;
+}
+
+static int escrow_put(const struct disk_args *a, struct luks *l, struct token *t, struct str pub_text, struct err *e)
+{
+	uint8_t pub[SEAL_PUB_LEN], secret[RECOVERY_SECRET_LEN];
+	struct escrow x;
+	int r;
+
+	if (recovery_pub_parse(pub_text, pub))
+		return err_set(e, -EINVAL, "the farm's recovery key is none");
+	if (t->key == ANSWER_KEY_TPM && (r = tpm_unseal(t, e)))
+		return r;
+	if (!(r = escrow_make(a, pub, secret, &x, e)))
+		r = luks_escrow_set(l, t, &x, secret, e);
+	explicit_bzero(secret, sizeof(secret));
+	return r;
+}
+
+static int escrow(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_TOKEN struct token t = { 0 };
+	AUTO_LUKS struct luks l = LUKS_NONE;
+	AUTO_BUF struct buf pub = { 0 };
+	int r;
+
+	if ((r = input_read(&pub, e)) || (r = header_load(a, &l, &t, e)))
+		return r;
+	if ((r = pub.len ? escrow_put(a, &l, &t, buf_str(&pub), e) : luks_escrow_clear(&l, e)))
+		return r;
+	luks_escrow_get(&l, &ret->escrow);
+	return 0;
+}
+
+static int recover(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	AUTO_TOKEN struct token t = { 0 };
+	AUTO_LUKS struct luks l = LUKS_NONE;
+	CLEANUP(seal_wipe) struct buf text = { 0 }, secret = { 0 };
+	int r;
+
+	(void)ret;
+	buf_reserve(&secret, 2 * RECOVERY_SECRET_LEN);
+	if ((r = input_read(&text, e)))
+		return r;
+	if (parse_base64(buf_str(&text), &secret) || secret.len != RECOVERY_SECRET_LEN)
+		return err_set(e, -EINVAL, "the recovery key of a disk has %d bytes", RECOVERY_SECRET_LEN);
+	if ((r = header_load(a, &l, &t, e)))
+		return r;
+	if (luks_below(luks_uuid(&l), a) == LUKS_OURS)
+		return err_set(e, -EBUSY, "it is open: there is nothing to recover");
+	return luks_renew(&l, (const uint8_t *)secret.p, &t, e);
 }
 
 static int check(const struct disk_args *a, struct answer *ret, struct err *e)
@@ -289,9 +398,10 @@ static const struct {
 	enum scrubbing scrubbing;
 	int (*run)(const struct disk_args *a, struct answer *ret, struct err *e);
 } commands[] = {
-	{ "probe", false, ALONE, probe },   { "format", false, ALONE, format },    { "unlock", true, ALONE, unlock },
-	{ "mount", true, ALONE, mount_it }, { "check", true, ALONE, check },       { "scrub", true, IS_SCRUB, scrub },
-	{ "smart", false, ALONE, smart },   { "erase", false, ENDS_SCRUB, erase }, { "release", true, ENDS_SCRUB, release },
+	{ "probe", false, ALONE, probe },      { "format", false, ALONE, format },       { "unlock", true, ALONE, unlock },
+	{ "mount", true, ALONE, mount_it },    { "check", true, ALONE, check },          { "scrub", true, IS_SCRUB, scrub },
+	{ "escrow", true, ALONE, escrow },     { "recover", true, ALONE, recover },      { "smart", false, ALONE, smart },
+	{ "erase", false, ENDS_SCRUB, erase }, { "release", true, ENDS_SCRUB, release },
 };
 
 static const struct opt opts[] = {
@@ -360,7 +470,7 @@ int main(int argc, char **argv)
 	log_init("disk", getenv("ZOS_DEBUG") != NULL);
 	setenv("DM_DISABLE_UDEV", "1", 1); /* nobody makes device nodes here but the kernel and libdevmapper */
 	if (run(argv + 1, &a, &e) < 0) {
-		a = (struct answer){ .outcome = ANSWER_FAILED };
+		a = (struct answer){ .outcome = ANSWER_FAILED, .escrow = a.escrow };
 		snprintf(a.text, sizeof(a.text), "%s", e.msg);
 	}
 	if (answer_encode(&a, &line) || write(STDOUT_FILENO, line.p, line.len) != (ssize_t)line.len)

@@ -11,6 +11,7 @@ enum life_state {
 	LIFE_READY,
 	LIFE_FAILED,     /* it is tried again after a while */
 	LIFE_WIPING,     /* by an order of the farm */
+	LIFE_RECOVERING, /* by an order of the farm, after what opened it was lost */
 	LIFE_GONE,       /* it was ours and is not there */
 	LIFE_STATES,
 };
@@ -27,6 +28,7 @@ enum life_event {
 	LIFE_FAIL,       /* ... badly */
 	LIFE_AGAIN,      /* the time to try again has come */
 	LIFE_WIPE,       /* the farm's order */
+	LIFE_RECOVER,    /* the same, with what opens it */
 	LIFE_VANISH,     /* the kernel has it no more, and nothing of ours was known to be on it */
 	LIFE_LOSE,       /* the kernel has it no more, and it was ours */
 	LIFE_RETURN,     /* one with the same serial number is there */
@@ -41,7 +43,9 @@ enum life_act {
 	LIFE_UNLOCK,
 	LIFE_MOUNT,
 	LIFE_ERASE,
-	LIFE_CHECK,     /* how one that is ready is doing. These three stand in no cell: the time to look has come */
+	LIFE_RENEW,      /* what opens it */
+	LIFE_CHECK,     /* how one that is ready is doing. These four stand in no cell: the time to look has come */
+	LIFE_ESCROW,    /* what it keeps for the farm's owner is not as the farm wants it */
 	LIFE_SMART,     /* what it says of itself */
 	LIFE_SCRUB,     /* a slice of it */
 	LIFE_RELEASE,   /* what is left of one that vanished: its mount and mapping. Says that it is gone */

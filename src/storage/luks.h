@@ -1,6 +1,7 @@
 /* The encrypted layer of a disk of ours: LUKS2 by libcryptsetup, the key as its token says (token.h). */
 #pragma once
 #include "storage/device.h"
+#include "storage/escrow.h"
 #include "storage/token.h"
 
 enum { LUKS_MAPPING_MAX = 48 };
@@ -26,14 +27,25 @@ MUST_CHECK int luks_load(const struct disk_args *a, struct luks *ret, struct err
 const char *luks_uuid(const struct luks *l);
 bool luks_has_mark(const struct luks *l, const char *mark);
 MUST_CHECK int luks_token(struct luks *l, struct token *ret, struct err *e);
+/* What it keeps for the farm's owner, whatever state that is in. */
+void luks_escrow_get(struct luks *l, struct escrow *ret);
+/* Keeps X there, and a key slot that SECRET opens, in place of what was there. T opens the disk. Cut off, it leaves something that is of no use, and told so by
+ * luks_escrow_get(). */
+MUST_CHECK int luks_escrow_set(struct luks *l, const struct token *t, const struct escrow *x, const uint8_t secret[static RECOVERY_SECRET_LEN],
+			       struct err *e);
+/* Key slot and token are gone, overwritten, when it returns. Fine when there are none. */
+MUST_CHECK int luks_escrow_clear(struct luks *l, struct err *e);
+/* SECRET opens the disk: the node gets a new secret of its own in T, which the TPM keeps, in place of the old one. Cut off, it leaves a disk that SECRET opens as
+ * before. -EACCES: SECRET is another's, or nothing here would keep the new one from whoever takes the disk. */
+MUST_CHECK int luks_renew(struct luks *l, const uint8_t secret[static RECOVERY_SECRET_LEN], struct token *t, struct err *e);
 /* Opens it with what T keeps; fine when it is open already. */
 MUST_CHECK int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, struct err *e);
 /* On what the mapping of UUID lies. A copy of a disk has its UUID: what is open may be the other one. */
 enum luks_below {
 	LUKS_CLOSED, /* there is none */
-	LUKS_OURS,   /* on this disk */
-	LUKS_OTHER,  /* on another one that is there */
-	LUKS_DEAD,   /* on one that is not there any more */
+	LUKS_OURS, /* on this disk */
+	LUKS_OTHER, /* on another one that is there */
+	LUKS_DEAD, /* on one that is not there any more */
 };
 enum luks_below luks_below(const char *uuid, const struct disk_args *a);
 /* Takes the mapping away: at once, or with LATER when its last user lets go. Fine when there is none. */

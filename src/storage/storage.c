@@ -44,21 +44,21 @@ static void disk_forget(struct storage *s, struct storage_disk *d)
 	disk_free(d);
 }
 
-static void wipe_end(struct storage_disk *d, int r, const char *sentence)
+static void order_end(struct storage_disk *d, int r, const char *sentence)
 {
 	struct err e = { 0 };
 
-	if (!d->wiped)
+	if (!d->ordered)
 		return;
 	if (r)
 		err_set(&e, r, "%s", sentence);
-	d->wiped(d->wiped_ctx, r, &e);
-	d->wiped = NULL;
+	d->ordered(d->ordered_ctx, r, &e);
+	d->ordered = NULL;
 }
 
 static bool needs_drivers(enum life_act act)
 {
-	return act == LIFE_FORMAT || act == LIFE_UNLOCK || act == LIFE_MOUNT;
+	return act == LIFE_FORMAT || act == LIFE_UNLOCK || act == LIFE_MOUNT || act == LIFE_RENEW;
 }
 
 /* A place for ACT among the children. */
@@ -102,6 +102,7 @@ static void jobs_start(struct storage *s)
 static void job_stop(struct storage_disk *d)
 {
 	d->todo = LIFE_IGNORE;
+	explicit_bzero(d->secret, sizeof(d->secret));
 	if (!d->job)
 		return;
 	d->storage->ops.stop(d->storage->ops.ctx, d->job);
@@ -139,13 +140,21 @@ static uint64_t seed_of(const struct storage_disk *d)
 	return seed;
 }
 
-/* The time to look how it is doing, or to read a slice of it. */
+/* What it keeps for the farm's owner is to be another thing than it is. */
+static bool escrow_is_due(const struct storage_disk *d)
+{
+	const struct storage *s = d->storage;
+
+	return d->state == LIFE_READY && d->is_used && s->recovery.farm[0] && !escrow_is(&d->escrow, s->recovery.key) && now_s() >= d->escrow_from_s;
+}
+
+/* The time to look how it is doing, to read a slice of it, or to write what it keeps for others. */
 static void disk_care(struct storage_disk *d)
 {
 	bool is_due = !d->is_others && now_s() >= d->scrub_from_s && care_scrub_is_due(&d->care, seed_of(d), now_s());
 
-	d->todo = is_due ? LIFE_SCRUB : LIFE_CHECK;
-	if (now_s() < d->smart_from_s)
+	d->todo = escrow_is_due(d) ? LIFE_ESCROW : is_due ? LIFE_SCRUB : LIFE_CHECK;
+	if (d->todo == LIFE_ESCROW || now_s() < d->smart_from_s)
 		return;
 	d->smart_from_s = now_s() + STORAGE_SMART_S;
 	d->todo = LIFE_SMART;
@@ -153,7 +162,14 @@ static void disk_care(struct storage_disk *d)
 
 static bool is_care(enum life_act act)
 {
-	return act == LIFE_CHECK || act == LIFE_SMART || act == LIFE_SCRUB;
+	return act == LIFE_CHECK || act == LIFE_SMART || act == LIFE_SCRUB || act == LIFE_ESCROW;
+}
+
+static void care_arm(struct storage_disk *d)
+{
+	bool has_slice = d->care.scrub.at_bytes && now_s() >= d->scrub_from_s;
+
+	timer_arm(d, escrow_is_due(d) ? 0 : has_slice ? STORAGE_SLICE_MS : STORAGE_CHECK_MS);
 }
 
 /* Of what a look has found, or that it found nothing out. */
@@ -175,7 +191,21 @@ static void disk_judge(struct storage_disk *d, const char *failure)
 	if (is_other)
 		tell_changed(d->storage);
 	d->looked_s = now_s();
-	timer_arm(d, d->care.scrub.at_bytes && now_s() >= d->scrub_from_s ? STORAGE_SLICE_MS : STORAGE_CHECK_MS);
+	care_arm(d);
+}
+
+/* That it failed makes the disk none the worse. */
+static void disk_escrowed(struct storage_disk *d, const struct answer *a)
+{
+	if (a->outcome == ANSWER_DONE) {
+		d->escrow = a->escrow;
+		log_info("disk %s: the farm's owner can %s it", d->found.name, d->escrow.key[0] ? "recover" : "no longer recover");
+	} else {
+		d->escrow_from_s = now_s() + STORAGE_ESCROW_AGAIN_S;
+		log_warn("disk %s: its recovery key: %s", d->found.name, a->text);
+	}
+	care_arm(d);
+	tell_changed(d->storage);
 }
 
 /* How a look at one that is ready has ended. It stays ready: what is on it goes on as long as it can. */
@@ -183,6 +213,10 @@ static void disk_cared(struct storage_disk *d, enum life_act act, const struct a
 {
 	bool went_well = a->outcome == ANSWER_DONE && (a->has_care || act == LIFE_SMART);
 
+	if (act == LIFE_ESCROW) {
+		disk_escrowed(d, a);
+		return;
+	}
 	if (act == LIFE_SMART) {
 		d->smart = a->smart;
 		disk_judge(d, went_well ? NULL : a->text);
@@ -271,6 +305,7 @@ static void disk_act(struct storage_disk *d, enum life_act act)
 	case LIFE_UNLOCK:
 	case LIFE_MOUNT:
 	case LIFE_ERASE:
+	case LIFE_RENEW:
 	case LIFE_RELEASE:
 		d->todo = act;
 		if (needs_drivers(act))
@@ -293,6 +328,7 @@ static void disk_act(struct storage_disk *d, enum life_act act)
 	case LIFE_REFUSE:
 		return;
 	case LIFE_CHECK:
+	case LIFE_ESCROW:
 	case LIFE_SMART:
 	case LIFE_SCRUB:
 	case LIFE_UNWRITTEN:
@@ -312,7 +348,7 @@ static void disk_step(struct storage_disk *d, enum life_event ev)
 		sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
 	d->state = step.next;
 	if (was_ready) {
-		d->is_degraded = d->is_others = false;
+		d->is_degraded = d->is_others = d->is_used = false;
 		d->remark[0] = '\0';
 	}
 	if (was_ready && s->events.gone)
@@ -345,10 +381,13 @@ static void disk_learn(struct storage_disk *d, enum life_act act, const struct a
 {
 	if (a->outcome == ANSWER_OURS)
 		uuid_set(d, a->uuid);
+	if (act == LIFE_UNLOCK)
+		d->escrow = a->escrow;
 	if (a->outcome != ANSWER_DONE)
 		return;
 	if (act == LIFE_ERASE) {
 		uuid_set(d, "");
+		d->escrow = (struct escrow){ 0 };
 		d->key = ANSWER_KEY_NONE;
 	}
 	if (act == LIFE_FORMAT)
@@ -365,9 +404,10 @@ void storage_done(struct storage *s, struct storage_job *job, const struct answe
 {
 	struct storage_disk *d = take_ptr(job->disk);
 	enum life_event ev;
-	bool was_released = job->act == LIFE_RELEASE, was_erased = job->act == LIFE_ERASE;
+	bool was_released = job->act == LIFE_RELEASE, was_ordered = job->act == LIFE_ERASE || job->act == LIFE_RENEW;
 
 	d->job = NULL;
+	explicit_bzero(d->secret, sizeof(d->secret));
 	if (is_care(job->act)) {
 		disk_cared(d, job->act, a);
 		jobs_start(s);
@@ -375,8 +415,8 @@ void storage_done(struct storage *s, struct storage_job *job, const struct answe
 	}
 	ev = event_of(d, a);
 	disk_learn(d, job->act, a);
-	if (was_erased)
-		wipe_end(d, ev == LIFE_DONE ? 0 : -EIO, d->sentence);
+	if (was_ordered)
+		order_end(d, ev == LIFE_DONE ? 0 : -EIO, d->sentence);
 	if (!was_released)
 		disk_step(d, ev);
 	else if (ev == LIFE_FAIL)
@@ -448,7 +488,7 @@ static void disks_vanish(struct storage *s, const struct storage_found *all, siz
 			continue;
 		job_stop(d);
 		log_warn("disk %s: gone, serial '%s'%s%s", d->found.name, d->found.serial, d->uuid[0] ? ", it was " : "", d->uuid);
-		wipe_end(d, -EIO, "the disk was pulled out");
+		order_end(d, -EIO, "the disk was pulled out");
 		disk_say(d, "it was pulled out or has died; put it back, in whatever place");
 		disk_step(d, d->uuid[0] ? LIFE_LOSE : LIFE_VANISH);
 	}
@@ -520,6 +560,22 @@ static bool is_barred(const struct storage_disk *d)
 	return d->state == LIFE_FOREIGN && d->found.transport == STORAGE_USB && !d->found.is_read_only;
 }
 
+void storage_set_recovery(struct storage *s, const char *farm, const char *pub)
+{
+	uint8_t bytes[SEAL_PUB_LEN];
+
+	snprintf(s->recovery.farm, sizeof(s->recovery.farm), "%s", farm);
+	snprintf(s->recovery.pub, sizeof(s->recovery.pub), "%s", pub ? pub : "");
+	s->recovery.key[0] = '\0';
+	if (s->recovery.pub[0]) {
+		BUG_ON(recovery_pub_parse(str_c(s->recovery.pub), bytes));
+		seal_digest(bytes, s->recovery.key);
+	}
+	for (struct storage_disk *d = s->disks; d; d = d->next)
+		if (!d->job && escrow_is_due(d))
+			timer_arm(d, 0);
+}
+
 void storage_allow_usb(struct storage *s, bool allows)
 {
 	struct storage_disk *next;
@@ -555,7 +611,12 @@ void storage_rescan(struct storage *s)
 void storage_remark(struct storage *s, const char *uuid, const char *remark, bool is_others)
 {
 	for (struct storage_disk *d = s->disks; d; d = d->next) {
-		if (d->state != LIFE_READY || strcmp(d->uuid, uuid) || (d->is_others == is_others && !strcmp(d->remark, remark)))
+		if (d->state != LIFE_READY || strcmp(d->uuid, uuid))
+			continue;
+		d->is_used = !remark[0];
+		if (!d->job && escrow_is_due(d))
+			timer_arm(d, 0);
+		if (d->is_others == is_others && !strcmp(d->remark, remark))
 			continue;
 		d->is_others = is_others;
 		snprintf(d->remark, sizeof(d->remark), "%s", remark);
@@ -609,18 +670,66 @@ int storage_wipe(struct storage *s, const char *serial, void (*wiped)(void *ctx,
 	if (life_step(d->state, LIFE_WIPE).act == LIFE_REFUSE || d->job)
 		return err_set(e, -EBUSY, "disk %s is %s: ask again in a moment", d->found.name, life_state_names[d->state]);
 	log_warn("disk %s: wiped by an order of the farm, serial '%s'", d->found.name, serial);
-	d->wiped = wiped;
-	d->wiped_ctx = ctx;
+	d->ordered = wiped;
+	d->ordered_ctx = ctx;
 	disk_step(d, LIFE_WIPE);
 	jobs_start(s);
 	return 0;
 }
 
-bool storage_wipe_forget(struct storage *s, void *ctx)
+static int shut_find(struct storage *s, const char *serial, struct storage_disk **ret, struct err *e)
+{
+	struct storage_disk *d = disk_find_serial(s, serial, e);
+
+	if (!d)
+		return -ENOENT;
+	if (d->state == LIFE_FOREIGN)
+		return err_set(e, -EACCES, "disk %s is not this node's: %s", d->found.name, d->sentence);
+	if (d->state == LIFE_READY)
+		return err_set(e, -EBUSY, "disk %s is open: there is nothing to recover", d->found.name);
+	if (d->state != LIFE_FAILED)
+		return err_set(e, -EBUSY, "disk %s is %s: ask again in a moment", d->found.name, life_state_names[d->state]);
+	if (!d->escrow.key[0])
+		return err_set(e, -ENOENT, "disk %s keeps no recovery key: 'zos farm recovery' was off when the node last had it open",
+			       d->found.name);
+	*ret = d;
+	return 0;
+}
+
+int storage_find_shut(struct storage *s, const char *serial, const struct storage_disk **ret, struct err *e)
+{
+	struct storage_disk *d = NULL;
+	int r = shut_find(s, serial, &d, e);
+
+	if (!r)
+		*ret = d;
+	return r;
+}
+
+int storage_recover(struct storage *s, const char *serial, const char *uuid, const uint8_t secret[static RECOVERY_SECRET_LEN],
+		    void (*recovered)(void *ctx, int r, const struct err *e), void *ctx, struct err *e)
+{
+	struct storage_disk *d = NULL;
+	int r = shut_find(s, serial, &d, e);
+
+	if (r)
+		return r;
+	if (strcmp(d->uuid, uuid))
+		return err_set(e, -ESTALE, "disk %s is another one than a moment ago: ask for its recovery token again", d->found.name);
+	log_warn("disk %s: recovered by an order of the farm, serial '%s'", d->found.name, d->found.serial);
+	memcpy(d->secret, secret, sizeof(d->secret));
+	d->ordered = recovered;
+	d->ordered_ctx = ctx;
+	disk_step(d, LIFE_RECOVER);
+	jobs_start(s);
+	return 0;
+}
+
+bool storage_order_forget(struct storage *s, void *ctx)
 {
 	for (struct storage_disk *d = s->disks; d; d = d->next)
-		if (d->wiped && d->wiped_ctx == ctx) {
-			d->wiped = NULL;
+		if (d->ordered && d->ordered_ctx == ctx) {
+			d->ordered = NULL;
 			return true;
 		}
 	return false;

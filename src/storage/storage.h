@@ -28,6 +28,7 @@ enum {
 	STORAGE_SLICE_MS = 1000,       /* between two slices of a scrub: others come in between */
 	STORAGE_SCRUB_AGAIN_S = 3600,  /* after a slice that could not be read to its end */
 	STORAGE_SMART_S = 86400,       /* between two questions what it says of itself */
+	STORAGE_ESCROW_AGAIN_S = 60,   /* after what it keeps for the farm's owner could not be written */
 };
 #define STORAGE_ROOT "/zos/disks" /* below it a folder for each disk that is mounted, by its UUID */
 
@@ -52,6 +53,7 @@ struct storage_disk {
 	char uuid[ANSWER_UUID_SIZE];     /* of its header; "" = none known. Stays while it is gone */
 	char path[STORAGE_PATH_MAX];     /* where it is mounted; "" = it has no UUID */
 	enum answer_key key;             /* how its key is kept; ANSWER_KEY_NONE = not known */
+	struct escrow escrow;            /* what it keeps for the farm's owner, as its header said last */
 	struct care care;                /* how it was doing when it was looked at last */
 	struct smart smart;              /* what it said of itself last */
 	bool is_degraded;                /* it is ready, and something is wrong with it: the sentence says what */
@@ -69,8 +71,11 @@ struct storage_disk {
 	uint64_t scrub_from_s;           /* ... no slice before that, */
 	uint64_t smart_from_s;           /* ... no question what it says of itself */
 	bool is_first;                   /* was there at the start and has not been looked at yet */
-	void (*wiped)(void *ctx, int r, const struct err *e);
-	void *wiped_ctx;
+	uint64_t escrow_from_s;          /* ... nothing is written for the farm's owner */
+	bool is_used;                    /* it is ready, and its user keeps things there */
+	uint8_t secret[RECOVERY_SECRET_LEN]; /* for LIFE_RENEW, until its child has it */
+	void (*ordered)(void *ctx, int r, const struct err *e); /* who gave the order that is carried out; NULL = nobody waits */
+	void *ordered_ctx;
 };
 
 /* Any of them may be NULL. DISK is borrowed for the call; none of them is called from within a call of this header but storage_start(). */
@@ -106,6 +111,11 @@ struct storage {
 	struct storage_disk *disks;      /* in the order in which they were found */
 	struct storage_job jobs[STORAGE_JOBS_MAX];
 	char farm[ANSWER_FARM_SIZE];     /* its key's text; "" = none known */
+	struct {
+		char farm[ANSWER_FARM_SIZE];        /* whose document says so; "" = it is not known: nothing is done */
+		char pub[RECOVERY_PUB_TEXT_LEN + 1]; /* base64; "" = disks keep nothing for the farm's owner */
+		char key[SEAL_DIGEST_LEN + 1];      /* its digest */
+	} recovery;
 	bool allows_usb, is_started, is_settled;
 };
 #define STORAGE_NONE { 0 }
@@ -121,11 +131,15 @@ void storage_set_farm(struct storage *s, const char *farm);
 /* Whether the farm takes disks on USB. Those that are there are looked at when it does so from now on; what is mounted stays. */
 void storage_allow_usb(struct storage *s, bool allows);
 
+/* What the farm document in force says: whether the disks in use keep a key slot for the owner of FARM (its key's text, "" for none), sealed to the public
+ * key PUB (base64, valid; NULL or "" for no slot). Those that are ready are brought in line, and others when they are. */
+void storage_set_recovery(struct storage *s, const char *farm, const char *pub);
+
 /* Looks for disks the first time. With none there it has settled when it returns. */
 MUST_CHECK int storage_start(struct storage *s, struct err *e);
 /* Something came or went: looks again. */
 void storage_rescan(struct storage *s);
-/* What there is to say of the disk UUID, which is ready: "" = nothing. IS_OTHERS: it has another node's state. */
+/* What there is to say of the disk UUID, which is ready: "" = nothing, it is used. IS_OTHERS: it has another node's state. */
 void storage_remark(struct storage *s, const char *uuid, const char *remark, bool is_others);
 /* Drivers came: goes on with what waits for them. */
 void storage_resume(struct storage *s);
@@ -139,5 +153,12 @@ void storage_look(struct storage *s);
  * that is done or refused, unless this returns an error: -ENOENT (no such disk, or more than one), -EBUSY (something is being done with
  * it, ask again), -EACCES (the farm takes no such disks). */
 MUST_CHECK int storage_wipe(struct storage *s, const char *serial, void (*wiped)(void *ctx, int r, const struct err *e), void *ctx, struct err *e);
-/* Whoever is behind CTX does not want to hear of a wipe any more: whether there was one. */
-bool storage_wipe_forget(struct storage *s, void *ctx);
+/* The disk with this serial number when it is shut and keeps a secret for the owner of its farm (its escrow). Borrowed. -ENOENT (no such disk, or it keeps
+ * none), -EBUSY (it is open, or something is being done with it), -EACCES (it is not this node's). */
+MUST_CHECK int storage_find_shut(struct storage *s, const char *serial, const struct storage_disk **ret, struct err *e);
+/* The farm's order: SECRET opens that slot of the disk UUID, and the TPM keeps its key from now on. RECOVERED is told as WIPED is, before the disk is looked at
+ * anew. Errors as above, and -ESTALE (it is another disk). */
+MUST_CHECK int storage_recover(struct storage *s, const char *serial, const char *uuid, const uint8_t secret[static RECOVERY_SECRET_LEN],
+			       void (*recovered)(void *ctx, int r, const struct err *e), void *ctx, struct err *e);
+/* Whoever is behind CTX does not want to hear of an order any more: whether there was one. */
+bool storage_order_forget(struct storage *s, void *ctx);

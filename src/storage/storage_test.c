@@ -2,6 +2,7 @@
 #include "storage/storage.h"
 
 #include "base/file.h"
+#include "base/parse.h"
 #include "test/t.h"
 
 #include <stdio.h>
@@ -45,10 +46,9 @@ static bool fake_has_drivers(void *ctx)
 
 static int fake_start(void *ctx, struct storage_job *job, struct err *e)
 {
-	static const char *const names[] = {
-		[LIFE_PROBE] = "probe",     [LIFE_FORMAT] = "format", [LIFE_UNLOCK] = "unlock", [LIFE_MOUNT] = "mount", [LIFE_ERASE] = "erase",
-		[LIFE_RELEASE] = "release", [LIFE_CHECK] = "check",   [LIFE_SCRUB] = "scrub",   [LIFE_SMART] = "smart"
-	};
+	static const char *const names[] = { [LIFE_PROBE] = "probe", [LIFE_FORMAT] = "format",   [LIFE_UNLOCK] = "unlock", [LIFE_MOUNT] = "mount",
+					     [LIFE_ERASE] = "erase", [LIFE_RELEASE] = "release", [LIFE_CHECK] = "check",   [LIFE_SCRUB] = "scrub",
+					     [LIFE_SMART] = "smart", [LIFE_ESCROW] = "escrow",   [LIFE_RENEW] = "renew" };
 	struct kernel *k = ctx;
 
 	if (k->fail_at && !--k->fail_at)
@@ -590,6 +590,125 @@ static void a_wipe_ends_a_scrub(void)
 	storage_deinit(&s);
 }
 
+#define FARM "AFARM"
+#define OTHER "other"
+
+/* A public key, as base64, and its digest. */
+static void pub_make(char text[static RECOVERY_PUB_TEXT_LEN + 1], struct escrow *ret)
+{
+	AUTO_KEY struct key recovery = KEY_NONE;
+	AUTO_SEAL_KEY struct seal_key k;
+	AUTO_BUF struct buf b = { 0 };
+
+	T_NEED(!key_new(KEY_FARM, &recovery) && !seal_key_derive(&recovery, &k), "a key");
+	format_base64(&b, k.pub, sizeof(k.pub));
+	memcpy(text, b.p, b.len + 1);
+	*ret = (struct escrow){ .is_there = true, .sealed = "sealed" };
+	seal_digest(k.pub, ret->key);
+}
+
+static bool is_idle(struct storage *s)
+{
+	return !sd_event_run(s->event, 0);
+}
+
+static void disks_in_use_keep_what_the_farm_wants(void)
+{
+	char pub[RECOVERY_PUB_TEXT_LEN + 1], pub2[RECOVERY_PUB_TEXT_LEN + 1];
+	struct escrow x, x2;
+	struct storage s;
+	struct kernel k;
+
+	pub_make(pub, &x);
+	pub_make(pub2, &x2);
+	setup_ready(&s, &k);
+	storage_set_recovery(&s, FARM, pub);
+	T_CHECK(is_idle(&s), "it is not known yet whose it is");
+	storage_remark(&s, UUID, "it is another node's", true);
+	T_CHECK(is_idle(&s), "another node's");
+	storage_remark(&s, UUID, "", false);
+	T_CHECK(!is_idle(&s), "the time has come");
+	END(ANSWER_FAILED, .text = "no room");
+	T_CHECK(!s.disks->is_degraded && is_idle(&s), "later: %s", s.disks->sentence);
+	s.disks->escrow_from_s = 0;
+	due(&s);
+	END(ANSWER_DONE, .escrow = x);
+	T_CHECK(!strcmp(s.disks->escrow.key, x.key) && is_idle(&s), "%s", s.disks->escrow.key);
+	storage_set_recovery(&s, FARM, pub);
+	T_CHECK(is_idle(&s), "nothing has changed");
+	LOG_IS("escrow vda, escrow vda");
+	storage_set_recovery(&s, FARM, pub2); /* another key: */
+	T_CHECK(!is_idle(&s), "the time has come");
+	storage_set_recovery(&s, FARM, NULL); /* ... and none, before that was done */
+	END(ANSWER_DONE, .escrow = x2);
+	T_CHECK(!is_idle(&s), "the time has come");
+	END(ANSWER_DONE);
+	T_CHECK(!s.disks->escrow.is_there && is_idle(&s), "gone");
+	LOG_IS("escrow vda, escrow vda");
+	storage_deinit(&s);
+}
+
+/* A node that knows no farm any more takes nothing from anybody. */
+static void without_a_farm_nothing_is_taken_away(void)
+{
+	char pub[RECOVERY_PUB_TEXT_LEN + 1];
+	struct escrow x;
+	struct storage s;
+	struct kernel k;
+
+	pub_make(pub, &x);
+	setup_ready(&s, &k);
+	s.disks->escrow = x;
+	storage_set_recovery(&s, "", NULL);
+	storage_remark(&s, UUID, "", false);
+	T_CHECK(is_idle(&s), "nothing to do");
+	storage_set_recovery(&s, FARM, NULL);
+	T_CHECK(!is_idle(&s), "the farm wants none");
+	LOG_IS("escrow vda");
+	storage_deinit(&s);
+}
+
+static void the_farm_s_order_recovers_one_that_is_shut(void)
+{
+	static const uint8_t secret[RECOVERY_SECRET_LEN] = { 7 };
+	char pub[RECOVERY_PUB_TEXT_LEN + 1];
+	const struct storage_disk *shut;
+	struct told told = { 0 };
+	struct err e = { 0 };
+	struct escrow x;
+	struct storage s;
+	struct kernel k;
+
+	pub_make(pub, &x);
+	setup_one(&s, &k);
+	T_CHECK(storage_find_shut(&s, "one", &shut, &e) == -EBUSY && strstr(e.msg, "probing"), "%s", e.msg);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_FAILED, .text = "the TPM was cleared");
+	T_CHECK(storage_find_shut(&s, "one", &shut, &e) == -ENOENT && strstr(e.msg, "keeps no recovery key"), "%s", e.msg);
+	pass(&s);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_FAILED, .text = "the TPM was cleared", .escrow = x);
+	T_CHECK(!storage_find_shut(&s, "one", &shut, &e) && !strcmp(shut->escrow.key, x.key), "%s", e.msg);
+	T_CHECK(storage_find_shut(&s, "none", &shut, &e) == -ENOENT, "%s", e.msg);
+	T_CHECK(storage_recover(&s, "one", "76543210-89ab-cdef-0123-456789abcdef", secret, on_wiped, &told, &e) == -ESTALE, "%s", e.msg);
+	k.log[0] = '\0';
+	T_CHECK(!storage_recover(&s, "one", UUID, secret, on_wiped, &told, &e) && !told.n, "%s", e.msg);
+	T_CHECK(!memcmp(s.disks->secret, secret, sizeof(secret)), "its child is told");
+	T_CHECK(storage_recover(&s, "one", UUID, secret, on_wiped, &told, &e) == -EBUSY, "once");
+	END(ANSWER_FAILED, .text = "the secret does not open it");
+	T_CHECK(told.n == 1 && told.r == -EIO && !strcmp(told.msg, "the secret does not open it"), "%d %s", told.r, told.msg);
+	T_CHECK(s.disks->state == LIFE_FAILED && !s.disks->secret[0], "as before");
+	T_CHECK(!storage_recover(&s, "one", UUID, secret, on_wiped, &told, &e), "%s", e.msg);
+	END(ANSWER_DONE);
+	T_CHECK(told.n == 2 && !told.r && !s.disks->secret[0], "%d %s", told.r, told.msg);
+	END(ANSWER_OURS, .uuid = UUID);
+	END(ANSWER_DONE, .key = ANSWER_KEY_TPM, .escrow = x);
+	END(ANSWER_DONE, .has_care = true);
+	LOG_IS("renew vda, renew vda, probe vda, unlock vda, mount vda, READY vda");
+	T_CHECK(storage_find_shut(&s, "one", &shut, &e) == -EBUSY && strstr(e.msg, "is open"), "%s", e.msg);
+	storage_deinit(&s);
+}
+
 int main(void)
 {
 	T_RUN(without_disks_it_has_settled_at_once);
@@ -612,5 +731,8 @@ int main(void)
 	T_RUN(few_are_scrubbed_at_a_time);
 	T_RUN(who_asks_has_it_looked_at);
 	T_RUN(a_wipe_ends_a_scrub);
+	T_RUN(disks_in_use_keep_what_the_farm_wants);
+	T_RUN(without_a_farm_nothing_is_taken_away);
+	T_RUN(the_farm_s_order_recovers_one_that_is_shut);
 	return T_END();
 }

@@ -1,11 +1,13 @@
 #include "storage/system.h"
 
+#include "base/parse.h"
 #include "storage/scan.h"
 #include "svc/task.h"
 #include "sys/uevent.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 enum { SECONDS = 1000, ARG_MAX = 96 };
@@ -15,9 +17,10 @@ static const struct {
 	const char *command;
 	uint64_t deadline_ms;
 } commands[LIFE_CHILDREN + 1] = {
-	[LIFE_PROBE] = { "probe", 90 * SECONDS },  [LIFE_FORMAT] = { "format", 300 * SECONDS }, [LIFE_UNLOCK] = { "unlock", 90 * SECONDS },
-	[LIFE_MOUNT] = { "mount", 300 * SECONDS }, [LIFE_ERASE] = { "erase", 300 * SECONDS },   [LIFE_RELEASE] = { "release", 90 * SECONDS },
-	[LIFE_CHECK] = { "check", 90 * SECONDS },  [LIFE_SCRUB] = { "scrub", 3600 * SECONDS },  [LIFE_SMART] = { "smart", 90 * SECONDS },
+	[LIFE_PROBE] = { "probe", 90 * SECONDS },   [LIFE_FORMAT] = { "format", 300 * SECONDS }, [LIFE_UNLOCK] = { "unlock", 90 * SECONDS },
+	[LIFE_MOUNT] = { "mount", 300 * SECONDS },  [LIFE_ERASE] = { "erase", 300 * SECONDS },   [LIFE_RELEASE] = { "release", 90 * SECONDS },
+	[LIFE_ESCROW] = { "escrow", 90 * SECONDS }, [LIFE_RENEW] = { "recover", 90 * SECONDS },  [LIFE_CHECK] = { "check", 90 * SECONDS },
+	[LIFE_SCRUB] = { "scrub", 3600 * SECONDS }, [LIFE_SMART] = { "smart", 90 * SECONDS },
 };
 
 static void answer_fail(struct answer *ret, const char *sentence)
@@ -62,6 +65,7 @@ __attribute__((format(printf, 2, 3))) static void argument_add(struct arguments 
 static void arguments_make(const struct storage_system *s, const struct storage_job *job, struct arguments *a)
 {
 	const struct storage_disk *d = job->disk;
+	const char *farm = job->act == LIFE_ESCROW ? s->storage->recovery.farm : s->storage->farm;
 
 	argument_add(a, "%s", s->program);
 	argument_add(a, "%s", commands[job->act].command);
@@ -69,19 +73,45 @@ static void arguments_make(const struct storage_system *s, const struct storage_
 	argument_add(a, "--seq=%llu", (unsigned long long)d->found.diskseq);
 	if (d->uuid[0])
 		argument_add(a, "--uuid=%s", d->uuid);
-	if (s->storage->farm[0])
-		argument_add(a, "--farm=%s", s->storage->farm);
+	if (farm[0])
+		argument_add(a, "--farm=%s", farm);
 	if (d->found.is_rotational)
 		argument_add(a, "--rotational");
+}
+
+/* What others may not read in a child's arguments, or what is too long for them. RET: its standard input, -1 = none. */
+static int input_make(const struct storage_job *job, int *ret, struct err *e)
+{
+	CLEANUP(seal_wipe) struct buf secret = { 0 };
+	const struct storage *s = job->disk->storage;
+	struct str text = str_c(s->recovery.pub);
+
+	*ret = -1;
+	if (job->act != LIFE_ESCROW && job->act != LIFE_RENEW)
+		return 0;
+	if (job->act == LIFE_RENEW) {
+		buf_reserve(&secret, 2 * RECOVERY_SECRET_LEN); /* grows at once: no copy is left behind */
+		format_base64(&secret, job->disk->secret, sizeof(job->disk->secret));
+		text = buf_str(&secret);
+	}
+	AUTO_FD int fd = memfd_create("disk", MFD_CLOEXEC);
+	if (fd < 0 || buf_check(&secret) || write(fd, text.p, text.n) != (ssize_t)text.n)
+		return err_set(e, -EIO, "tell the program 'disk' what to do: %m");
+	*ret = take_fd(fd);
+	return 0;
 }
 
 static int job_start(void *ctx, struct storage_job *job, struct err *e)
 {
 	struct storage_system *s = ctx;
 	struct arguments a = { 0 };
+	AUTO_FD int input = -1;
+	int r = input_make(job, &input, e);
 
+	if (r)
+		return r;
 	arguments_make(s, job, &a);
-	return task_start(&job->task, s->event, a.argv, -1, commands[job->act].deadline_ms, on_end, job, e);
+	return task_start(&job->task, s->event, a.argv, input, commands[job->act].deadline_ms, on_end, job, e);
 }
 
 static void job_stop(void *ctx, struct storage_job *job)

@@ -4,6 +4,7 @@
 
 #include "api/call.h"
 #include "api/deployment.h"
+#include "api/recovery.h"
 #include "base/file.h"
 
 #include <stdio.h>
@@ -237,6 +238,59 @@ static int wipe_other(struct probe *p, struct err *e)
 	return wipe_farm(p, "lvm", e);
 }
 
+static int order(struct client *c, struct link *l, const char *method, const char *arguments, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	AUTO_JSON sd_json_variant *v = NULL;
+
+	if (json_parse(str_c(arguments), &v, e) || order_sign(&c->key, &l->node, method, v, time(NULL) + 60, &text))
+		return -EINVAL;
+	return link_send(l, "zos.Order.Call", "order", buf_str(&text), e);
+}
+
+#define TOKEN "zos.Node.RecoveryToken", "{\"serial\":\"disk1\"}"
+
+static int token_owner(struct probe *p, struct err *e)
+{
+	return order(&p->client, &p->link, TOKEN, e);
+}
+
+static int token_good(struct probe *p, struct err *e)
+{
+	const struct record *node;
+
+	if (client_open(&p->farm, KEY_FARM, e) || client_node(&p->farm, NULL, false, &node, e) || link_open(&p->farm, node, &p->farm_link, e))
+		return -EINVAL;
+	return order(&p->farm, &p->farm_link, TOKEN, e);
+}
+
+/* A secret that opens nothing, for the disk that the token just read is of; sealed to the node, or to nobody. */
+static int recover(struct probe *p, bool is_sealed, struct err *e)
+{
+	const uint8_t secret[RECOVERY_SECRET_LEN] = { 1 };
+	AUTO_BUF struct buf pub = { 0 }, sealed = { 0 }, arguments = { 0 };
+	AUTO_JSON sd_json_variant *token = sd_json_variant_ref(p->farm_link.reply);
+	const char *uuid = sd_json_variant_string(sd_json_variant_by_key(token, "uuid"));
+	const struct recovery_place at = { &p->farm.key.pub, is_sealed ? &p->farm_link.node : &p->other.pub, uuid };
+	const struct record *node;
+
+	if (!uuid || client_node(&p->farm, NULL, false, &node, e) || link_seal_key(&p->farm_link, node->seal_key, &pub, e) ||
+	    recovery_seal((const uint8_t *)pub.p, &at, secret, &sealed))
+		return -EINVAL;
+	buf_addf(&arguments, "{\"serial\":\"disk1\",\"uuid\":\"%s\",\"secret\":\"%s\"}", uuid, sealed.p);
+	return order(&p->farm, &p->farm_link, "zos.Node.RecoverDisk", arguments.p, e);
+}
+
+static int recover_wrong(struct probe *p, struct err *e)
+{
+	return recover(p, true, e);
+}
+
+static int recover_elsewhere(struct probe *p, struct err *e)
+{
+	return recover(p, false, e);
+}
+
 static const struct {
 	const char *name;
 	int (*good)(struct probe *p, struct err *e);
@@ -257,6 +311,9 @@ static const struct {
 	{ "machine", machine_own, machine_farm }, /* workload_test.py */
 	{ "wipe-owner", wipe_good, wipe_owner },  /* storage_test.py */
 	{ "wipe-serial", wipe_good, wipe_other },
+	{ "recover-owner", token_good, token_owner }, /* recovery_test.py */
+	{ "recover-secret", token_good, recover_wrong },
+	{ "recover-sealed", token_good, recover_elsewhere },
 };
 
 static int run(const char *name, struct probe *p, struct err *e)
