@@ -18,6 +18,7 @@ void call_ok(struct call *c)
 void call_refuse(struct call *c, const char *why)
 {
 	c->shared->counters.failed++;
+	c->is_refused = true;
 	resp_error(c->out, why);
 }
 
@@ -93,4 +94,15 @@ void call_disk_error(struct call *c, int r, const char *otherwise)
 {
 	c->shared->counters.read_failed += r == -EBADMSG || r == -EIO;
 	call_refuse(c, r == -ENOSPC ? "No space left on device" : r == -EBADMSG ? "Data is damaged on the disk" : otherwise);
+}
+
+struct namespace *call_named(struct call *c, const char *otherwise)
+{
+	struct namespace *n = NULL;
+
+	if (call_word(c, 1).n > NAMESPACE_NAME_MAX)
+		call_refuse(c, "Namespace too long");
+	else if (!(n = store_find(&c->shared->store, call_word(c, 1))))
+		call_refuse(c, otherwise);
+	return n;
 }

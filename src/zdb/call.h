@@ -7,6 +7,8 @@ void call_refuse(struct call *c, const char *why);
 void call_disk_error(struct call *c, int r, const char *otherwise); /* R: the store's -errno */
 struct str call_word(const struct call *c, size_t i);
 bool call_is_word(struct str s, const char *upper);
+struct namespace *call_named(struct call *c, const char *otherwise); /* by word 1; answers OTHERWISE when there is none */
+void call_value(struct call *c, const struct reading *r); /* a bulk string, or the error that reading it was */
 
 /* Whether what stands at word AT (PASSWORD, or SECURE HASH) is PASSWORD; answers when it is not. */
 bool call_is_admitted(struct call *c, size_t at, const char *password);
@@ -34,3 +36,9 @@ void command_nsinfo(struct call *c);
 void command_nsset(struct call *c);
 void command_select(struct call *c);
 void command_flush(struct call *c);
+void command_index(struct call *c);
+void command_data(struct call *c);
+void command_nsjump(struct call *c);
+void command_reload(struct call *c);
+void command_mirror(struct call *c);
+void command_master(struct call *c);

@@ -13,6 +13,7 @@ enum command_flags {
 	ADMIN = 2,
 	READS = 4, /* not from a frozen namespace */
 	WRITES = 8, /* nor into a locked one, or by one who may only read */
+	CHANGES = 16, /* mirrors are told */
 };
 
 struct command {
@@ -107,11 +108,11 @@ static const struct command commands[] = {
 	{ "AUTH", 2, 3, 0, run_auth },
 	{ "INFO", 1, 2, 0, run_info },
 	{ "WAIT", 2, 3, 0, run_wait },
-	{ "SET", 3, 4, EMPTY_OK | WRITES, command_set },
-	{ "SETX", 3, 4, EMPTY_OK | WRITES, command_set },
+	{ "SET", 3, 4, EMPTY_OK | WRITES | CHANGES, command_set },
+	{ "SETX", 3, 4, EMPTY_OK | WRITES | CHANGES, command_set },
 	{ "GET", 2, 2, READS, command_get },
 	{ "MGET", 2, MGET_KEYS_MAX + 1, READS, command_mget },
-	{ "DEL", 2, 2, WRITES, command_del },
+	{ "DEL", 2, 3, WRITES | CHANGES, command_del },
 	{ "EXISTS", 2, 2, READS, command_exists },
 	{ "CHECK", 2, 2, READS, command_check },
 	{ "LENGTH", 2, 2, READS, command_length },
@@ -122,13 +123,19 @@ static const struct command commands[] = {
 	{ "KEYCUR", 2, 2, READS, command_keycur },
 	{ "HISTORY", 2, 3, READS, command_history },
 	{ "DBSIZE", 1, 1, 0, command_dbsize },
-	{ "FLUSH", 1, 1, WRITES, command_flush },
+	{ "FLUSH", 1, 1, WRITES | CHANGES, command_flush },
 	{ "SELECT", 2, 4, 0, command_select },
-	{ "NSNEW", 2, 2, ADMIN, command_nsnew },
-	{ "NSDEL", 2, 2, ADMIN, command_nsdel },
+	{ "NSNEW", 2, 2, ADMIN | CHANGES, command_nsnew },
+	{ "NSDEL", 2, 2, ADMIN | CHANGES, command_nsdel },
 	{ "NSLIST", 1, 1, 0, command_nslist },
 	{ "NSINFO", 2, 2, 0, command_nsinfo },
-	{ "NSSET", 4, 4, ADMIN, command_nsset },
+	{ "NSSET", 4, 4, ADMIN | CHANGES, command_nsset },
+	{ "NSJUMP", 1, 1, ADMIN | WRITES | CHANGES, command_nsjump },
+	{ "RELOAD", 2, 2, ADMIN, command_reload },
+	{ "INDEX", 2, 3, ADMIN, command_index },
+	{ "DATA", 2, 4, ADMIN | READS, command_data },
+	{ "MIRROR", 1, 1, ADMIN, command_mirror },
+	{ "MASTER", 1, 1, ADMIN, command_master },
 };
 
 static const struct command *find(struct str name)
@@ -162,6 +169,11 @@ bool command_wakes(const struct command *waits_for, const struct command *ran)
 const char *command_name(const struct command *c)
 {
 	return c->name;
+}
+
+bool command_changes(const struct command *c)
+{
+	return c->flags & CHANGES;
 }
 
 /* What forbids it, or NULL. */

@@ -36,6 +36,7 @@ struct command;
 struct session {
 	struct namespace *space; /* NULL: it was removed */
 	bool is_admin, is_writable;
+	bool is_mirror, is_master; /* is told all changes; says whose they are (mirror.h) */
 	char challenge[CHALLENGE_HEX + 1]; /* empty = none */
 	const struct command *waits_for;
 	uint64_t wait_ms;
@@ -49,6 +50,7 @@ struct call {
 	struct buf *out;
 	int64_t time_s;
 	struct namespace *removed; /* set by NSDEL: clients in it are to be told */
+	bool is_refused; /* set by what answers with an error */
 };
 
 /* Carries IN out and appends the answer. Returns the command that it was, NULL when it was none. */
@@ -57,3 +59,4 @@ const struct command *command_run(struct call *c);
 /* Whether one that waits for COMMAND is woken by RAN. */
 bool command_wakes(const struct command *waits_for, const struct command *ran);
 const char *command_name(const struct command *c);
+bool command_changes(const struct command *c); /* something that a copy has to follow */

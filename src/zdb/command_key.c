@@ -34,7 +34,7 @@ static bool key_get(struct call *c, struct reading *ret, struct place *ret_at, b
 	return false;
 }
 
-static void value_put(struct call *c, const struct reading *r)
+void call_value(struct call *c, const struct reading *r)
 {
 	size_t before = c->out->len;
 	int k;
@@ -59,7 +59,7 @@ void command_get(struct call *c)
 	struct place at;
 
 	if (key_get(c, &r, &at, true))
-		value_put(c, &r);
+		call_value(c, &r);
 }
 
 void command_mget(struct call *c)
@@ -76,7 +76,7 @@ void command_mget(struct call *c)
 		if (!k && bytes > MGET_BYTES_MAX)
 			call_refuse(c, "Too much at once: ask for fewer keys");
 		else if (!k)
-			value_put(c, &r);
+			call_value(c, &r);
 		else
 			resp_nil(c->out);
 	}
@@ -108,6 +108,23 @@ static void set_answer(struct call *c, int r, struct str id)
 	}
 }
 
+/* What an admin says that the time was, at word AT; answers when it is none, or not for him to say. */
+static bool time_given(struct call *c, size_t at, uint64_t *ret)
+{
+	if (c->in->n <= at)
+		return true;
+	if (!c->session->is_admin) {
+		c->shared->counters.unauthorized++;
+		call_refuse(c, "Permission denied");
+		return false;
+	}
+	if (parse_u64(call_word(c, at), UINT32_MAX, ret)) {
+		call_refuse(c, "Invalid timestamp");
+		return false;
+	}
+	return true;
+}
+
 void command_set(struct call *c)
 {
 	struct namespace *n = c->session->space;
@@ -123,15 +140,8 @@ void command_set(struct call *c)
 		call_refuse(c, "Invalid argument, key needed");
 		return;
 	}
-	if (c->in->n == 4 && !c->session->is_admin) {
-		c->shared->counters.unauthorized++;
-		call_refuse(c, "Permission denied");
+	if (!time_given(c, 3, &time_s))
 		return;
-	}
-	if (c->in->n == 4 && parse_u64(call_word(c, 3), UINT32_MAX, &time_s)) {
-		call_refuse(c, "Invalid timestamp");
-		return;
-	}
 	if (n->settings.is_worm && call_word(c, 1).n && !space_get(&n->space, call_word(c, 1), &at, &old, NULL)) {
 		call_refuse(c, "Cannot overwrite a key when namespace is in worm mode");
 		return;
@@ -142,17 +152,18 @@ void command_set(struct call *c)
 void command_del(struct call *c)
 {
 	struct namespace *n = c->session->space;
+	uint64_t time_s = (uint64_t)c->time_s;
 	struct reading r;
 	struct place at;
 	int k;
 
-	if (!key_get(c, &r, &at, false))
+	if (!time_given(c, 2, &time_s) || !key_get(c, &r, &at, false))
 		return;
 	if (n->settings.is_worm) {
 		call_refuse(c, "Cannot delete a key when namespace is in worm mode");
 		return;
 	}
-	if ((k = space_delete(&n->space, call_word(c, 1), (uint32_t)c->time_s, NULL))) {
+	if ((k = space_delete(&n->space, call_word(c, 1), (uint32_t)time_s, NULL))) {
 		c->shared->counters.write_failed++;
 		call_disk_error(c, k, "Cannot delete key");
 		return;
@@ -340,5 +351,5 @@ void command_history(struct call *c)
 		resp_nil(c->out);
 	snprintf(text, sizeof(text), "%u", r.record.time_s);
 	resp_bulk(c->out, str_c(text));
-	value_put(c, &r);
+	call_value(c, &r);
 }

@@ -10,18 +10,6 @@ void command_dbsize(struct call *c)
 	resp_number(c->out, (int64_t)c->session->space->space.keys.n);
 }
 
-/* The namespace that word 1 names; answers when there is none. */
-static struct namespace *named(struct call *c, const char *otherwise)
-{
-	struct namespace *n = NULL;
-
-	if (call_word(c, 1).n > NAMESPACE_NAME_MAX)
-		call_refuse(c, "Namespace too long");
-	else if (!(n = store_find(&c->shared->store, call_word(c, 1))))
-		call_refuse(c, otherwise);
-	return n;
-}
-
 void command_nsnew(struct call *c)
 {
 	struct namespace *n;
@@ -41,7 +29,7 @@ void command_nsnew(struct call *c)
 
 void command_nsdel(struct call *c)
 {
-	struct namespace *n = named(c, "This namespace doesn't exists");
+	struct namespace *n = call_named(c, "This namespace doesn't exists");
 	struct err e = { 0 };
 
 	if (!n)
@@ -80,7 +68,7 @@ static void disk_room(struct buf *b, const char *name, int fd)
 
 void command_nsinfo(struct call *c)
 {
-	const struct namespace *n = named(c, "Namespace not found");
+	const struct namespace *n = call_named(c, "Namespace not found");
 	AUTO_BUF struct buf b = { 0 };
 	const struct data_file *last;
 	uint64_t index_bytes, next = 0;
@@ -152,7 +140,7 @@ void command_nsset(struct call *c)
 		call_refuse(c, "Cannot update default namespace");
 		return;
 	}
-	if (!(n = named(c, "Namespace not found")))
+	if (!(n = call_named(c, "Namespace not found")))
 		return;
 	settings = n->settings;
 	if ((wrong = setting_put(&settings, call_word(c, 2), call_word(c, 3), !n->space.log.n_files)))
@@ -166,7 +154,7 @@ void command_nsset(struct call *c)
 
 void command_select(struct call *c)
 {
-	struct namespace *n = named(c, "Namespace not found");
+	struct namespace *n = call_named(c, "Namespace not found");
 	bool is_writable = true;
 
 	if (!n)

@@ -138,6 +138,7 @@ void datalog_close(struct datalog *l)
 		fd_close(&l->files[i].fd);
 	free(l->files);
 	free(l->gathered);
+	free(l->gone);
 	fd_close(&l->dir);
 	*l = (struct datalog)DATALOG_NONE;
 }
@@ -372,6 +373,7 @@ static int file_make(struct datalog *l, const struct data_head *h, struct err *e
 	if ((r = file_save(l->dir, name, (struct str){ (char *)bytes, sizeof(bytes) }, 0600, e)) || (r = file_open(l, name, h->file, e)))
 		return r;
 	active(l)->end = l->written = l->reserved = active(l)->head.n_bytes;
+	active(l)->is_changed = true;
 	return 0;
 }
 
@@ -394,6 +396,13 @@ static int file_next(struct datalog *l, bool is_first, struct err *e)
 int datalog_rotate(struct datalog *l, struct err *e)
 {
 	return file_next(l, false, e);
+}
+
+int datalog_jump(struct datalog *l, struct err *e)
+{
+	int r = l->n_files ? 0 : file_next(l, false, e);
+
+	return r ? r : file_next(l, false, e);
 }
 
 int datalog_clear(struct datalog *l, struct err *e)
@@ -474,6 +483,7 @@ int datalog_append(struct datalog *l, struct record *r, struct str payload, stru
 	*ret = (struct place){ f->head.file, f->end };
 	f->last = f->end;
 	f->end += (uint32_t)n;
+	f->is_changed = true;
 	return 0;
 }
 
@@ -489,6 +499,17 @@ static void gaps_forget(struct datalog *l, uint32_t file)
 	l->n_gaps = n;
 }
 
+/* A copy that kept it would find again what it deleted. */
+static void gone_add(struct datalog *l, uint32_t file)
+{
+	if (!l->gone) {
+		l->gone = malloc(DATALOG_GONE_MAX * sizeof(*l->gone)); /* touched as it fills */
+		BUG_ON(!l->gone);
+	}
+	if (l->n_gone < DATALOG_GONE_MAX)
+		l->gone[l->n_gone++] = file;
+}
+
 int datalog_replace(struct datalog *l, const struct data_file *f, const char *name, struct err *e)
 {
 	struct data_file *old = datalog_file(l, f->head.file);
@@ -499,6 +520,7 @@ int datalog_replace(struct datalog *l, const struct data_file *f, const char *na
 		return err_set(e, -errno, "put %s in the place of %s: %m", name, to);
 	fd_close(&old->fd);
 	*old = *f;
+	old->is_changed = true;
 	gaps_forget(l, f->head.file);
 	return 0;
 }
@@ -515,7 +537,17 @@ int datalog_drop(struct datalog *l, uint32_t file, struct err *e)
 	l->n_files--;
 	memmove(f, f + 1, (size_t)(&l->files[l->n_files] - f) * sizeof(*f));
 	gaps_forget(l, file);
+	gone_add(l, file);
 	return 0;
+}
+
+void datalog_unmark(struct datalog *l)
+{
+	for (size_t i = 0; i < l->n_files; i++)
+		l->files[i].is_changed = false;
+	free(l->gone);
+	l->gone = NULL;
+	l->n_gone = 0;
 }
 
 /* --- reading --- */

@@ -12,6 +12,7 @@ enum {
 	DATALOG_AHEAD_BYTES = 16 << 20, /* of disk that is asked for at once */
 	DATALOG_FILES_MAX = 1 << 16,
 	DATALOG_GAPS_MAX = 64,
+	DATALOG_GONE_MAX = 1 << 16,
 	DATALOG_AT_ONCE_BYTES = 512, /* of a record that are read in one go: head, key and a small value */
 };
 
@@ -21,6 +22,7 @@ struct data_file {
 	uint32_t end;  /* of the last record */
 	uint32_t last; /* its offset; 0 = none */
 	uint32_t dead_bytes; /* of records that are no key's newest, and no deletion; as the space counts */
+	bool is_changed; /* since it was opened or unmarked: for who keeps a copy */
 };
 
 struct data_gap { /* bytes that are no record any more */
@@ -36,6 +38,8 @@ struct datalog {
 	uint32_t n_gathered, written, reserved;
 	struct data_gap gaps[DATALOG_GAPS_MAX];
 	size_t n_gaps;
+	uint32_t *gone; /* numbers of files that were dropped since then; DATALOG_GONE_MAX: and perhaps more */
+	size_t n_gone;
 	int failed; /* negative errno of the write or sync that went wrong */
 };
 #define DATALOG_NONE { .dir = -1 }
@@ -61,6 +65,9 @@ MUST_CHECK int datalog_sync(struct datalog *l, struct err *e);
 /* Begins the next file, so that all before it can be moved or looked at. */
 MUST_CHECK int datalog_rotate(struct datalog *l, struct err *e);
 
+/* The same for a copy that is to have files of the same numbers: one without files has two then. */
+MUST_CHECK int datalog_jump(struct datalog *l, struct err *e);
+
 /* Makes all records void, for good once it returns. */
 MUST_CHECK int datalog_clear(struct datalog *l, struct err *e);
 
@@ -83,6 +90,8 @@ MUST_CHECK int datalog_read(const struct datalog *l, struct place at, struct rea
 MUST_CHECK int datalog_payload(const struct reading *r, uint8_t *ret, struct err *e);
 
 struct data_file *datalog_file(const struct datalog *l, uint32_t file);
+
+void datalog_unmark(struct datalog *l); /* what changes from now on counts */
 
 /* The record behind or before AT (offset 0: the first or the last of that file), whatever it is; false at the end. A file that is gone is stepped over. */
 bool datalog_next(const struct datalog *l, struct place at, struct reading *r, struct place *ret);

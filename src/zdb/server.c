@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "zdb/mirror.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -36,7 +37,7 @@ struct server {
 	struct shared *shared;
 	struct server_options o;
 	int epoll, listeners[LISTENERS_MAX];
-	size_t n_listeners, n_clients, n_waiting, in_bytes, out_bytes;
+	size_t n_listeners, n_clients, n_waiting, n_mirrors, in_bytes, out_bytes;
 	struct client *clients, *touched;
 	char *turn; /* what was read last, SERVER_TURN_BYTES */
 	struct resp_command command;
@@ -166,6 +167,7 @@ static void client_free(struct server *s, struct client *c)
 		c->next->before = c->before;
 	s->n_clients--;
 	s->n_waiting -= c->wait_until_ms != 0;
+	s->n_mirrors -= c->session.is_mirror;
 	s->in_bytes -= c->in.len;
 	s->out_bytes -= c->n_counted;
 	fd_close(&c->fd);
@@ -240,12 +242,51 @@ static void detach(struct server *s, const struct namespace *gone)
 			c->session.space = NULL;
 }
 
+/* A mirror is told in the same turn, so that it hears of no write that does not become safe. */
+static void tell_mirrors(struct server *s, const struct client *by, const char *space, uint32_t owner, int64_t time_s)
+{
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (c == by || !c->session.is_mirror || c->is_closing)
+			continue;
+		touch(s, c);
+		c->wrote = true;
+		if (c->out.len - c->n_sent > MIRROR_OUT_BYTES) {
+			log_limited("a mirror is closed: it does not read what it is told");
+			c->is_closing = true;
+			c->n_sent = c->out.len;
+			continue;
+		}
+		mirror_put(&c->out, time_s, space, owner, &s->command);
+		count_out(s, c);
+	}
+}
+
+/* Whose command it is; answers when a master does not say so, or says ours: then it has gone round. */
+static bool owner_of(struct server *s, struct client *c, uint32_t *ret)
+{
+	*ret = s->shared->instance;
+	if (!c->session.is_master)
+		return true;
+	if (mirror_owner(&s->command, ret))
+		resp_error(&c->out, "A master says whose a command is, as its last word");
+	else if (*ret == s->shared->instance)
+		resp_error(&c->out, "This command came from here");
+	else
+		return true;
+	return false;
+}
+
 static void run_one(struct server *s, struct client *c, int64_t time_s)
 {
-	bool was_waiting = c->wait_until_ms;
+	bool was_waiting = c->wait_until_ms, was_mirror = c->session.is_mirror;
+	const struct namespace *space = c->session.space;
 	struct call call = { .shared = s->shared, .session = &c->session, .in = &s->command, .out = &c->out, .time_s = time_s };
-	const struct command *ran = command_run(&call);
+	const struct command *ran;
+	uint32_t owner;
 
+	if (!owner_of(s, c, &owner))
+		return;
+	ran = command_run(&call);
 	c->wrote |= c->session.space && c->session.space->is_dirty;
 	if (c->wrote && s->compact_ms == UINT64_MAX)
 		s->compact_ms = now_ms() + SERVER_COMPACT_LOOK_MS;
@@ -256,6 +297,9 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 		look_at(s, c->wait_until_ms);
 		s->n_waiting++;
 	}
+	s->n_mirrors += c->session.is_mirror && !was_mirror;
+	if (ran && s->n_mirrors && owner && command_changes(ran) && !call.is_refused)
+		tell_mirrors(s, c, space->name, owner, time_s);
 	if (ran && s->n_waiting)
 		wake(s, c, ran);
 	if (!c->session.space)

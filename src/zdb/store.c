@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "zdb/checkpoint.h"
 
 #include <fcntl.h>
 #include <sodium.h>
@@ -227,6 +228,37 @@ int store_set(struct store *s, struct namespace *n, const struct settings *setti
 	n->settings = *settings;
 	n->space.mode = settings->mode;
 	n->space.max_bytes = settings->max_bytes;
+	return 0;
+}
+
+int store_reload(struct store *s, struct namespace *n, struct err *e)
+{
+	int data, index, r = space_sync(&n->space, e);
+	struct space again;
+
+	if (r)
+		return r;
+	if (unlinkat(n->space.index, CHECKPOINT_NAME, 0) && errno != ENOENT)
+		return err_set(e, -errno, "remove the checkpoint of namespace '%s': %m", n->name);
+	index = fcntl(n->space.index, F_DUPFD_CLOEXEC, 0);
+	data = fcntl(n->space.log.dir, F_DUPFD_CLOEXEC, 0);
+	if (index < 0 || data < 0) {
+		r = err_set(e, -errno, "open the folders of namespace '%s' again: %m", n->name);
+		fd_close(&index);
+		fd_close(&data);
+		return r;
+	}
+	if ((r = space_open(&again, n->settings.mode, data, index, (uint32_t)s->o.file_bytes, e))) {
+		space_close(&again);
+		return err_wrap(e, r, "reload namespace '%s'", n->name);
+	}
+	again.max_bytes = n->space.max_bytes;
+	again.max_keys = n->space.max_keys;
+	if (n->compact)
+		compact_free(n->compact);
+	n->compact = NULL;
+	space_close(&n->space);
+	n->space = again;
 	return 0;
 }
 

@@ -30,6 +30,9 @@ MUST_CHECK int store_remove(struct store *s, struct namespace *n, struct err *e)
 /* Makes SETTINGS N's, for good once it returns. */
 MUST_CHECK int store_set(struct store *s, struct namespace *n, const struct settings *settings, struct err *e);
 
+/* Reads N's files anew, all of them: somebody may have put others in their place. What cannot be read changes nothing. */
+MUST_CHECK int store_reload(struct store *s, struct namespace *n, struct err *e);
+
 /* Writes what was appended since the last time; SAFE: until it is on the disk. */
 MUST_CHECK int store_commit(struct store *s, bool safe, struct err *e);
 

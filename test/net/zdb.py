@@ -201,6 +201,107 @@ def walks():
         expect(c, [(("HISTORY", "key-1", *cursor), "-Invalid arguments (invalid key)"), (("HISTORY", "h", b"\0" * 12), "-No more history"), (("HISTORY", "none"), "-Key not found")])
 
 
+def raw_copy(master, slave):
+    """What the original's own tool does: record after record from where the copy ends; at the end of a file the copy begins its next one."""
+    position = lambda c: tuple(int(re.search(rb"data_current_%s: (\d+)" % what, c.execute_command("NSINFO", "default"))[1]) for what in (b"id", b"offset"))
+    while (at := position(slave)) != position(master):
+        got = answer(master, "DATA", "RAW", *at)
+        if got == "-EOF":
+            assert answer(slave, "NSJUMP") == b"OK"
+            continue
+        key, _, _, deleted, when, value = got
+        words = ("DEL", key, when) if deleted else ("SET", key, value, when)
+        assert answer(slave, *words) == (b"OK" if deleted else key), words
+
+
+def copies():
+    with Store("--admin", ADMIN, "--datasize", "512KiB") as store, Store("--datasize", "512KiB") as copy:
+        c, admin, other = user(store), user(store), user(copy)
+        refused = [(words, "-Permission denied") for words in (("INDEX", "DIRTY"), ("DATA", "RAW", "0", "0"), ("NSJUMP",), ("RELOAD", "default"), ("MIRROR",), ("MASTER",), ("DEL", "k", "9"))]
+        expect(c, refused)
+        expect(admin, [(("AUTH", ADMIN), b"OK"), (("INDEX", "DIRTY"), []), (("DATA", "RAW", "0", "0"), "-No such data file"),
+                       (("SET", "k", "hello", "77"), b"k"), (("DEL", "k", "78"), b"OK"), (("INDEX", "DIRTY"), [0]),
+                       (("DATA", "RAW", "0", "0"), [b"k", 0, 0xdf03cd79, 0, 77, b"hello"]), (("DATA", "RAW", "0", "32"), [b"k", 0, 0xdf03cd79, 0, 77, b"hello"]),
+                       (("DATA", "RAW", "0", "70"), [b"k", 32, 0, 1, 78, b""]), (("DATA", "RAW", "0", "103"), "-EOF"), (("DATA", "RAW", "0", "71"), "-No record at this offset"),
+                       (("DATA", "RAW", "0", "99999"), "-No record at this offset"), (("DATA", "RAW", "1", "0"), "-No such data file"), (("DATA", "RAW", "0", "x"), "-Invalid arguments"),
+                       (("DATA", "RAW", "0"), "-Invalid arguments"), (("DATA", "COOKED", "0", "0"), "-Unknown DATA subcommand"), (("DATA",), "-Unexpected arguments"),
+                       (("INDEX", "CLEAN"), "-Unknown INDEX subcommand"), (("INDEX", "DIRTY", "WASH"), "-Unknown INDEX DIRTY subcommand"), (("INDEX",), "-Unexpected arguments"),
+                       (("index", "dirty", "reset"), b"OK"), (("INDEX", "DIRTY"), []), (("NSJUMP",), b"OK"), (("INDEX", "DIRTY"), [1]), (("DATA", "RAW", "1", "0"), "-EOF")])
+        expect(other, [(("NSJUMP",), b"OK"), (("INDEX", "DIRTY"), [0, 1]), (("DEL", "none", "x"), "-Invalid timestamp")])
+    with Store("--datasize", "512KiB") as store, Store("--datasize", "512KiB") as copy:
+        c, other = user(store), user(copy)
+        for i in range(400):
+            c.execute_command("SET", f"k{i}", os.urandom(i * 10))
+            if i % 7 == 0:
+                c.execute_command("DEL", f"k{i // 2}") if c.exists(f"k{i // 2}") else c.execute_command("NSJUMP") if i % 2 else None
+        raw_copy(c, other)
+        c.execute_command("SET", "late", "one more")
+        raw_copy(c, other)
+        expect(other, [(("GET", f"k{i}"), answer(c, "GET", f"k{i}")) for i in range(400)] + [(("DBSIZE",), answer(c, "DBSIZE")), (("GET", "late"), b"one more")])
+        expect(other, [(("KEYTIME", f"k{i}"), answer(c, "KEYTIME", f"k{i}")) for i in range(400)])
+
+
+def mirrors():
+    """What one store is asked for is told, and a master says it to another, with whose it is."""
+    with Store("--id", "7", "--datasize", "512KiB") as store, Store("--id", "8") as copy, store.connect() as stream, copy.connect() as to:
+        stream.sendall(b"MIRROR\r\n")
+        to.sendall(b"MASTER\r\n")
+        assert stream.recv(100) == b"+Starting mirroring\r\n" and to.recv(100) == b"+Hello, master\r\n"
+        c = user(store)
+        expect(c, [(("SET", "k", b"\r\n\0"), b"k"), (("GET", "k"), b"\r\n\0"), (("DEL", "none"), "-Key not found"), (("NSNEW", "one"), b"OK"),
+                   (("NSSET", "one", "maxsize", "100"), b"OK"), (("SELECT", "one"), b"OK"), (("SET", "l", "1"), b"l"), (("DEL", "l"), b"OK"),
+                   (("SET", "m", "x" * 200), "-No space left on this namespace"), (("NSJUMP",), b"OK")])
+        want = [(b"default", b"SET", b"k", b"\r\n\0"), (b"default", b"NSNEW", b"one"), (b"default", b"NSSET", b"one", b"maxsize", b"100"),
+                (b"one", b"SET", b"l", b"1"), (b"one", b"DEL", b"l"), (b"one", b"NSJUMP")]
+        reader, told = stream.makefile("rb"), []
+        word = lambda line: int(line[1:]) if line[:1] == b":" else reader.read(int(line[1:]) + 2)[:-2]
+        for _ in want:
+            count = reader.readline()
+            assert count[:1] == b"*", count
+            told.append([word(reader.readline()) for _ in range(int(count[1:]))])
+        assert [(space, *words) for _, space, _, *words in told] == want, told
+        assert all(abs(when - time.time()) < 600 and owner == 7 for when, _, owner, *_ in told), told
+        for when, space, owner, *words in told:
+            follow = words + [str(when).encode()] * (words[0] in (b"SET", b"DEL"))
+            for command in ([b"SELECT", space], follow):
+                to.sendall(b"*%d\r\n" % (len(command) + 1) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in [*command, b"%d" % owner]))
+                got = to.recv(1000)
+                assert got[:1] in b"+$", (command, got)
+        expect(user(copy), [(("GET", "k"), b"\r\n\0"), (("SELECT", "one"), b"OK"), (("GET", "l"), None)])
+        to.sendall(b"SET x 1 8\r\nSET x 1 nobody\r\nPING\r\nSET x 1 9\r\n")
+        deadline, got = time.monotonic() + 60, b""
+        while got.count(b"\r\n") < 5 and time.monotonic() < deadline:
+            got += to.recv(1000)
+        assert got == b"-This command came from here\r\n" + b"-A master says whose a command is, as its last word\r\n" * 2 + b"$1\r\nx\r\n", got
+    with Store() as store, store.connect() as stream:  # one that reads nothing is closed, and no other client waits for it
+        stream.sendall(b"MIRROR\r\n")
+        c, value = user(store), os.urandom(4 * MIB)
+        for i in range(40):
+            assert answer(c, "SET", f"k{i % 2}", value[i:]) == f"k{i % 2}".encode()
+        _, said = store.stop()
+        assert "a mirror is closed" in said, said
+
+
+def reloaded():
+    """Files that somebody else put there are read; such as cannot be read change nothing."""
+    with Store() as store, Store() as other:
+        c, d = user(store), user(other)
+        expect(c, [(("SET", "k", "old"), b"k"), (("NSNEW", "one"), b"OK"), (("RELOAD", "none"), "-Namespace not found"), (("RELOAD", "default"), b"OK"), (("GET", "k"), b"old")])
+        expect(d, [(("SET", "k", "new"), b"k"), (("SET", "l", "more"), b"l")])
+        place = f"{store.dir}/data/default/d0"
+        with open(f"{other.dir}/data/default/d0", "rb") as theirs, open(place, "rb") as ours:
+            theirs, ours = theirs.read(), ours.read()
+        for content, want, held in ((b"no data file", "-Could not reload this namespace", [b"old", None]), (theirs, b"OK", [b"new", b"more"])):
+            with open(f"{place}.new", "wb") as f:
+                f.write(content)
+            os.rename(f"{place}.new", place)
+            expect(c, [(("RELOAD", "default"), want), (("MGET", "k", "l"), held)])
+        expect(c, [(("SET", "after", "1"), b"after")])
+        store.stop()
+        store.start()
+        expect(user(store), [(("MGET", "k", "l", "after"), [b"new", b"more", b"1"])])
+
+
 def waits():
     with Store() as store:
         one, other = user(store), user(store)
@@ -460,4 +561,4 @@ def offline():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
+    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
