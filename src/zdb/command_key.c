@@ -320,11 +320,11 @@ void command_keycur(struct call *c)
 }
 
 /* What was compacted away is no history any more. */
-static bool has_older(struct call *c, const struct record *r)
+static bool has_older(struct call *c, struct place parent)
 {
 	struct reading older;
 
-	return r->parent.offset && !space_version(&c->session->space->space, call_word(c, 1), r->parent, &older, NULL);
+	return parent.offset && !space_version(&c->session->space->space, call_word(c, 1), parent, &older, NULL);
 }
 
 void command_history(struct call *c)
@@ -332,7 +332,7 @@ void command_history(struct call *c)
 	struct space *s = &c->session->space->space;
 	char cursor[CURSOR_BYTES], text[16];
 	struct reading r;
-	struct place at;
+	struct place at, parent;
 
 	if (c->in->n == 2) {
 		if (!key_get(c, &r, &at, false))
@@ -345,8 +345,9 @@ void command_history(struct call *c)
 		return;
 	}
 	resp_array(c->out, 3);
-	if (has_older(c, &r.record))
-		resp_bulk(c->out, cursor_of(c, r.record.parent, cursor));
+	parent = space_parent(s, at, &r.record);
+	if (has_older(c, parent))
+		resp_bulk(c->out, cursor_of(c, parent, cursor));
 	else
 		resp_nil(c->out);
 	snprintf(text, sizeof(text), "%u", r.record.time_s);

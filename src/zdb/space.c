@@ -1,7 +1,9 @@
 #include "zdb/space.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "zdb/checkpoint.h"
+#include "zdb/parents.h"
 
 #include <stdio.h>
 
@@ -39,6 +41,13 @@ static void bury(struct space *s, struct place at, const struct record *r)
 	f->dead_bytes += (uint32_t)record_bytes(&f->head, r);
 }
 
+static bool is_original(const struct space *s, struct place at)
+{
+	const struct data_file *f = datalog_file(&s->log, at.file);
+
+	return f && f->head.version == DATA_VERSION_ORIGINAL;
+}
+
 /* What a record that was written before does to the table. */
 static int replay(void *ctx, struct place at, const struct record *r, bool is_damaged, struct err *e)
 {
@@ -58,6 +67,8 @@ static int replay(void *ctx, struct place at, const struct record *r, bool is_da
 	if (!k) {
 		s->data_bytes -= old.record.length;
 		bury(s, was, &old.record);
+		if (s->parents && is_original(s, at))
+			parents_add(s->parents, at, was);
 	}
 	if (r->flags & RECORD_DELETED) {
 		if (!k)
@@ -82,6 +93,26 @@ static int replay_all(struct space *s, struct place from, struct err *e)
 	return datalog_scan(&s->log, from, replay, s, e);
 }
 
+/* All records are read: of the original's it is kept what came before what. */
+static int replay_from_the_first(struct space *s, struct err *e)
+{
+	struct err why = { 0 };
+	bool has_original = false;
+	int r;
+
+	for (size_t i = 0; i < s->log.n_files; i++)
+		has_original |= s->log.files[i].head.version == DATA_VERSION_ORIGINAL;
+	if (has_original && parents_begin(s->index, &s->parents, &why))
+		log_warn("what keys had before is not known of 0-db's files: %s", why.msg);
+	r = replay_all(s, (struct place){ 0 }, e);
+	if (r)
+		parents_free(s->parents);
+	else if (s->parents && parents_end(s->parents, &why))
+		log_warn("what keys had before is not known of 0-db's files: %s", why.msg);
+	s->parents = NULL;
+	return r;
+}
+
 int space_open(struct space *ret, enum space_mode mode, int data, int index, uint32_t file_max_bytes, struct err *e)
 {
 	struct space *s = ret;
@@ -98,7 +129,7 @@ int space_open(struct space *ret, enum space_mode mode, int data, int index, uin
 		keydir_deinit(&s->keys);
 		keydir_init(&s->keys, hash_key);
 		s->data_bytes = s->next_id = 0;
-		from = (struct place){ 0 };
+		return replay_from_the_first(s, e);
 	}
 	return replay_all(s, from, e);
 }
@@ -268,6 +299,15 @@ bool space_previous(struct space *s, struct place at, struct reading *ret, struc
 		if (is_newest(s, ret, *ret_at))
 			return true;
 	return false;
+}
+
+struct place space_parent(const struct space *s, struct place at, const struct record *r)
+{
+	struct place parent = r->parent;
+
+	if (is_original(s, at) && !parents_find(s->index, at, &parent))
+		return (struct place){ 0 };
+	return parent;
 }
 
 int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e)

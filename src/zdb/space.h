@@ -25,6 +25,7 @@ struct space {
 	uint64_t max_keys; /* 0 = no limit */
 	uint64_t data_bytes, next_id;
 	uint64_t replayed; /* records that were read when it was opened */
+	struct parents *parents; /* of the original's records, while all are read; else NULL */
 };
 #define SPACE_NONE { .log = DATALOG_NONE, .index = -1 }
 
@@ -51,6 +52,9 @@ MUST_CHECK int space_clear(struct space *s, struct err *e);
 /* The next key behind AT ({0, 0}: the first) or before it, oldest first, as it is now; false at the end. */
 bool space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
 bool space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
+
+/* Where R's key had its record before that at AT; offset 0 when it is not known. */
+struct place space_parent(const struct space *s, struct place at, const struct record *r);
 
 /* ID's record at AT, which a client names: SPACE_ABSENT when it is none of ID's. */
 MUST_CHECK int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e);

@@ -419,6 +419,53 @@ static void test_goes_on_where_the_original_ended(void)
 	space_close(&s);
 }
 
+static void test_what_the_original_had_before(void)
+{
+	enum { N = 10011, AGAIN = 72 };
+	static const char file[] = "DAT0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				   "\1\5\0\0\0\0\0\0\0\x79\xcd\x03\xdf\0\1\0\0\0khello"
+				   "\1\1\0\0\0\x1c\0\0\0\xb2\xca\x88\xc2\0\2\0\0\0l1"
+				   "\1\1\0\0\0\x34\0\0\0\xb2\xca\x88\xc2\0\3\0\0\0k1";
+	char path[64], bytes[64];
+	struct place at, parent;
+	struct reading r;
+	struct space s;
+
+	close(folder_new("data", N));
+	write_file(N, file, sizeof(file) - 1);
+	for (unsigned start = 0; start < 2; start++) {
+		open_at(&s, N, SPACE_USER);
+		if (!start)
+			T_NEED(!set(&s, "k", S("ours")) && !space_save(&s, NULL), "it cannot go on");
+		T_CHECK(s.replayed == (start ? 0 : 3), "%llu records are read", (unsigned long long)s.replayed);
+		T_NEED(!space_get(&s, S("k"), &at, &r, NULL), "get");
+		parent = space_parent(&s, at, &r.record);
+		T_NEED(parent.offset == AGAIN && !space_version(&s, S("k"), parent, &r, NULL), "ours comes behind %u", parent.offset);
+		parent = space_parent(&s, parent, &r.record);
+		T_NEED(parent.offset == 28 && !space_version(&s, S("k"), parent, &r, NULL) && str_eq(r.payload, S("hello")),
+		       "its second one behind %u", parent.offset);
+		T_CHECK(!space_parent(&s, parent, &r.record).offset, "something is before the first");
+		T_NEED(!space_get(&s, S("l"), &at, &r, NULL) && !space_parent(&s, at, &r.record).offset, "another key's");
+		space_close(&s);
+	}
+	snprintf(path, sizeof(path), "%s/index%u/parents", folder, N);
+	for (size_t i = 0; i < 24; i++) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		T_NEED(fd >= 0 && pread(fd, bytes, sizeof(bytes), 0) == 24, "%m");
+		bytes[i] ^= 0x40;
+		T_NEED(pwrite(fd, bytes, 24, 0) == 24, "%m");
+		open_at(&s, N, SPACE_USER);
+		parent = space_parent(&s, (struct place){ 0, AGAIN }, &(struct record){ 0 });
+		T_CHECK(!parent.offset || space_version(&s, S("k"), parent, &r, NULL) || parent.offset == 28, "byte %zu leads to %u:%u", i,
+			parent.file, parent.offset);
+		bytes[i] ^= 0x40;
+		T_NEED(pwrite(fd, bytes, 24, 0) == 24, "%m");
+		space_close(&s);
+		close(fd);
+	}
+}
+
 static void test_a_checkpoint_that_is_wrong_is_no_loss(void)
 {
 	char path[64];
@@ -463,6 +510,7 @@ int main(void)
 	T_RUN(test_more_keys_than_it_may_have);
 	T_RUN(test_a_damaged_end_at_every_byte);
 	T_RUN(test_goes_on_where_the_original_ended);
+	T_RUN(test_what_the_original_had_before);
 	T_RUN(test_a_checkpoint_that_is_wrong_is_no_loss);
 	T_CHECK(!tree_remove(AT_FDCWD, folder, &e), "%s", e.msg);
 	return T_END();
