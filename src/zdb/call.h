@@ -40,5 +40,6 @@ void command_index(struct call *c);
 void command_data(struct call *c);
 void command_nsjump(struct call *c);
 void command_reload(struct call *c);
+void command_hooks(struct call *c);
 void command_mirror(struct call *c);
 void command_master(struct call *c);

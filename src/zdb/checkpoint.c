@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { VERSION = 1, HEAD_BYTES = 64, FILE_BYTES = 40, CHUNK_BYTES = 1 << 20 };
+enum { VERSION = 1, HEAD_BYTES = 64, FILE_BYTES = 40, CHUNK_BYTES = 1 << 20, N_FILES_AT = 56, FILE_NUMBER_AT = 12 };
 
 static const char magic[4] = "ZDBC";
 
@@ -192,4 +192,51 @@ int checkpoint_load(struct space *s, struct place *ret)
 	s->data_bytes = h.data_bytes;
 	s->next_id = h.next_id;
 	return 0;
+}
+
+int checkpoint_remove(const struct space *s, struct err *e)
+{
+	if (unlinkat(s->index, CHECKPOINT_NAME, 0))
+		return errno == ENOENT ? 0 : err_set(e, -errno, "remove the checkpoint: %m");
+	return fsync(s->index) ? err_set(e, -errno, "remove the checkpoint: %m") : 0;
+}
+
+static bool is_sound(int fd)
+{
+	AUTO_FREE uint8_t *bytes = malloc(CHUNK_BYTES);
+	uint32_t crc = 0, at_end = 0;
+	struct stat st;
+	uint64_t left;
+
+	if (!bytes || fstat(fd, &st) || st.st_size < HEAD_BYTES + 4 || lseek(fd, 0, SEEK_SET))
+		return false;
+	for (left = (uint64_t)st.st_size - 4; left;) {
+		size_t n = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+
+		if (take_in(fd, bytes, n, &crc))
+			return false;
+		left -= n;
+	}
+	return pread(fd, bytes, 4, st.st_size - 4) == 4 && (memcpy(&at_end, bytes, 4), at_end == crc);
+}
+
+size_t checkpoint_missing(int index, int data, uint32_t **ret)
+{
+	AUTO_FD int fd = openat(index, CHECKPOINT_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint8_t head[HEAD_BYTES], bytes[FILE_BYTES] = { 0 };
+	struct rd rd = rd_over(head + N_FILES_AT, 4);
+	uint32_t crc = 0, n_files, n = 0;
+
+	if (fd < 0 || take_in(fd, head, sizeof(head), &crc) || memcmp(head, magic, sizeof(magic)) ||
+	    (n_files = (uint32_t)rd_le(&rd, 4)) > DATALOG_FILES_MAX || !(*ret = calloc(n_files + 1, sizeof(**ret))))
+		return 0;
+	for (uint32_t i = 0; i < n_files && !take_in(fd, bytes, sizeof(bytes), &crc); i++) {
+		char name[16];
+
+		rd = rd_over(bytes + FILE_NUMBER_AT, 4);
+		(*ret)[n] = (uint32_t)rd_le(&rd, 4);
+		snprintf(name, sizeof(name), "d%u", (*ret)[n]);
+		n += faccessat(data, name, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT;
+	}
+	return n && is_sound(fd) ? n : 0;
 }

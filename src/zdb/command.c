@@ -134,6 +134,7 @@ static const struct command commands[] = {
 	{ "RELOAD", 2, 2, ADMIN, command_reload },
 	{ "INDEX", 2, 3, ADMIN, command_index },
 	{ "DATA", 2, 4, ADMIN | READS, command_data },
+	{ "HOOKS", 1, 1, ADMIN, command_hooks },
 	{ "MIRROR", 1, 1, ADMIN, command_mirror },
 	{ "MASTER", 1, 1, ADMIN, command_master },
 };

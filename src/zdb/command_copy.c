@@ -95,8 +95,10 @@ void command_nsjump(struct call *c)
 
 	if (datalog_jump(&n->space.log, &e))
 		call_refuse(c, "Cannot jump to a next file");
-	else
+	else {
+		n->is_dirty = true; /* its new file is told of when all is safe */
 		call_ok(c);
+	}
 }
 
 void command_reload(struct call *c)
@@ -106,8 +108,20 @@ void command_reload(struct call *c)
 
 	if (n && store_reload(&c->shared->store, n, &e))
 		call_refuse(c, "Could not reload this namespace");
-	else if (n)
+	else if (n) {
+		store_tell(&c->shared->store, "namespace-reloaded", n);
 		call_ok(c);
+	}
+}
+
+void command_hooks(struct call *c)
+{
+	const struct store_watch *watch = c->shared->store.o.watch;
+
+	if (watch)
+		watch->list(watch->ctx, c->out);
+	else
+		resp_array(c->out, 0);
 }
 
 void command_mirror(struct call *c)

@@ -23,8 +23,10 @@ void command_nsnew(struct call *c)
 		call_refuse(c, "This namespace is not available");
 	else if (store_add(&c->shared->store, call_word(c, 1), &n, &e))
 		call_refuse(c, "Could not create namespace");
-	else
+	else {
+		store_tell(&c->shared->store, "namespace-created", n);
 		call_ok(c);
+	}
 }
 
 void command_nsdel(struct call *c)
@@ -147,8 +149,10 @@ void command_nsset(struct call *c)
 		call_refuse(c, wrong);
 	else if (store_set(&c->shared->store, n, &settings, &e))
 		call_refuse(c, "Could not keep the setting");
-	else
+	else {
+		store_tell(&c->shared->store, "namespace-updated", n);
 		call_ok(c);
+	}
 	explicit_bzero(&settings, sizeof(settings));
 }
 

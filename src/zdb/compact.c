@@ -1,6 +1,7 @@
 #include "zdb/compact.h"
 
 #include "base/file.h"
+#include "zdb/checkpoint.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -186,8 +187,10 @@ static int finish(struct compact *c, struct err *e)
 
 	if ((r = datalog_sync(&c->space->log, e))) /* what made a record dead is on the disk before that is gone */
 		return r;
-	if (!c->last)
-		return datalog_drop(&c->space->log, c->file, e);
+	if (!c->last) {
+		r = checkpoint_remove(c->space, e);
+		return r ? r : datalog_drop(&c->space->log, c->file, e);
+	}
 	if (fdatasync(c->fd))
 		return err_set(e, -errno, "compact d%u: %m", c->file);
 	if ((r = datalog_replace(&c->space->log, &f, c->name, e)))

@@ -2,18 +2,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/opt.h"
-#include "zdb/server.h"
+#include "zdb/alone.h"
 #include "zdb/tool.h"
 
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <time.h>
-
 struct args {
-	const char *data, *index, *mode, *listen, *port, *socket, *admin, *sync;
+	const char *data, *index, *mode, *listen, *port, *socket, *admin, *sync, *hook, *logfile;
 	uint64_t file_bytes, max_bytes;
-	uint32_t interval_s, instance;
-	bool dual, is_protected, verbose, help;
+	uint32_t interval_s, instance, rotate_s;
+	bool dual, is_protected, verbose, help, dump, background, secure;
 };
 
 static const struct opt opts[] = {
@@ -32,6 +28,12 @@ static const struct opt opts[] = {
 	    "when what is answered is on the disk: before the answer (always), every --synctime seconds, or some time"),
 	OPT(struct args, interval_s, "synctime", "SECONDS", "with --sync interval (1)"),
 	OPT(struct args, instance, "id", "N", "what INFO says as instance_id (random)"),
+	OPT(struct args, hook, "hook", "PROGRAM", "is run when something happens (doc/zdb.md)"),
+	OPT(struct args, background, "background", NULL, "ends when clients are served, by a process whose number it prints"),
+	OPT(struct args, logfile, "logfile", "FILE", "what is said goes there, behind what is in it"),
+	OPT(struct args, rotate_s, "rotate", "SECONDS", "a data file is written for so long at most"),
+	OPT(struct args, dump, "dump", NULL, "list the keys of all namespaces, and end"),
+	OPT(struct args, secure, "secure", NULL, "a data file is on the disk before the next one begins: it always is"),
 	OPT(struct args, verbose, "verbose", NULL, "say more"),
 	OPT(struct args, help, "help", NULL, "this list"),
 };
@@ -63,7 +65,7 @@ static int choose(const char *option, const char *word, const char *const *names
 	return err_set(e, -EINVAL, "--%s: '%s' is none of those that --help lists", option, word);
 }
 
-static int prepare(const struct args *a, struct store_options *store, struct server_options *server, struct err *e)
+static int prepare(const struct args *a, struct alone *ret, struct err *e)
 {
 	static const char *const modes[] = { [SPACE_USER] = "user", [SPACE_SEQ] = "seq" };
 	int mode = choose("mode", a->mode, modes, ARRAY_LEN(modes), e), sync = choose("sync", a->sync, sync_names, ARRAY_LEN(sync_names), e);
@@ -74,48 +76,27 @@ static int prepare(const struct args *a, struct store_options *store, struct ser
 		return err_set(e, -ERANGE, "--datasize is from 512KiB to 4088MiB");
 	if (a->admin && strlen(a->admin) > ADMIN_PASSWORD_MAX)
 		return err_set(e, -ERANGE, "--admin has at most %d characters", ADMIN_PASSWORD_MAX);
-	*store = (struct store_options){ .data = a->data, .index = a->index, .mode = (enum space_mode)mode, .file_bytes = a->file_bytes };
-	*server = (struct server_options){ .listen = a->socket && !a->dual ? NULL : a->listen,
-					   .port = a->port,
-					   .socket = a->socket,
-					   .sync = (enum server_sync)sync,
-					   .interval_s = a->interval_s,
-					   .in_total_bytes = SERVER_IN_TOTAL_BYTES,
-					   .out_total_bytes = SERVER_OUT_TOTAL_BYTES };
-	return 0;
-}
-
-static int stop_fd(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static int serve(const struct args *a, const struct store_options *store, const struct server_options *o, struct err *e)
-{
-	struct shared shared = {
-		.store = STORE_NONE, .admin = a->admin, .is_protected = a->is_protected, .instance = a->instance, .started_s = time(NULL)
+	if (a->is_protected && !a->admin)
+		return err_set(e, -EINVAL, "--protect is for others than admins: it wants --admin");
+	*ret = (struct alone){
+		.admin = a->admin,
+		.hook = a->hook,
+		.logfile = a->logfile,
+		.store = { .data = a->data, .index = a->index, .mode = (enum space_mode)mode, .file_bytes = a->file_bytes },
+		.server = { .listen = a->socket && !a->dual ? NULL : a->listen,
+			    .port = a->port,
+			    .socket = a->socket,
+			    .sync = (enum server_sync)sync,
+			    .interval_s = a->interval_s,
+			    .rotate_s = a->rotate_s,
+			    .in_total_bytes = SERVER_IN_TOTAL_BYTES,
+			    .out_total_bytes = SERVER_OUT_TOTAL_BYTES },
+		.max_bytes = a->max_bytes,
+		.instance = a->instance,
+		.is_protected = a->is_protected,
+		.in_background = a->background,
 	};
-	struct server *server = NULL;
-	AUTO_FD int stop = stop_fd();
-	int r = store_open(&shared.store, store, e);
-
-	if (!r) {
-		store_find(&shared.store, S(NAMESPACE_DEFAULT))->space.max_bytes = a->max_bytes;
-		r = server_new(&shared, o, &server, e);
-	}
-	if (!r) {
-		log_info("ready, %zu namespaces", shared.store.n);
-		r = server_run(server, stop, e);
-		server_free(server);
-	}
-	store_close(&shared.store);
-	return r;
+	return 0;
 }
 
 static int handle(const struct tool *tool, const char *space, const struct store_options *o, struct err *e)
@@ -152,8 +133,7 @@ int main(int argc, char **argv)
 			  .instance = (uint32_t)random_u64() };
 	struct opt_words words = { .words = (const char *[3]){ NULL }, .max = 3 };
 	const struct tool *tool = NULL;
-	struct store_options store;
-	struct server_options server;
+	struct alone alone;
 	struct err e = { 0 };
 	int r;
 
@@ -167,8 +147,10 @@ int main(int argc, char **argv)
 	}
 	if (r > 0 && !(tool = tool_find(words.words[0])))
 		r = err_set(&e, -EINVAL, "'%s' is none of the commands that --help lists", words.words[0]);
-	if (r >= 0 && !(r = prepare(&a, &store, &server, &e)))
-		r = tool ? handle(tool, words.words[1], &store, &e) : serve(&a, &store, &server, &e);
+	if (a.dump)
+		tool = tool_find("dump");
+	if (r >= 0 && !(r = prepare(&a, &alone, &e)))
+		r = tool ? handle(tool, words.words[1], &alone.store, &e) : alone_serve(&alone, &e);
 	if (r < 0)
 		fprintf(stderr, "zdb: %s\n", e.msg);
 	return r != 0;

@@ -41,8 +41,8 @@ struct server {
 	struct client *clients, *touched;
 	char *turn; /* what was read last, SERVER_TURN_BYTES */
 	struct resp_command command;
-	uint64_t synced_ms, compact_ms,
-		look_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due */
+	uint64_t synced_ms, compact_ms, look_ms,
+		rotate_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due; when to rotate */
 	bool is_deaf;
 	bool is_failed; /* a write or sync went wrong: nothing is written any more */
 };
@@ -519,6 +519,11 @@ static int timers(struct server *s)
 	if (now >= s->compact_ms)
 		s->compact_ms = store_compact(&s->shared->store, time(NULL)) ? now + SERVER_COMPACT_MS : UINT64_MAX;
 	look_at(s, s->compact_ms);
+	if (now >= s->rotate_ms) {
+		s->rotate_ms = now + (uint64_t)s->o.rotate_s * 1000;
+		store_rotate(&s->shared->store);
+	}
+	look_at(s, s->rotate_ms);
 	if (s->o.sync == SERVER_SYNC_INTERVAL && has_unsafe(s))
 		look_at(s, s->synced_ms + (uint64_t)s->o.interval_s * 1000);
 	if (s->look_ms == UINT64_MAX)
@@ -529,9 +534,10 @@ static int timers(struct server *s)
 int server_run(struct server *s, int stop_fd, struct err *e)
 {
 	struct epoll_event events[EVENTS_MAX], stop = { .events = EPOLLIN, .data.u64 = LISTENERS_MAX };
-	int pause = -1;
+	struct epoll_event beside = { .events = EPOLLIN, .data.u64 = LISTENERS_MAX + 1 };
+	int pause = timers(s);
 
-	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, stop_fd, &stop))
+	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, stop_fd, &stop) || (s->o.beside.run && epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->o.beside.fd, &beside)))
 		return err_set(e, -errno, "watch for the end: %m");
 	for (;;) {
 		int n = epoll_wait(s->epoll, events, EVENTS_MAX, pause);
@@ -545,6 +551,8 @@ int server_run(struct server *s, int stop_fd, struct err *e)
 				return 0;
 			if (events[i].data.u64 < LISTENERS_MAX)
 				accept_some(s, s->listeners[events[i].data.u64]);
+			else if (events[i].data.u64 == LISTENERS_MAX + 1)
+				s->o.beside.run(s->o.beside.ctx);
 			else if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 				on_readable(s, c);
 			else
@@ -578,6 +586,7 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 			      .o = *o,
 			      .compact_ms = 0,
 			      .look_ms = UINT64_MAX,
+			      .rotate_ms = o->rotate_s ? now_ms() + (uint64_t)o->rotate_s * 1000 : UINT64_MAX,
 			      .epoll = epoll_create1(EPOLL_CLOEXEC),
 			      .turn = malloc(SERVER_TURN_BYTES) };
 	files_raise();

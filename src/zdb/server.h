@@ -20,6 +20,12 @@ enum server_sync {
 	SERVER_SYNC_NONE,
 };
 
+struct server_beside { /* something else that the loop looks at when FD can be read; RUN NULL = nothing */
+	int fd;
+	void (*run)(void *ctx);
+	void *ctx;
+};
+
 struct server_options {
 	const char *listen, *port, *socket; /* an address and a port, or the path of a Unix socket; NULL = not that */
 	bool has_listener; /* LISTENER is one that is there already (takes) */
@@ -27,6 +33,8 @@ struct server_options {
 	uint64_t in_total_bytes, out_total_bytes; /* SERVER_IN_TOTAL_BYTES and SERVER_OUT_TOTAL_BYTES, or less */
 	enum server_sync sync;
 	uint32_t interval_s;
+	uint32_t rotate_s; /* a data file is written for so long at most; 0 = until it is full */
+	struct server_beside beside;
 };
 
 struct server;

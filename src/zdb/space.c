@@ -267,9 +267,9 @@ int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e)
 int space_clear(struct space *s, struct err *e)
 {
 	uint8_t hash_key[KEYDIR_HASH_KEY_BYTES];
-	int r = datalog_clear(&s->log, e);
+	int r;
 
-	if (r)
+	if ((r = checkpoint_remove(s, e)) || (r = datalog_clear(&s->log, e)))
 		return r;
 	memcpy(hash_key, s->keys.hash_key, sizeof(hash_key));
 	keydir_deinit(&s->keys);

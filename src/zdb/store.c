@@ -5,6 +5,7 @@
 #include "zdb/checkpoint.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -65,6 +66,70 @@ static void namespace_free(struct namespace *n)
 	free(n);
 }
 
+static uint32_t last_file(const struct namespace *n)
+{
+	return n->space.log.n_files ? n->space.log.files[n->space.log.n_files - 1].head.file : 0;
+}
+
+/* --- who watches --- */
+
+void store_tell(const struct store *s, const char *event, const struct namespace *n)
+{
+	if (s->o.watch)
+		s->o.watch->tell(s->o.watch->ctx, event, (const char *[]){ n->name, NULL });
+}
+
+/* Data files that were ended since it was told last; they are on the disk. */
+static void tell_jumps(const struct store *s, struct namespace *n)
+{
+	uint32_t last = last_file(n);
+
+	for (; n->told_file < last; n->told_file++) {
+		char ended[PATH_MAX], next[PATH_MAX];
+
+		snprintf(ended, sizeof(ended), "%s/%s/d%u", s->o.data, n->name, n->told_file);
+		snprintf(next, sizeof(next), "%s/%s/d%u", s->o.data, n->name, n->told_file + 1);
+		if (s->o.watch && datalog_file(&n->space.log, n->told_file))
+			s->o.watch->tell(s->o.watch->ctx, "jump-data", (const char *[]){ ended, next, NULL });
+	}
+}
+
+static void tell_closing(const struct store *s, const struct namespace *n)
+{
+	char index[PATH_MAX], data[PATH_MAX];
+	AUTO_BUF struct buf changed = { 0 };
+
+	if (!s->o.watch)
+		return;
+	snprintf(index, sizeof(index), "%s/%s/" CHECKPOINT_NAME, s->o.index, n->name);
+	snprintf(data, sizeof(data), "%s/%s/d%u", s->o.data, n->name, last_file(n));
+	for (size_t i = 0; i < n->space.log.n_files; i++)
+		if (n->space.log.files[i].is_changed)
+			buf_addf(&changed, "%s%u", changed.len ? " " : "", n->space.log.files[i].head.file);
+	BUG_ON(buf_check(&changed));
+	s->o.watch->tell(s->o.watch->ctx, "namespace-closing", (const char *[]){ n->name, index, data, changed.p ? changed.p : "", NULL });
+}
+
+/* Files that the checkpoint names and that are not there may be brought back by who watches. */
+static int fetch_missing(const struct store *s, const struct namespace *n, int data, int index, struct err *e)
+{
+	AUTO_FREE uint32_t *missing = NULL;
+	size_t n_missing = checkpoint_missing(index, data, &missing);
+
+	for (size_t i = 0; i < n_missing; i++) {
+		char path[PATH_MAX], name[16];
+
+		snprintf(name, sizeof(name), "d%u", missing[i]);
+		snprintf(path, sizeof(path), "%s/%s/%s", s->o.data, n->name, name);
+		if (s->o.watch && !s->o.watch->ask(s->o.watch->ctx, "missing-data", (const char *[]){ path, NULL }) &&
+		    !faccessat(data, name, F_OK, 0))
+			continue;
+		return err_set(e, -ENOENT, "%s is missing: put it back, or remove %s/%s/" CHECKPOINT_NAME " to go on without what was in it", path,
+			       s->o.index, n->name);
+	}
+	return 0;
+}
+
 /* Opens what is there; SETTINGS are those of one that is made now. */
 static int namespace_open(struct store *s, struct str name, const struct settings *settings, struct err *e)
 {
@@ -81,7 +146,7 @@ static int namespace_open(struct store *s, struct str name, const struct setting
 	}
 	n->settings = settings ? *settings : (struct settings){ 0 };
 	r = settings ? settings_save(index, name, s->key, settings, e) : settings_load(index, name, s->key, &n->settings, e);
-	if (r) {
+	if (r || (r = fetch_missing(s, n, data, index, e))) {
 		fd_close(&index);
 		fd_close(&data);
 	} else {
@@ -93,6 +158,7 @@ static int namespace_open(struct store *s, struct str name, const struct setting
 		return r;
 	}
 	n->space.max_bytes = n->settings.max_bytes;
+	n->told_file = last_file(n);
 	if (n->space.log.n_gaps)
 		log_err("namespace '%s': its files are damaged in %zu places; what stood there is lost", n->name, n->space.log.n_gaps);
 	n->next = s->list;
@@ -156,6 +222,8 @@ void store_close(struct store *s)
 
 		if (!n->space.log.failed && space_save(&n->space, &e))
 			log_warn("namespace '%s': %s", n->name, e.msg);
+		tell_jumps(s, n);
+		tell_closing(s, n);
 		s->list = n->next;
 		namespace_free(n);
 	}
@@ -213,6 +281,7 @@ int store_remove(struct store *s, struct namespace *n, struct err *e)
 		at = &(*at)->next;
 	*at = n->next;
 	s->n--;
+	store_tell(s, "namespace-deleted", n);
 	namespace_free(n);
 	if ((r = tree_remove(s->data, path, e)) || (r = tree_remove(s->index, path, e)))
 		log_warn("%s; the next start will", e->msg);
@@ -233,13 +302,11 @@ int store_set(struct store *s, struct namespace *n, const struct settings *setti
 
 int store_reload(struct store *s, struct namespace *n, struct err *e)
 {
-	int data, index, r = space_sync(&n->space, e);
 	struct space again;
+	int data, index, r;
 
-	if (r)
+	if ((r = space_sync(&n->space, e)) || (r = checkpoint_remove(&n->space, e)))
 		return r;
-	if (unlinkat(n->space.index, CHECKPOINT_NAME, 0) && errno != ENOENT)
-		return err_set(e, -errno, "remove the checkpoint of namespace '%s': %m", n->name);
 	index = fcntl(n->space.index, F_DUPFD_CLOEXEC, 0);
 	data = fcntl(n->space.log.dir, F_DUPFD_CLOEXEC, 0);
 	if (index < 0 || data < 0) {
@@ -274,8 +341,25 @@ int store_commit(struct store *s, bool safe, struct err *e)
 		if ((r = safe ? datalog_sync(&n->space.log, e) : datalog_flush(&n->space.log, e)))
 			worst = r;
 		n->is_dirty = !safe && !r;
+		if (!r)
+			tell_jumps(s, n);
 	}
 	return worst;
+}
+
+void store_rotate(struct store *s)
+{
+	for (struct namespace *n = s->list; n; n = n->next) {
+		const struct datalog *l = &n->space.log;
+		struct err e = { 0 };
+
+		if (l->failed || !l->n_files || l->files[l->n_files - 1].end == l->files[l->n_files - 1].head.n_bytes)
+			continue;
+		if (l->n_files > DATALOG_FILES_MAX / 2 || datalog_rotate(&n->space.log, &e))
+			log_limited("namespace '%s' stays in its data file: %s", n->name, e.code ? e.msg : "it has too many of them");
+		else
+			n->is_dirty = true;
+	}
 }
 
 static void compact_end(struct namespace *n, int r, const struct err *e, int64_t now_s)

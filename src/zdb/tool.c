@@ -70,21 +70,34 @@ static void key_print(struct str key)
 	printf(STR_FMT, STR_ARG(key));
 }
 
-static int run_dump(struct store *s, const char *space, struct err *e)
+static void dump_one(struct namespace *n)
 {
 	struct place at = { 0 };
-	struct namespace *n;
 	struct reading r;
 	char when[24];
-	int k;
 
-	if ((k = named(s, space, &n, e)))
-		return k;
 	while (space_next(&n->space, at, &r, &at)) {
 		format_time(when, r.record.time_s);
 		printf("%s %8u d%u:%u ", when, r.record.length, at.file, at.offset);
 		key_print(r.record.id);
 		putchar('\n');
+	}
+}
+
+static int run_dump(struct store *s, const char *space, struct err *e)
+{
+	struct namespace *one;
+	int k;
+
+	if (space) {
+		if ((k = named(s, space, &one, e)))
+			return k;
+		dump_one(one);
+		return 0;
+	}
+	for (struct namespace *n = s->list; n; n = n->next) {
+		printf("namespace %s\n", n->name);
+		dump_one(n);
 	}
 	return 0;
 }
@@ -209,7 +222,7 @@ static int run_import(struct store *s, const char *space, struct err *e)
 
 static const struct tool tools[] = {
 	{ "check", "[NAMESPACE]", "read every value and say what is damaged; ends with 1 when something is", run_check, false },
-	{ "dump", "NAMESPACE", "list the keys, with when they were set, size and place", run_dump, true },
+	{ "dump", "[NAMESPACE]", "list the keys, with when they were set, size and place", run_dump, false },
 	{ "compact", "", "give back the room of what was overwritten and deleted", run_compact, false },
 	{ "export", "NAMESPACE", "write keys and values as commands of redis to standard output", run_export, true },
 	{ "import", "NAMESPACE", "read such commands from standard input", run_import, true },

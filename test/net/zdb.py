@@ -302,6 +302,151 @@ def reloaded():
         expect(user(store), [(("MGET", "k", "l", "after"), [b"new", b"more", b"1"])])
 
 
+class Hook:
+    """A program for --hook that says its words into a pipe, and brings back what is missing when it lies beside, as NAME.kept."""
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix="zos-hook-", dir="/run")
+        self.program, pipe = f"{self.dir}/hook", f"{self.dir}/pipe"
+        os.mkfifo(pipe)
+        self.pipe = os.open(pipe, os.O_RDWR)
+        with open(self.program, "w") as f:
+            f.write(f'#!/bin/sh\nprintf "%s\\n" "$(printf "%s|" "$@")" >{pipe}\n[ "$1" != missing-data ] || mv "$3.kept" "$3"\n')
+        os.chmod(self.program, 0o755)
+        self.heard = b""
+        return self
+
+    def hear(self, *want):
+        """Waits until all of WANT were said, in whatever order; nothing else may be."""
+        want, seen = sorted(want), []
+        while len(seen) < len(want):
+            while b"\n" not in self.heard:
+                assert select.select([self.pipe], [], [], 60)[0], f"{seen} of {want}"
+                self.heard += os.read(self.pipe, 4096)
+            line, _, self.heard = self.heard.partition(b"\n")
+            seen.append(tuple(line.decode().split("|")[:-1]))
+        assert sorted(seen) == want, f"{sorted(seen)}, not {want}"
+
+    def __exit__(self, *_):
+        os.close(self.pipe)
+        subprocess.run(["rm", "-rf", self.dir], check=True)
+
+
+def hooks():
+    with Hook() as hook, Store("--hook", hook.program) as store:
+        name, index, data = f"unix://{store.socket}", f"{store.dir}/index", f"{store.dir}/data"
+        hook.hear(("namespaces-init", name, index, data), ("ready", name))
+        c = user(store)
+        for words, event in ((("NSNEW", "one"), "created"), (("NSSET", "one", "maxsize", "9"), "updated"), (("RELOAD", "one"), "reloaded"), (("NSDEL", "one"), "deleted")):
+            assert answer(c, *words) == b"OK"
+            hook.hear((f"namespace-{event}", name, "one"))
+        expect(c, [(("NSNEW", "default"), "-This namespace is not available"), (("SET", "k", "1"), b"k"), (("NSJUMP",), b"OK")])
+        hook.hear(("jump-data", name, f"{data}/default/d0", f"{data}/default/d1"))
+        deadline, told = time.monotonic() + 60, []
+        while not told or not all(ended for *_, ended, _ in told):  # one that has said its word may not have ended yet
+            assert time.monotonic() < deadline, told
+            told = answer(c, "HOOKS")
+        assert [(kind.decode(), [w.decode() for w in words], status) for kind, words, _, _, _, status in told] == [
+            ("namespaces-init", [index, data], 0), ("ready", [], 0), *((f"namespace-{what}", ["one"], 0) for what in ("created", "updated", "reloaded", "deleted")),
+            ("jump-data", [f"{data}/default/d0", f"{data}/default/d1"], 0)], told
+        assert all(abs(began - time.time()) < 600 and began <= ended and pid > 1 for _, _, pid, began, ended, _ in told), told
+        store.stop()
+        hook.hear(("close", name), ("namespace-closing", name, "default", f"{index}/default/checkpoint", f"{data}/default/d1", "0 1"))
+        store.start()
+        hook.hear(("namespaces-init", name, index, data), ("ready", name))
+        store.stop(signal.SIGSEGV)
+        hook.hear(("crash", name))
+        bad = subprocess.run([*store.command(), "--hook", f"{store.dir}/none"], capture_output=True, text=True, timeout=60)
+        assert bad.returncode == 1 and "cannot be run" in bad.stderr, bad
+    with Store() as store:
+        expect(user(store), [(("HOOKS",), [])])
+
+
+def missing():
+    """A data file that was there when it was stopped is asked for; without it nothing starts, unless somebody says that it shall."""
+    with Hook() as hook, Store("--datasize", "512KiB") as store:
+        c = user(store)
+        for i in range(6):
+            expect(c, [(("SET", f"k{i}", bytes([i]) * 200000), f"k{i}".encode())])
+        store.stop()
+        first = f"{store.dir}/data/default/d0"
+        os.rename(first, f"{first}.kept")
+        run = subprocess.run(store.command(), capture_output=True, text=True, timeout=60)
+        assert run.returncode == 1 and f"{first} is missing: put it back" in run.stderr, run
+        store.options += ("--hook", hook.program)
+        store.start()
+        name = f"unix://{store.socket}"
+        hook.hear(("namespaces-init", name, f"{store.dir}/index", f"{store.dir}/data"), ("missing-data", name, first), ("ready", name))
+        expect(user(store), [(("GET", f"k{i}"), bytes([i]) * 200000) for i in range(6)])
+        store.stop()
+        os.rename(first, f"{first}.gone")
+        run = subprocess.run(store.command(), capture_output=True, text=True, timeout=60)
+        assert run.returncode == 1 and "is missing: put it back" in run.stderr, run
+        os.unlink(f"{store.dir}/index/default/checkpoint")
+        store.start()
+        expect(user(store), [(("EXISTS", "k0"), 0), (("EXISTS", "k5"), 1)])
+    with Store("--datasize", "512KiB") as store:  # what a compaction or a flush removed is not missed, however it ended
+        c = user(store)
+        expect(c, [(("NSNEW", "one"), b"OK"), (("NSSET", "one", "password", "p"), b"OK"), (("SELECT", "one", "p"), b"OK"), (("SET", "k", b"x" * 500000), b"k")])
+        store.stop()
+        store.start()
+        c = user(store, "one", "p")
+        expect(c, [(("FLUSH",), b"OK")])
+        store.stop(signal.SIGKILL)
+        store.start()
+        c = user(store, "one", "p")
+        for i in range(6):
+            c.execute_command("SET", "k", bytes([i]) * 500000)
+            store.stop()
+            store.start()
+            c = user(store, "one", "p")
+        deadline = time.monotonic() + 60  # an event of the store's, of which nobody is told
+        while os.path.exists(f"{store.dir}/data/one/d2"):
+            assert time.monotonic() < deadline, os.listdir(f"{store.dir}/data/one")
+            c.execute_command("PING")
+        store.stop(signal.SIGKILL)
+        store.start()
+        expect(user(store, "one", "p"), [(("GET", "k"), bytes([5]) * 500000)])
+
+
+def options():
+    with Hook() as hook, Store("--secure", "--rotate", "1", "--hook", hook.program) as store:
+        name, data = f"unix://{store.socket}", f"{store.dir}/data/default"
+        hook.hear(("namespaces-init", name, f"{store.dir}/index", f"{store.dir}/data"), ("ready", name))
+        for i in range(2):
+            user(store).execute_command("SET", f"k{i}", "v")
+            hook.hear(("jump-data", name, f"{data}/d{i}", f"{data}/d{i + 1}"))
+        expect(user(store), [(("NSNEW", "one"), b"OK"), (("SELECT", "one"), b"OK"), (("SET", "l", "1"), b"l")])
+        store.stop()
+        listed = subprocess.run([*store.command(), "--dump"], capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+        assert {line for line in listed if line.startswith("namespace ")} == {"namespace default", "namespace one"}, listed
+        assert sorted(line.split()[-1] for line in listed if not line.startswith("namespace ")) == ["k0", "k1", "l"], listed
+        log = f"{store.dir}/log"
+        with open(log, "w") as f:
+            f.write("before\n")
+        command = [word for word in store.command() if word not in ("--hook", hook.program)]
+        run = subprocess.run([*command, "--background", "--logfile", log], capture_output=True, text=True, check=True, timeout=60)
+        pid = int(run.stdout)
+        try:
+            expect(user(store), [(("GET", "k0"), b"v"), (("SET", "k9", "1"), b"k9")])
+            again = subprocess.run([*command, "--background", "--logfile", log], capture_output=True, text=True, timeout=60)
+            assert again.returncode == 1 and "in use" in again.stderr, again
+            assert os.getsid(pid) == pid
+        finally:
+            fd = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGTERM)
+        assert select.select([fd], [], [], 60)[0], "it does not end"
+        os.close(fd)
+        with open(log) as f:
+            lines = f.read()
+        assert lines.startswith("before\n") and "ready, 2 namespaces" in lines, lines
+        bare = subprocess.run([*command, "--protect"], capture_output=True, text=True, timeout=60)
+        assert bare.returncode == 1 and "wants --admin" in bare.stderr, bare
+        store.options = ()
+        store.start()
+        expect(user(store), [(("GET", "k9"), b"1")])
+
+
 def waits():
     with Store() as store:
         one, other = user(store), user(store)
@@ -561,4 +706,4 @@ def offline():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
+    cases.run({f.__name__: f for f in (hooks, missing, options, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
