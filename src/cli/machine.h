@@ -38,6 +38,12 @@ struct export_args {
 int cmd_volume_export(const struct cli *c, const void *args, const char **words, struct err *e);
 int cmd_volume_import(const struct cli *c, const void *args, const char **words, struct err *e);
 
+/* store.c */
+struct zdb_args {
+	const char *node;
+};
+int cmd_zdb_metrics(const struct cli *c, const void *args, const char **words, struct err *e);
+
 /* stats.c */
 struct stats_args {
 	const char *node;

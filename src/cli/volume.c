@@ -238,6 +238,10 @@ static const struct opt export_opts[] = {
 };
 
 #define VOLUME_OPTS .opts = volume_opts, .n_opts = ARRAY_LEN(volume_opts), .args_size = sizeof(struct volume_args)
+static const struct opt zdb_opts[] = {
+	OPT(struct zdb_args, node, "node", "N...", "on this node"),
+};
+
 const struct command volume_commands[] = {
 	{ .name = "volume list", .help = "volumes and disks on a node, and what is in them", VOLUME_OPTS, .run = volume_list },
 	{ .name = "volume resize",
@@ -293,5 +297,14 @@ const struct command volume_commands[] = {
 	  .min_words = 2,
 	  .max_words = 2,
 	  .run = volume_forget },
+	{ .name = "zdb metrics",
+	  .words = "DEPLOYMENT[/ZDB]",
+	  .help = "what a key-value store counts, as text for Prometheus",
+	  .opts = zdb_opts,
+	  .n_opts = ARRAY_LEN(zdb_opts),
+	  .args_size = sizeof(struct zdb_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = cmd_zdb_metrics },
 };
 const size_t n_volume_commands = ARRAY_LEN(volume_commands);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "zdb/call.h"
+#include "zdb/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,6 +72,15 @@ static void run_info(struct call *c)
 	resp_bulk(c->out, buf_str(&b));
 }
 
+static void run_metrics(struct call *c)
+{
+	AUTO_BUF struct buf b = { 0 };
+
+	metrics_put(&b, c->shared, c->time_s);
+	BUG_ON(buf_check(&b));
+	resp_bulk(c->out, buf_str(&b));
+}
+
 static void run_auth(struct call *c)
 {
 	AUTO_BUF struct buf hex = { 0 };
@@ -107,6 +117,7 @@ static const struct command commands[] = {
 	{ "TIME", 1, 1, 0, run_time },
 	{ "AUTH", 2, 3, 0, run_auth },
 	{ "INFO", 1, 2, 0, run_info },
+	{ "METRICS", 1, 1, 0, run_metrics },
 	{ "WAIT", 2, 3, 0, run_wait },
 	{ "SET", 3, 4, EMPTY_OK | WRITES | CHANGES, command_set },
 	{ "SETX", 3, 4, EMPTY_OK | WRITES | CHANGES, command_set },
@@ -139,6 +150,8 @@ static const struct command commands[] = {
 	{ "MASTER", 1, 1, ADMIN, command_master },
 };
 
+static_assert(ARRAY_LEN(commands) <= COMMANDS_MAX);
+
 static const struct command *find(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
@@ -170,6 +183,11 @@ bool command_wakes(const struct command *waits_for, const struct command *ran)
 const char *command_name(const struct command *c)
 {
 	return c->name;
+}
+
+const char *command_name_at(size_t place)
+{
+	return commands[place].name;
 }
 
 bool command_changes(const struct command *c)
@@ -218,6 +236,7 @@ const struct command *command_run(struct call *c)
 		return NULL;
 	}
 	c->shared->counters.executed++;
+	c->shared->counters.commands[what - commands]++;
 	what->run(c);
 	return what;
 }

@@ -13,10 +13,15 @@ enum {
 	SCAN_KEYS_MAX = 4096,
 	MGET_KEYS_MAX = 1023,
 	MGET_BYTES_MAX = 32 << 20,
+	COMMANDS_MAX = 48,
+	TURN_BUCKETS = 7,
 };
 
-struct counters { /* since the start */
-	uint64_t clients, executed, failed, unauthorized, received_bytes, sent_bytes, read_bytes, written_bytes, read_failed, write_failed;
+struct counters { /* since the start; the number of open clients is as it is now */
+	uint64_t open_clients, clients, executed, failed, unauthorized, received_bytes, sent_bytes, read_bytes, written_bytes, read_failed,
+		write_failed;
+	uint64_t commands[COMMANDS_MAX];        /* by their place in the table */
+	uint64_t turns[TURN_BUCKETS], turns_us; /* commands, by how long their turn took; all of that */
 };
 
 /* What the commands of all clients share. */
@@ -59,4 +64,5 @@ const struct command *command_run(struct call *c);
 /* Whether one that waits for COMMAND is woken by RAN. */
 bool command_wakes(const struct command *waits_for, const struct command *ran);
 const char *command_name(const struct command *c);
+const char *command_name_at(size_t place);
 bool command_changes(const struct command *c); /* something that a copy has to follow */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 enum { WINDOW_BYTES = 1 << 20, FILE_NAME_MAX = 16 };
 
@@ -314,6 +315,14 @@ int datalog_scan(struct datalog *l, struct place from, datalog_seen *seen, void 
 
 /* --- writing --- */
 
+static uint64_t clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static int fail(struct datalog *l, int r, struct err *e, const char *what)
 {
 	l->failed = r;
@@ -356,10 +365,16 @@ int datalog_flush(struct datalog *l, struct err *e)
 int datalog_sync(struct datalog *l, struct err *e)
 {
 	int r = datalog_flush(l, e);
+	uint64_t began_us;
 
 	if (r || !l->n_files)
 		return r;
-	return fdatasync(active(l)->fd) ? fail(l, -errno, e, "make records safe") : 0;
+	began_us = clock_us();
+	if (fdatasync(active(l)->fd))
+		return fail(l, -errno, e, "make records safe");
+	l->syncs++;
+	l->syncs_us += clock_us() - began_us;
+	return 0;
 }
 
 static int file_make(struct datalog *l, const struct data_head *h, struct err *e)

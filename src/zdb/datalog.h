@@ -41,6 +41,7 @@ struct datalog {
 	uint32_t *gone; /* numbers of files that were dropped since then; DATALOG_GONE_MAX: and perhaps more */
 	size_t n_gone;
 	int failed; /* negative errno of the write or sync that went wrong */
+	uint64_t syncs, syncs_us; /* how often and how long it was made safe */
 };
 #define DATALOG_NONE { .dir = -1 }
 

@@ -29,6 +29,7 @@ struct namespace
 	uint32_t told_file; /* the last data file of which a watcher knows */
 	struct compact *compact; /* of one of its files; NULL = none */
 	int64_t compact_at_s;  /* one failed: not before */
+	uint64_t compactions; /* that got to their end */
 };
 
 /* [A-Za-z0-9._-], and does not begin with a point. */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "zdb/metrics.h"
 #include "zdb/mirror.h"
 
 #include <arpa/inet.h>
@@ -47,12 +48,17 @@ struct server {
 	bool is_failed; /* a write or sync went wrong: nothing is written any more */
 };
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 /* --- listening --- */
@@ -166,6 +172,7 @@ static void client_free(struct server *s, struct client *c)
 	if (c->next)
 		c->next->before = c->before;
 	s->n_clients--;
+	s->shared->counters.open_clients--;
 	s->n_waiting -= c->wait_until_ms != 0;
 	s->n_mirrors -= c->session.is_mirror;
 	s->in_bytes -= c->in.len;
@@ -200,6 +207,7 @@ static void client_new(struct server *s, int fd)
 	s->clients = c;
 	s->n_clients++;
 	s->shared->counters.clients++;
+	s->shared->counters.open_clients++;
 }
 
 static void accept_some(struct server *s, int listener)
@@ -541,6 +549,7 @@ int server_run(struct server *s, int stop_fd, struct err *e)
 		return err_set(e, -errno, "watch for the end: %m");
 	for (;;) {
 		int n = epoll_wait(s->epoll, events, EVENTS_MAX, pause);
+		uint64_t before = s->shared->counters.executed, began_us = now_us();
 
 		if (n < 0 && errno != EINTR)
 			return err_set(e, -errno, "wait for clients: %m");
@@ -559,6 +568,7 @@ int server_run(struct server *s, int stop_fd, struct err *e)
 				touch(s, c);
 		}
 		turn_end(s);
+		metrics_turn(&s->shared->counters, s->shared->counters.executed - before, now_us() - began_us);
 		pause = timers(s);
 		turn_end(s);
 	}

@@ -367,8 +367,10 @@ static void compact_end(struct namespace *n, int r, const struct err *e, int64_t
 	if (n->compact)
 		compact_free(n->compact);
 	n->compact = NULL;
-	if (!r)
+	if (!r) {
+		n->compactions++;
 		return;
+	}
 	n->compact_at_s = now_s + STORE_COMPACT_RETRY_S;
 	log_warn("namespace '%s': %s", n->name, e->msg);
 }

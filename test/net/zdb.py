@@ -447,6 +447,34 @@ def options():
         expect(user(store), [(("GET", "k9"), b"1")])
 
 
+def metrics():
+    with Store("--datasize", "512KiB") as store:
+        c = user(store)
+        expect(c, [(("NSNEW", "one"), b"OK"), (("NSSET", "one", "maxsize", "1000"), b"OK"), (("METRICS", "x"), "-Unexpected arguments"), (("FLUSHALL",), "-Command not supported")])
+        for i in range(30):
+            c.execute_command("SET", f"k{i % 10}", bytes([i]) * 1000)
+            c.get("k0")
+        expect(c, [(("NSJUMP",), b"OK"), (("SELECT", "one"), b"OK"), (("SET", "k", "v"), b"k")])
+        deadline, seen = time.monotonic() + 60, {}
+        while seen.get('zdb_compactions_total{namespace="default"}') != 1:  # the first file is two thirds dead
+            assert time.monotonic() < deadline, seen
+            text, seen = c.execute_command("METRICS").decode(), {}
+            types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
+            for line in text.splitlines():
+                if not line.startswith("#"):
+                    name, value = re.fullmatch(r'(\w+(?:\{\w+="[^"]+"(?:,\w+="[^"]+")*\})?) ([0-9.e+-]+)', line).groups()
+                    assert name not in seen and re.sub(r"_(bucket|sum|count)$", "", re.sub(r"\{.*", "", name)) in types, line
+                    seen[name] = float(value)
+        want = {"zdb_clients": 1, "zdb_clients_total": 1, 'zdb_commands_total{command="SET"}': 31, 'zdb_commands_total{command="GET"}': 30,
+                "zdb_value_written_bytes_total": 30001, "zdb_value_read_bytes_total": 30000, 'zdb_keys{namespace="default"}': 10, 'zdb_keys{namespace="one"}': 1,
+                'zdb_data_bytes{namespace="default"}': 10000, 'zdb_limit_bytes{namespace="one"}': 1000, 'zdb_files{namespace="default"}': 2, 'zdb_dead_bytes{namespace="default"}': 0,
+                'zdb_failed{namespace="one"}': 0, "zdb_write_errors_total": 0}
+        assert {name: seen.get(name) for name in want} == want, {name: (seen.get(name), value) for name, value in want.items() if seen.get(name) != value}
+        assert seen["zdb_commands_failed_total"] >= 2, text  # this client asks for things of redis, too
+        assert 32 <= seen['zdb_fsyncs_total{namespace="default"}'] <= 40 and seen['zdb_fsync_seconds_total{namespace="default"}'] > 0, text
+        assert seen['zdb_command_seconds_bucket{le="+Inf"}'] == seen["zdb_command_seconds_count"] > 60 and seen["zdb_command_seconds_sum"] > 0, text
+
+
 def waits():
     with Store() as store:
         one, other = user(store), user(store)
@@ -706,4 +734,4 @@ def offline():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (hooks, missing, options, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
+    cases.run({f.__name__: f for f in (hooks, missing, options, metrics, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})

@@ -55,6 +55,13 @@ def answer(c, *words):
     return got.decode(errors="replace") if isinstance(got, bytes) else got
 
 
+def failed(what, *words):
+    try:
+        return f"it went well: {what(*words)}"
+    except Failed as e:
+        return e
+
+
 def refused(o, sentence, **data):
     try:
         o.put(**data)
@@ -71,6 +78,11 @@ def reached(o, report):
         assert (s["state"], s["namespace"], s["port"], s["size"]) == ("ok", "kv", PORT, 200 * MIB), s
         with o.client() as c:
             assert answer(c, "SET", "a", "one") == "a" and answer(c, "GET", "a") == "one"
+    with report.case("its owner reads what it counts, without a password"):
+        text = o.lab.zos("zdb", "metrics", "shop/kv")
+        assert re.search(r'^zdb_commands_total\{command="SET"\} 1$', text, re.M) and re.search(r'^zdb_keys\{namespace="kv"\} 1$', text, re.M), text
+        assert o.lab.zos_json("zdb", "metrics", "shop/kv")["metrics"].startswith("# HELP zdb_info")
+        assert "there is no" in str(failed(o.lab.zos, "zdb", "metrics", "shop/none")), "a store that is not there"
     with report.case("without its password nothing is written, and nobody is an admin of it"):
         with o.client(select=False) as c:
             assert answer(c, "SET", "b", "1") == "-Namespace is in read-only mode"
