@@ -426,7 +426,6 @@ int datalog_clear(struct datalog *l, struct err *e)
 
 	if (!l->n_files)
 		return 0;
-	l->n_gathered = 0; /* nobody wants it any more */
 	if ((r = file_next(l, true, e)))
 		return r;
 	return files_void(l, e);

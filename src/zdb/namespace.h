@@ -26,6 +26,7 @@ struct namespace
 	struct settings settings;
 	struct space space;
 	bool is_dirty;   /* something was appended that is not on the disk yet */
+	bool told_failure; /* it was logged that nothing is written into it any more */
 	uint32_t told_file; /* the last data file of which a watcher knows */
 	struct compact *compact; /* of one of its files; NULL = none */
 	int64_t compact_at_s;  /* one failed: not before */

@@ -45,7 +45,6 @@ struct server {
 	uint64_t synced_ms, compact_ms, look_ms,
 		rotate_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due; when to rotate */
 	bool is_deaf;
-	bool is_failed; /* a write or sync went wrong: nothing is written any more */
 };
 
 static uint64_t now_us(void)
@@ -459,18 +458,14 @@ static void settle(struct server *s, struct client *c)
 static void commit(struct server *s)
 {
 	bool safe = s->o.sync == SERVER_SYNC_ALWAYS;
-	struct err e = { 0 };
 	int r;
 
 	if (s->o.sync == SERVER_SYNC_INTERVAL && now_ms() - s->synced_ms >= (uint64_t)s->o.interval_s * 1000) {
 		safe = true;
 		s->synced_ms = now_ms();
 	}
-	if (!(r = store_commit(&s->shared->store, safe, &e)))
+	if (!(r = store_commit(&s->shared->store, safe, NULL)))
 		return;
-	if (!s->is_failed)
-		log_err("%s", e.msg);
-	s->is_failed = true;
 	s->shared->counters.write_failed++;
 	for (struct client *c = s->touched; c; c = c->next_touched)
 		take_back(s, c, r == -ENOSPC ? "No space left on device" : "Cannot write data right now");

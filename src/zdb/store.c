@@ -329,6 +329,15 @@ int store_reload(struct store *s, struct namespace *n, struct err *e)
 	return 0;
 }
 
+/* Once. One that failed in the middle of a command is seen here as well. */
+static void tell_failure(struct namespace *n)
+{
+	if (!n->told_failure)
+		log_err("namespace '%s': its data could not be written or made safe: %s; nothing is written any more until the store is started again",
+			n->name, strerror(-n->space.log.failed));
+	n->told_failure = true;
+}
+
 int store_commit(struct store *s, bool safe, struct err *e)
 {
 	int worst = 0;
@@ -336,10 +345,14 @@ int store_commit(struct store *s, bool safe, struct err *e)
 	for (struct namespace *n = s->list; n; n = n->next) {
 		int r;
 
+		if (n->space.log.failed)
+			tell_failure(n);
 		if (!n->is_dirty)
 			continue;
 		if ((r = safe ? datalog_sync(&n->space.log, e) : datalog_flush(&n->space.log, e)))
 			worst = r;
+		if (r)
+			tell_failure(n);
 		n->is_dirty = !safe && !r;
 		if (!r)
 			tell_jumps(s, n);
