@@ -41,6 +41,12 @@ static unsigned dead_part(const struct space *s)
 	return s->max_bytes && bytes > s->max_bytes + s->max_bytes / 8 ? COMPACT_PART_FULL : COMPACT_PART;
 }
 
+/* Until something of ours is behind them the original's files stay as they are: the original can still go on with them. */
+static bool may_compact(const struct datalog *l, const struct data_file *f)
+{
+	return f->head.version == DATA_VERSION || l->files[l->n_files - 1].head.version == DATA_VERSION;
+}
+
 bool compact_find(const struct space *s, uint32_t *ret_file)
 {
 	unsigned part = dead_part(s);
@@ -49,7 +55,7 @@ bool compact_find(const struct space *s, uint32_t *ret_file)
 	for (size_t i = 0; i + 1 < s->log.n_files; i++) {
 		const struct data_file *f = &s->log.files[i];
 
-		if (f->dead_bytes <= most || f->dead_bytes < (f->end - f->head.n_bytes) / part)
+		if (!may_compact(&s->log, f) || f->dead_bytes <= most || f->dead_bytes < (f->end - f->head.n_bytes) / part)
 			continue;
 		most = f->dead_bytes;
 		*ret_file = f->head.file;

@@ -57,7 +57,11 @@ static int file_open(struct datalog *l, const char *name, uint32_t number, struc
 	files = r ? NULL : reallocarray(l->files, l->n_files + 1, sizeof(*files));
 	if (!files) {
 		fd_close(&f.fd);
-		return err_set(e, r ? r : -ENOMEM, r ? "%s is no data file of this store, or its head is damaged" : "open %s: out of memory", name);
+		return err_set(e, r ? r : -ENOMEM,
+			       r == -EPROTONOSUPPORT ? "%s is of a version that is not known"
+			       : r                   ? "%s is no data file of this store, or its head is damaged"
+						     : "open %s: out of memory",
+			       name);
 	}
 	l->files = files;
 	l->files[l->n_files++] = f;

@@ -38,4 +38,7 @@ bool namespace_name_ok(struct str name);
 
 /* Passwords lie sealed under the store's KEY; those of the original, in clear, are read. -ENOENT: there are none; -EBADMSG. */
 MUST_CHECK int settings_load(int index, struct str name, const uint8_t key[static STORE_KEY_BYTES], struct settings *ret, struct err *e);
+/* The mode that the original's index files say, where they are: SETTINGS_NONE. -EPROTONOSUPPORT: one that there is no more. */
+enum { SETTINGS_NONE = 1 };
+MUST_CHECK int settings_original_mode(int index, enum space_mode *ret, struct err *e);
 MUST_CHECK int settings_save(int index, struct str name, const uint8_t key[static STORE_KEY_BYTES], const struct settings *s, struct err *e);

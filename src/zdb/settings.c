@@ -17,6 +17,8 @@ enum {
 	LOCKED = 4,
 	FROZEN = 8,
 	INDEX_MODE_AT = 28, /* in the first index file of the original */
+	ORIGINAL_USER = 0,
+	ORIGINAL_SEQ = 1,
 };
 
 bool namespace_name_ok(struct str name)
@@ -31,16 +33,20 @@ bool namespace_name_ok(struct str name)
 	return true;
 }
 
-/* The original keeps it in its index files. */
-static enum space_mode original_mode(int index)
+int settings_original_mode(int index, enum space_mode *ret, struct err *e)
 {
 	AUTO_FD int fd = openat(index, "i0", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	uint8_t mode = 0;
+	uint8_t mode = ORIGINAL_USER;
 
-	return fd >= 0 && pread(fd, &mode, 1, INDEX_MODE_AT) == 1 && mode ? SPACE_SEQ : SPACE_USER;
+	if (fd < 0 || pread(fd, &mode, 1, INDEX_MODE_AT) != 1)
+		return SETTINGS_NONE;
+	if (mode != ORIGINAL_USER && mode != ORIGINAL_SEQ)
+		return err_set(e, -EPROTONOSUPPORT, "0-db's mode %u, whose keys are places on its disk, is none of ours", mode);
+	*ret = mode == ORIGINAL_SEQ ? SPACE_SEQ : SPACE_USER;
+	return 0;
 }
 
-static int original_load(int index, struct rd *r, struct str name, struct settings *ret)
+static int original_load(int index, struct rd *r, struct str name, struct settings *ret, struct err *e)
 {
 	size_t n_name = rd_le(r, 1), n_password = rd_le(r, 1);
 	uint8_t flags;
@@ -54,8 +60,9 @@ static int original_load(int index, struct rd *r, struct str name, struct settin
 	rd_bytes(r, ret->password, n_password);
 	ret->is_public = flags & PUBLIC;
 	ret->is_worm = flags & WORM;
-	ret->mode = original_mode(index);
-	return r->bad ? -EBADMSG : 0;
+	if (r->bad)
+		return -EBADMSG;
+	return settings_original_mode(index, &ret->mode, e) < 0 ? e->code : 0;
 }
 
 static int ours_load(struct rd *r, struct str name, const uint8_t key[static STORE_KEY_BYTES], struct settings *ret)
@@ -89,6 +96,7 @@ int settings_load(int index, struct str name, const uint8_t key[static STORE_KEY
 {
 	AUTO_BUF struct buf text = { 0 };
 	struct settings s = { 0 };
+	struct err why = { 0 };
 	struct rd rd;
 	uint64_t version;
 	int r;
@@ -97,8 +105,12 @@ int settings_load(int index, struct str name, const uint8_t key[static STORE_KEY
 		return r;
 	rd = rd_over(text.p, text.len);
 	version = rd_le(&rd, 4);
-	r = version == VERSION_ORIGINAL ? original_load(index, &rd, name, &s) : version == VERSION ? ours_load(&rd, name, key, &s) : -EPROTONOSUPPORT;
+	r = version == VERSION_ORIGINAL ? original_load(index, &rd, name, &s, &why)
+	    : version == VERSION        ? ours_load(&rd, name, key, &s)
+					: -EPROTONOSUPPORT;
 	explicit_bzero(text.p, text.len);
+	if (why.code)
+		return err_set(e, why.code, "the settings of namespace '" STR_FMT "': %s", STR_ARG(name), why.msg);
 	if (r)
 		return err_set(e, r, "the settings of namespace '" STR_FMT "' are damaged, of another store, or of a later version", STR_ARG(name));
 	*ret = s;

@@ -130,6 +130,14 @@ static int fetch_missing(const struct store *s, const struct namespace *n, int d
 	return 0;
 }
 
+/* Of one that is new, or that the original left without settings: it says itself how its keys are made. */
+static int settings_make(const struct store *s, int index, struct str name, struct settings *settings, struct err *e)
+{
+	int r = settings_original_mode(index, &settings->mode, e);
+
+	return r < 0 ? r : settings_save(index, name, s->key, settings, e);
+}
+
 /* Opens what is there; SETTINGS are those of one that is made now. */
 static int namespace_open(struct store *s, struct str name, const struct settings *settings, struct err *e)
 {
@@ -145,7 +153,7 @@ static int namespace_open(struct store *s, struct str name, const struct setting
 		return -EIO;
 	}
 	n->settings = settings ? *settings : (struct settings){ 0 };
-	r = settings ? settings_save(index, name, s->key, settings, e) : settings_load(index, name, s->key, &n->settings, e);
+	r = settings ? settings_make(s, index, name, &n->settings, e) : settings_load(index, name, s->key, &n->settings, e);
 	if (r || (r = fetch_missing(s, n, data, index, e))) {
 		fd_close(&index);
 		fd_close(&data);
