@@ -63,9 +63,16 @@ static int file_open(struct datalog *l, const char *name, uint32_t number, struc
 						     : "open %s: out of memory",
 			       name);
 	}
+	f.map = map_open(f.fd, l->file_max_bytes);
 	l->files = files;
 	l->files[l->n_files++] = f;
 	return 0;
+}
+
+static void file_close(struct data_file *f)
+{
+	map_close(&f->map);
+	fd_close(&f->fd);
 }
 
 static int by_number(const void *a, const void *b)
@@ -117,7 +124,7 @@ static int files_void(struct datalog *l, struct err *e)
 		name_of(l->files[n].head.file, name);
 		if (unlinkat(l->dir, name, 0) && errno != ENOENT)
 			return err_set(e, -errno, "remove %s, which was flushed: %m", name);
-		fd_close(&l->files[n++].fd);
+		file_close(&l->files[n++]);
 	}
 	if (n)
 		memmove(l->files, l->files + n, (l->n_files -= n) * sizeof(*l->files));
@@ -140,7 +147,7 @@ int datalog_open(struct datalog *ret, int dir, uint32_t file_max_bytes, struct e
 void datalog_close(struct datalog *l)
 {
 	for (size_t i = 0; i < l->n_files; i++)
-		fd_close(&l->files[i].fd);
+		file_close(&l->files[i]);
 	free(l->files);
 	free(l->gathered);
 	free(l->gone);
@@ -536,8 +543,9 @@ int datalog_replace(struct datalog *l, const struct data_file *f, const char *na
 	name_of(f->head.file, to);
 	if (renameat(l->dir, name, l->dir, to) || fsync(l->dir))
 		return err_set(e, -errno, "put %s in the place of %s: %m", name, to);
-	fd_close(&old->fd);
+	file_close(old);
 	*old = *f;
+	old->map = map_open(old->fd, l->file_max_bytes);
 	old->is_changed = true;
 	gaps_forget(l, f->head.file);
 	return 0;
@@ -551,7 +559,7 @@ int datalog_drop(struct datalog *l, uint32_t file, struct err *e)
 	name_of(file, name);
 	if (unlinkat(l->dir, name, 0) || fsync(l->dir))
 		return err_set(e, -errno, "remove %s: %m", name);
-	fd_close(&f->fd);
+	file_close(f);
 	l->n_files--;
 	memmove(f, f + 1, (size_t)(&l->files[l->n_files] - f) * sizeof(*f));
 	gaps_forget(l, file);
@@ -581,7 +589,31 @@ static int read_gathered(const struct datalog *l, const struct data_file *f, uin
 	return 0;
 }
 
-int datalog_read(const struct datalog *l, struct place at, struct reading *ret, struct err *e)
+/* A walk is read by the kernel ahead of it, which it does not do in a map. */
+enum reads { BY_KEY, IN_A_WALK };
+
+/* Where what is on the disk of F ends; 0 while that is being found out. */
+static uint32_t written_end(const struct datalog *l, const struct data_file *f)
+{
+	return f->end == UINT32_MAX ? 0 : f == active(l) ? l->written : f->end;
+}
+
+/* What stands at OFFSET, up to N bytes; how many, or -errno. */
+static ssize_t read_at(const struct datalog *l, const struct data_file *f, uint32_t offset, void *ret, size_t n, enum reads how)
+{
+	uint32_t end = written_end(l, f);
+	ssize_t k;
+
+	if (how == BY_KEY && f->map.p && offset < end && end <= f->map.n) {
+		n = end - offset < n ? end - offset : n;
+		k = map_read(&f->map, offset, ret, n);
+		return k ? k : (ssize_t)n;
+	}
+	k = pread(f->fd, ret, n, offset);
+	return k < 0 ? -errno : k;
+}
+
+static int read_record(const struct datalog *l, struct place at, struct reading *ret, enum reads how, struct err *e)
 {
 	const struct data_file *f = datalog_file(l, at.file);
 	uint32_t n_head;
@@ -591,9 +623,9 @@ int datalog_read(const struct datalog *l, struct place at, struct reading *ret, 
 		return err_set(e, -ENOENT, "there is no record at d%u:%u", at.file, at.offset);
 	if (f == active(l) && at.offset >= l->written)
 		return read_gathered(l, f, at.offset, ret) ? err_set(e, -EBADMSG, "no record stands at d%u:%u", at.file, at.offset) : 0;
-	n = pread(f->fd, ret->room, sizeof(ret->room), at.offset);
+	n = read_at(l, f, at.offset, ret->room, sizeof(ret->room), how);
 	if (n < 0)
-		return err_set(e, -errno, "read d%u: %m", at.file);
+		return err_set(e, (int)n, "read d%u: %s", at.file, strerror((int)-n));
 	if (record_decode(&f->head, at.offset, ret->room, (size_t)n, &ret->record))
 		return err_set(e, -EBADMSG, "no record stands at d%u:%u", at.file, at.offset);
 	n_head = record_head_bytes(&f->head, &ret->record);
@@ -602,7 +634,16 @@ int datalog_read(const struct datalog *l, struct place at, struct reading *ret, 
 		ret->payload.n = ret->record.length;
 	ret->fd = f->fd;
 	ret->payload_at = at.offset + n_head;
+	ret->map = how == BY_KEY && f->map.p && ret->record.length <= MAP_READ_MAX && written_end(l, f) <= f->map.n &&
+				   ret->payload_at + ret->record.length <= written_end(l, f)
+			   ? &f->map
+			   : NULL;
 	return 0;
+}
+
+int datalog_read(const struct datalog *l, struct place at, struct reading *ret, struct err *e)
+{
+	return read_record(l, at, ret, BY_KEY, e);
 }
 
 int datalog_payload(const struct reading *r, uint8_t *ret, struct err *e)
@@ -610,6 +651,11 @@ int datalog_payload(const struct reading *r, uint8_t *ret, struct err *e)
 	size_t done = r->payload.n;
 
 	memcpy(ret, r->payload.p, done);
+	if (done < r->record.length && r->map) {
+		if (map_read(r->map, r->payload_at + done, ret + done, r->record.length - done))
+			return err_set(e, -EIO, "read a value: %s", strerror(EIO));
+		done = r->record.length;
+	}
 	while (done < r->record.length) {
 		ssize_t n = pread(r->fd, ret + done, r->record.length - done, (off_t)(r->payload_at + done));
 
@@ -631,13 +677,13 @@ bool datalog_next(const struct datalog *l, struct place at, struct reading *r, s
 		if (f->head.file < at.file)
 			continue;
 		if (f->head.file == at.file && at.offset) {
-			if (datalog_read(l, at, r, NULL))
+			if (read_record(l, at, r, IN_A_WALK, NULL))
 				continue;
 			offset = gap_over(l, f->head.file, at.offset + record_bytes(&f->head, &r->record));
 		} else {
 			offset = gap_over(l, f->head.file, offset);
 		}
-		if (offset < f->end && !datalog_read(l, (struct place){ f->head.file, (uint32_t)offset }, r, NULL)) {
+		if (offset < f->end && !read_record(l, (struct place){ f->head.file, (uint32_t)offset }, r, IN_A_WALK, NULL)) {
 			*ret = (struct place){ f->head.file, (uint32_t)offset };
 			return true;
 		}
@@ -654,11 +700,11 @@ bool datalog_previous(const struct datalog *l, struct place at, struct reading *
 		if (f->head.file > at.file)
 			continue;
 		if (f->head.file == at.file && at.offset) {
-			if (datalog_read(l, at, r, NULL))
+			if (read_record(l, at, r, IN_A_WALK, NULL))
 				continue;
 			offset = r->record.previous;
 		}
-		if (offset && !datalog_read(l, (struct place){ f->head.file, offset }, r, NULL)) {
+		if (offset && !read_record(l, (struct place){ f->head.file, offset }, r, IN_A_WALK, NULL)) {
 			*ret = (struct place){ f->head.file, offset };
 			return true;
 		}

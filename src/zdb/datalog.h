@@ -3,6 +3,7 @@
  * One thread. What is appended gathers in memory until datalog_flush(), and is safe once datalog_sync() or an fdatasync of the same file
  * descriptor has returned; both can be read at once. After a failed write or sync nothing is appended any more. */
 #pragma once
+#include "zdb/map.h"
 #include "zdb/record.h"
 
 #include "base/err.h"
@@ -19,6 +20,7 @@ enum {
 struct data_file {
 	struct data_head head;
 	int fd;
+	struct map map; /* of as much as it may become */
 	uint32_t end;  /* of the last record */
 	uint32_t last; /* its offset; 0 = none */
 	uint32_t dead_bytes; /* of records that are no key's newest, and no deletion; as the space counts */
@@ -81,6 +83,7 @@ struct reading {
 	struct record record; /* its id and PAYLOAD are borrowed until the next append or read */
 	struct str payload;   /* as much of it as was at hand */
 	int fd;               /* where the payload stands, when it is not all at hand */
+	const struct map *map; /* the same; NULL when it is read from FD */
 	uint32_t payload_at;
 	uint8_t room[DATALOG_AT_ONCE_BYTES];
 };

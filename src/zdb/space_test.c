@@ -214,6 +214,26 @@ static void test_versions_of_a_key(void)
 	space_close(&s);
 }
 
+/* Whether the kernel gives a page or not is known only when it is touched. */
+static void test_a_page_that_is_not_there(void)
+{
+	struct reading r;
+	struct place at;
+	struct space s;
+	uint8_t bytes[16];
+	int fd;
+
+	open_at(&s, 10012, SPACE_USER);
+	T_NEED(!set(&s, "k", S("one")) && !space_sync(&s, NULL) && holds(&s, "k", S("one"), true), "set");
+	fd = s.log.files[0].fd;
+	T_NEED(pread(fd, bytes, sizeof(bytes), 0) == sizeof(bytes) && !ftruncate(fd, 0), "cut: %m");
+	for (unsigned i = 0; i < 3; i++)
+		T_CHECK(space_get(&s, S("k"), &at, &r, NULL) == -EIO, "it is there");
+	T_NEED(!ftruncate(fd, s.log.files[0].end), "%m");
+	T_CHECK(space_get(&s, S("k"), &at, &r, NULL) == -EBADMSG, "zeros are taken for it");
+	space_close(&s);
+}
+
 static void test_cleared_for_good(void)
 {
 	struct space s;
@@ -504,6 +524,7 @@ int main(void)
 	T_RUN(test_does_what_a_map_does);
 	T_RUN(test_same_values_limits_and_counted_keys);
 	T_RUN(test_versions_of_a_key);
+	T_RUN(test_a_page_that_is_not_there);
 	T_RUN(test_cleared_for_good);
 	T_RUN(test_room_comes_back);
 	T_RUN(test_one_that_has_a_limit_stays_near_it);
