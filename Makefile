@@ -32,16 +32,8 @@ net: build $(debug)/build.ninja ## tests with real servers and processes (T=NAME
 	@$(in) ninja -C $(debug) $(quiet) && $(in) tools/test net $(T)
 node: image metal-image debug-image ## the image in QEMU (T=NAME picks one)
 	@$(in) tools/test node $(T)
-soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one)
-	@$(in) ninja -C $(debug) $(quiet) && $(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) $(debug)/hostile_net
-	@$(in) env SEEDS=$(or $(ROUNDS),100)00 $(if $(SEED),SEED=$(SEED)) $(debug)/node_engine_sim_test
-	@$(in) env SEEDS=$(or $(ROUNDS),100)00 $(if $(SEED),SEED=$(SEED)) $(debug)/node_store_sim_test
-	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/churn_test.py
-	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/power_test.py
-	@$(in) env ROUNDS=$(or $(ROUNDS),100) $(if $(SEED),SEED=$(SEED)) python3 test/node/cut_test.py
-	@$(in) env ALL=1 python3 test/node/media_test.py
-	@$(in) env ALL=1 python3 test/node/netboot_test.py
-	@$(in) env FLAVOURS="cloud metal debug" $(if $(SEED),SEED=$(SEED)) python3 test/node/reproduce_test.py
+soak: image metal-image debug-image $(debug)/build.ninja ## what is long: ROUNDS=100 of bad luck (SEED=N repeats one, T=PART picks one)
+	@$(in) ninja -C $(debug) $(quiet) && $(in) env $(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) tools/soak $(T)
 tidy: $(debug)/build.ninja ## clang-tidy's short list, about a minute (FILES="...": over those)
 	@$(in) tools/tidy $(FILES)
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)

@@ -9,7 +9,7 @@ from qemu import Report
 BOMBS = {"container": "mkfifo /f; echo begins; (while :; do (read x < /f) & done); exec sleep 600",  # ends up where no more can be born
          "vm": "bomb() { bomb | bomb & }; echo begins; bomb; sleep 600"}                           # each of them wants the processor
 EATER = "echo begins; x=0123456789; while :; do x=$x$x; done"
-FILLER = "echo begins; dd if=/dev/zero of=/fill bs=1M 2>/dev/null; echo full; sleep 600"
+FILLER = "trap exit TERM; echo begins; dd if=/dev/zero of=/fill bs=1M 2>/dev/null; echo full; sleep 600 & wait"
 FLOOD = "echo begins; yes a line of a flood"
 CRASHER = "echo x >> /count; echo so often: $(wc -l < /count); exit 3"
 LINES = r"Z (stdout (begins|a line of a flood|.*\[the rest of this line was cut\])|node .*)$"

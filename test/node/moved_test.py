@@ -7,11 +7,10 @@ from lab import Lab, until
 from qemu import Report
 from registry import Registry
 from served import served
-from storage import Storage
+from storage import WAIT, Storage
 
 SIZE = 1100 << 20
 LATE_S = 30
-WAIT = "while :; do sleep 1000; done"
 
 
 def boot(s):

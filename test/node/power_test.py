@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The power fails while owners deploy, resize, delete and make snapshots, and a machine writes to its volume: what was said to be done is done
-afterwards, nothing is half done, and what the machine had flushed is there. ROUNDS=4 moments, as SEED says; each is a start of the node."""
+afterwards, nothing is half done, and what the machine had flushed is there. ROUNDS=8 moments, as SEED says; each is a start of the node."""
 import json, os, random, re, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
@@ -9,6 +9,7 @@ from lab import Failed, Lab, until
 from owner import Owner
 from qemu import Report
 from registry import Registry
+from storage import WAIT
 
 MIB = 1 << 20
 SIZE = 2600 * MIB
@@ -50,7 +51,7 @@ def act(s, disk):
     zos = s.lab.zos
     zos("deploy", s.file("shop", "200MiB", WRITER))
     s.done(disk, shop=1)
-    zos("deploy", s.file("other", "100MiB", "sleep 10000"))
+    zos("deploy", s.file("other", "100MiB", WAIT))
     s.done(disk, other=1)
     zos("volume", "resize", "shop/data", "300MiB")
     s.done(disk, shop=2, size=300 * MIB)
@@ -59,7 +60,7 @@ def act(s, disk):
     s.done(disk, other=None)  # from here on it may be there or not
     zos("delete", "other")
     s.done(disk, other=2)
-    zos("deploy", s.file("third", "100MiB", "sleep 10000"))
+    zos("deploy", s.file("third", "100MiB", WAIT))
     s.done(disk, third=1)
     until("it has written for a while", lambda: "wrote 40\n" in zos("logs", "shop/box"), 120)
     s.done(disk)
@@ -87,7 +88,7 @@ def look(s, want):
 
 
 def main():
-    report, rounds = Report("make node T=power"), int(os.environ.get("ROUNDS", "4"))
+    report, rounds = Report("make node T=power"), int(os.environ.get("ROUNDS", "8"))
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
     chance = random.Random(seed)
     with Lab() as lab, Registry() as registry:

@@ -8,7 +8,7 @@ from owner import on_a_node
 from qemu import Report, Timeout
 
 SERVER = "echo ok > /var/www/html/up; echo begins; exec nginx -g 'daemon off;'"
-IDLE = "echo ok > /up; echo begins; while :; do sleep 1; done"
+IDLE = "trap exit TERM; echo ok > /up; echo begins; while :; do sleep 1; done"
 
 
 def fails_and_recovers(o, report, isolation, kind, script, check, breaks, mends, why):
@@ -49,7 +49,7 @@ def read_until(fd, text, seconds=120):
 
 def follows(o, report, isolation):
     with report.case(f"{isolation}: logs -f --since goes on over a restart"):
-        with o.machine("talks", isolation, "echo begins; echo wrong >&2; while :; do sleep 1; done"):
+        with o.machine("talks", isolation, "trap exit TERM; echo begins; echo wrong >&2; while :; do sleep 1; done"):
             o.wait_log("talks", "stdout begins")
             zos = o.lab.start_zos("logs", "-f", "--since", "1h", "talks", stdout=subprocess.PIPE)
             late = o.lab.start_zos("logs", "-f", "--since", "2100-01-01T00:00:00Z", "talks", stdout=subprocess.PIPE)
@@ -66,7 +66,7 @@ def follows(o, report, isolation):
 
 def uses(o, report, isolation):
     with report.case(f"{isolation}: stats show what it uses, once and as a table"):
-        with o.machine("busy", isolation, "dd if=/dev/zero of=/some bs=1M count=5 2>/dev/null; echo begins; while :; do :; done", cpu=0.5):
+        with o.machine("busy", isolation, "trap exit TERM; dd if=/dev/zero of=/some bs=1M count=5 2>/dev/null; echo begins; while :; do :; done", cpu=0.5):
             o.wait_log("busy", "begins")
             one, = o.lab.zos_json("stats", "--once", "busy")["machines"]
             own = 500 if isolation == "vm" else 0  # of QEMU's threads

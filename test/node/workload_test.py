@@ -121,8 +121,7 @@ def inside(s, report, name):
         assert "sleep 4322" in s.sh(name, "ps -o args")[0]
         zos.send_signal(signal.SIGKILL) # its node hears of that when the session has been silent for half a minute
         zos.wait()
-        while "sleep 432" in s.sh(name, "ps -o args")[0]:
-            pass
+        until("nothing of it is left", lambda: "sleep 432" not in s.sh(name, "ps -o args")[0])
     with report.case(f"{name}: at most eight sessions at once, and then again eight"):
         held = [s.lab.start_zos("exec", name, "--", "/usr/bin/sh", "-c", "echo ready; cat", stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, stdin=subprocess.PIPE)
