@@ -1,10 +1,10 @@
-/* modload [first] -- loads the drivers of what is in the machine, then of what is plugged in.
+/* modload [first|disks] -- loads the drivers of what is in the machine, then of what is plugged in.
  *
- * In two runs, each shared by a few threads, because some drivers measure something for most of a second while they
+ * In three runs, each shared by a few threads, because some drivers measure something for most of a second while they
  * load. `first`: network cards and disks, for which two short lists in /sys are enough, and what is marked in the list
- * /usr/lib/zos/modules. Then, beside the services that wait for the network, and behind them: everything that a walk over
- * /sys finds, and the rest of the list. Afterwards one thread follows the kernel's uevents. What a disk of ours needs comes with the first disk. It also hands the device nodes
- * that machines need to their group. */
+ * /usr/lib/zos/modules. `disks`: what a disk of ours needs, where there is a disk by then; noded waits for it. Then, beside the services that wait for the
+ * network, and behind them: everything that a walk over /sys finds, and the rest of the list. Afterwards one thread follows the kernel's uevents, and loads what a
+ * disk of ours needs with the first one that comes late. It also hands the device nodes that machines need to their group. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -278,8 +278,6 @@ static int follow(struct loader *l)
 	struct err e = { 0 };
 	int r = uevent_open(0, &fd, &e);
 
-	if (has_disk())
-		disks_serve(l);
 	devices_read(l, AT_FDCWD, "/sys/devices", 0);
 	list_read(l, LIST_LATER);
 	load_all(l);
@@ -298,13 +296,18 @@ static int follow(struct loader *l)
 int main(int argc, char **argv)
 {
 	static struct loader l = { .lock = PTHREAD_MUTEX_INITIALIZER };
-	bool is_first = argc == 2 && !strcmp(argv[1], "first");
+	const char *which = argc == 2 ? argv[1] : "";
+	bool is_first = !strcmp(which, "first"), is_disks = !strcmp(which, "disks");
 
-	log_init(is_first ? "modules" : "drivers", getenv("ZOS_DEBUG") != NULL);
-	if (!is_first)
+	log_init(is_first ? "modules" : is_disks ? "disks" : "drivers", getenv("ZOS_DEBUG") != NULL);
+	if (!is_first && !is_disks)
 		return follow(&l);
-	urgent_read(&l);
-	list_read(&l, LIST_SOON);
-	load_all(&l);
+	if (is_first) {
+		urgent_read(&l);
+		list_read(&l, LIST_SOON);
+		load_all(&l);
+	} else if (has_disk()) {
+		disks_serve(&l);
+	}
 	return EXIT_SUCCESS;
 }

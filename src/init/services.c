@@ -22,6 +22,17 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
+		.name = "disks", /* not behind the rest of the drivers: noded waits for it wherever there is a disk of ours */
+		.argv = { "/usr/lib/zos/modload", "disks" },
+		.after = { "modules" },
+		.ready = SERVICE_READY_ONESHOT,
+		.is_background = true,
+		.caps = CAP(SYS_MODULE),
+		.nofile = 256,
+		.start_ms = 60000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "drivers",
 		.argv = { "/usr/lib/zos/modload" },
 		.after = { "modules" },

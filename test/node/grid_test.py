@@ -35,7 +35,7 @@ def looks_inside(lab, report):
     with report.case("its services are told to who may deploy, their lines to the farm alone"):
         until("it is well", lambda: lab.zos_json("node", "health")["ok"] is True)  # some come late: nobody waits for them
         states = {s["name"]: s["state"] for s in lab.zos_json("node", "health")["services"]}
-        assert states["noded"] == "up" and states["gridd"] == "up" and states["drivers"] == "up", states
+        assert states["noded"] == "up" and states["gridd"] == "up" and states["drivers"] == "up" and states["disks"] == "done", states
         assert "noded: approved by farm 'demo'" in lab.zos("node", "logs", "noded")
         refused("there is no service 'nothing'", lab, "node", "logs", "nothing")
 
