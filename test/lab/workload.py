@@ -59,7 +59,7 @@ def recipe():
 def libraries(tree, program):
     """Paths in TREE of what PROGRAM asks for, the loader included."""
     found, todo = set(), [program]
-    where = [f"{tree}/usr/lib/x86_64-linux-gnu", f"{tree}/usr/lib", f"{tree}/usr/lib64"]
+    where = [f"{tree}/usr/lib/x86_64-linux-gnu", f"{tree}/usr/lib/x86_64-linux-gnu/ceph", f"{tree}/usr/lib", f"{tree}/usr/lib64"]
     while todo:
         text = run("readelf", "-dlW", todo.pop())
         names = [line.split("[")[1].split("]")[0] for line in text.splitlines() if "(NEEDED)" in line]

@@ -1,0 +1,141 @@
+"""fio in a container and in a virtual machine, beside fio on the node itself on the same disk: LUKS2, btrfs, checksums. A container has a volume; a virtual
+machine a volume, through virtiofs, and a zmount, a raw disk of its own with ext4.
+
+Each place has a file of SIZE, direct I/O, and each job runs for SECONDS, node and container in turn, then the virtual machine's two. What is counted is the time of one
+operation."""
+import json, os, shutil, subprocess, tempfile
+
+import workload
+from lab import GUEST_SEES_HOST, Failed, Lab, until
+from registry import Registry
+
+TREE = "build/fio"
+DISK_BYTES, SIZE, SECONDS, ROUNDS = 4 << 30, "64m", 3, 3
+# the kernel's two ways to have several requests under way are refused in containers, libaio's by the list of containers-common, io_uring by ours: threads do it
+DEEP = ["--numjobs=32", "--thread", "--group_reporting"]
+# job -> what fio is told, what is read out of its answer
+JOBS = {
+    "randread, 4 KiB, depth 1": (["--rw=randread", "--bs=4k"], "read"),
+    "randread, 4 KiB, depth 32": (["--rw=randread", "--bs=4k", *DEEP], "read"),
+    "randwrite, 4 KiB, depth 1": (["--rw=randwrite", "--bs=4k"], "write"),
+    "randwrite, 4 KiB, depth 32": (["--rw=randwrite", "--bs=4k", *DEEP], "write"),
+    "sequential read, 1 MiB": (["--rw=read", "--bs=1m"], "read"),
+    "sequential write, 1 MiB": (["--rw=write", "--bs=1m"], "write"),
+    "fsync after a write of 4 KiB": (["--rw=randwrite", "--bs=4k", "--fsync=1"], "sync"),
+}
+PLACES = {"container": "a container's volume", "vm": "a virtual machine's volume", "zmount": "a virtual machine's zmount"}
+
+
+def words(directory, job):
+    return ["fio", "--name=bench", f"--directory={directory}", "--filename=bench", f"--size={SIZE}", "--direct=1", "--time_based",
+            f"--runtime={SECONDS}", "--randseed=1", "--fallocate=none", "--output-format=json", *JOBS[job][0]]
+
+
+def took_us(text, job):
+    """Microseconds of one operation: of an fsync the mean, of the others those that passed, by their number."""
+    direction = JOBS[job][1]
+    one = json.loads(text[text.index("{"):])["jobs"][0]
+    if direction == "sync":
+        return one["sync"]["lat_ns"]["mean"] / 1000
+    return one[direction]["runtime"] * 1000 / one[direction]["total_ios"]
+
+
+def tree_make(root):
+    """fio and busybox with what they need."""
+    os.makedirs(f"{root}/usr/bin")
+    for path in ("srv", "raw", "tmp", "dev", "proc", "sys", "etc", "run", "usr/lib64"):
+        os.makedirs(f"{root}/{path}", exist_ok=True)
+    for name in ("bin", "lib", "lib64"):
+        os.symlink(f"usr/{name}", f"{root}/{name}")
+    workload.copy(TREE, root, f"{TREE}/usr/bin/fio")
+    for path in workload.libraries(TREE, f"{TREE}/usr/bin/fio"):
+        workload.copy(TREE, root, path)
+    if not os.path.exists(f"{root}/usr/lib64/ld-linux-x86-64.so.2"):
+        os.symlink("../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", f"{root}/usr/lib64/ld-linux-x86-64.so.2")
+    for name in ("busybox", "sh", "sleep"):
+        shutil.copy2("/usr/bin/busybox", f"{root}/usr/bin/{name}")
+
+
+def image_make(root, oci):
+    for more in (["init", "--layout", oci], ["new", "--image", f"{oci}:latest"], ["insert", "--image", f"{oci}:latest", root, "/"],
+                 ["config", "--image", f"{oci}:latest", "--config.entrypoint", "/usr/bin/sleep", "--config.cmd", "100000",
+                  "--config.env", "PATH=/usr/bin"]):
+        subprocess.run(["umoci", *more], check=True, stdout=subprocess.DEVNULL)
+
+
+def document(image):
+    def machine(name, isolation, *mounts):
+        return {"name": name, "type": "zmachine", "data": {"image": image, "isolation": isolation, "cpu": 1, "memory": "320MiB",
+                                                           "mounts": [{"name": n, "path": p} for n, p in mounts]}}
+    def disk(name, kind):
+        return {"name": name, "type": kind, "data": {"size": "256MiB"}}
+    return {"name": "fio", "workloads": [disk("one", "volume"), disk("two", "volume"), disk("raw", "zmount"),
+                                         machine("box", "container", ("one", "/srv")), machine("vm", "vm", ("two", "/srv"), ("raw", "/raw"))]}
+
+
+class Places:
+    """Where fio runs: text of its answer by place."""
+
+    def __init__(self, lab, node):
+        self.lab, self.node = lab, node
+
+    def host_make(self, uuid):
+        """The tree, from its disk, in which the node's own file system is /srv."""
+        done = self.node.shell("mount -t erofs -o ro /dev/vda /mnt && "
+                               f"mkdir -p /zos/disks/{uuid}/bench && mount -o bind /zos/disks/{uuid}/bench /mnt/srv && mount -o bind /proc /mnt/proc && "
+                               "mount -o bind /dev /mnt/dev && mount -t tmpfs tmpfs /mnt/tmp", 60)
+        if done[1]:
+            raise Failed(f"fio on the node: {done[0][-300:]}")
+
+    def run(self, place, job):
+        if place == "host":
+            text, status = self.node.shell(f"chroot /mnt /usr/bin/{' '.join(words('/srv', job))}", 120)
+            if status:
+                raise Failed(f"fio on the node: {text[-300:]}")
+            return text
+        machine, directory = {"container": ("box", "/srv"), "vm": ("vm", "/srv"), "zmount": ("vm", "/raw")}[place]
+        done = self.lab.run("exec", f"fio/{machine}", "--", *words(directory, job), timeout=240)
+        if done.returncode:
+            raise Failed(f"fio in {place}: {done.stderr}{done.stdout}"[:300])
+        return done.stdout
+
+
+def measure(s, places, which):
+    for job in JOBS:
+        for turn in range(ROUNDS + 1):
+            for place in which:
+                took = took_us(places.run(place, job), job)
+                if turn:  # the first makes the file
+                    s.add(f"fio.{job}.{place}", took)
+
+
+def part(s):
+    with Registry() as registry, tempfile.TemporaryDirectory() as folder, Lab() as lab:
+        tree_make(f"{folder}/root")
+        image_make(f"{folder}/root", f"{folder}/oci")
+        registry.push(f"{folder}/oci", "fio", "1")
+        subprocess.run(["mkfs.erofs", "--quiet", f"{folder}/tree.disk", f"{folder}/root"], check=True, stdout=subprocess.DEVNULL)
+        with open(f"{folder}/disk", "wb") as f:
+            f.truncate(DISK_BYTES)
+        lab.start_hub()
+        lab.make_farm_with(registry)
+        with lab.node("debug", memory_mib=3072, drives=[f"{folder}/tree.disk", f"{folder}/disk"]) as node:
+            node.wait_line("all drivers are loaded", 240)
+            lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
+            until("the disk is the node's", lambda: [d["uuid"] for d in lab.zos_json("node", "disks")["disks"] if d["state"] == "ready"], 240)
+            uuid = next(d["uuid"] for d in lab.zos_json("node", "disks")["disks"] if d["state"] == "ready")
+            with open(f"{folder}/fio.json", "w") as f:
+                json.dump(document(f"{registry.host(GUEST_SEES_HOST)}/fio:1"), f)
+            lab.zos("deploy", f.name, timeout=900)
+            places = Places(lab, node)
+            places.host_make(uuid)
+            measure(s, places, ("host", "container"))
+            measure(s, places, ("vm", "zmount"))  # an emulator in an emulator: last, as it takes longest
+
+
+def rows():
+    """As bench/run's: what, figure, unit, peer, at most, at most of the peer's. A container's operation may take 1 / 0.95 of the time."""
+    for place, what in PLACES.items():
+        for job in JOBS:
+            yield ("fio", f"{job}: {what}; the file system underneath", f"fio.{job}.{place}", "µs", f"fio.{job}.host", None,
+                   1 / 0.95 if place == "container" else None)
