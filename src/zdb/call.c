@@ -92,7 +92,11 @@ void call_volume(struct buf *b, const char *name, uint64_t bytes)
 
 void call_disk_error(struct call *c, int r, const char *otherwise)
 {
-	c->shared->counters.read_failed += r == -EBADMSG || r == -EIO;
+	if (r == -EBADMSG || r == -EIO) {
+		c->shared->counters.read_failed++;
+		c->session->space->io_errors++;
+		c->session->space->io_error_s = c->time_s;
+	}
 	call_refuse(c, r == -ENOSPC ? "No space left on device" : r == -EBADMSG ? "Data is damaged on the disk" : otherwise);
 }
 

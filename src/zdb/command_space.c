@@ -87,8 +87,14 @@ void command_nsinfo(struct call *c)
 	buf_addf(&b, "data_limits_bytes: %" PRIu64 "\nindex_size_bytes: %" PRIu64 "\nindex_size_kb: %.2f\n", n->settings.max_bytes, index_bytes,
 		 (double)index_bytes / 1024);
 	buf_addf(&b, "next_internal_id: 0x%016" PRIx64 "\nmode: %s\n", next, n->settings.mode == SPACE_SEQ ? "sequential" : "userkey");
+	buf_addf(&b, "stats_index_io_errors: 0\nstats_index_io_error_last: 0\nstats_index_faults: 0\n");
+	buf_addf(&b, "stats_data_io_errors: %" PRIu64 "\nstats_data_io_error_last: %" PRId64 "\nstats_data_faults: 0\n", n->io_errors, n->io_error_s);
+	if (n->settings.max_bytes)
+		buf_addf(&b, "space_available: %" PRIu64 "\n",
+			 n->settings.max_bytes > n->space.data_bytes ? n->settings.max_bytes - n->space.data_bytes : 0);
 	disk_room(&b, "index_disk_freespace", n->space.index);
 	disk_room(&b, "data_disk_freespace", n->space.log.dir);
+	buf_addf(&b, "data_path: %s/%s\nindex_path: %s/%s\n", c->shared->store.o.data, n->name, c->shared->store.o.index, n->name);
 	buf_addf(&b, "data_current_id: %u\ndata_current_offset: %u\n", last ? last->head.file : 0, last ? last->end : 0);
 	resp_bulk(c->out, buf_str(&b));
 }

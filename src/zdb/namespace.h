@@ -31,6 +31,8 @@ struct namespace
 	struct compact *compact; /* of one of its files; NULL = none */
 	int64_t compact_at_s;  /* one failed: not before */
 	uint64_t compactions; /* that got to their end */
+	uint64_t io_errors;   /* values that the disk did not give or take */
+	int64_t io_error_s;   /* when it was last; 0 = never */
 };
 
 /* [A-Za-z0-9._-], and does not begin with a point. */

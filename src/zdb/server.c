@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <time.h>
 
-enum { LISTENERS_MAX = 4, EVENTS_MAX = 1024, BACKLOG = 1024, KEEP_BYTES = 64 << 10, ACCEPTS_MAX = 256 };
+enum { LISTENERS_MAX = 4, EVENTS_MAX = 1024, BACKLOG = 1024, KEEP_BYTES = 64 << 10, KEEP_STEP_BYTES = 4096, ACCEPTS_MAX = 256 };
 
 struct client {
 	struct client *next, *before;
@@ -376,6 +376,22 @@ static void run_kept(struct server *s, struct client *c)
 	buf_drop(&c->in, done);
 }
 
+/* Adds as much of TEXT to what was kept as the command there lacks, so that what is behind it is carried out where it lies. Returns how much. */
+static size_t complete_kept(struct server *s, struct client *c, struct str text)
+{
+	size_t done = 0;
+
+	while (c->in.len && done < text.n && !c->is_closing && may_run(s, c)) {
+		size_t lacks = c->need > c->in.len + 1 ? c->need - c->in.len : KEEP_STEP_BYTES; /* it is not known yet */
+
+		lacks = lacks < text.n - done ? lacks : text.n - done;
+		keep(s, c, (struct str){ text.p + done, lacks });
+		done += lacks;
+		run_kept(s, c);
+	}
+	return done;
+}
+
 static void on_readable(struct server *s, struct client *c)
 {
 	ssize_t n = recv(c->fd, s->turn, SERVER_TURN_BYTES, 0);
@@ -390,8 +406,9 @@ static void on_readable(struct server *s, struct client *c)
 		return;
 	}
 	s->shared->counters.received_bytes += (uint64_t)n;
+	done = complete_kept(s, c, (struct str){ s->turn, (size_t)n });
 	if (!c->in.len)
-		done = run_all(s, c, (struct str){ s->turn, (size_t)n });
+		done += run_all(s, c, (struct str){ s->turn + done, (size_t)n - done });
 	if (done < (size_t)n && !c->is_closing)
 		keep(s, c, (struct str){ s->turn + done, (size_t)n - done });
 	run_kept(s, c);

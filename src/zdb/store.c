@@ -138,6 +138,14 @@ static int settings_make(const struct store *s, int index, struct str name, stru
 	return r < 0 ? r : settings_save(index, name, s->key, settings, e);
 }
 
+static void save_after(struct namespace *n)
+{
+	struct err e = { 0 };
+
+	if (n->space.replayed >= STORE_REPLAY_SAVE && space_save(&n->space, &e))
+		log_warn("namespace '%s': %s", n->name, e.msg); /* the next start is as long */
+}
+
 /* Opens what is there; SETTINGS are those of one that is made now. */
 static int namespace_open(struct store *s, struct str name, const struct settings *settings, struct err *e)
 {
@@ -169,6 +177,7 @@ static int namespace_open(struct store *s, struct str name, const struct setting
 	n->told_file = last_file(n);
 	if (n->space.log.n_gaps)
 		log_err("namespace '%s': its files are damaged in %zu places; what stood there is lost", n->name, n->space.log.n_gaps);
+	save_after(n);
 	n->next = s->list;
 	s->list = n;
 	s->n++;
@@ -334,6 +343,7 @@ int store_reload(struct store *s, struct namespace *n, struct err *e)
 	n->compact = NULL;
 	space_close(&n->space);
 	n->space = again;
+	n->told_file = last_file(n);
 	return 0;
 }
 

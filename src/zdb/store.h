@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "zdb/namespace.h"
 
+enum { STORE_REPLAY_SAVE = 1 << 20 /* a start that had to read so many records saves the next one that */ };
 enum { STORE_COMPACT_RETRY_S = 60, STORE_NAMESPACES_MAX = 10000, STORE_FILE_MIN_BYTES = 512 << 10, STORE_FILE_DEFAULT_BYTES = 256 << 20 };
 
 /* Who is told what happens, in the words of 0-db's hooks. WORDS end with NULL. */

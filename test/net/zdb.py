@@ -128,6 +128,11 @@ def namespaces():
         owner, reader = user(store, "one", "secret"), user(store)
         expect(owner, [(("SET", "k", "12345678"), b"k"), (("SET", "l", "123"), "-No space left on this namespace"), (("SET", "k", "1234567890"), b"k"),
                        (("SET", "k", "12345678901"), "-No space left on this namespace"), (("SET", "k", "1"), b"k"), (("SET", "l", "123456789"), b"l")])
+        info = stranger.execute_command("NSINFO", "one").decode()
+        assert all(line in info.splitlines() for line in (
+            "name: one", "entries: 2", "public: no", "worm: no", "locked: no", "frozen: no", "password: yes", "data_size_bytes: 10", "data_size_mb: 0.00", "data_limits_bytes: 10",
+            "space_available: 0", "next_internal_id: 0x0000000000000000", "mode: userkey", "stats_data_io_errors: 0", f"data_path: {store.dir}/data/one", f"index_path: {store.dir}/index/one",
+            "data_current_id: 0")), info
         expect(admin, [(("NSSET", "one", "public", "1"), b"OK")])
         expect(reader, [(("SELECT", "one"), b"OK"), (("GET", "k"), b"1"), (("SET", "k", "2"), "-Namespace is in read-only mode"),
                         (("DEL", "k"), "-Namespace is in read-only mode"), (("FLUSH",), "-Namespace is in read-only mode")])
@@ -518,6 +523,21 @@ def killed():
                 acknowledged[key] = [got]
 
 
+def long():
+    """A start that had to read a great many records saves the next one that, however it ends then."""
+    with Store("--sync", "none") as store:
+        keys = 1200000
+        subprocess.run(["redis-benchmark", "-s", store.socket, "-n", str(keys), "-r", str(keys * 100), "-c", "20", "-P", "500", "-q", "SET", "key:__rand_int__", "v"],
+                       check=True, capture_output=True, timeout=100)
+        n = user(store).execute_command("DBSIZE")
+        assert n > keys * 0.9
+        assert not os.path.exists(f"{store.dir}/index/default/checkpoint")
+        for _ in range(2):
+            store.stop(signal.SIGKILL)
+            store.start()
+            assert os.path.exists(f"{store.dir}/index/default/checkpoint") and user(store).execute_command("DBSIZE") == n
+
+
 def write_until_cut(store, n, acknowledged, seed):
     chance, c = random.Random(seed), user(store)
     try:
@@ -734,4 +754,4 @@ def offline():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (hooks, missing, options, metrics, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})
+    cases.run({f.__name__: f for f in (hooks, missing, options, metrics, long, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, full, crowd, few, rude, alone, tools, offline)})

@@ -82,6 +82,7 @@ def read():
         with open(path, "r+b") as f:
             f.write(content)
         expect(c, [(("GET", "a"), b"1"), (("GET", "b"), b"x" * 5000), (("SET", "a", "2"), b"a"), (("SET", "new", "3"), b"new"), (("GET", "new"), b"3")])
+        assert "stats_data_io_errors: 7" in c.execute_command("NSINFO", "default").decode(), c.execute_command("NSINFO", "default")
         assert store.metric("zdb_read_errors_total") >= 5 and store.metric('zdb_failed{namespace="default"}') == 0
         assert store.stop()[0] == 0
 
