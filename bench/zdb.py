@@ -1,9 +1,9 @@
 """The key-value store beside redis and valkey: the same client (redis-benchmark), a Unix socket, the server on one processor and the client on
-another, in turn. Durable: zdb as it is, the others with appendfsync always; not durable: zdb --sync none, the others without a log."""
-import shutil, signal, subprocess, tempfile, time
+another, in turn, with the server's processor time for each command, which a load from outside changes less. Durable: zdb as it is, the others with appendfsync always; not durable: zdb --sync none, the others without a log."""
+import os, shutil, signal, subprocess, tempfile, time
 
 SIZES, CLIENTS, PIPELINES = (64, 4096, 65536), (1, 50, 1000), (1, 16)
-KEYS = 100000
+PER_KEY = 5  # SETs: then 99 of 100 GETs find their key
 PEERS = ("redis", "valkey")
 
 
@@ -17,29 +17,42 @@ def command(who, durable, folder):
 class Server:
     def __init__(self, who, durable):
         self.folder = tempfile.mkdtemp(prefix="bench-", dir="build")  # a real file system
-        self.child = subprocess.Popen(["taskset", "-c", "0", *command(who, durable, self.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.command = ["taskset", "-c", "0", *command(who, durable, self.folder)]
 
     def __enter__(self):
-        deadline = time.monotonic() + 20
+        self.start()
+        return self
+
+    def start(self):
+        self.child = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
         while subprocess.run(["redis-cli", "-s", f"{self.folder}/socket", "PING"], capture_output=True, text=True).stdout.strip() != "PONG":
             if time.monotonic() > deadline:
                 raise RuntimeError("a server does not answer")
             time.sleep(0.02)
-        return self
 
     def __exit__(self, *_):
         self.child.send_signal(signal.SIGTERM)
         self.child.wait()
         shutil.rmtree(self.folder)
 
-    def rates(self, size, clients, pipeline, count):
-        """SETs and GETs a second."""
-        run = subprocess.run(["taskset", "-c", "1", "redis-benchmark", "-s", f"{self.folder}/socket", "-t", "set,get", "-n", str(count), "-r", str(KEYS), "-d", str(size),
+    def cpu(self):
+        """Seconds of a processor that it took until now."""
+        with open(f"/proc/{self.child.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def run(self, what, size, clients, pipeline, count):
+        """SETs or GETs a second, and µs of a processor that the server took for each."""
+        before = self.cpu()
+        run = subprocess.run(["taskset", "-c", "1", "redis-benchmark", "-s", f"{self.folder}/socket", "-t", what.lower(), "-n", str(count), "-r", str(count // PER_KEY), "-d", str(size),
                               "-c", str(clients), "-P", str(pipeline), "--csv"], capture_output=True, text=True, check=True, timeout=120)
-        return {line.split(",")[0].strip('"'): float(line.split(",")[1].strip('"')) for line in run.stdout.splitlines() if line.startswith(('"SET"', '"GET"'))}
+        rate = next(float(line.split(",")[1].strip('"')) for line in run.stdout.splitlines() if line.startswith(f'"{what}"'))
+        return rate, (self.cpu() - before) * 1e6 / count
 
     def memory(self):
-        return next(int(line.split()[1]) for line in open(f"/proc/{self.child.pid}/status") if line.startswith("VmRSS"))
+        """In kB, of what has no file behind it: pages of files are the kernel's cache, and go when somebody wants the room."""
+        return next(int(line.split()[1]) for line in open(f"/proc/{self.child.pid}/status") if line.startswith("RssAnon"))
 
 
 def speed(s):
@@ -50,8 +63,11 @@ def speed(s):
                 for durable in (False, True):
                     for who in ("zdb", *PEERS):
                         with Server(who, durable) as server:
-                            for what, rate in server.rates(size, clients, pipeline, count).items():
-                                s.add(f"zdb.{what}.{size}.{clients}.{pipeline}.{'durable' if durable else 'fast'}.{who}", rate)
+                            for what in ("SET", "GET"):
+                                name = f"{what}.{size}.{clients}.{pipeline}.{'durable' if durable else 'fast'}.{who}"
+                                rate, cpu_us = server.run(what, size, clients, pipeline, count)
+                                s.add(f"zdb.{name}", rate)
+                                s.add(f"zdb.cpu.{name}", cpu_us)
 
 
 def memory(s, keys=2000000):
@@ -67,6 +83,20 @@ def memory(s, keys=2000000):
             s.add(f"zdb.memory.{who}", (server.memory() - before) * 1024 / count)
 
 
+def starts(s, keys=10000000):
+    with Server("zdb", False) as server:
+        subprocess.run(["redis-benchmark", "-s", f"{server.folder}/socket", "-n", str(keys), "-r", str(keys * 100), "-c", "50", "-P", "100", "-q", "SET", "key:__rand_int__", "valueval"],
+                       capture_output=True, check=True, timeout=600)
+        for how in ("stopped", "crashed"):
+            server.child.send_signal(signal.SIGTERM if how == "stopped" else signal.SIGKILL)
+            server.child.wait()
+            if how == "crashed":
+                os.unlink(f"{server.folder}/index/default/checkpoint")  # it was written when it was stopped
+            began = time.monotonic()
+            server.start()
+            s.add(f"zdb.start.{how}", time.monotonic() - began)
+
+
 def rows():
     """As bench/run's: what, figure, unit, peer, at most, at most of the peer's. More is better but in the last one."""
     for durable, mode in ((False, "fast"), (True, "durable")):
@@ -77,9 +107,15 @@ def rows():
                         name = f"zdb.{what}.{size}.{clients}.{pipeline}.{mode}"
                         yield ("zdb", f"{what} {size} B, {clients} clients, pipeline {pipeline}{', on the disk' if durable else ''}; valkey (more is better)", f"{name}.zdb", "/s", f"{name}.valkey",
                                None, None)
-    yield ("zdb", "memory of a key, 2 million of 14 characters; valkey", "zdb.memory.zdb", "B", "zdb.memory.valkey", None, 0.5)
+                        if not durable:
+                            yield ("zdb", f"{what} {size} B, {clients} clients, pipeline {pipeline}: processor time of the server for each; valkey", f"zdb.cpu.{what}.{size}.{clients}.{pipeline}.fast.zdb",
+                                   "µs", f"zdb.cpu.{what}.{size}.{clients}.{pipeline}.fast.valkey", None, 1)
+    yield ("zdb", "start with 10 million keys, after a stop", "zdb.start.stopped", "s", None, 2, None)
+    yield ("zdb", "the same without a checkpoint: all records are read", "zdb.start.crashed", "s", None, None, None)
+    yield ("zdb", "memory of a key, 2 million of 16 characters; valkey", "zdb.memory.zdb", "B", "zdb.memory.valkey", None, 0.5)
 
 
 def part(s):
     speed(s)
     memory(s)
+    starts(s)

@@ -6,6 +6,7 @@
 #include "zdb/mirror.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -16,7 +17,16 @@
 #include <sys/un.h>
 #include <time.h>
 
-enum { LISTENERS_MAX = 4, EVENTS_MAX = 1024, BACKLOG = 1024, KEEP_BYTES = 64 << 10, KEEP_STEP_BYTES = 4096, ACCEPTS_MAX = 256 };
+enum {
+	LISTENERS_MAX = 4,
+	EVENTS_MAX = 1024,
+	BACKLOG = 1024,
+	KEEP_BYTES = 64 << 10,
+	KEEP_STEP_BYTES = 4096,
+	MMAP_FROM_BYTES = 4 << 20,
+	SPARE_BYTES = 16 << 20,
+	ACCEPTS_MAX = 256
+};
 
 struct client {
 	struct client *next, *before;
@@ -588,6 +598,14 @@ int server_run(struct server *s, int stop_fd, struct err *e)
 
 /* --- life --- */
 
+/* Room for answers and for cut commands comes and goes with each large value: it is not given back to the kernel each time, which would clear
+ * every page of it for the next one. */
+static void memory_prepare(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES); /* these fail for numbers alone */
+	(void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
+}
+
 static void files_raise(void)
 {
 	struct rlimit most;
@@ -612,6 +630,7 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 			      .epoll = epoll_create1(EPOLL_CLOEXEC),
 			      .turn = malloc(SERVER_TURN_BYTES) };
 	files_raise();
+	memory_prepare();
 	if (s->epoll < 0 || !s->turn)
 		r = err_set(e, -ENOMEM, "serve clients: out of memory");
 	if (!r && o->socket)
