@@ -561,6 +561,12 @@ static int timers(struct server *s)
 	return s->look_ms <= now ? 0 : s->look_ms - now > INT32_MAX ? INT32_MAX : (int)(s->look_ms - now);
 }
 
+static void run_beside(const struct server_beside *b)
+{
+	BUG_ON(!b->run); /* nobody else is told under that number */
+	b->run(b->ctx);
+}
+
 int server_run(struct server *s, int stop_fd, struct err *e)
 {
 	struct epoll_event events[EVENTS_MAX], stop = { .events = EPOLLIN, .data.u64 = LISTENERS_MAX };
@@ -583,7 +589,7 @@ int server_run(struct server *s, int stop_fd, struct err *e)
 			if (events[i].data.u64 < LISTENERS_MAX)
 				accept_some(s, s->listeners[events[i].data.u64]);
 			else if (events[i].data.u64 == LISTENERS_MAX + 1)
-				s->o.beside.run(s->o.beside.ctx);
+				run_beside(&s->o.beside);
 			else if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 				on_readable(s, c);
 			else
