@@ -25,7 +25,7 @@ static void what_is_wrong_is_said(void)
 		bool is_bad = care_judge(&rows[i].care, text, sizeof(text));
 
 		T_CHECK(is_bad == !!rows[i].words, "row %zu", i);
-		T_CHECK(!is_bad || strstr(text, rows[i].words), "row %zu: %s", i, text);
+		T_CHECK(!rows[i].words || strstr(text, rows[i].words), "row %zu: %s", i, text);
 		T_CHECK(strlen(text) < sizeof(text) - 1, "row %zu is cut", i);
 	}
 }
