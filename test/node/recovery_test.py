@@ -3,7 +3,7 @@
 import hashlib, io, json, os, re, shutil, subprocess, sys, tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import ZOS, Failed, Lab, until
+from lab import ZOS, Failed, Lab, until, wait_for
 from measured import Place
 from qemu import Report
 
@@ -135,8 +135,10 @@ class Recovery:
                             ("recover-secret", "zos.Failed the secret that came does not open its recovery key slot"),
                             ("recover-sealed", "zos.Invalid /secret: was not sealed for this node and this disk")):
             with case(f"the node answers the farm's owner and refuses what is wrong: {name}"):
-                until("the disk is not being tried", lambda: self.place.look(key, "disk1")["state"] == "failed")
-                done = subprocess.run(["build/release/probe", name], capture_output=True, text=True, timeout=90, env=lab.environment())
+                # while the disk is tried again there is no answer about it
+                done = wait_for("the disk is not being tried",
+                                lambda: subprocess.run(["build/release/probe", name], capture_output=True, text=True, timeout=90, env=lab.environment()),
+                                lambda done: "ask again in a moment" not in done.stdout)
                 good, _, bad = done.stdout.strip().partition(" / ")
                 assert good == "ok" and words in bad, done.stdout + done.stderr
         with case("with another recovery key, or none, nothing is sent"):
