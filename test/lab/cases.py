@@ -1,6 +1,9 @@
 """A test program of which each run is one case, named on its command line; TAP for meson."""
 import sys
 
+# node tests of minutes: a sample of them is part of `make test`, and all of `make soak`
+LONG = ("disk", "recovery", "watch", "seal", "lost", "moved", "broken", "power", "cut", "churn")
+
 
 def run(cases):
     name = sys.argv[1]
