@@ -1,43 +1,14 @@
 #include "sys/netlink.h"
 
+#include "sys/nlmsg.h"
+
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { REQUEST_MAX = 512, REPLY_MAX = 8192 };
-
-struct request {
-	struct nlmsghdr head;
-	char body[REQUEST_MAX];
-};
-
-static void request_init(struct request *q, uint16_t type, uint16_t flags, const void *family, size_t n)
-{
-	*q = (struct request){
-		.head = { .nlmsg_len = NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags) }
-	};
-	memcpy(NLMSG_DATA(&q->head), family, n);
-}
-
-static struct rtattr *attr(struct request *q, uint16_t type, const void *p, size_t n)
-{
-	struct rtattr *a = (struct rtattr *)((char *)&q->head + NLMSG_ALIGN(q->head.nlmsg_len));
-
-	BUG_ON(NLMSG_ALIGN(q->head.nlmsg_len) + RTA_SPACE(n) > sizeof(*q));
-	a->rta_type = type;
-	a->rta_len = (uint16_t)RTA_LENGTH(n);
-	if (n)
-		memcpy(RTA_DATA(a), p, n);
-	q->head.nlmsg_len = (uint32_t)(NLMSG_ALIGN(q->head.nlmsg_len) + RTA_SPACE(n));
-	return a;
-}
-
-static void attr_end(struct request *q, struct rtattr *a)
-{
-	a->rta_len = (uint16_t)((char *)&q->head + q->head.nlmsg_len - (char *)a);
-}
+enum { REPLY_MAX = 8192 };
 
 int netlink_open(int *ret_fd, struct err *e)
 {
@@ -68,38 +39,19 @@ void netlink_drain(int fd)
 		;
 }
 
-/* Sends Q and waits for the kernel's answer: 0 or the negative errno it gives. The kernel answers each request at once. */
-static int talk(int fd, struct request *q)
-{
-	_Alignas(struct nlmsghdr) char reply[REPLY_MAX];
-	ssize_t n = send(fd, q, q->head.nlmsg_len, 0);
-
-	if (n < 0)
-		return -errno;
-	do
-		n = recv(fd, reply, sizeof(reply), 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	for (struct nlmsghdr *h = (struct nlmsghdr *)reply; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n))
-		if (h->nlmsg_type == NLMSG_ERROR && h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr)))
-			return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-	return -EBADMSG;
-}
-
 /* The link's index in FD's namespace; 0 when absent. */
 static int link_index(int fd, const char *name, uint32_t *ret)
 {
 	_Alignas(struct nlmsghdr) char reply[REPLY_MAX];
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
 	struct nlmsghdr *h = (struct nlmsghdr *)reply;
-	struct request q;
+	struct nlmsg q;
 	ssize_t n;
 
 	*ret = 0;
-	request_init(&q, RTM_GETLINK, 0, &info, sizeof(info));
+	nlmsg_init(&q, RTM_GETLINK, 0, &info, sizeof(info));
 	q.head.nlmsg_flags = NLM_F_REQUEST; /* the answer is the link itself, or an error */
-	attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	nlmsg_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
 	if (send(fd, &q, q.head.nlmsg_len, 0) < 0)
 		return -errno;
 	n = recv(fd, reply, sizeof(reply), 0);
@@ -124,69 +76,145 @@ static int link_need(int fd, const char *name, uint32_t *ret, struct err *e)
 int netlink_add_veth(int fd, const char *name, const char *peer, int netns_fd, struct err *e)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC }, peer_info = { .ifi_family = AF_UNSPEC };
-	struct rtattr *link, *data, *other;
-	struct request q;
+	struct nlattr *link, *data, *other;
+	struct nlmsg q;
 	int r;
 
-	request_init(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
-	attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
-	link = attr(&q, IFLA_LINKINFO, NULL, 0);
-	attr(&q, IFLA_INFO_KIND, "veth", 4);
-	data = attr(&q, IFLA_INFO_DATA, NULL, 0);
-	other = attr(&q, VETH_INFO_PEER, &peer_info, sizeof(peer_info));
-	attr(&q, IFLA_IFNAME, peer, strlen(peer) + 1);
-	attr(&q, IFLA_NET_NS_FD, &netns_fd, sizeof(netns_fd));
-	attr_end(&q, other);
-	attr_end(&q, data);
-	attr_end(&q, link);
-	r = talk(fd, &q);
+	nlmsg_init(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
+	nlmsg_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	link = nlmsg_attr(&q, IFLA_LINKINFO, NULL, 0);
+	nlmsg_attr(&q, IFLA_INFO_KIND, "veth", 4);
+	data = nlmsg_attr(&q, IFLA_INFO_DATA, NULL, 0);
+	other = nlmsg_attr(&q, VETH_INFO_PEER, &peer_info, sizeof(peer_info));
+	nlmsg_attr(&q, IFLA_IFNAME, peer, strlen(peer) + 1);
+	nlmsg_attr(&q, IFLA_NET_NS_FD, &netns_fd, sizeof(netns_fd));
+	nlmsg_end(&q, other);
+	nlmsg_end(&q, data);
+	nlmsg_end(&q, link);
+	r = nlmsg_talk(fd, &q);
 	return r ? err_set(e, r, "make the link %s: %s", name, strerror(-r)) : 0;
 }
 
 int netlink_remove(int fd, const char *name, struct err *e)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
-	struct request q;
+	struct nlmsg q;
 	uint32_t index;
 	int r = link_index(fd, name, &index);
 
 	if (!r && !index)
 		return 0;
 	info.ifi_index = (int)index;
-	request_init(&q, RTM_DELLINK, 0, &info, sizeof(info));
+	nlmsg_init(&q, RTM_DELLINK, 0, &info, sizeof(info));
 	if (!r)
-		r = talk(fd, &q);
+		r = nlmsg_talk(fd, &q);
 	return r && r != -ENODEV ? err_set(e, r, "remove the link %s: %s", name, strerror(-r)) : 0;
 }
 
-int netlink_up(int fd, const char *name, struct err *e)
+/* Begins a change of the link NAME. */
+static int change_init(struct nlmsg *q, int fd, const char *name, unsigned flags, struct err *e)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
-	struct request q;
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_flags = flags, .ifi_change = flags };
 	uint32_t index;
 	int r = link_need(fd, name, &index, e);
 
 	if (r)
 		return r;
 	info.ifi_index = (int)index;
-	request_init(&q, RTM_NEWLINK, 0, &info, sizeof(info));
-	r = talk(fd, &q);
-	return r ? err_set(e, r, "bring the link %s up: %s", name, strerror(-r)) : 0;
+	nlmsg_init(q, RTM_NEWLINK, 0, &info, sizeof(info));
+	return 0;
+}
+
+/* DOING is the first half of the sentence of a failure. */
+static int change_do(struct nlmsg *q, int fd, const char *doing, const char *name, struct err *e)
+{
+	int r = nlmsg_talk(fd, q);
+
+	return r ? err_set(e, r, "%s %s: %s", doing, name, strerror(-r)) : 0;
+}
+
+int netlink_up(int fd, const char *name, struct err *e)
+{
+	struct nlmsg q;
+	int r = change_init(&q, fd, name, IFF_UP, e);
+
+	return r ? r : change_do(&q, fd, "bring up the link", name, e);
+}
+
+int netlink_enslave(int fd, const char *name, const char *bridge, struct err *e)
+{
+	struct nlmsg q;
+	uint32_t index;
+	int r = change_init(&q, fd, name, 0, e);
+
+	if (r || (r = link_need(fd, bridge, &index, e)))
+		return r;
+	nlmsg_attr(&q, IFLA_MASTER, &index, sizeof(index));
+	return change_do(&q, fd, "put into a bridge the link", name, e);
+}
+
+int netlink_move(int fd, const char *name, int netns_fd, struct err *e)
+{
+	struct nlmsg q;
+	int r = change_init(&q, fd, name, 0, e);
+
+	if (r)
+		return r;
+	nlmsg_attr(&q, IFLA_NET_NS_FD, &netns_fd, sizeof(netns_fd));
+	return change_do(&q, fd, "move into its namespace the link", name, e);
+}
+
+int netlink_rename(int fd, const char *name, const char *to, struct err *e)
+{
+	struct nlmsg q;
+	int r = change_init(&q, fd, name, 0, e);
+
+	if (r)
+		return r;
+	nlmsg_attr(&q, IFLA_IFNAME, to, strlen(to) + 1);
+	return change_do(&q, fd, "rename the link", name, e);
+}
+
+int netlink_set_mtu(int fd, const char *name, uint32_t mtu_bytes, struct err *e)
+{
+	struct nlmsg q;
+	int r = change_init(&q, fd, name, 0, e);
+
+	if (r)
+		return r;
+	nlmsg_attr(&q, IFLA_MTU, &mtu_bytes, sizeof(mtu_bytes));
+	return change_do(&q, fd, "set the packet size of the link", name, e);
+}
+
+int netlink_add_link(int fd, const char *name, const char *kind, struct err *e)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct nlattr *link;
+	struct nlmsg q;
+	int r;
+
+	nlmsg_init(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
+	nlmsg_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	link = nlmsg_attr(&q, IFLA_LINKINFO, NULL, 0);
+	nlmsg_attr(&q, IFLA_INFO_KIND, kind, strlen(kind));
+	nlmsg_end(&q, link);
+	r = nlmsg_talk(fd, &q);
+	return r ? err_set(e, r, "make the %s %s: %s", kind, name, strerror(-r)) : 0;
 }
 
 int netlink_add_address(int fd, const char *name, uint32_t address, unsigned prefix, struct err *e)
 {
 	struct ifaddrmsg msg = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
 	uint32_t wire = htonl(address);
-	struct request q;
+	struct nlmsg q;
 	int r = link_need(fd, name, &msg.ifa_index, e);
 
 	if (r)
 		return r;
-	request_init(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &msg, sizeof(msg));
-	attr(&q, IFA_LOCAL, &wire, sizeof(wire));
-	attr(&q, IFA_ADDRESS, &wire, sizeof(wire));
-	r = talk(fd, &q);
+	nlmsg_init(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &msg, sizeof(msg));
+	nlmsg_attr(&q, IFA_LOCAL, &wire, sizeof(wire));
+	nlmsg_attr(&q, IFA_ADDRESS, &wire, sizeof(wire));
+	r = nlmsg_talk(fd, &q);
 	return r && r != -EEXIST ? err_set(e, r, "give the link %s its address: %s", name, strerror(-r)) : 0;
 }
 
@@ -198,14 +226,70 @@ int netlink_add_default(int fd, const char *name, uint32_t gateway, struct err *
 			     .rtm_scope = RT_SCOPE_UNIVERSE,
 			     .rtm_type = RTN_UNICAST };
 	uint32_t wire = htonl(gateway), index;
-	struct request q;
+	struct nlmsg q;
 	int r = link_need(fd, name, &index, e);
 
 	if (r)
 		return r;
-	request_init(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &msg, sizeof(msg));
-	attr(&q, RTA_GATEWAY, &wire, sizeof(wire));
-	attr(&q, RTA_OIF, &index, sizeof(index));
-	r = talk(fd, &q);
+	nlmsg_init(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &msg, sizeof(msg));
+	nlmsg_attr(&q, RTA_GATEWAY, &wire, sizeof(wire));
+	nlmsg_attr(&q, RTA_OIF, &index, sizeof(index));
+	r = nlmsg_talk(fd, &q);
 	return r ? err_set(e, r, "route through %s: %s", name, strerror(-r)) : 0;
+}
+
+int netlink_add_address6(int fd, const char *name, const uint8_t address[static 16], unsigned prefix, struct err *e)
+{
+	/* no duplicate detection: for its second the address could not be bound, and whoever gives it knows that it is the only one */
+	struct ifaddrmsg msg = { .ifa_family = AF_INET6, .ifa_prefixlen = (uint8_t)prefix, .ifa_flags = IFA_F_NODAD };
+	struct nlmsg q;
+	int r = link_need(fd, name, &msg.ifa_index, e);
+
+	if (r)
+		return r;
+	nlmsg_init(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &msg, sizeof(msg));
+	nlmsg_attr(&q, IFA_LOCAL, address, 16);
+	nlmsg_attr(&q, IFA_ADDRESS, address, 16);
+	r = nlmsg_talk(fd, &q);
+	return r && r != -EEXIST ? err_set(e, r, "give the link %s its IPv6 address: %s", name, strerror(-r)) : 0;
+}
+
+/* The message of a route over the link NAME; both ways need the same one. */
+static int route_init(struct nlmsg *q, uint16_t type, int fd, const char *name, const struct netlink_net *to, struct err *e)
+{
+	struct rtmsg msg = { .rtm_family = (uint8_t)to->family,
+			     .rtm_dst_len = (uint8_t)to->prefix,
+			     .rtm_table = RT_TABLE_MAIN,
+			     .rtm_protocol = RTPROT_STATIC,
+			     .rtm_scope = to->family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+			     .rtm_type = RTN_UNICAST };
+	uint32_t index;
+	int r = link_need(fd, name, &index, e);
+
+	if (r)
+		return r;
+	nlmsg_init(q, type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_REPLACE : 0, &msg, sizeof(msg));
+	if (to->prefix)
+		nlmsg_attr(q, RTA_DST, to->address, to->family == AF_INET ? 4 : 16);
+	nlmsg_attr(q, RTA_OIF, &index, sizeof(index));
+	return 0;
+}
+
+int netlink_add_route(int fd, const char *name, const struct netlink_net *to, struct err *e)
+{
+	struct nlmsg q;
+	int r = route_init(&q, RTM_NEWROUTE, fd, name, to, e);
+
+	return r ? r : change_do(&q, fd, "add a route over the link", name, e);
+}
+
+int netlink_remove_route(int fd, const char *name, const struct netlink_net *to, struct err *e)
+{
+	struct nlmsg q;
+	int r = route_init(&q, RTM_DELROUTE, fd, name, to, e);
+
+	if (r)
+		return r;
+	r = nlmsg_talk(fd, &q);
+	return r && r != -ESRCH ? err_set(e, r, "remove a route over the link %s: %s", name, strerror(-r)) : 0;
 }

@@ -4,6 +4,14 @@
 
 #include <net/if.h>
 #include <stdint.h>
+#include <sys/socket.h>
+
+/* A range of addresses. */
+struct netlink_net {
+	int family;          /* AF_INET or AF_INET6 */
+	uint8_t address[16]; /* network byte order; of IPv4 the first four */
+	unsigned prefix;     /* bits: 0 to 32 or to 128 */
+};
 
 /* A socket of the calling thread's network namespace: it keeps talking to that one also after the thread has left. Returns owned. */
 MUST_CHECK int netlink_open(int *ret_fd, struct err *e);
@@ -14,8 +22,20 @@ void netlink_drain(int fd); /* forgets what was told: whoever wants to know look
 
 /* A pair of virtual Ethernet links: NAME here, PEER in the namespace NETNS_FD. -EEXIST when there is a NAME. */
 MUST_CHECK int netlink_add_veth(int fd, const char *name, const char *peer, int netns_fd, struct err *e);
+/* A link of KIND ("bridge", "wireguard"), down. -EEXIST when there is a NAME, -EOPNOTSUPP when the kernel has no such kind. */
+MUST_CHECK int netlink_add_link(int fd, const char *name, const char *kind, struct err *e);
+MUST_CHECK int netlink_enslave(int fd, const char *name, const char *bridge, struct err *e); /* already in it is fine */
+/* Into another namespace, where it is down and without addresses. -EEXIST when the name is taken there. */
+MUST_CHECK int netlink_move(int fd, const char *name, int netns_fd, struct err *e);
+MUST_CHECK int netlink_rename(int fd, const char *name, const char *to, struct err *e); /* a link that is down */
+MUST_CHECK int netlink_set_mtu(int fd, const char *name, uint32_t mtu_bytes, struct err *e);
 MUST_CHECK int netlink_remove(int fd, const char *name, struct err *e); /* absent is fine */
 MUST_CHECK int netlink_up(int fd, const char *name, struct err *e);
 /* ADDRESS in host byte order. Already there is fine. */
 MUST_CHECK int netlink_add_address(int fd, const char *name, uint32_t address, unsigned prefix, struct err *e);
 MUST_CHECK int netlink_add_default(int fd, const char *name, uint32_t gateway, struct err *e);
+/* ADDRESS in network byte order; used at once, without duplicate detection. Already there is fine. */
+MUST_CHECK int netlink_add_address6(int fd, const char *name, const uint8_t address[static 16], unsigned prefix, struct err *e);
+/* A route to TO straight over the link, which is up. Replaces one to the same range; bits of the address beyond the prefix are -EINVAL. */
+MUST_CHECK int netlink_add_route(int fd, const char *name, const struct netlink_net *to, struct err *e);
+MUST_CHECK int netlink_remove_route(int fd, const char *name, const struct netlink_net *to, struct err *e); /* absent is fine */
