@@ -1,0 +1,19 @@
+#!/usr/bin/python3
+"""WireGuard on the image's kernel, which the kernel of whoever builds may not have: test/node/wireguard.c, on a debug node."""
+import os, re, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+from qemu import Node, Report
+
+report = Report("make node T=wireguard")
+with Node("debug") as node:
+    with report.case("the module is loaded without anybody asking"):
+        node.wait_line(r"all drivers are loaded", 200)
+        assert node.shell("ls -d /sys/module/wireguard") == ("/sys/module/wireguard", 0)
+    text, status = node.shell("wireguard-pair 2>&1", 300)
+    for result, name in re.findall(r"^(ok|not ok) \d+ - test_(\w+)$", text, re.M):
+        with report.case(name.replace("_", " ")):
+            assert result == "ok", text
+    with report.case("all of it was run"):
+        assert status == 0 and re.search(r"^1\.\.5$", text, re.M), text
+sys.exit(report.end())
