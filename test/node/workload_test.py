@@ -217,6 +217,11 @@ def what_is_inside(s, report):
         at = s.node.shell(f"find /sys/fs/cgroup/zos/machines -name cgroup.procs | while read f; do grep -qx {pid} $f && dirname $f; done")[0]
         limits = s.node.shell(f"d={at}; cat $d/memory.max $d/../memory.max $d/cpu.max $d/../cpu.max 2>/dev/null")[0]
         assert str(256 << 20) in limits and "100000 100000" in limits, (group, at, limits)
+    with report.case("in the container what libaio needs is done, and calls that lead into the kernel are refused"):
+        with open(f"{os.path.dirname(ZOS)}/calls", "rb") as f:
+            done = subprocess.run([ZOS, "exec", "web", "--", "/usr/bin/sh", "-c", "cat > /calls; chmod 755 /calls; /calls; rm /calls"], stdin=f,
+                                  capture_output=True, text=True, timeout=120, env=s.lab.environment())
+        assert done.stdout.split() == ["io_pgetevents", "0", *(w for name in ("keyctl", "io_uring_setup", "mount", "unshare") for w in (name, "1"))], done
     with report.case("QEMU runs as a user of its own, without capabilities, filtered"):
         pid, _ = s.node.shell("pidof qemu-system-x86_64")
         said = dict(re.findall(r"^(\w+):\s*(.*)$", s.node.shell(f"cat /proc/{pid}/status")[0], re.M))
