@@ -163,6 +163,17 @@ def sample(rows, count=1):
     return random.Random(seed).sample(rows, count)
 
 
+@contextlib.contextmanager
+def refused(*words):
+    """What is asked of zos in here is refused with one of WORDS."""
+    try:
+        yield
+    except Failed as e:
+        assert any(w in str(e) for w in words), e
+    else:
+        raise AssertionError(f"it was done, and '{words[0]}' was expected")
+
+
 def select_pause(look_s=0):
     """Between two looks at something that sends no event: the directory, seen from outside. A look that took LOOK_S has kept what is looked at from
     its work for as long: a node in an emulator gets four times that for itself."""

@@ -5,7 +5,7 @@ import os, random, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab, wait_for
+from lab import GUEST_SEES_HOST, Failed, Lab, select_pause, wait_for
 from qemu import Report, Timeout
 from registry import Registry
 
@@ -30,6 +30,7 @@ class Churn:
             except Failed as e:
                 if time.monotonic() > deadline:
                     raise Timeout(f"zos {args[0]}: {e}; after {self.did}")
+                select_pause()
 
     def deploy(self):
         name, memory = self.random.choice(NAMES), self.random.choice(("64MiB", "80MiB"))

@@ -3,18 +3,8 @@
 import os, signal, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, Lab, until
+from lab import Failed, Lab, refused, until
 from qemu import Report, Timeout
-
-
-def refused(words, lab, *args, **more):
-    """The command fails and says WORDS."""
-    try:
-        lab.zos(*args, **more)
-    except Failed as e:
-        assert words in str(e), e
-        return
-    raise AssertionError(f"'zos {' '.join(args)}' was not refused")
 
 
 def approval(lab, key, report):
@@ -22,7 +12,8 @@ def approval(lab, key, report):
         record = lab.wait_nodes()[0]
         assert record["node"] == key and record["farm_name"] == "demo" and record["approved"] is False, record
     with report.case("an unapproved node is used by nobody, an approved one is"):
-        refused("not approved by your farm", lab, "ps")
+        with refused("not approved by your farm"):
+            lab.zos("ps")
         lab.zos("farm", "approve", key)
         lab.zos("farm", "allow", lab.zos("key").strip())
         assert "Nothing of yours" in lab.zos("ps")
@@ -37,7 +28,8 @@ def looks_inside(lab, report):
         states = {s["name"]: s["state"] for s in lab.zos_json("node", "health")["services"]}
         assert states["noded"] == "up" and states["gridd"] == "up" and states["drivers"] == "up" and states["disks"] == "done", states
         assert "noded: approved by farm 'demo'" in lab.zos("node", "logs", "noded")
-        refused("there is no service 'nothing'", lab, "node", "logs", "nothing")
+        with refused("there is no service 'nothing'"):
+            lab.zos("node", "logs", "nothing")
 
 
 def reboots(lab, node, report):
@@ -53,12 +45,14 @@ def strangers(lab, key, report):
         farm = lab.zos_json("node", "info")["farm"]
         lab.zos("farm", "trust", farm, config=stranger)
         user = lab.zos("key", config=stranger).strip()
-        refused(f"zos farm allow {user}", lab, "ps", config=stranger)
+        with refused(f"zos farm allow {user}"):
+            lab.zos("ps", config=stranger)
         lab.zos("farm", "allow", user)
         assert "Nothing of yours" in lab.zos("ps", config=stranger)
     with report.case("another farm's key approves nothing here"):
         lab.zos("farm", "init", "thief", config=stranger)
-        refused("only the farm's own key may do this", lab, "farm", "approve", key, config=stranger)
+        with refused("only the farm's own key may do this"):
+            lab.zos("farm", "approve", key, config=stranger)
 
 
 def comes_back(lab, node, report, what, act, seconds):

@@ -4,7 +4,7 @@ import json, os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab, wait_for
+from lab import GUEST_SEES_HOST, Failed, Lab, refused, wait_for
 from qemu import Report
 from registry import Registry
 
@@ -56,15 +56,6 @@ def wait_state(s, name, want, seconds=90, **more):
     return wait_for(f"'{name}' is {want}", lambda: look(s, name, **more), lambda now: now["state"] == want, seconds)
 
 
-def refused(do, words):
-    try:
-        do()
-    except Failed as e:
-        assert words in str(e), e
-        return
-    raise AssertionError(f"taken, and '{words}' was expected")
-
-
 def secrets(s, report):
     with report.case("a private image is pulled with a sealed password, and env gets a sealed value"):
         os.environ["DB_PASSWORD"] = "hunter2 of the database"
@@ -101,7 +92,8 @@ def secrets(s, report):
     with report.case("a value in clear in the file is refused before anything is sent"):
         document = s.shop()
         document["secrets"]["db"] = "hunter2"
-        refused(lambda: s.deploy(document), "a value in clear has no place in this file")
+        with refused("a value in clear has no place in this file"):
+            s.deploy(document)
     with report.case("without the password the image is not to be had, though its layers are there"):
         bare = {"name": "thief", "workloads": [machine(s.image)]}
         s.deploy(bare, "--no-wait")
@@ -148,7 +140,8 @@ def pushed(s, report):
         data[len(data) // 2] ^= 1
         with open(f"{s.lab.dir}/damaged.tar", "wb") as f:
             f.write(data)
-        refused(lambda: s.lab.zos("image", "push", f"{s.lab.dir}/damaged.tar"), "the archive")
+        with refused("the archive"):
+            s.lab.zos("image", "push", f"{s.lab.dir}/damaged.tar")
     with report.case("images are listed for their owner, and pruning leaves what is in use"):
         rows = s.lab.zos_json("image", "list")["images"]
         assert [(i["used_by"], i["size"] > 1 << 20) for i in rows if i["reference"] == s.reference] == [(["pushed/web"], True)], rows

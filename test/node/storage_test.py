@@ -3,7 +3,7 @@
 import hashlib, os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, Lab, until
+from lab import Lab, refused, until
 from qemu import Report
 
 MIB = 1 << 20
@@ -87,15 +87,6 @@ def plug_in(node, machine):
     node.qmp("device_add", driver="scsi-hd", bus="scsi.0", drive="scsi", serial="scsi", id="hot", rotation_rate=1)
 
 
-def refused(lab, words, *command, **more):
-    try:
-        lab.zos(*command, **more)
-    except Failed as e:
-        assert words in str(e), e
-        return
-    raise AssertionError(f"{command} was not refused")
-
-
 def untouched(machine, but=()):
     for name, path in machine.foreign.items():
         assert name in but or digest(path) == machine.digests[name], f"{name} was written to"
@@ -130,9 +121,12 @@ def first_boot(lab, machine, report):
             plug_in(node, machine)
             assert wait_state(lab, "scsi", "ready")["uuid"] == uuid
         with report.case("nobody but the farm wipes, and nothing without its serial number twice"):
-            refused(lab, "--confirm ext4", "node", "disks", "wipe", "ext4")
-            refused(lab, "--confirm ext4", "node", "disks", "wipe", "ext4", "--confirm", "vfat")
-            refused(lab, "no disk with the serial number", "node", "disks", "wipe", "none", "--confirm", "none")
+            with refused("--confirm ext4"):
+                lab.zos("node", "disks", "wipe", "ext4")
+            with refused("--confirm ext4"):
+                lab.zos("node", "disks", "wipe", "ext4", "--confirm", "vfat")
+            with refused("no disk with the serial number"):
+                lab.zos("node", "disks", "wipe", "none", "--confirm", "none")
             untouched(machine)
         with report.case("the farm wipes a foreign disk: it becomes the node's"):
             lab.zos("node", "disks", "wipe", "ext4", "--confirm", "ext4")

@@ -4,7 +4,7 @@ beside them goes on."""
 import os, re, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, select_pause
+from lab import Failed, refused, select_pause
 from owner import Owner, on_a_node
 from qemu import Node, Report
 
@@ -71,11 +71,8 @@ def no_room(f, report):
         f.lab.zos("delete", "more")
     with report.case("where an order cannot be kept it is refused with the reason, and nothing is lost"):
         f.node.shell("dd if=/dev/zero of=/run/zos/state/fill bs=4K 2>/dev/null; true")
-        try:
+        with refused("o space left"):
             f.lab.zos("run", f.image, "--name", "more", "--container", "--memory", "64MiB")
-            raise AssertionError("taken, though there was no room to keep it")
-        except Failed as e:
-            assert "o space left" in str(e), e
         f.node.shell(f"kill -9 {f.main_process('noded')}")
         f.node.wait_line("noded: up", 120)
         f.check_soon()
@@ -103,11 +100,8 @@ def clock(f, report):
         before = [f.main_process(s) for s in ("noded", "gridd", "imaged")]
         for hours in (2, -2):
             f.node.shell(f"date -s @$(($(date +%s) + {hours * 3600}))")
-            try:
+            with refused("look at both clocks"):
                 f.lab.zos("ps")
-                raise AssertionError("an order was taken hours after it had expired, or before it was made")
-            except Failed as e:
-                assert "look at both clocks" in str(e), e
             f.node.shell(f"date -s @$(($(date +%s) - {hours * 3600}))")
             f.check()
         assert before == [f.main_process(s) for s in ("noded", "gridd", "imaged")], before

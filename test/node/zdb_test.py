@@ -4,7 +4,7 @@ import contextlib, json, os, re, socket, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import redis
-from lab import Failed, Lab, until
+from lab import Failed, Lab, refused, until
 from qemu import Report
 
 MIB = 1 << 20
@@ -62,15 +62,6 @@ def failed(what, *words):
         return e
 
 
-def refused(o, sentence, **data):
-    try:
-        o.put(**data)
-    except Failed as e:
-        assert sentence in str(e), e
-        return
-    raise AssertionError(f"{data} was taken")
-
-
 def reached(o, report):
     with report.case("it is deployed, and redis' client sets and reads through the session"):
         o.put()
@@ -108,8 +99,10 @@ def reached(o, report):
 
 def refusals(o, report):
     with report.case("what cannot be is refused with a sentence, and what is there stays"):
-        refused(o, "mode: cannot change while 'kv' is there", mode="seq")
-        refused(o, "has 64 bytes: from 1 to 63", password="x" * 64)
+        with refused("mode: cannot change while 'kv' is there"):
+            o.put(mode="seq")
+        with refused("has 64 bytes: from 1 to 63"):
+            o.put(password="x" * 64)
         done = o.lab.run("exec", "shop/kv", "--", "/bin/true", timeout=60)
         assert done.returncode and "it is a zdb" in done.stderr, done
         with o.lab.forward("shop/kv", 80) as (local, forward):
