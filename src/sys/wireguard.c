@@ -288,7 +288,7 @@ static int peer_add(struct wireguard_state *s, const struct heard *h)
 	}
 	if (s->n_peers == WIREGUARD_PEERS_MAX)
 		return -E2BIG;
-	if (s->n_peers % PEER_STEP == 0) {
+	if (!s->peers || s->n_peers % PEER_STEP == 0) {
 		more = reallocarray(s->peers, s->n_peers + PEER_STEP, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
