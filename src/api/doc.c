@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 void doc_deinit(struct doc *d)
@@ -243,6 +244,23 @@ static const struct json_field open_fields[] = {
 };
 static const struct json_table open_table = { open_fields, ARRAY_LEN(open_fields), sizeof(struct farm_open), NULL };
 
+/* What goes into a line of another program's settings: a word. */
+static bool server_ok(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!isalnum((unsigned char)s.p[i]) && !strchr(".:-", s.p[i]))
+			return false;
+	return s.n && isalnum((unsigned char)s.p[s.n - 1]) && s.p[0] != '-' && s.p[0] != '.';
+}
+
+static const struct json_field time_fields[] = {
+	{ "server", JSON_TEXT, offsetof(struct farm_time, server), .required = true, .max = 253, .ok = server_ok,
+	  .want = "a host name or an address" },
+	{ "port", JSON_U64, offsetof(struct farm_time, port), .min = 1, .max = 65535 },
+	{ "nts", JSON_BOOL, offsetof(struct farm_time, nts) },
+};
+static const struct json_table time_table = { time_fields, ARRAY_LEN(time_fields), sizeof(struct farm_time), NULL };
+
 static bool recovery_ok(struct str s)
 {
 	uint8_t pub[SEAL_PUB_LEN];
@@ -260,6 +278,7 @@ static const struct json_field farm_fields[] = {
 	{ "registries", JSON_LIST, offsetof(struct farm, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
 	  .n_off = offsetof(struct farm, n_registries) },
 	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table, .n_off = offsetof(struct farm, n_open) },
+	{ "time", JSON_LIST, offsetof(struct farm, time), .max = FARM_TIME_MAX, .table = &time_table, .n_off = offsetof(struct farm, n_time) },
 	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },
 	{ "recovery", JSON_TEXT, offsetof(struct farm, recovery), .ok = recovery_ok, .want = "a public key, as 'zos farm recovery on' writes it" },
 };

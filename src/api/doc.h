@@ -21,6 +21,7 @@ enum {
 	FARM_ALLOW_MAX = 256,
 	FARM_REGISTRIES_MAX = 16,
 	FARM_OPEN_MAX = 16,
+	FARM_TIME_MAX = 4,
 };
 
 /* What every document shares once it is open. */
@@ -77,6 +78,12 @@ struct farm_open {
 	const char *range; /* a.b.c.d/n: a private range that machines and image pulls may reach */
 };
 
+struct farm_time {
+	const char *server; /* a host name or an address, of either family */
+	uint64_t port;      /* 0 = that of NTP, or of NTS */
+	bool nts;           /* it proves who it is (RFC 8915) */
+};
+
 /* What a farm says to its nodes. */
 struct farm {
 	struct doc doc;
@@ -87,7 +94,8 @@ struct farm {
 	struct farm_allow allow[FARM_ALLOW_MAX];
 	struct farm_registry registries[FARM_REGISTRIES_MAX];
 	struct farm_open open[FARM_OPEN_MAX];
-	size_t n_hubs, n_allow, n_registries, n_open;
+	struct farm_time time[FARM_TIME_MAX];
+	size_t n_hubs, n_allow, n_registries, n_open, n_time;
 	bool usb_disks; /* nodes may take disks on USB */
 	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
 };

@@ -230,18 +230,26 @@ static int body_change(const struct farm *f, const char *field, sd_json_variant 
 	return 0;
 }
 
+/* The rows of the list FIELD, without the one whose KEY is VALUE. */
+static int rows_without(const struct farm *f, const char *field, const char *key, const char *value, sd_json_variant **ret)
+{
+	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, field);
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
+		if (strcmp(out_text(sd_json_variant_by_index(old, i), key, ""), value))
+			r = sd_json_variant_append_array(ret, sd_json_variant_by_index(old, i));
+	return r;
+}
+
 /* The document with one more row in `allow` (or a changed one). */
 static int allow_body(const struct client *c, const struct farm *f, const void *args, const char *key, sd_json_variant **ret)
 {
 	const struct allow_args *a = args;
 	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
-	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, "allow");
-	int r = sd_json_variant_new_array(&list, NULL, 0);
+	int r = rows_without(f, "allow", "key", key, &list);
 
 	(void)c;
-	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
-		if (strcmp(out_text(sd_json_variant_by_index(old, i), "key", ""), key))
-			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
 	if (r < 0 ||
 	    (r = sd_json_buildo(&row, SD_JSON_BUILD_PAIR_STRING("key", key),
 				SD_JSON_BUILD_PAIR_CONDITION(a->memory_bytes != 0, "memory", SD_JSON_BUILD_UNSIGNED(a->memory_bytes)),
@@ -335,13 +343,9 @@ static int registry_body(const struct client *c, const struct farm *f, const voi
 {
 	const struct registry_change *change = args;
 	AUTO_JSON sd_json_variant *list = NULL;
-	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, "registries");
-	int r = sd_json_variant_new_array(&list, NULL, 0);
+	int r = rows_without(f, "registries", "host", host, &list);
 
 	(void)c;
-	for (size_t i = 0; r >= 0 && old && i < sd_json_variant_elements(old); i++)
-		if (strcmp(out_text(sd_json_variant_by_index(old, i), "host", ""), host))
-			r = sd_json_variant_append_array(&list, sd_json_variant_by_index(old, i));
 	if (r >= 0 && !change->args->forget)
 		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("host", host),
 						   SD_JSON_BUILD_PAIR_CONDITION(change->ca != NULL, "ca", SD_JSON_BUILD_STRING(change->ca)),
@@ -368,6 +372,45 @@ static int farm_registry(const struct cli *c, const void *args, const char **wor
 		       change.args->forget  ? "as from any other"
 		       : change.args->plain ? "over plain HTTP"
 					    : "over HTTPS");
+	return 0;
+}
+
+struct time_args {
+	uint32_t port;
+	bool nts, forget;
+};
+static const struct opt time_opts[] = {
+	OPT(struct time_args, port, "port", "N", "another than that of NTP, or with --nts of NTS"),
+	OPT(struct time_args, nts, "nts", NULL, "it proves who it is (NTS): nobody on the way can set the nodes' clocks"),
+	OPT(struct time_args, forget, "forget", NULL, "nodes ask it no more"),
+};
+
+static int time_body(const struct client *c, const struct farm *f, const void *args, const char *server, sd_json_variant **ret)
+{
+	const struct time_args *a = args;
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = rows_without(f, "time", "server", server, &list);
+
+	(void)c;
+	if (r >= 0 && !a->forget)
+		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("server", server),
+						   SD_JSON_BUILD_PAIR_CONDITION(a->port != 0, "port", SD_JSON_BUILD_UNSIGNED(a->port)),
+						   SD_JSON_BUILD_PAIR_CONDITION(a->nts, "nts", SD_JSON_BUILD_BOOLEAN(true)));
+	return r < 0 ? r : body_change(f, "time", list, ret);
+}
+
+static int farm_time(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	const struct time_args *a = args;
+	int r;
+
+	if (a->forget && (a->nts || a->port))
+		return err_set(e, -EINVAL, "--forget goes with neither --nts nor --port");
+	if ((r = farm_change(&client, time_body, args, words[0], e)))
+		return r;
+	if (!c->json)
+		printf("the farm's nodes %s %s\n", a->forget ? "no longer set their clocks by" : "set their clocks by", words[0]);
 	return 0;
 }
 
@@ -527,6 +570,15 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_registry },
+	{ .name = "farm time",
+	  .words = "SERVER",
+	  .help = "name a time server by which the farm's nodes set their clocks",
+	  .opts = time_opts,
+	  .n_opts = ARRAY_LEN(time_opts),
+	  .args_size = sizeof(struct time_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_time },
 	{ .name = "farm usb",
 	  .words = "yes|no",
 	  .help = "say whether the farm's nodes take disks on USB",

@@ -247,6 +247,18 @@ static void disks_summary(sd_json_variant *v)
 		printf("keys       are not sealed: whoever takes a disk away can read it\n");
 }
 
+static void clock_print(sd_json_variant *clock)
+{
+	uint64_t n = out_u64(clock, "servers"), error_us = out_u64(clock, "error_us");
+
+	if (out_true(clock, "set"))
+		printf("clock      set by a time server, right to %llu ms\n", (unsigned long long)((error_us + 999) / 1000));
+	else if (n)
+		printf("clock      not set: none of %llu time servers has answered\n", (unsigned long long)n);
+	else
+		printf("clock      set by nobody: 'zos farm time SERVER' names a time server\n");
+}
+
 static void health_print(sd_json_variant *v)
 {
 	enum { COLUMNS = 5 };
@@ -274,6 +286,7 @@ static void health_print(sd_json_variant *v)
 	hubs_print(sd_json_variant_by_key(v, "hubs"));
 	sessions_print(sd_json_variant_by_key(v, "sessions"));
 	disks_summary(v);
+	clock_print(sd_json_variant_by_key(v, "clock"));
 }
 
 /* One call without arguments but ARGUMENTS, signed by the key of ROLE. A node that is named by its whole key is who is meant, approved or not. */

@@ -1,4 +1,5 @@
-/* What dhcpcd runs at every change: keeps the name servers of each lease and writes /run/zos/resolv.conf from all.
+/* What dhcpcd runs at every change: keeps the name servers of each lease and writes /run/zos/resolv.conf from all, and its time servers for
+ * the service `clock`.
  *
  * dhcpcd tells by environment variables (dhcpcd-run-hooks(8)). One file a lease, INTERFACE.PROTOCOL, so that the end of
  * one lease leaves the others' servers in place. The texts come from the network: only addresses pass. */
@@ -17,16 +18,17 @@
 #include <sys/un.h>
 
 #define LEASES "/run/zos/dhcp"
+#define CLOCK "/run/zos/clock" /* clock.c */
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define NOTIFY_SOCKET "/run/init.notify" /* dhcpcd hands its own environment on to nobody */
 enum { SERVERS_MAX = 3, LEASE_MAX_BYTES = 4096, TOLD_MS = 5000 }; /* resolv.conf(5): more than three are not asked */
 
 static const struct {
-	const char *protocol, *variable, *address;
+	const char *protocol, *variable, *time, *address;
 } sources[] = {
-	{ "dhcp", "new_domain_name_servers", "new_ip_address" },
-	{ "dhcp6", "new_dhcp6_name_servers", "new_dhcp6_ia_na1_ia_addr1" },
-	{ "ra", "nd1_rdnss1_servers", "nd1_addr1" },
+	{ "dhcp", "new_domain_name_servers", "new_ntp_servers", "new_ip_address" },
+	{ "dhcp6", "new_dhcp6_name_servers", "new_dhcp6_sntp_servers", "new_dhcp6_ia_na1_ia_addr1" },
+	{ "ra", "nd1_rdnss1_servers", NULL, "nd1_addr1" },
 };
 
 static const struct {
@@ -48,36 +50,48 @@ static bool is_address(const char *text)
 	return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
 }
 
-static void servers_add(struct buf *b, const char *list, const char *interface)
+/* A line for each address in LIST, between WORD and MORE. */
+static void servers_add(struct buf *b, const char *word, const char *more, const char *list, const char *interface)
 {
-	struct str rest = { list, list ? strlen(list) : 0 }, word;
+	struct str rest = { list, list ? strlen(list) : 0 }, one;
 	unsigned n = 0;
 
-	while (n < SERVERS_MAX && str_next(&rest, ' ', &word)) {
+	while (n < SERVERS_MAX && str_next(&rest, ' ', &one)) {
 		char text[INET6_ADDRSTRLEN];
 
-		if (word.n >= sizeof(text))
+		if (one.n >= sizeof(text))
 			continue;
-		snprintf(text, sizeof(text), STR_FMT, STR_ARG(word));
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(one));
 		if (!is_address(text))
 			continue;
-		buf_addf(b, "nameserver %s%s%s\n", text, strncmp(text, "fe80:", 5) ? "" : "%", strncmp(text, "fe80:", 5) ? "" : interface);
+		buf_addf(b, "%s %s%s%s%s\n", word, text, strncmp(text, "fe80:", 5) ? "" : "%", strncmp(text, "fe80:", 5) ? "" : interface, more);
 		n++;
 	}
 }
 
-static int lease_save(const char *interface, const char *protocol, bool is_lease, struct err *e)
+/* What is known of one lease, in DIR: TEXT, or nothing any more. */
+static int lease_put(const char *dir, const char *interface, const char *protocol, struct str text, struct err *e)
 {
 	char path[64 + IF_NAMESIZE];
-	AUTO_BUF struct buf b = { .limit = LEASE_MAX_BYTES };
 
-	snprintf(path, sizeof(path), LEASES "/%s.%s", interface, protocol);
-	if (!is_lease)
+	snprintf(path, sizeof(path), "%s/%s.%s", dir, interface, protocol);
+	if (!text.n)
 		return unlink(path) && errno != ENOENT ? err_set(e, -errno, "remove %s: %m", path) : 0;
-	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
-		if (!strcmp(sources[i].protocol, protocol))
-			servers_add(&b, getenv(sources[i].variable), interface);
-	return file_save(AT_FDCWD, path, buf_str(&b), 0644, e);
+	return file_save(AT_FDCWD, path, text, 0644, e);
+}
+
+static int lease_save(const char *interface, const char *protocol, bool is_lease, struct err *e)
+{
+	AUTO_BUF struct buf names = { .limit = LEASE_MAX_BYTES }, times = { .limit = LEASE_MAX_BYTES };
+	int r;
+
+	for (size_t i = 0; is_lease && i < ARRAY_LEN(sources); i++)
+		if (!strcmp(sources[i].protocol, protocol)) {
+			servers_add(&names, "nameserver", "", getenv(sources[i].variable), interface);
+			servers_add(&times, "server", " iburst", sources[i].time ? getenv(sources[i].time) : NULL, interface);
+		}
+	r = lease_put(LEASES, interface, protocol, buf_str(&names), e);
+	return r ? r : lease_put(CLOCK, interface, protocol, buf_str(&times), e);
 }
 
 static int resolv_save(struct err *e)

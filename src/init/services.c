@@ -9,7 +9,7 @@
 #define MIB (1ull << 20)
 #define ALL_CAPS UINT64_MAX
 
-enum { UID_ROOT = 0, UID_GRIDD = 901, UID_IMAGED = 902, UID_CONSOLE = 905 };
+enum { UID_ROOT = 0, UID_GRIDD = 901, UID_IMAGED = 902, UID_CONSOLE = 905, UID_CLOCK = 908 };
 
 const struct service services[] = {
 	{
@@ -105,7 +105,7 @@ const struct service services[] = {
 		.name = "dhcp",
 		/* the kernel's own names of real network cards; what noded makes is none of its business */
 		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*", "--nodelay", "-o",
-			  "domain_name_servers,classless_static_routes,interface_mtu" },
+			  "domain_name_servers,ntp_servers,classless_static_routes,interface_mtu" },
 		.after = { "cards" },
 		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */
 		.is_background = true,         /* a node without a cable is up all the same */
@@ -114,6 +114,20 @@ const struct service services[] = {
 		.pids_max = 64,
 		.memory_max_bytes = 64 * MIB,
 		.stop_ms = 3000,
+	},
+	{
+		.name = "clock",
+		.argv = { "/usr/lib/zos/clock" },
+		.after = { "noded" }, /* which knows the farm's time servers */
+		.ready = SERVICE_READY_EXEC,
+		.is_background = true,
+		.uid = UID_CLOCK,
+		.gid = UID_CLOCK,
+		.caps = CAP(SYS_TIME),
+		.nofile = 64,
+		.pids_max = 8,
+		.memory_max_bytes = 32 * MIB,
+		.stop_ms = 2000,
 	},
 	{
 		.name = "gridd",

@@ -41,8 +41,8 @@ static const struct {
 	uid_t uid;
 } dirs[] = {
 	{ "/dev/input", 0755, 0 }, /* there from the start, so that init can watch it for power buttons */
-	{ "/var/lib", 0755, 0 },         { "/var/lib/dhcpcd", 0700, 0 },   { "/var/log", 0755, 0 }, { "/run/empty", 0555, 0 },
-	{ "/run/zos/dhcp", 0755, 0 },    { "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
+	{ "/var/lib", 0755, 0 },         { "/var/lib/dhcpcd", 0700, 0 },   { "/var/log", 0755, 0 },       { "/run/empty", 0555, 0 },
+	{ "/run/zos/clock", 0755, 0 },   { "/run/zos/dhcp", 0755, 0 },     { "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
 	{ "/run/zos/gridd", 0755, 901 }, { "/run/zos/imaged", 0755, 902 },
 };
 
@@ -60,7 +60,7 @@ static const struct {
 	{ "kernel/unprivileged_userns_clone", "0" },
 	{ "kernel/yama/ptrace_scope", "2" },
 	{ "kernel/randomize_va_space", "2" },
-	{ "kernel/pid_max", "4194304" },     /* machines are held by pids.max and their memory, not by a number */
+	{ "kernel/pid_max", "4194304" }, /* machines are held by pids.max and their memory, not by a number */
 	{ "kernel/threads-max", "4194304" }, /* that one could use up for all */
 	{ "fs/suid_dumpable", "0" },
 	{ "fs/protected_symlinks", "1" },

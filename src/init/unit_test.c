@@ -170,7 +170,7 @@ static void the_service_table_holds_together(void)
 		const struct service *s = &services[i];
 
 		T_CHECK(s->argv[0] && s->argv[0][0] == '/' && s->stop_ms, "%s", s->name);
-		T_CHECK(!s->uid || !s->caps, "%s has both a user of its own and capabilities", s->name);
+		T_CHECK(!s->uid || !(s->caps & (s->caps - 1)), "%s has both a user of its own and more than one capability", s->name);
 		for (size_t k = 0; k < i; k++)
 			T_CHECK(strcmp(services[k].name, s->name), "%s stands twice", s->name);
 		for (size_t a = 0; a < SERVICE_AFTER_MAX && s->after[a]; a++) {

@@ -1,6 +1,7 @@
 #include "node/health.h"
 
 #include "base/log.h"
+#include "node/clock.h"
 #include "node/disks.h"
 #include "sys/supervisor.h"
 
@@ -25,8 +26,8 @@ static int unit_json(const struct supervisor_unit *u, sd_json_variant **ret)
 int health_build(const struct line *l, const struct storage *s, sd_json_variant **ret, struct err *e)
 {
 	AUTO_FREE struct supervisor_unit *units = calloc(HEALTH_UNITS_MAX, sizeof(*units));
-	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL, *sessions = NULL, *disks = NULL;
-	bool ok = disks_are_well(s);
+	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL, *sessions = NULL, *disks = NULL, *clock = NULL;
+	bool ok = disks_are_well(s) && clock_is_well(l->engine->farm);
 	int n, r;
 
 	BUG_ON(!units);
@@ -53,9 +54,11 @@ int health_build(const struct line *l, const struct storage *s, sd_json_variant 
 	if (r >= 0)
 		r = disks_json(s, &disks);
 	if (r >= 0)
+		r = clock_json(l->engine->farm, &clock);
+	if (r >= 0)
 		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
 				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
-				   SD_JSON_BUILD_PAIR_VARIANT("disks", disks),
+				   SD_JSON_BUILD_PAIR_VARIANT("disks", disks), SD_JSON_BUILD_PAIR_VARIANT("clock", clock),
 				   SD_JSON_BUILD_PAIR_CONDITION(s->disks != NULL, "keys_sealed", SD_JSON_BUILD_BOOLEAN(disks_are_sealed(s))));
 	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
 }

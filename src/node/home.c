@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "image/image.h"
 #include "base/log.h"
+#include "node/clock.h"
 #include "node/disks.h"
 
 #include <dirent.h>
@@ -349,6 +350,7 @@ static void all_meet(struct home *h)
 			timer_arm(h);
 	}
 	disks_configure(h->storage, h->engine->farm); /* one that came may have brought a newer document */
+	clock_configure(h->engine->farm);
 	images_settle(h);
 	engine_tell(h->engine);
 }

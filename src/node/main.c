@@ -2,6 +2,7 @@
 #include "image/image.h"
 #include "machine/machine.h"
 #include "network/network.h"
+#include "node/clock.h"
 #include "node/disks.h"
 #include "node/home.h"
 #include "node/serve.h"
@@ -119,6 +120,7 @@ int main(void)
 		return daemon_failed(&e);
 	farm_at_boot(&n);
 	disks_configure(&storage, n.farm);
+	clock_configure(n.farm);
 	if ((r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = home_begin(&home, &n, &s.nonces, providers[STEP_STORAGE], &e)) ||
 	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);

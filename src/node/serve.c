@@ -3,6 +3,7 @@
 #include "node/serve.h"
 
 #include "base/log.h"
+#include "node/clock.h"
 #include "node/disks.h"
 #include "node/health.h"
 #include "node/info.h"
@@ -46,6 +47,7 @@ static int node_set_farm(struct request *q, struct err *e)
 	if ((r = engine_set_farm(q->s->engine, buf_str(&text), e)) < 0)
 		return r;
 	disks_configure(q->s->storage, q->s->engine->farm);
+	clock_configure(q->s->engine->farm);
 	return sd_varlink_reply(q->link, NULL);
 }
 
