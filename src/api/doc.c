@@ -187,18 +187,11 @@ int login_sign(const struct key *user, const struct key_pub *node, const uint8_t
 	return r < 0 ? r : doc_sign(API_TYPE_LOGIN, body, user, ret);
 }
 
-static bool cidr4_ok(struct str s)
+static bool range4_ok(struct str s)
 {
-	struct str addr, byte, rest = s;
-	uint64_t v;
-	int n = 0;
+	struct range4 r;
 
-	if (!str_next(&rest, '/', &addr) || parse_u64(rest, 32, &v))
-		return false;
-	for (rest = addr; str_next(&rest, '.', &byte); n++)
-		if (parse_u64(byte, 255, &v))
-			return false;
-	return n == 4;
+	return !parse_range4(s, &r);
 }
 
 /* host or host:port of a registry; it becomes a file name and part of a URL. */
@@ -239,7 +232,7 @@ static const struct json_field registry_fields[] = {
 static const struct json_table registry_table = { registry_fields, ARRAY_LEN(registry_fields), sizeof(struct farm_registry), NULL };
 
 static const struct json_field open_fields[] = {
-	{ "range", JSON_TEXT, offsetof(struct farm_open, range), .required = true, .max = 18, .ok = cidr4_ok,
+	{ "range", JSON_TEXT, offsetof(struct farm_open, range), .required = true, .max = 18, .ok = range4_ok,
 	  .want = "an IPv4 range such as 10.0.0.0/8" },
 };
 static const struct json_table open_table = { open_fields, ARRAY_LEN(open_fields), sizeof(struct farm_open), NULL };

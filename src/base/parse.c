@@ -1,5 +1,6 @@
 #include "base/parse.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -279,6 +280,141 @@ void format_duration(char ret[static 16], uint64_t s)
 		snprintf(ret, 16, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
 	else
 		snprintf(ret, 16, "%" PRIu64 "s", s);
+}
+
+static int address_parse(int family, struct str s, void *ret)
+{
+	char text[IP6_TEXT_SIZE];
+
+	if (!s.n || s.n >= sizeof(text) || memchr(s.p, '\0', s.n))
+		return -EINVAL;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return inet_pton(family, text, ret) == 1 ? 0 : -EINVAL;
+}
+
+int parse_ip4(struct str s, uint32_t *ret)
+{
+	struct in_addr in;
+	int r = address_parse(AF_INET, s, &in);
+
+	if (!r)
+		*ret = ntohl(in.s_addr);
+	return r;
+}
+
+int parse_ip6(struct str s, uint8_t ret[static 16])
+{
+	struct in6_addr in;
+	int r = address_parse(AF_INET6, s, &in);
+
+	if (!r)
+		memcpy(ret, &in, 16);
+	return r;
+}
+
+/* ADDRESS and prefix of S, which has one '/'. */
+static int range_split(struct str s, unsigned max, struct str *ret_address, unsigned *ret_prefix)
+{
+	uint64_t prefix;
+	int r;
+
+	if (!str_next(&s, '/', ret_address) || !s.p)
+		return -EINVAL;
+	if ((r = parse_u64(s, max, &prefix)))
+		return r;
+	*ret_prefix = (unsigned)prefix;
+	return 0;
+}
+
+int parse_range4(struct str s, struct range4 *ret)
+{
+	struct range4 got = { 0 };
+	struct str address;
+	int r;
+
+	if ((r = range_split(s, 32, &address, &got.prefix)) || (r = parse_ip4(address, &got.address)))
+		return r;
+	*ret = got;
+	return 0;
+}
+
+int parse_range6(struct str s, struct range6 *ret)
+{
+	struct range6 got = { 0 };
+	struct str address;
+	int r;
+
+	if ((r = range_split(s, 128, &address, &got.prefix)) || (r = parse_ip6(address, got.address)))
+		return r;
+	*ret = got;
+	return 0;
+}
+
+void format_ip4(char ret[static IP4_TEXT_SIZE], uint32_t address)
+{
+	struct in_addr in = { htonl(address) };
+
+	inet_ntop(AF_INET, &in, ret, IP4_TEXT_SIZE);
+}
+
+void format_ip6(char ret[static IP6_TEXT_SIZE], const uint8_t address[static 16])
+{
+	inet_ntop(AF_INET6, address, ret, IP6_TEXT_SIZE);
+}
+
+void format_range4(char ret[static RANGE4_TEXT_SIZE], const struct range4 *r)
+{
+	char address[IP4_TEXT_SIZE];
+
+	format_ip4(address, r->address);
+	snprintf(ret, RANGE4_TEXT_SIZE, "%s/%u", address, r->prefix & 63);
+}
+
+void format_range6(char ret[static RANGE6_TEXT_SIZE], const struct range6 *r)
+{
+	char address[IP6_TEXT_SIZE];
+
+	format_ip6(address, r->address);
+	snprintf(ret, RANGE6_TEXT_SIZE, "%s/%u", address, r->prefix & 255);
+}
+
+static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned n)
+{
+	return !memcmp(a, b, n / 8) && (n % 8 == 0 || !((a[n / 8] ^ b[n / 8]) >> (8 - n % 8)));
+}
+
+static struct range6 wide(const struct range4 *r)
+{
+	return (struct range6){ { (uint8_t)(r->address >> 24), (uint8_t)(r->address >> 16), (uint8_t)(r->address >> 8), (uint8_t)r->address },
+				r->prefix };
+}
+
+bool range6_has(const struct range6 *outer, const struct range6 *inner)
+{
+	return outer->prefix <= inner->prefix && same_bits(outer->address, inner->address, outer->prefix);
+}
+
+bool range4_has(const struct range4 *outer, const struct range4 *inner)
+{
+	struct range6 o = wide(outer), i = wide(inner);
+
+	return range6_has(&o, &i);
+}
+
+bool range6_is_whole(const struct range6 *r)
+{
+	for (unsigned bit = r->prefix; bit < 128; bit++)
+		if (r->address[bit / 8] >> (7 - bit % 8) & 1)
+			return false;
+	return true;
+}
+
+bool range4_is_whole(const struct range4 *r)
+{
+	struct range6 w = wide(r);
+
+	return range6_is_whole(&w);
 }
 
 bool name_ok(struct str s)

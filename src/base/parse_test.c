@@ -161,6 +161,59 @@ static void base32_has_one_spelling(void)
 		T_CHECK(parse_base32(str_c(wrong[i]), got, 1) == -EINVAL, "'%s'", wrong[i]);
 }
 
+static void addresses_and_ranges(void)
+{
+	static const struct {
+		const char *text;
+		bool is_range, is_whole;
+	} rows[] = {
+		{ "10.20.1.0/24", true, true },  { "10.20.1.5/24", true, false },    { "0.0.0.0/0", true, true },     { "10.0.0.1/32", true, true },
+		{ "10.20.1.0/33", false, 0 },    { "10.20.1/24", false, 0 },         { "10.20.1.0", false, 0 },       { "10.20.1.0/", false, 0 },
+		{ "10.20.01.0/24", false, 0 },   { "10.20.1.256/24", false, 0 },     { " 10.20.1.0/24", false, 0 },   { "10.20.1.0/24/8", false, 0 },
+		{ "fd00:1:2::/48", true, true }, { "fd00:1:2:3::/48", true, false }, { "fd00:1:2::/129", false, 0 },  { "fd00:1::2::/48", false, 0 },
+		{ "::/0", true, true },          { "fd00::1/127", true, false },     { "fe80::1%eth0/64", false, 0 }, { "", false, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[RANGE6_TEXT_SIZE] = "";
+		bool whole = false;
+		struct range4 v4;
+		struct range6 v6;
+		int r;
+
+		if (strchr(rows[i].text, ':')) {
+			if (!(r = parse_range6(str_c(rows[i].text), &v6))) {
+				format_range6(text, &v6);
+				whole = range6_is_whole(&v6);
+			}
+		} else if (!(r = parse_range4(str_c(rows[i].text), &v4))) {
+			format_range4(text, &v4);
+			whole = range4_is_whole(&v4);
+		}
+		T_CHECK(!r == rows[i].is_range, "'%s' gave %d", rows[i].text, r);
+		T_CHECK(r || (!strcmp(text, rows[i].text) && whole == rows[i].is_whole), "'%s' became '%s'", rows[i].text, text);
+	}
+}
+
+static void ranges_in_ranges(void)
+{
+	static const struct {
+		const char *outer, *inner;
+		bool has;
+	} rows[] = {
+		{ "10.0.0.0/8", "10.20.1.0/24", true },     { "10.0.0.0/8", "10.0.0.0/8", true },        { "10.20.1.0/24", "10.0.0.0/8", false },
+		{ "10.20.0.0/15", "10.21.0.0/24", true },   { "10.20.0.0/15", "10.22.0.0/24", false },   { "0.0.0.0/0", "192.168.1.1/32", true },
+		{ "172.16.0.0/12", "172.31.1.0/24", true }, { "172.16.0.0/12", "172.32.1.0/24", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct range4 outer, inner;
+
+		T_NEED(!parse_range4(str_c(rows[i].outer), &outer) && !parse_range4(str_c(rows[i].inner), &inner), "ranges");
+		T_CHECK(range4_has(&outer, &inner) == rows[i].has, "%s in %s", rows[i].inner, rows[i].outer);
+	}
+}
+
 int main(void)
 {
 	T_RUN(sizes);
@@ -171,5 +224,7 @@ int main(void)
 	T_RUN(names);
 	T_RUN(sizes_for_people);
 	T_RUN(base32_has_one_spelling);
+	T_RUN(addresses_and_ranges);
+	T_RUN(ranges_in_ranges);
 	return T_END();
 }
