@@ -175,6 +175,17 @@ int netlink_rename(int fd, const char *name, const char *to, struct err *e)
 	return change_do(&q, fd, "rename the link", name, e);
 }
 
+int netlink_set_mac(int fd, const char *name, const uint8_t mac[static 6], struct err *e)
+{
+	struct nlmsg q;
+	int r = change_init(&q, fd, name, 0, e);
+
+	if (r)
+		return r;
+	nlmsg_attr(&q, IFLA_ADDRESS, mac, 6);
+	return change_do(&q, fd, "give its MAC to the link", name, e);
+}
+
 int netlink_set_mtu(int fd, const char *name, uint32_t mtu_bytes, struct err *e)
 {
 	struct nlmsg q;
@@ -281,6 +292,18 @@ int netlink_add_route(int fd, const char *name, const struct netlink_net *to, st
 	int r = route_init(&q, RTM_NEWROUTE, fd, name, to, e);
 
 	return r ? r : change_do(&q, fd, "add a route over the link", name, e);
+}
+
+int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, struct err *e)
+{
+	struct nlmsg q;
+	int r = route_init(&q, RTM_NEWROUTE, fd, name, to, e);
+
+	if (r)
+		return r;
+	((struct rtmsg *)NLMSG_DATA(&q.head))->rtm_scope = RT_SCOPE_UNIVERSE;
+	nlmsg_attr(&q, RTA_GATEWAY, gateway, to->family == AF_INET ? 4 : 16);
+	return change_do(&q, fd, "add a route by a gateway over the link", name, e);
 }
 
 int netlink_remove_route(int fd, const char *name, const struct netlink_net *to, struct err *e)

@@ -28,6 +28,7 @@ MUST_CHECK int netlink_enslave(int fd, const char *name, const char *bridge, str
 /* Into another namespace, where it is down and without addresses. -EEXIST when the name is taken there. */
 MUST_CHECK int netlink_move(int fd, const char *name, int netns_fd, struct err *e);
 MUST_CHECK int netlink_rename(int fd, const char *name, const char *to, struct err *e); /* a link that is down */
+MUST_CHECK int netlink_set_mac(int fd, const char *name, const uint8_t mac[static 6], struct err *e);
 MUST_CHECK int netlink_set_mtu(int fd, const char *name, uint32_t mtu_bytes, struct err *e);
 MUST_CHECK int netlink_remove(int fd, const char *name, struct err *e); /* absent is fine */
 MUST_CHECK int netlink_up(int fd, const char *name, struct err *e);
@@ -38,4 +39,6 @@ MUST_CHECK int netlink_add_default(int fd, const char *name, uint32_t gateway, s
 MUST_CHECK int netlink_add_address6(int fd, const char *name, const uint8_t address[static 16], unsigned prefix, struct err *e);
 /* A route to TO straight over the link, which is up. Replaces one to the same range; bits of the address beyond the prefix are -EINVAL. */
 MUST_CHECK int netlink_add_route(int fd, const char *name, const struct netlink_net *to, struct err *e);
+/* The same by way of GATEWAY, of TO's family, in network byte order. */
+MUST_CHECK int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, struct err *e);
 MUST_CHECK int netlink_remove_route(int fd, const char *name, const struct netlink_net *to, struct err *e); /* absent is fine */
