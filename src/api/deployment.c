@@ -53,7 +53,7 @@ static const struct {
 	[WORKLOAD_VOLUME] = { "volume", volume_open },
 	[WORKLOAD_ZMOUNT] = { "zmount", zmount_open },
 	[WORKLOAD_ZDB] = { "zdb", zdb_open },
-	{ "network", NULL },
+	[WORKLOAD_NETWORK] = { "network", network_open },
 	{ "ip", NULL },
 	{ "qsfs", NULL },
 	{ "zlogs", NULL },
@@ -71,7 +71,8 @@ static int kind_find(struct workload *w, size_t at, struct err *e)
 			return 0;
 		return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type '%s' are not done by this version of the node", at, w->type);
 	}
-	return err_set(e, -EBADMSG, "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume', 'zmount' and 'zdb'", at,
+	return err_set(e, -EBADMSG,
+		       "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume', 'zmount', 'zdb' and 'network'", at,
 		       w->type);
 }
 
@@ -161,7 +162,7 @@ static int deployment_body(struct deployment *d, struct err *e)
 		for (size_t i = 0; i < d->n_workloads; i++)
 			if ((d->workloads[i].kind == WORKLOAD_ZMACHINE) == machines && (r = types[d->workloads[i].kind].open(d, i, e)))
 				return r;
-	if ((r = metadata_check(d, e)) || (r = signers_check(d, e)))
+	if ((r = joins_number(d, e)) || (r = metadata_check(d, e)) || (r = signers_check(d, e)))
 		return r;
 	return deployment_meets(d, &d->signers, e);
 }

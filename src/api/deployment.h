@@ -3,6 +3,7 @@
  * deployment_open() accepts or refuses it as a whole, with the JSON path of what is wrong. */
 #pragma once
 #include "api/doc.h"
+#include "base/parse.h"
 
 enum {
 	DEPLOYMENT_WORKLOADS_MAX = 64,
@@ -16,6 +17,12 @@ enum {
 	ZDB_PASSWORD_MAX = 63, /* bytes, as src/zdb/namespace.h has it */
 	ZDB_PORT = 9900,
 	ZMACHINE_MOUNTS_MAX = 16,
+	ZMACHINE_NETWORKS_MAX = 8,
+	NETWORK_PREFIX_MIN = 16, /* of a subnet: 65,536 addresses */
+	NETWORK_PREFIX_MAX = 29, /* five machines */
+	NETWORK_RANGE_PREFIX_MIN = 8,
+	NETWORK_PREFIX6 = 64,    /* of a subnet6 */
+	NETWORK_RANGE_PREFIX6_MIN = 32,
 	ZMACHINE_MOUNT_PATH_MAX = 256, /* bytes */
 	SNAPSHOTS_EVERY_MIN = 60,      /* seconds */
 	SNAPSHOTS_EVERY_MAX = 366 * 86400,
@@ -60,6 +67,13 @@ struct mount {
 	bool read_only;
 };
 
+/* One network of its deployment that a machine joins. */
+struct join {
+	const char *name;
+	const char *ip;   /* as its owner wrote it; NULL = the node chooses */
+	uint32_t address; /* host byte order: IP, or what was chosen */
+};
+
 struct zmachine {
 	const char *image; /* OCI reference with tag or digest */
 	struct pull_login pull;
@@ -72,6 +86,8 @@ struct zmachine {
 	sd_json_variant *modules;                 /* of the kernel, for a virtual machine; NULL = none */
 	struct mount mounts[ZMACHINE_MOUNTS_MAX];
 	size_t n_mounts;
+	struct join networks[ZMACHINE_NETWORKS_MAX];
+	size_t n_networks;
 };
 
 enum disk_class { DISK_ANY, DISK_SSD, DISK_HDD };
@@ -114,7 +130,25 @@ static inline uint64_t zdb_disk_bytes(const struct zdb *z)
 	return z->size_bytes + z->size_bytes / 4 + ZDB_DISK_EXTRA;
 }
 
-enum workload_kind { WORKLOAD_ZMACHINE, WORKLOAD_VOLUME, WORKLOAD_ZMOUNT, WORKLOAD_ZDB };
+/* A private network of a deployment's machines (doc/network.md). */
+struct network {
+	const char *texts[4];           /* as its owner wrote the next four; NULL = not at all */
+	struct range4 subnet, range;    /* the addresses on this node, and in all */
+	struct range6 subnet6, range6;
+	bool outgoing;                  /* its machines reach what is outside */
+};
+
+/* The address that stands for the node in it: the first of the subnet. */
+uint32_t network_gateway(const struct network *n);
+/* What goes with the IPv4 address: the same 32 bits at the end of the subnet6. */
+void network_address6(const struct network *n, uint32_t address, uint8_t ret[static 16]);
+
+enum workload_kind { WORKLOAD_ZMACHINE, WORKLOAD_VOLUME, WORKLOAD_ZMOUNT, WORKLOAD_ZDB, WORKLOAD_NETWORK };
+/* Whether one of that kind has data on a disk of the node. */
+static inline bool workload_has_storage(unsigned kind)
+{
+	return kind == WORKLOAD_VOLUME || kind == WORKLOAD_ZMOUNT || kind == WORKLOAD_ZDB;
+}
 
 struct workload {
 	const char *name, *type;
@@ -124,6 +158,7 @@ struct workload {
 	struct volume volume;
 	struct zmount zmount;
 	struct zdb zdb;
+	struct network network;
 };
 
 struct signer {

@@ -34,6 +34,12 @@ static int opened(const struct fixture *f, const char *more, const char *workloa
 #define VOLUME(fields) "{\"name\":\"data\",\"type\":\"volume\",\"data\":{\"size\":104857600" fields "}}"
 #define ZMOUNT(fields) "{\"name\":\"disk\",\"type\":\"zmount\",\"data\":{\"size\":104857600" fields "}}"
 #define ON(name, path, more) "{\"name\":\"" name "\",\"path\":\"" path "\"" more "}"
+#define NET(name, fields) "{\"name\":\"" name "\",\"type\":\"network\",\"data\":{" fields "}}"
+#define BLOG NET("blog", "\"subnet\":\"10.20.1.0/24\"")
+#define IN(name, networks) \
+	"{\"name\":\"" name "\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728,\"networks\":[" networks "]}}"
+#define AT(name, ip) "{\"name\":\"" name "\",\"ip\":\"" ip "\"}"
+#define AUTO(name) "{\"name\":\"" name "\"}"
 #define HEALTH(what) WEB(",\"memory\":134217728,\"health\":{" what "}")
 
 struct row {
@@ -78,7 +84,7 @@ static void machines_are_strict(void)
 		{ "", WEB(",\"memory\":67108864,\"env\":{\"A\":1}"), "/workloads/0/data/env: 'A' must be a string" },
 		{ "", WEB(",\"memory\":67108864,\"gpu\":{}"), "/workloads/0/data/gpu: passing a GPU through is not done by this" },
 		{ "", WEB(",\"memory\":134217728") "," WEB(",\"memory\":134217728"), "/workloads/1/name: 'web' stands twice" },
-		{ "", "{\"name\":\"v\",\"type\":\"network\",\"data\":{}}", "/workloads/0/type: workloads of type 'network' are not done" },
+		{ "", "{\"name\":\"v\",\"type\":\"qsfs\",\"data\":{}}", "/workloads/0/type: workloads of type 'qsfs' are not done" },
 		{ "", "{\"name\":\"v\",\"type\":\"pod\",\"data\":{}}", "/workloads/0/type: 'pod' is no workload type" },
 		{ "", "{\"name\":\"V\",\"type\":\"zmachine\",\"data\":{}}", "/workloads/0/name: 'V' is not a name" },
 		{ "\"colour\":1,", "", "/colour: unknown field" },
@@ -200,6 +206,101 @@ static void stores_are_strict(void)
 	try(rows, ARRAY_LEN(rows));
 }
 
+static void networks_are_strict(void)
+{
+	static const struct row rows[] = {
+		{ "", BLOG, NULL },
+		{ "", NET("blog", "\"subnet\":\"192.168.0.0/16\",\"range\":\"192.168.0.0/16\",\"outgoing\":false"), NULL },
+		{ "",
+		  NET("blog", "\"subnet\":\"10.20.1.0/29\",\"range\":\"10.0.0.0/8\",\"subnet6\":\"fd00:1:2:3::/64\",\"range6\":\"fd00:1:2::/48\""),
+		  NULL },
+		{ "", NET("blog", ""), "/workloads/0/data/subnet: is missing" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0\""), "/workloads/0/data/subnet: '10.20.1.0' is not an IPv4 range" },
+		{ "", NET("blog", "\"subnet\":\"fd00::/64\""), "/workloads/0/data/subnet: 'fd00::/64' is not an IPv4 range" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.1/24\""), "/workloads/0/data/subnet: 10.20.1.1/24 has bits behind its prefix" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/30\""), "/workloads/0/data/subnet: 10.20.1.0/30 has a prefix of 30 bits" },
+		{ "", NET("blog", "\"subnet\":\"10.0.0.0/15\""), "/workloads/0/data/subnet: 10.0.0.0/15 has a prefix of 15 bits" },
+		{ "", NET("blog", "\"subnet\":\"192.0.2.0/24\""), "/workloads/0/data/subnet: 192.0.2.0/24 is not within" },
+		{ "", NET("blog", "\"subnet\":\"100.127.0.0/24\""), "/workloads/0/data/subnet: 100.127.0.0/24 is not within" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"range\":\"10.20.0.0/25\""), "/workloads/0/data/range: 10.20.0.0/25 does not hold" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"range\":\"0.0.0.0/0\""), "/workloads/0/data/range: 0.0.0.0/0 has a prefix of 0" },
+		{ "", NET("blog", "\"subnet\":\"172.16.1.0/24\",\"range\":\"172.0.0.0/8\""), "/workloads/0/data/range: 172.0.0.0/8 is not within" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"subnet6\":\"fd00:1:2:3::/64\""), "/workloads/0/data/range6: is missing" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"range6\":\"fd00:1:2::/48\""), "/workloads/0/data/subnet6: is missing" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"subnet6\":\"fd00:1:2:3::/65\",\"range6\":\"fd00:1:2::/48\""),
+		  "/workloads/0/data/subnet6: fd00:1:2:3::/65 has a prefix of 65" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"subnet6\":\"2001:db8::/64\",\"range6\":\"2001:db8::/48\""),
+		  "/workloads/0/data/subnet6: 2001:db8::/64 is not within fd00::/8" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"subnet6\":\"fd00:1:3::/64\",\"range6\":\"fd00:1:2::/48\""),
+		  "/workloads/0/data/range6: fd00:1:2::/48 does not hold" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"peers\":[]"), "/workloads/0/data/peers: a network that spans nodes is not done" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"access\":[]"), "/workloads/0/data/access: letting an owner's own devices into" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"colour\":1"), "/workloads/0/data/colour: unknown field" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"outgoing\":1"), "/workloads/0/data/outgoing: must be" },
+	};
+
+	try(rows, ARRAY_LEN(rows));
+}
+
+static void who_joins_is_strict(void)
+{
+	static const char two[] = BLOG "," NET("other", "\"subnet\":\"10.20.2.0/24\"") "," IN("web", AUTO("blog") "," AT("other", "10.20.2.254"));
+	static const char over[] = NET("blog", "\"subnet\":\"10.20.1.0/24\",\"range\":\"10.20.0.0/16\"") "," NET(
+		"other", "\"subnet\":\"10.20.2.0/24\"") "," IN("web", AUTO("blog") "," AUTO("other"));
+	static const struct row rows[] = {
+		{ "", IN("web", AT("blog", "10.20.1.2")) "," BLOG, NULL },
+		{ "", two, NULL },
+		{ "", IN("web", AUTO("blog")), "/workloads/0/data/networks/0/name: this deployment has no network 'blog'" },
+		{ "", VOLUME("") "," IN("web", AUTO("data")), "/workloads/1/data/networks/0/name: this deployment has no network 'data'" },
+		{ "", BLOG "," IN("web", AUTO("blog") "," AUTO("blog")), "/workloads/1/data/networks/1/name: 'blog' stands twice" },
+		{ "", over, "/workloads/2/data/networks/1/name: the ranges of 'other' and 'blog' overlap" },
+		{ "", BLOG "," IN("web", AT("blog", "10.20.1.1")), "/workloads/1/data/networks/0/ip: 10.20.1.1 is none of the addresses" },
+		{ "", BLOG "," IN("web", AT("blog", "10.20.1.0")), "10.20.1.2 to 10.20.1.254" },
+		{ "", BLOG "," IN("web", AT("blog", "10.20.1.255")), "/workloads/1/data/networks/0/ip: 10.20.1.255 is none" },
+		{ "", BLOG "," IN("web", AT("blog", "10.20.2.5")), "/workloads/1/data/networks/0/ip: 10.20.2.5 is none" },
+		{ "", BLOG "," IN("web", AT("blog", "fd00::5")), "/workloads/1/data/networks/0/ip: 'fd00::5' is not an IPv4 address" },
+		{ "", BLOG "," IN("a", AT("blog", "10.20.1.9")) "," IN("b", AT("blog", "10.20.1.9")),
+		  "/workloads/2/data/networks/0/ip: 10.20.1.9 is the address of 'a' in 'blog'" },
+		{ "", BLOG "," IN("web", "{\"name\":\"blog\",\"mac\":\"x\"}"), "/workloads/1/data/networks/0/mac: unknown field" },
+		{ "",
+		  NET("s", "\"subnet\":\"10.0.0.0/29\"") "," IN("a", AUTO("s")) "," IN("b", AUTO("s")) "," IN("c", AUTO("s")) "," IN(
+			  "d", AUTO("s")) "," IN("e", AUTO("s")),
+		  NULL },
+		{ "",
+		  NET("s", "\"subnet\":\"10.0.0.0/29\"") "," IN("a", AUTO("s")) "," IN("b", AUTO("s")) "," IN("c", AUTO("s")) "," IN(
+			  "d", AUTO("s")) "," IN("e", AUTO("s")) "," IN("f", AUTO("s")),
+		  "/workloads/6/data/networks/0: 's' has no address left" },
+	};
+
+	try(rows, ARRAY_LEN(rows));
+}
+
+static void a_network_numbers_its_machines(void)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new(), *more = deployment_new();
+	const struct workload *w = d->workloads, *m = more->workloads;
+	struct fixture f;
+	struct err e = { 0 };
+	uint8_t a6[16];
+
+	fixture_new(&f);
+	T_NEED(!opened(&f, "", BLOG "," IN("a", AUTO("blog")) "," IN("b", AUTO("blog")) "," IN("c", AT("blog", "10.20.1.7")), d, &e), "%s", e.msg);
+	T_NEED(!opened(&f, "", IN("a", AUTO("blog")) "," IN("b", AUTO("blog")) "," BLOG "," IN("z", AUTO("blog")), more, &e), "%s", e.msg);
+	T_CHECK(w[0].network.outgoing && range4_has(&w[0].network.subnet, &w[0].network.range) && network_gateway(&w[0].network) == 0x0a140101,
+		"what is not said");
+	T_CHECK(w[3].zmachine.networks[0].address == 0x0a140107, "as it was asked for");
+	T_CHECK(w[1].zmachine.networks[0].address != w[2].zmachine.networks[0].address, "one each");
+	T_CHECK(w[1].zmachine.networks[0].address == m[0].zmachine.networks[0].address &&
+			w[2].zmachine.networks[0].address == m[1].zmachine.networks[0].address,
+		"whoever comes or goes");
+	T_CHECK(w[0].network.subnet6.prefix == 64 && w[0].network.range6.prefix == 48 && w[0].network.subnet6.address[0] == 0xfd &&
+			range6_has(&w[0].network.range6, &w[0].network.subnet6) &&
+			!memcmp(w[0].network.subnet6.address, m[2].network.subnet6.address, 16),
+		"IPv6 by itself, and always the same");
+	network_address6(&w[0].network, 0x0a140107, a6);
+	T_CHECK(!memcmp(a6, w[0].network.subnet6.address, 8) && !memcmp(a6 + 8, "\0\0\0\0\x0a\x14\x01\x07", 8), "both addresses go together");
+}
+
 static void secrets_are_strict(void)
 {
 	static const struct row rows[] = {
@@ -315,6 +416,9 @@ int main(void)
 	T_RUN(disk_images_are_strict);
 	T_RUN(storage_is_strict);
 	T_RUN(stores_are_strict);
+	T_RUN(networks_are_strict);
+	T_RUN(who_joins_is_strict);
+	T_RUN(a_network_numbers_its_machines);
 	T_RUN(secrets_are_strict);
 	T_RUN(values_arrive);
 	T_RUN(what_is_mounted_arrives);

@@ -5,7 +5,11 @@
 MUST_CHECK int zmachine_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int volume_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int zmount_open(struct deployment *d, size_t at, struct err *e);
+MUST_CHECK int network_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int zdb_open(struct deployment *d, size_t at, struct err *e);
+
+/* A field of a table that owners may know. */
+#define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
 
 /* {"secret": NAME} in the place of a text. */
 extern const struct json_table secret_value_table;
@@ -14,3 +18,8 @@ MUST_CHECK int secrets_used_check(const struct deployment *d, size_t at, struct 
 
 /* Whether what the machine at AT mounts is in the deployment and goes together; may decide its isolation. */
 MUST_CHECK int mounts_check(struct deployment *d, size_t at, struct err *e);
+
+/* Whether the networks that the machine at AT joins are in the deployment and go together. */
+MUST_CHECK int joins_check(struct deployment *d, size_t at, struct err *e);
+/* Once all machines are known: gives those an address that named none. -EBADMSG when there are too few. */
+MUST_CHECK int joins_number(struct deployment *d, struct err *e);

@@ -11,8 +11,6 @@ static bool absolute_ok(struct str s)
 	return s.n && s.p[0] == '/';
 }
 
-#define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
-
 #define SECRET_FIELD(T) { "secret", JSON_TEXT, offsetof(T, secret), .required = true, .ok = name_ok, .want = "the name of a secret" }
 
 struct secret_value {
@@ -84,6 +82,19 @@ static const struct json_field mount_fields[] = {
 };
 static const struct json_table mount_table = { mount_fields, ARRAY_LEN(mount_fields), sizeof(struct mount), NULL };
 
+static bool ip4_ok(struct str s)
+{
+	uint32_t address;
+
+	return !parse_ip4(s, &address);
+}
+
+static const struct json_field join_fields[] = {
+	{ "name", JSON_TEXT, offsetof(struct join, name), .required = true, .ok = name_ok, .want = "the name of a network" },
+	{ "ip", JSON_TEXT, offsetof(struct join, ip), .ok = ip4_ok, .want = "an IPv4 address such as 10.20.1.5" },
+};
+static const struct json_table join_table = { join_fields, ARRAY_LEN(join_fields), sizeof(struct join), NULL };
+
 static const struct json_field zmachine_fields[] = {
 	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
 	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
@@ -103,7 +114,8 @@ static const struct json_field zmachine_fields[] = {
 	{ "modules", JSON_TEXTS, offsetof(struct zmachine, modules), .max = ZMACHINE_MODULES_MAX },
 	{ "mounts", JSON_LIST, offsetof(struct zmachine, mounts), .max = ZMACHINE_MOUNTS_MAX, .table = &mount_table,
 	  .n_off = offsetof(struct zmachine, n_mounts) },
-	NOT_YET("networks", "joining a private network"),
+	{ "networks", JSON_LIST, offsetof(struct zmachine, networks), .max = ZMACHINE_NETWORKS_MAX, .table = &join_table,
+	  .n_off = offsetof(struct zmachine, n_networks) },
 	NOT_YET("public_ip", "a public address"),
 	NOT_YET("gpu", "passing a GPU through"),
 };
@@ -257,7 +269,7 @@ int zmachine_open(struct deployment *d, size_t at, struct err *e)
 
 	if ((r = json_decode(d->workloads[at].data, &zmachine_table, z, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
-	if ((r = boot_check(z, at, e)) || (r = modules_check(z, at, e)) || (r = mounts_check(d, at, e)))
+	if ((r = boot_check(z, at, e)) || (r = modules_check(z, at, e)) || (r = mounts_check(d, at, e)) || (r = joins_check(d, at, e)))
 		return r;
 	if (z->isolation != ISOLATION_CONTAINER && z->memory_bytes < ZMACHINE_VM_MEMORY_MIN)
 		return err_set(e, -EBADMSG,

@@ -101,6 +101,8 @@ int deployment_wait(const struct cli *c, struct link *l, const char *name, sd_js
 	return wait_until_ok(c, l, name, 0, ret, e);
 }
 
+enum { ADDRESS_SIZE = 160 }; /* of eight networks, and a NUL */
+
 /* Of what is stored: its size, and what is in it; of a zmount nobody knows that. */
 static void size_format(sd_json_variant *one, char ret[static 48])
 {
@@ -114,32 +116,56 @@ static void size_format(sd_json_variant *one, char ret[static 48])
 		snprintf(ret, 48, "%s", size);
 }
 
+/* Of a machine its addresses of one family, the private ones where it has any; of a network its gateway's. */
+static void address_format(sd_json_variant *one, char ret[static ADDRESS_SIZE])
+{
+	sd_json_variant *list = sd_json_variant_by_key(one, sd_json_variant_by_key(one, "gateway") ? "gateway" : "ip");
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
+	struct buf text = { .limit = ADDRESS_SIZE - 1 };
+
+	for (size_t i = n > 2 ? 1 : 0; i < n; i++) {
+		sd_json_variant *ip = sd_json_variant_by_index(list, i);
+		const char *address = sd_json_variant_is_string(ip) ? sd_json_variant_string(ip) : "?";
+
+		if (!strchr(address, ':'))
+			buf_addf(&text, "%s%s", text.len ? " " : "", address);
+	}
+	snprintf(ret, ADDRESS_SIZE, "%s", text.len && !buf_check(&text) ? text.p : "-");
+	buf_deinit(&text);
+}
+
 static void status_print(sd_json_variant *status)
 {
 	enum { COLUMNS = 7 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "STATE", 0 },    { "HEALTH", 0 },        { "KIND", 0 },
-					       { "ADDRESS", 0 },  { "RESTARTS", 0 }, { "IMAGE, OR SIZE", 0 } };
+	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 },
+					       { "STATE", 0 },
+					       { "HEALTH", 0 },
+					       { "KIND", 0 },
+					       { "ADDRESS", 0 },
+					       { "RESTARTS", 0 },
+					       { "IMAGE, SIZE, OR SUBNET", 0 } };
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*restarts)[24] = calloc(n + 1, sizeof(*restarts));
 	AUTO_FREE char(*sizes)[48] = calloc(n + 1, sizeof(*sizes));
+	AUTO_FREE char(*addresses)[ADDRESS_SIZE] = calloc(n + 1, sizeof(*addresses));
 
-	BUG_ON(!cells || !restarts || !sizes);
+	BUG_ON(!cells || !restarts || !sizes || !addresses);
 	for (size_t i = 0; i < n; i++) {
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
 		const char **cell = &cells[COLUMNS * i];
 
 		size_format(one, sizes[i]);
-
+		address_format(one, addresses[i]);
 		snprintf(restarts[i], sizeof(restarts[i]), "%" PRIu64, out_u64(one, "restarts"));
 		cell[0] = out_text(one, "name", "?");
 		cell[1] = out_text(one, "state", "?");
 		cell[2] = out_text(sd_json_variant_by_key(one, "health"), "state", "-");
 		cell[3] = out_text(one, "isolation", out_text(one, "type", "?"));
-		cell[4] = out_text(one, "ip", "-");
+		cell[4] = addresses[i];
 		cell[5] = restarts[i];
-		cell[6] = out_text(one, "image", sizes[i]);
+		cell[6] = out_text(one, "image", out_text(one, "subnet", sizes[i]));
 	}
 	out_table(columns, COLUMNS, cells, n);
 	for (size_t i = 0; i < n; i++) {

@@ -12,6 +12,7 @@ const struct command_group command_groups[] = {
 	{ "Run things", deployment_commands, &n_deployment_commands },
 	{ "Reach machines", machine_commands, &n_machine_commands },
 	{ "Keep data", volume_commands, &n_volume_commands },
+	{ "Connect machines", network_commands, &n_network_commands },
 	{ "Keep images", image_commands, &n_image_commands },
 	{ "Nodes", node_commands, &n_node_commands },
 	{ "Nodes that reach no hub", diagnose_commands, &n_diagnose_commands },

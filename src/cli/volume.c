@@ -40,7 +40,9 @@ static void list_add(sd_json_variant *deployment, sd_json_variant **list)
 	for (size_t i = 0; sd_json_variant_is_array(all) && i < sd_json_variant_elements(all); i++) {
 		AUTO_JSON sd_json_variant *one = sd_json_variant_ref(sd_json_variant_by_index(all, i));
 
-		if (!strcmp(out_text(one, "type", "zmachine"), "zmachine"))
+		const char *type = out_text(one, "type", "zmachine");
+
+		if (!strcmp(type, "zmachine") || !strcmp(type, "network"))
 			continue;
 		BUG_ON(sd_json_variant_set_field_string(&one, "deployment", out_text(deployment, "name", "?")) < 0 ||
 		       sd_json_variant_append_array(list, one) < 0);

@@ -220,6 +220,9 @@ static int etc_write(const struct guest_config *c, struct err *e)
 	int r = dir_make("/etc", 0755, e);
 
 	inet_ntop(AF_INET, &own, address, sizeof(address));
+	for (size_t i = 0; c->search[i]; i++)
+		buf_addf(&resolv, "%s%s", i ? " " : "search ", c->search[i]);
+	buf_addf(&resolv, "%s", resolv.len ? "\n" : "");
 	for (size_t i = 0; c->resolvers[i]; i++)
 		buf_addf(&resolv, "nameserver %s\n", c->resolvers[i]);
 	buf_addf(&hosts, "127.0.0.1 localhost\n::1 localhost\n%s %s\n", address, c->hostname);
@@ -229,12 +232,71 @@ static int etc_write(const struct guest_config *c, struct err *e)
 	return r;
 }
 
+static bool mac_read(const char *device, uint8_t ret[static 6])
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct str rest, byte;
+	char path[64];
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%.16s/address", device);
+	if (file_read(AT_FDCWD, path, 64, &text, NULL))
+		return false;
+	for (rest = buf_str(&text); n < 6 && str_next(&rest, ':', &byte); n++)
+		if (byte.n < 2 || parse_hex((struct str){ byte.p, 2 }, &ret[n], 1))
+			return false;
+	return n == 6;
+}
+
+/* Which of the machine's cards it is: 0 is the way out, which no link names. */
+static size_t card_of(const struct guest_config *c, const uint8_t mac[static 6])
+{
+	for (size_t i = 0; i < c->n_links; i++)
+		if (!memcmp(c->links[i].mac, mac, 6))
+			return i + 1;
+	return 0;
+}
+
+/* The kernel names cards as it finds them. By way of names that nobody has, as two may have each other's. */
+static int cards_name(const struct guest_config *c, int fd, struct err *e)
+{
+	char now[8], then[8];
+	uint8_t mac[6];
+	int r = 0;
+
+	for (size_t i = 0; i <= c->n_links && !r; i++) {
+		snprintf(now, sizeof(now), "eth%zu", i);
+		if (!mac_read(now, mac))
+			return err_set(e, -ENODEV, "there is no network card %s", now);
+		snprintf(then, sizeof(then), "card%zu", card_of(c, mac));
+		r = netlink_rename(fd, now, then, e);
+	}
+	for (size_t i = 0; i <= c->n_links && !r; i++) {
+		snprintf(now, sizeof(now), "card%zu", i);
+		snprintf(then, sizeof(then), "eth%zu", i);
+		r = netlink_rename(fd, now, then, e);
+	}
+	return r;
+}
+
+static int links_up(const struct guest_config *c, int fd, struct err *e)
+{
+	char name[8];
+	int r = c->n_links ? cards_name(c, fd, e) : 0;
+
+	for (size_t i = 0; i < c->n_links && !r; i++) {
+		snprintf(name, sizeof(name), "eth%zu", i + 1);
+		r = card_apply(fd, name, &c->links[i], e);
+	}
+	return r;
+}
+
 static int link_up(const struct guest_config *c, struct err *e)
 {
 	AUTO_FD int fd = -1;
 	int r;
 
-	if ((r = netlink_open(&fd, e)) || (r = netlink_up(fd, "lo", e)) || (r = netlink_up(fd, "eth0", e)) ||
+	if ((r = netlink_open(&fd, e)) || (r = netlink_up(fd, "lo", e)) || (r = links_up(c, fd, e)) || (r = netlink_up(fd, "eth0", e)) ||
 	    (r = netlink_add_address(fd, "eth0", c->address, 31, e)))
 		return r;
 	return netlink_add_default(fd, "eth0", c->gateway, e);

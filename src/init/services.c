@@ -173,6 +173,20 @@ const struct service services[] = {
 		.stop_ms = 30000,
 	},
 	{
+		.name = "names", /* of one private network: enters it, and drops the rest before it hears a word */
+		.argv = { "/usr/lib/zos/names", "%i" },
+		.is_template = true,
+		.ready = SERVICE_READY_EXEC,
+		.is_background = true,
+		.cpu_weight = 20,
+		.caps = CAP(SYS_ADMIN) | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP),
+		.nofile = 1024,
+		.pids_max = 24,
+		.memory_max_bytes = 48 * MIB,
+		.oom_score_adj = 200,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "shell", /* flavour debug only: no other image has its program */
 		.argv = { "/usr/bin/busybox", "sh" },
 		.condition = "/dev/hvc0",

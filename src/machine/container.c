@@ -52,6 +52,9 @@ static int etc_write(const struct runner *r, struct err *e)
 		const struct buf *content;
 	} files[] = { { "resolv.conf", &resolv }, { "hosts", &hosts }, { "hostname", &hostname } };
 
+	for (size_t i = 0; s->search && i < sd_json_variant_elements(s->search); i++)
+		buf_addf(&resolv, "%s%s", i ? " " : "search ", sd_json_variant_string(sd_json_variant_by_index(s->search, i)));
+	buf_addf(&resolv, "%s", resolv.len ? "\n" : "");
 	for (size_t i = 0; i < sd_json_variant_elements(s->resolvers); i++)
 		buf_addf(&resolv, "nameserver %s\n", sd_json_variant_string(sd_json_variant_by_index(s->resolvers, i)));
 	buf_addf(&hosts, "127.0.0.1 localhost\n::1 localhost\n%s %s\n", s->address, s->hostname);

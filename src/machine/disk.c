@@ -131,9 +131,9 @@ static int disk_prepare(struct runner *r, struct err *e)
 enum { LINK_COMPLAINTS, LINK_SERIAL, LINK_MONITOR, LINKS };
 struct links {
 	int pairs[LINKS][2];
-	int tap;
+	struct emulator_taps taps;
 };
-#define LINKS_NONE { .pairs = { [0 ... LINKS - 1] = { -1, -1 } }, .tap = -1 }
+#define LINKS_NONE { .pairs = { [0 ... LINKS - 1] = { -1, -1 } }, .taps = EMULATOR_TAPS_NONE }
 
 static void links_close(struct links *l)
 {
@@ -141,7 +141,7 @@ static void links_close(struct links *l)
 		fd_close(&l->pairs[i][0]);
 		fd_close(&l->pairs[i][1]);
 	}
-	fd_close(&l->tap);
+	emulator_taps_close(&l->taps);
 }
 
 static int links_open(const struct runner *r, struct links *l, struct err *e)
@@ -149,7 +149,7 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 	for (size_t i = 0; i < LINKS; i++)
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l->pairs[i]) || fcntl(l->pairs[i][0], F_SETFL, O_NONBLOCK))
 			return err_set(e, -errno, "make sockets for the virtual machine: %m");
-	return emulator_tap_open(r, &l->tap, e);
+	return emulator_taps_open(r, &l->taps, e);
 }
 
 struct birth {
@@ -188,7 +188,9 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	struct qemu_disk q = { .memory_bytes = s->memory_bytes - s->rootfs_bytes,
 			       .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
 			       .mac = s->mac,
-			       .tap = b->links->tap,
+			       .tap = b->links->taps.way_out,
+			       .links = b->links->taps.links,
+			       .n_links = b->links->taps.n_links,
 			       .serial = b->links->pairs[LINK_SERIAL][1],
 			       .monitor = b->links->pairs[LINK_MONITOR][1],
 			       .image = d->image,
@@ -202,7 +204,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	if ((r = image_look(q.image, &image, e)) || (r = room_fill(s, image.size_bytes, e)))
 		return r;
 	q.format = image.format == DISKFILE_QCOW2 ? "qcow2" : "raw";
-	emulator_keep(q.tap);
+	emulator_taps_keep(&b->links->taps);
 	emulator_keep(q.serial);
 	emulator_keep(q.monitor);
 	emulator_keep(q.image);

@@ -5,6 +5,7 @@
 #include "machine/cage.h"
 #include "machine/group.h"
 #include "sys/cgroup.h"
+#include "sys/netns.h"
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -81,16 +82,58 @@ void emulator_deinit(struct emulator *m)
 	buf_deinit(&m->complaints);
 }
 
-int emulator_tap_open(const struct runner *r, int *ret, struct err *e)
+struct tap {
+	const char *device;
+	int fd;
+};
+
+/* In the calling thread's network namespace. */
+static int tap_open(void *ctx, struct err *e)
 {
 	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	struct tap *t = ctx;
 
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", r->spec.device);
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", t->device);
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &req))
-		return err_set(e, -errno, "attach to the network device %s: %m", r->spec.device);
-	*ret = take_fd(fd);
+		return err_set(e, -errno, "attach to the network device %s: %m", t->device);
+	t->fd = take_fd(fd);
 	return 0;
+}
+
+/* A tap is found by name in its own namespace alone: QEMU, which is in none of them, gets it open. */
+int emulator_taps_open(const struct runner *r, struct emulator_taps *ret, struct err *e)
+{
+	struct tap t = { r->spec.device, -1 };
+	int code = tap_open(&t, e);
+
+	ret->way_out = t.fd;
+	for (size_t i = 0; i < r->spec.n_links && !code; i++) {
+		const struct machine_link *l = &r->spec.links[i];
+		struct qemu_link *q = &ret->links[i];
+
+		t = (struct tap){ l->device, -1 };
+		if ((code = netns_run(l->netns, tap_open, &t, e)))
+			break;
+		q->tap = t.fd;
+		snprintf(q->mac, sizeof(q->mac), "%s", l->mac);
+		ret->n_links++;
+	}
+	return code;
+}
+
+void emulator_taps_close(struct emulator_taps *t)
+{
+	fd_close(&t->way_out);
+	while (t->n_links)
+		fd_close(&t->links[--t->n_links].tap);
+}
+
+void emulator_taps_keep(const struct emulator_taps *t)
+{
+	emulator_keep(t->way_out);
+	for (size_t i = 0; i < t->n_links; i++)
+		emulator_keep(t->links[i].tap);
 }
 
 int emulator_limit(struct emulator *m, const struct runner *r, struct err *e)

@@ -27,8 +27,17 @@ struct emulator {
 MUST_CHECK int emulator_init(struct emulator *m, struct runner *r, struct err *e);
 void emulator_deinit(struct emulator *m);
 
-/* The machine's device on the node, for QEMU. */
-MUST_CHECK int emulator_tap_open(const struct runner *r, int *ret, struct err *e);
+/* The machine's devices on the node, for QEMU: its way out, and one in each of its private networks. */
+struct emulator_taps {
+	int way_out;
+	struct qemu_link links[ZMACHINE_NETWORKS_MAX];
+	size_t n_links;
+};
+#define EMULATOR_TAPS_NONE { .way_out = -1 }
+MUST_CHECK int emulator_taps_open(const struct runner *r, struct emulator_taps *ret, struct err *e);
+void emulator_taps_close(struct emulator_taps *t);
+/* In the child: they are inherited. */
+void emulator_taps_keep(const struct emulator_taps *t);
 /* Makes the control group anew, with the machine's limits and room for QEMU itself. */
 MUST_CHECK int emulator_limit(struct emulator *m, const struct runner *r, struct err *e);
 

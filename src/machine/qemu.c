@@ -103,6 +103,16 @@ static void shares_add(const struct qemu_share *shares, size_t n, const char *de
 	}
 }
 
+static void links_add(const struct qemu_link *links, size_t n, const char *device, const char *more, struct qemu_args *a)
+{
+	for (size_t i = 0; i < n; i++) {
+		arg(a, "-netdev");
+		arg(a, "tap,id=link%zu,fd=%d", i, links[i].tap);
+		arg(a, "-device");
+		arg(a, "%s,netdev=link%zu,mac=%s%s", device, i, links[i].mac, more);
+	}
+}
+
 static void begin(struct qemu_args *a, const char *const *more, size_t n)
 {
 	*a = (struct qemu_args){ 0 };
@@ -114,7 +124,7 @@ static void begin(struct qemu_args *a, const char *const *more, size_t n)
 
 void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 {
-	BUG_ON(q->n_layers + q->n_mounts + q->n_shares > GUEST_LAYERS_MAX);
+	BUG_ON(q->n_layers + q->n_mounts + q->n_shares + q->n_links > GUEST_LAYERS_MAX);
 	begin(ret, fixed, ARRAY_LEN(fixed));
 	arg(ret, "-initrd");
 	arg(ret, "%s", q->initrd);
@@ -127,6 +137,7 @@ void qemu_args_make(const struct qemu *q, struct qemu_args *ret)
 	arg(ret, "tap,id=net,fd=%d", q->tap);
 	arg(ret, "-device");
 	arg(ret, "virtio-net-device,netdev=net,mac=%s", q->mac);
+	links_add(q->links, q->n_links, "virtio-net-device", "", ret);
 	layers_add(q, ret);
 	mounts_add(q->mounts, q->n_mounts, q->n_layers, "virtio-blk-device", q->cpus, ret);
 	shares_add(q->shares, q->n_shares, "vhost-user-fs-device", q->memory_bytes, ret);
@@ -180,6 +191,7 @@ void qemu_disk_args_make(const struct qemu_disk *q, struct qemu_args *ret)
 	arg(ret, "tap,id=net,fd=%d", q->tap);
 	arg(ret, "-device");
 	arg(ret, "virtio-net-pci,netdev=net,mac=%s,romfile=", q->mac);
+	links_add(q->links, q->n_links, "virtio-net-pci", ",romfile=", ret);
 	disks_add(q, ret);
 	mounts_add(q->mounts, q->n_mounts, 1, "virtio-blk-pci", q->cpus, ret);
 	shares_add(q->shares, q->n_shares, "vhost-user-fs-pci", q->memory_bytes, ret);

@@ -22,6 +22,12 @@ struct qemu_share {
 	const char *tag; /* how the guest finds it, up to QEMU_TAG_MAX bytes */
 };
 
+/* A link into a private network. */
+struct qemu_link {
+	int tap;
+	char mac[18];
+};
+
 struct qemu {
 	uint64_t memory_bytes;
 	unsigned cpus;
@@ -32,7 +38,8 @@ struct qemu {
 	const int *layers;        /* opened for reading, lowest first */
 	const struct qemu_mount *mounts;
 	const struct qemu_share *shares;
-	size_t n_layers, n_mounts, n_shares; /* together <= GUEST_LAYERS_MAX */
+	const struct qemu_link *links;
+	size_t n_layers, n_mounts, n_shares, n_links; /* together <= GUEST_LAYERS_MAX */
 };
 
 /* A disk image, as a PC boots it. */
@@ -43,7 +50,8 @@ struct qemu_disk {
 	int tap, serial, monitor, image;    /* descriptors */
 	const struct qemu_mount *mounts;
 	const struct qemu_share *shares;
-	size_t n_mounts, n_shares;
+	const struct qemu_link *links;
+	size_t n_mounts, n_shares, n_links;
 };
 #define QEMU_DISK_LAYER "/room/layer" /* qcow2, over the image */
 #define QEMU_DISK_SEED "/room/seed"   /* the directory of what cloud-init is told */

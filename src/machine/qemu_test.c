@@ -11,6 +11,7 @@ static size_t find(const struct qemu_args *a, const char *option, const char *va
 }
 
 static const int fds[GUEST_LAYERS_MAX] = { 20, 21, 22 };
+static const struct qemu_link links[] = { { 30, "02:00:00:00:00:05" } };
 static const struct qemu small = { .memory_bytes = 128 << 20,
 				   .cpus = 2,
 				   .mac = "02:7a:6f:73:00:01",
@@ -19,6 +20,8 @@ static const struct qemu small = { .memory_bytes = 128 << 20,
 				   .console = 8,
 				   .ports = { 9, 10, 11 },
 				   .layers = fds,
+				   .links = links,
+				   .n_links = 1,
 				   .n_layers = 3 };
 
 static void says_what_it_was_told(void)
@@ -31,6 +34,8 @@ static void says_what_it_was_told(void)
 		{ "-initrd", "/room/initrd" },
 		{ "-netdev", "tap,id=net,fd=7" },
 		{ "-device", "virtio-net-device,netdev=net,mac=02:7a:6f:73:00:01" },
+		{ "-netdev", "tap,id=link0,fd=30" },
+		{ "-device", "virtio-net-device,netdev=link0,mac=02:00:00:00:00:05" },
 		{ "-chardev", "socket,id=console,fd=8" },
 		{ "-chardev", "socket,id=port1,fd=9" },
 		{ "-device", "virtserialport,chardev=port1,nr=1" },
@@ -67,11 +72,11 @@ static void takes_the_most(void)
 	struct qemu most = small;
 	struct qemu_args a;
 
-	most.n_layers = GUEST_LAYERS_MAX;
+	most.n_layers = GUEST_LAYERS_MAX - most.n_links;
 	most.memory_bytes = UINT64_MAX;
 	most.cpus = QEMU_CPUS_MAX;
 	qemu_args_make(&most, &a);
-	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=layer21,serial=layer21") == 1, "%zu arguments", a.n);
+	T_CHECK(find(&a, "-device", "virtio-blk-device,drive=layer20,serial=layer20") == 1, "%zu arguments", a.n);
 }
 
 static const struct qemu_mount lasting[] = { { 30, "mount0", false }, { 31, "mount1", true } };

@@ -16,6 +16,13 @@ static const struct json_field mount_fields[] = {
 };
 static const struct json_table mount_table = { mount_fields, ARRAY_LEN(mount_fields), sizeof(struct machine_mount), NULL };
 
+#define LINK_FIELD(f) { #f, JSON_TEXT, offsetof(struct machine_link, f), .required = true }
+static const struct json_field link_fields[] = {
+	LINK_FIELD(netns),   LINK_FIELD(device),   LINK_FIELD(mac),    LINK_FIELD(address),  LINK_FIELD(range),
+	LINK_FIELD(gateway), LINK_FIELD(address6), LINK_FIELD(range6), LINK_FIELD(gateway6),
+};
+static const struct json_table link_table = { link_fields, ARRAY_LEN(link_fields), sizeof(struct machine_link), NULL };
+
 static const struct json_field zdb_fields[] = {
 	{ "path", JSON_TEXT, offsetof(struct zdb_spec, path), .required = true },
 	{ "size", JSON_U64, offsetof(struct zdb_spec, size_bytes), .required = true },
@@ -55,6 +62,9 @@ static const struct json_field spec_fields[] = {
 	{ "mounts", JSON_LIST, offsetof(struct machine_spec, mounts), .max = ZMACHINE_MOUNTS_MAX, .table = &mount_table,
 	  .n_off = offsetof(struct machine_spec, n_mounts) },
 	{ "resolvers", JSON_TEXTS, offsetof(struct machine_spec, resolvers), .required = true, .max = 8 },
+	{ "search", JSON_TEXTS, offsetof(struct machine_spec, search), .max = ZMACHINE_NETWORKS_MAX },
+	{ "links", JSON_LIST, offsetof(struct machine_spec, links), .max = ZMACHINE_NETWORKS_MAX, .table = &link_table,
+	  .n_off = offsetof(struct machine_spec, n_links) },
 };
 static const struct json_table spec_table = { spec_fields, ARRAY_LEN(spec_fields), 0, NULL };
 
@@ -79,6 +89,29 @@ int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e)
 	    (ret->check && (r = health_check_decode(ret->check, &ret->health, e))))
 		return err_wrap(e, r, "machine spec");
 	qsort(ret->mounts, ret->n_mounts, sizeof(ret->mounts[0]), mount_order);
+	return 0;
+}
+
+static int mac_parse(const char *text, uint8_t ret[static 6])
+{
+	struct str s = str_c(text), byte;
+	int n = 0;
+
+	while (n < 6 && str_next(&s, ':', &byte))
+		if (parse_hex(byte, &ret[n++], 1))
+			return -EBADMSG;
+	return n == 6 && !s.p ? 0 : -EBADMSG;
+}
+
+int machine_link_card(const struct machine_link *l, struct card *ret, struct err *e)
+{
+	struct card end = { 0 };
+
+	if (mac_parse(l->mac, end.mac) || parse_range4(str_c(l->address), &end.address) || parse_range4(str_c(l->range), &end.range) ||
+	    parse_ip4(str_c(l->gateway), &end.gateway) || parse_range6(str_c(l->address6), &end.address6) ||
+	    parse_range6(str_c(l->range6), &end.range6) || parse_ip6(str_c(l->gateway6), end.gateway6))
+		return err_set(e, -EBADMSG, "machine spec: the link %s is none", l->device);
+	*ret = end;
 	return 0;
 }
 
@@ -202,6 +235,62 @@ static int mounts_build(const struct work *w, sd_json_variant **ret)
 	return r;
 }
 
+static int link_append(const struct network_link *l, sd_json_variant **ret)
+{
+	char mac[18], address[RANGE4_TEXT_SIZE], range[RANGE4_TEXT_SIZE], gateway[IP4_TEXT_SIZE];
+	char address6[RANGE6_TEXT_SIZE], range6[RANGE6_TEXT_SIZE], gateway6[IP6_TEXT_SIZE];
+	const uint8_t *m = l->end.mac;
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	format_range4(address, &l->end.address);
+	format_range4(range, &l->end.range);
+	format_ip4(gateway, l->end.gateway);
+	format_range6(address6, &l->end.address6);
+	format_range6(range6, &l->end.range6);
+	format_ip6(gateway6, l->end.gateway6);
+	return sd_json_variant_append_arraybo(ret, SD_JSON_BUILD_PAIR_STRING("netns", l->netns), SD_JSON_BUILD_PAIR_STRING("device", l->device),
+					      SD_JSON_BUILD_PAIR_STRING("mac", mac), SD_JSON_BUILD_PAIR_STRING("address", address),
+					      SD_JSON_BUILD_PAIR_STRING("range", range), SD_JSON_BUILD_PAIR_STRING("gateway", gateway),
+					      SD_JSON_BUILD_PAIR_STRING("address6", address6), SD_JSON_BUILD_PAIR_STRING("range6", range6),
+					      SD_JSON_BUILD_PAIR_STRING("gateway6", gateway6));
+}
+
+static int links_build(const struct work *w, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && i < w->n_links; i++)
+		r = link_append(&w->links[i], ret);
+	return r;
+}
+
+/* Who is in private networks asks their gateways alone: the node's own name servers would answer for these networks' names, too, and
+ * differently. Those of networks that lead outside come first: only they know the names there. */
+static int names_build(const struct work *w, sd_json_variant *resolvers, sd_json_variant **ret_resolvers, sd_json_variant **ret_search)
+{
+	int r = sd_json_variant_new_array(ret_search, NULL, 0);
+
+	if (r < 0 || !w->n_links) {
+		*ret_resolvers = sd_json_variant_ref(resolvers);
+		return r;
+	}
+	for (int outgoing = 1; outgoing >= 0; outgoing--)
+		for (size_t i = 0; r >= 0 && i < w->n_links; i++) {
+			char gateway[IP4_TEXT_SIZE];
+
+			format_ip4(gateway, w->links[i].end.gateway);
+			if (w->links[i].outgoing == outgoing)
+				r = sd_json_variant_append_arrayb(ret_resolvers, SD_JSON_BUILD_STRING(gateway));
+		}
+	for (size_t i = 0; r >= 0 && i < w->n_links; i++) {
+		char domain[64];
+
+		snprintf(domain, sizeof(domain), "%s.internal", w->links[i].name);
+		r = sd_json_variant_append_arrayb(ret_search, SD_JSON_BUILD_STRING(domain));
+	}
+	return r;
+}
+
 /* What its owner asks for, and what the disks of a machine from an image need. */
 static int modules_build(const struct work *w, sd_json_variant **ret)
 {
@@ -215,7 +304,8 @@ static int modules_build(const struct work *w, sd_json_variant **ret)
 
 int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e)
 {
-	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *mounts = NULL, *modules = NULL, *zdb = NULL, *layers = NULL, *v = NULL;
+	AUTO_JSON sd_json_variant *argv = NULL, *env = NULL, *mounts = NULL, *links = NULL, *servers = NULL, *search = NULL, *modules = NULL,
+				  *zdb = NULL, *layers = NULL, *v = NULL;
 	const struct zmachine *z = &w->spec;
 	const struct network_result *n = &w->network;
 	const char *user_data = text_of(w, z->user_data);
@@ -224,7 +314,8 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 
 	if (sd_json_variant_new_array(&argv, NULL, 0) < 0 || sd_json_variant_new_array(&env, NULL, 0) < 0 ||
 	    sd_json_variant_new_array(&layers, NULL, 0) < 0 || append_all(&layers, w->image.layers) < 0 || zdb_build(w, &zdb) < 0 ||
-	    argv_build(w, &argv) < 0 || env_build(w, &env) < 0 || mounts_build(w, &mounts) < 0 || modules_build(w, &modules) < 0)
+	    argv_build(w, &argv) < 0 || env_build(w, &env) < 0 || mounts_build(w, &mounts) < 0 || links_build(w, &links) < 0 ||
+	    names_build(w, resolvers, &servers, &search) < 0 || modules_build(w, &modules) < 0)
 		return err_set(e, -ENOMEM, "describe the machine: out of memory");
 	if (is_machine && z->boot == BOOT_IMAGE && !sd_json_variant_elements(argv))
 		return err_set(e, -EBADMSG, "the image names no program to run: set 'entrypoint'");
@@ -246,7 +337,8 @@ int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct 
 			   SD_JSON_BUILD_PAIR_CONDITION(modules != NULL, "modules", SD_JSON_BUILD_VARIANT(modules)),
 			   SD_JSON_BUILD_PAIR_STRING("stop_signal", config_text(w, "StopSignal", "SIGTERM")),
 			   SD_JSON_BUILD_PAIR_CONDITION(zdb != NULL, "zdb", SD_JSON_BUILD_VARIANT(zdb)), SD_JSON_BUILD_PAIR_VARIANT("mounts", mounts),
-			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", resolvers));
+			   SD_JSON_BUILD_PAIR_VARIANT("links", links), SD_JSON_BUILD_PAIR_VARIANT("search", search),
+			   SD_JSON_BUILD_PAIR_VARIANT("resolvers", servers));
 	return r < 0 || json_format(v, ret) ? err_set(e, -ENOMEM, "describe the machine: out of memory") : 0;
 }
 

@@ -22,6 +22,12 @@ struct zdb_spec {
 	bool is_public;
 };
 
+/* A link into a private network: eth1 and on, in their order. */
+struct machine_link {
+	const char *netns, *device; /* of the network's end: path of its namespace, name there */
+	const char *mac, *address, *range, *gateway, *address6, *range6, *gateway6; /* addresses with their subnet's prefix */
+};
+
 struct machine_spec {
 	sd_json_variant *v; /* owned: what the texts point into */
 	const char *id, *revision, *hostname;
@@ -34,6 +40,9 @@ struct machine_spec {
 	const char *workdir, *user; /* USER as the image or the owner wrote it: name or number[:group] */
 	const char *stop_signal;    /* "SIGTERM" */
 	sd_json_variant *resolvers; /* addresses */
+	sd_json_variant *search;    /* domains; NULL = none */
+	struct machine_link links[ZMACHINE_NETWORKS_MAX];
+	size_t n_links;
 	const char *user_data;      /* for cloud-init; NULL = none */
 	sd_json_variant *modules;   /* names; NULL = none */
 	struct zdb_spec zdb;
@@ -44,8 +53,11 @@ struct machine_spec {
 };
 void machine_spec_deinit(struct machine_spec *s);
 
-/* Puts the owner's wishes over the image's defaults and appends the JSON. -EBADMSG when there is nothing to run. */
+/* Puts the owner's wishes over the image's defaults and appends the JSON. RESOLVERS: whom a machine without private networks asks for names.
+ * -EBADMSG when there is nothing to run. */
 MUST_CHECK int machine_spec_build(const struct work *w, sd_json_variant *resolvers, struct buf *ret, struct err *e);
 MUST_CHECK int machine_spec_read(struct machine_spec *ret, struct str json, struct err *e);
+/* -EBADMSG. */
+MUST_CHECK int machine_link_card(const struct machine_link *l, struct card *ret, struct err *e);
 /* The number of stop_signal; SIGTERM for a name that means nothing. */
 int machine_spec_signal(const struct machine_spec *s);

@@ -47,10 +47,10 @@ static int layers_open(struct runner *r, struct err *e)
 	size_t n = sd_json_variant_elements(r->spec.layers);
 	struct vm *v = vm_of(r);
 
-	if (!n || n + r->spec.n_mounts > GUEST_LAYERS_MAX)
+	if (!n || n + r->spec.n_mounts + r->spec.n_links > GUEST_LAYERS_MAX)
 		return err_set(
 			e, -E2BIG,
-			"the image has %zu layers and a virtual machine takes 1 to %d, less one for each mount: build it with fewer, or run it "
+			"the image has %zu layers and a virtual machine takes 1 to %d, less one for each mount and private network: build it with fewer, or run it "
 			"as a container",
 			n, GUEST_LAYERS_MAX);
 	for (; v->n_layers < n; v->n_layers++) {
@@ -82,6 +82,13 @@ static int config_make(struct runner *r, struct err *e)
 		return err_set(e, -EBADMSG, "machine spec: '%s' and '%s' are no addresses", s->address, s->gateway);
 	c.address = ntohl(address.s_addr);
 	c.gateway = ntohl(gateway.s_addr);
+	for (; c.n_links < s->n_links; c.n_links++) {
+		int r_link = machine_link_card(&s->links[c.n_links], &c.links[c.n_links], e);
+
+		if (r_link)
+			return r_link;
+	}
+	texts_of(s->search, c.search, GUEST_SEARCH_MAX);
 	texts_of(s->resolvers, c.resolvers, GUEST_RESOLVERS_MAX);
 	texts_of(s->argv, c.argv, GUEST_ARGS_MAX);
 	texts_of(s->env, c.env, GUEST_ENV_MAX);
@@ -191,9 +198,9 @@ static void on_end(struct runner *r, int status)
 /* Sockets to QEMU: in each pair [0] stays here. */
 struct links {
 	int console[2], ports[GUEST_PORTS][2];
-	int tap;
+	struct emulator_taps taps;
 };
-#define LINKS_NONE { .console = { -1, -1 }, .ports = { [0 ... GUEST_PORTS - 1] = { -1, -1 } }, .tap = -1 }
+#define LINKS_NONE { .console = { -1, -1 }, .ports = { [0 ... GUEST_PORTS - 1] = { -1, -1 } }, .taps = EMULATOR_TAPS_NONE }
 
 static void links_close(struct links *l)
 {
@@ -202,7 +209,7 @@ static void links_close(struct links *l)
 		for (size_t k = 0; k < ARRAY_LEN(l->ports); k++)
 			fd_close(&l->ports[k][i]);
 	}
-	fd_close(&l->tap);
+	emulator_taps_close(&l->taps);
 }
 
 static int links_open(const struct runner *r, struct links *l, struct err *e)
@@ -213,7 +220,7 @@ static int links_open(const struct runner *r, struct links *l, struct err *e)
 		failed = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l->ports[i]);
 	if (failed)
 		return err_set(e, -errno, "make sockets for the virtual machine: %m");
-	return emulator_tap_open(r, &l->tap, e);
+	return emulator_taps_open(r, &l->taps, e);
 }
 
 static bool has_modules(const struct machine_spec *s)
@@ -248,7 +255,9 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 			  .cpus = (unsigned)((s->cpu_milli + 999) / 1000),
 			  .mac = s->mac,
 			  .initrd = has_modules(s) ? ROOM_INITRD : QEMU_INITRD,
-			  .tap = l->tap,
+			  .tap = l->taps.way_out,
+			  .links = l->taps.links,
+			  .n_links = l->taps.n_links,
 			  .console = l->console[1],
 			  .layers = v->layers,
 			  .n_layers = v->n_layers,
@@ -267,7 +276,7 @@ static int args_make(void *ctx, struct qemu_args *ret, struct err *e)
 	for (size_t i = 0; i < v->n_layers; i++)
 		emulator_keep(v->layers[i]);
 	emulator_mounts_keep(&v->mounts, &v->emulator);
-	emulator_keep(q.tap);
+	emulator_taps_keep(&l->taps);
 	emulator_keep(q.console);
 	qemu_args_make(&q, ret);
 	return 0;

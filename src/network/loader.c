@@ -1,11 +1,13 @@
-/* filter [closed] -- hands packet filter rules to the kernel in one transaction, and ends: rules in nft's language from standard input, or,
- * `closed`, those of a node that has heard of no farm yet. A program of its own because libnftables is a parser of a megabyte, and
+/* filter [closed | in NETNS] -- hands packet filter rules to the kernel in one transaction, and ends: rules in nft's language from standard input,
+ * for the network namespace at the path NETNS or its own; or, `closed`, those of a node that has heard of no farm yet. A program of its own because libnftables is a parser of a megabyte, and
  * because noded, which may do much, need not wait for it. */
 #include "base/err.h"
 #include "base/log.h"
 #include "network/rules.h"
 
+#include <fcntl.h>
 #include <nftables/libnftables.h>
+#include <sched.h>
 
 enum { UID_IMAGED = 902, RULES_MAX_BYTES = 1 << 20 };
 
@@ -46,6 +48,13 @@ static int rules_load(struct buf *text, struct err *e)
 	return err_set(e, -EIO, "load the packet filter: %.200s", said ? said : "no reason given");
 }
 
+static int enter(const char *netns, struct err *e)
+{
+	AUTO_FD int fd = open(netns, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || setns(fd, CLONE_NEWNET) ? err_set(e, -errno, "enter the network namespace %s: %m", netns) : 0;
+}
+
 int main(int argc, char **argv)
 {
 	AUTO_BUF struct buf text = { .limit = RULES_MAX_BYTES };
@@ -56,7 +65,7 @@ int main(int argc, char **argv)
 	log_init("filter", getenv("ZOS_DEBUG") != NULL);
 	if (argc == 2 && !strcmp(argv[1], "closed"))
 		rules_format(&closed, &text);
-	else
+	else if (argc != 3 || strcmp(argv[1], "in") || !(r = enter(argv[2], &e)))
 		r = input_read(&text, &e);
 	if (!r)
 		r = rules_load(&text, &e);

@@ -4,60 +4,56 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "network/filter.h"
+#include "network/port.h"
+#include "network/rules.h"
+#include "network/segment.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <stdio.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { CONNECT_TIMEOUT_US = 10 * 1000000, CONNECTS_MAX = 256, RESOLV_CONF_MAX_BYTES = 65536 };
-#define BASE_ADDRESS 0x647f0000u /* 100.127.0.0 */
 
-struct network {
+struct networks {
 	struct provider provider;
 	sd_event *event;
 	struct network_options o;
 	struct filter filter;
+	struct rules rules;
 	char open[RULES_RANGES_MAX][19];
+	unsigned cut[NETWORK_MACHINES_MAX];
+	struct segments segments;
 	sd_event_source *resolv_watch;
 	int netlink;
 	unsigned n_connects;
 };
 
-static struct network *network_of(struct provider *p)
+static struct networks *network_of(struct provider *p)
 {
-	return container_of(p, struct network, provider);
+	return container_of(p, struct networks, provider);
 }
 
-static void address_format(char ret[static 16], uint32_t address)
-{
-	struct in_addr in = { htonl(address) };
-
-	inet_ntop(AF_INET, &in, ret, 16);
-}
-
-static void result_fill(struct network *n, struct work *w, unsigned index)
+static void result_fill(struct networks *n, struct work *w, unsigned index)
 {
 	struct network_result *r = &w->network;
-	uint32_t base = BASE_ADDRESS + index * 2;
+	uint32_t base = RULES_BASE_ADDRESS + index * 2;
 
 	r->index = index;
 	snprintf(r->device, sizeof(r->device), RULES_DEVICE "%u", index);
-	address_format(r->gateway, base);
-	address_format(r->address, base + 1);
+	format_ip4(r->gateway, base);
+	format_ip4(r->address, base + 1);
 	snprintf(r->mac, sizeof(r->mac), "02:7a:6f:73:%02x:%02x", index >> 8, index & 255); /* locally administered */
 	r->netns[0] = '\0';
 	if (w->spec.isolation == ISOLATION_CONTAINER)
 		snprintf(r->netns, sizeof(r->netns), "%s/%s/netns", n->o.dir, w->id);
 }
 
-static int index_read(const struct network *n, const char *id, uint64_t *ret)
+static int index_read(const struct networks *n, const char *id, uint64_t *ret)
 {
 	AUTO_BUF struct buf text = { 0 };
 	char path[256];
@@ -69,7 +65,7 @@ static int index_read(const struct network *n, const char *id, uint64_t *ret)
 }
 
 /* The lowest index that no machine has. */
-static int index_free(const struct network *n, uint64_t *ret, struct err *e)
+static int index_free(const struct networks *n, uint64_t *ret, struct err *e)
 {
 	uint8_t taken[NETWORK_MACHINES_MAX] = { 0 };
 	AUTO_DIR DIR *d = opendir(n->o.dir);
@@ -89,7 +85,7 @@ static int index_free(const struct network *n, uint64_t *ret, struct err *e)
 	return err_set(e, -ENOSPC, "all %d machine links are in use", NETWORK_MACHINES_MAX);
 }
 
-static int index_get(struct network *n, const char *id, uint64_t *ret, struct err *e)
+static int index_get(struct networks *n, const char *id, uint64_t *ret, struct err *e)
 {
 	char path[256], text[16];
 	int r;
@@ -124,7 +120,7 @@ static int configure_inside(void *ctx, struct err *e)
 	return netlink_add_default(fd, "eth0", in->address - 1, e);
 }
 
-static int link_container(struct network *n, const struct network_result *r, uint32_t base, struct err *e)
+static int link_container(struct networks *n, const struct network_result *r, uint32_t base, struct err *e)
 {
 	struct inside in = { r, base + 1 };
 	int ret = netns_make(r->netns, e);
@@ -140,46 +136,56 @@ static int link_container(struct network *n, const struct network_result *r, uin
 	return netns_run(r->netns, configure_inside, &in, e);
 }
 
-static int link_tap(struct network *n, const struct network_result *r, struct err *e)
+/* Before anything of it is in the filter: whoever is cut off is so from the start. */
+static void cut_change(struct networks *n)
 {
-	AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	n->rules.n_cut = 0;
+	for (const struct member *m = n->segments.members; m; m = m->next)
+		if (member_is_cut(&n->segments, m))
+			n->cut[n->rules.n_cut++] = m->index;
+	filter_change(&n->filter);
+}
 
-	if (fd < 0)
-		return err_set(e, -errno, "open /dev/net/tun: %m");
-	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", r->device);
-	if (ioctl(fd, TUNSETIFF, &req)) /* busy: its machine runs and holds it */
-		return errno == EBUSY ? 0 : err_set(e, -errno, "make the tap %s: %m", r->device);
-	if (ioctl(fd, TUNSETPERSIST, 1) || ioctl(fd, TUNSETOWNER, (unsigned long)n->o.tap_uid))
-		return err_set(e, -errno, "keep the tap %s: %m", r->device);
-	return 0;
+static int machine_apply(struct networks *n, struct work *w, unsigned index, struct err *e)
+{
+	uint32_t base = RULES_BASE_ADDRESS + index * 2;
+	int r;
+
+	result_fill(n, w, index);
+	r = w->spec.isolation == ISOLATION_CONTAINER ? link_container(n, &w->network, base, e) : tap_make(w->network.device, n->o.tap_uid, e);
+	if (r || (r = netlink_up(n->netlink, w->network.device, e)) || (r = netlink_add_address(n->netlink, w->network.device, base, 31, e)))
+		return r;
+	r = member_apply(&n->segments, w, index, w->network.netns, e);
+	cut_change(n);
+	return r;
 }
 
 static int network_apply(struct provider *p, struct work *w, struct err *e)
 {
-	struct network *n = network_of(p);
+	struct networks *n = network_of(p);
 	uint64_t index;
-	uint32_t base;
 	int r = index_get(n, w->id, &index, e);
 
 	if (r)
 		return r;
-	result_fill(n, w, (unsigned)index);
-	base = BASE_ADDRESS + (uint32_t)index * 2;
-	r = w->spec.isolation == ISOLATION_CONTAINER ? link_container(n, &w->network, base, e) : link_tap(n, &w->network, e);
-	if (r || (r = netlink_up(n->netlink, w->network.device, e)))
-		return r;
-	return netlink_add_address(n->netlink, w->network.device, base, 31, e);
+	if (w->kind != WORKLOAD_NETWORK)
+		return machine_apply(n, w, (unsigned)index, e);
+	w->network.index = (unsigned)index;
+	r = segment_apply(&n->segments, w, (unsigned)index, n->netlink, e);
+	cut_change(n);
+	return r;
 }
 
 static int take_down(struct provider *p, const char *id, struct err *e)
 {
-	struct network *n = network_of(p);
+	struct networks *n = network_of(p);
 	char path[256], device[16];
 	uint64_t index;
 	int r;
 
-	if (!index_read(n, id, &index)) {
+	if ((r = member_remove(&n->segments, id, e)) || (r = segment_remove(&n->segments, id, n->netlink, e)) < 0)
+		return r;
+	if (!r && !index_read(n, id, &index)) {
 		snprintf(device, sizeof(device), RULES_DEVICE "%u", (unsigned)index);
 		if ((r = netlink_remove(n->netlink, device, e)))
 			return r;
@@ -187,6 +193,7 @@ static int take_down(struct provider *p, const char *id, struct err *e)
 	snprintf(path, sizeof(path), "%s/%s/netns", n->o.dir, id);
 	if ((r = netns_remove(path, e)))
 		return r;
+	cut_change(n);
 	snprintf(path, sizeof(path), "%s/%s", n->o.dir, id);
 	return tree_remove(AT_FDCWD, path, e);
 }
@@ -205,19 +212,24 @@ static void network_sweep(struct provider *p, bool (*is_wanted)(void *engine, co
 	provider_sweep(p, network_of(p)->o.dir, is_wanted, take_down);
 }
 
-static void resolvers_read(struct network *n)
+static void resolvers_read(struct networks *n)
 {
 	AUTO_BUF struct buf text = { 0 };
+	struct names *names = &n->segments.names;
 
 	if (!file_read(AT_FDCWD, n->o.resolv_conf, RESOLV_CONF_MAX_BYTES, &text, NULL))
-		rules_resolvers(&n->filter.rules, buf_str(&text));
+		rules_resolvers(&n->rules, buf_str(&text));
 	filter_change(&n->filter);
+	static_assert(sizeof(names->resolvers) == sizeof(n->rules.resolvers));
+	memcpy(names->resolvers, n->rules.resolvers, sizeof(names->resolvers));
+	names->n_resolvers = n->rules.n_resolvers;
+	segments_resolvers_changed(&n->segments);
 }
 
 static void network_configure(struct provider *p, const struct farm *farm)
 {
-	struct network *n = network_of(p);
-	struct rules *r = &n->filter.rules;
+	struct networks *n = network_of(p);
+	struct rules *r = &n->rules;
 
 	r->n_open = 0;
 	for (size_t i = 0; farm && i < farm->n_open; i++) {
@@ -229,7 +241,7 @@ static void network_configure(struct provider *p, const struct farm *farm)
 
 static int on_resolv_conf(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
-	struct network *n = userdata;
+	struct networks *n = userdata;
 	const char *name = strrchr(n->o.resolv_conf, '/') + 1;
 
 	(void)source;
@@ -240,7 +252,7 @@ static int on_resolv_conf(sd_event_source *source, const struct inotify_event *e
 
 /* One connection on its way to a machine. */
 struct attempt {
-	struct network *n;
+	struct networks *n;
 	struct provider_stream s;
 	sd_event_source *io, *timer;
 	int fd;
@@ -286,7 +298,7 @@ static int on_connect_timeout(sd_event_source *source, uint64_t usec, void *user
 
 static int network_stream(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
 {
-	struct network *n = network_of(p);
+	struct networks *n = network_of(p);
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)s->port) };
 	struct attempt *a;
 	AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -310,10 +322,29 @@ static int network_stream(struct provider *p, struct work *w, const struct provi
 
 bool network_filter_is_current(struct provider *p)
 {
-	return filter_is_current(&network_of(p)->filter);
+	const struct networks *n = network_of(p);
+	bool all = filter_is_current(&n->filter);
+
+	for (const struct segment *g = n->segments.first; g; g = g->next)
+		all &= filter_is_current(&g->filter);
+	return all;
+}
+
+/* Not before it was seen to work on a node that has been booted. */
+static int network_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
+			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
+{
+	(void)p;
+	(void)old;
+	(void)ret_disks;
+	for (size_t i = 0; i < d->n_workloads; i++)
+		if (d->workloads[i].kind == WORKLOAD_NETWORK)
+			return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type 'network' are not done by this version of the node", i);
+	return 0;
 }
 
 static const struct provider_ops network_ops = {
+	.admit = network_admit,
 	.apply = network_apply,
 	.remove = network_remove,
 	.configure = network_configure,
@@ -321,39 +352,80 @@ static const struct provider_ops network_ops = {
 	.sweep = network_sweep,
 };
 
+static void node_format(void *ctx, struct buf *ret)
+{
+	rules_format(&((struct networks *)ctx)->rules, ret);
+}
+
+/* A network that was applied stands, or does not. */
+static void on_segment(void *ctx, struct work *w, int r, const struct err *e)
+{
+	struct provider *p = &((struct networks *)ctx)->provider;
+
+	p->done(p->engine, w, r, e);
+}
+
+static int segments_begin(struct networks *n, struct err *e)
+{
+	const struct network_options *o = &n->o;
+	int r;
+
+	n->segments = (struct segments){ .event = n->event,
+					 .dir = o->dir,
+					 .filter = o->filter,
+					 .names = { .dir = o->names_dir, .supervisor = SUPERVISOR_DEFAULT },
+					 .tap_uid = o->tap_uid,
+					 .done = on_segment,
+					 .ctx = n };
+	if (o->names_dir && (r = dir_make(o->names_dir, 0755, e)))
+		return r;
+	return segments_init(&n->segments, e);
+}
+
+static int parts_begin(struct networks *n, const char *resolv_dir, struct err *e)
+{
+	const struct network_options *o = &n->o;
+	const struct filter_options filter = { .program = o->filter, .format = node_format, .ctx = n };
+	int r;
+
+	n->rules.imaged_uid = o->imaged_uid;
+	n->rules.cut = n->cut;
+	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(resolv_dir, 0755, e)) ||
+	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_init(&n->filter, n->event, &filter, e)) ||
+	    (r = segments_begin(n, e)))
+		return r;
+	cut_change(n);
+	resolvers_read(n);
+	r = sd_event_add_inotify(n->event, &n->resolv_watch, resolv_dir, IN_CLOSE_WRITE | IN_MOVED_TO, on_resolv_conf, n);
+	return r < 0 ? err_set(e, r, "watch %s: %s", resolv_dir, strerror(-r)) : 0;
+}
+
 int network_provider_new(sd_event *event, const struct network_options *o, struct provider **ret, struct err *e)
 {
-	struct network *n = calloc(1, sizeof(*n));
+	struct networks *n = calloc(1, sizeof(*n));
 	AUTO_FREE char *dir = strdup(o->resolv_conf);
 	int r;
 
 	BUG_ON(!n || !dir);
-	*n = (struct network){ .provider = { .name = "network", .ops = &network_ops }, .o = *o, .netlink = -1 };
+	*n = (struct networks){ .provider = { .name = "network", .ops = &network_ops }, .o = *o, .netlink = -1 };
 	n->event = sd_event_ref(event);
 	*strrchr(dir, '/') = '\0';
-	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(dir, 0755, e)) ||
-	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_init(&n->filter, event, o->filter, e)))
-		goto failed;
-	n->filter.rules.imaged_uid = o->imaged_uid;
-	resolvers_read(n);
-	r = sd_event_add_inotify(event, &n->resolv_watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO, on_resolv_conf, n);
-	if (r < 0) {
-		err_set(e, r, "watch %s: %s", dir, strerror(-r));
-		goto failed;
+	if ((r = parts_begin(n, dir, e))) {
+		network_provider_free(&n->provider);
+		return r;
 	}
 	*ret = &n->provider;
 	return 0;
-failed:
-	network_provider_free(&n->provider);
-	return r;
 }
 
 void network_provider_free(struct provider *p)
 {
-	struct network *n = network_of(p);
+	struct networks *n = network_of(p);
 
 	sd_event_source_disable_unref(n->resolv_watch);
-	filter_deinit(&n->filter);
+	segments_deinit(&n->segments);
+	if (n->filter.event)
+		filter_deinit(&n->filter);
 	fd_close(&n->netlink);
 	sd_event_unref(n->event);
 	free(n);

@@ -1,4 +1,5 @@
-/* The network provider: gives each machine a link of its own to the node, an address, and the way out.
+/* The network provider: gives each machine a link of its own to the node, an address, and the way out; and makes private networks
+ * (segment.h), with a port for each of their machines.
  *
  * A container gets a network namespace with one end of a veth pair in it; a virtual machine gets a tap device. Both ends of a link hold a
  * /31 of 100.127.0.0/16 by the machine's index, which is kept in NETWORK_DIR/<id>/index so that a restart finds it again. */
@@ -16,10 +17,11 @@ struct network_options {
 	uid_t tap_uid;           /* who may attach to taps: the uid of QEMU */
 	unsigned imaged_uid;
 	const char *filter;      /* the program */
+	const char *names_dir;   /* NAMES_DIR; NULL = nobody answers for names in private networks */
 };
 
 /* Returns owned. */
 MUST_CHECK int network_provider_new(sd_event *event, const struct network_options *o, struct provider **ret, struct err *e);
 void network_provider_free(struct provider *p);
-/* Whether the kernel has the filter that the farm and the name servers ask for; the loop works on it. */
+/* Whether the kernel has the filters that the farm and the name servers ask for; the loop works on it. */
 bool network_filter_is_current(struct provider *p);

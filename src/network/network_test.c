@@ -290,6 +290,64 @@ static void imaged_reaches_no_more_than_machines(void)
 	}
 }
 
+static bool is_done;
+
+static void on_done(void *engine, struct work *w, int r, const struct err *e)
+{
+	(void)engine;
+	(void)w;
+	T_CHECK(!r, "%s", e->msg);
+	is_done = true;
+}
+
+static void network_apply_to(struct work *net, bool outgoing)
+{
+	struct err e = { 0 };
+
+	is_done = false;
+	net->net.outgoing = outgoing;
+	T_NEED(f.p->ops->apply(f.p, net, &e) == PROVIDER_BUSY, "%s", e.msg);
+	while (!is_done)
+		T_NEED(sd_event_run(f.event, FILTER_PATIENCE_US) > 0, "the network does not stand");
+	filter_settle(&f);
+}
+
+/* B in a network that leads nowhere, A in none. */
+static void whoever_is_in_closed_networks_alone_has_no_way_out(void)
+{
+	struct work net = { .kind = WORKLOAD_NETWORK, .id = "00000000000000c0", .family = "00000000000000f0" };
+	const struct probe out = { .to = "192.0.2.1", .port = 80 };
+	struct err e = { 0 };
+
+	f.p->done = on_done;
+	net.net = (struct network){
+		.subnet = { 0x0a140100, 24 }, .range = { 0x0a140100, 24 }, .subnet6 = { { 0xfd }, 64 }, .range6 = { { 0xfd }, 64 }
+	};
+	strcpy(f.b.family, net.family);
+	strcpy(f.b.links[0].network, net.id);
+	f.b.name = "b";
+	f.b.links[0].end = (struct card){ .mac = { 2, 1 },
+					  .address = { 0x0a140105, 24 },
+					  .range = { 0x0a140100, 24 },
+					  .gateway = 0x0a140101,
+					  .address6 = { { 0xfd, [15] = 5 }, 64 },
+					  .range6 = { { 0xfd }, 64 } };
+	f.b.n_links = 1;
+	for (int outgoing = 0; outgoing < 2; outgoing++) {
+		struct probe by_a = out, by_b = out;
+
+		network_apply_to(&net, outgoing);
+		T_NEED(!f.p->ops->apply(f.p, &f.b, &e), "%s", e.msg);
+		filter_settle(&f);
+		T_CHECK(!netns_run(f.a.network.netns, probe_run, &by_a, &e) && !by_a.r, "%s", strerror(by_a.r));
+		T_CHECK(!netns_run(f.b.network.netns, probe_run, &by_b, &e) && by_b.r == (outgoing ? 0 : ETIMEDOUT), "%d: %s", outgoing,
+			strerror(by_b.r));
+	}
+	f.b.n_links = 0;
+	T_CHECK(!f.p->ops->apply(f.p, &f.b, &e) && !f.p->ops->remove(f.p, &net, &e), "%s", e.msg);
+	filter_settle(&f);
+}
+
 static bool nobody(void *engine, const char *id)
 {
 	(void)engine;
@@ -321,6 +379,7 @@ int main(void)
 	T_RUN(applying_again_changes_nothing);
 	T_RUN(a_machines_users_may_bind_low_ports_and_the_nodes_may_not);
 	T_RUN(imaged_reaches_no_more_than_machines);
+	T_RUN(whoever_is_in_closed_networks_alone_has_no_way_out);
 	T_RUN(nothing_is_left);
 	network_provider_free(f.p);
 	sd_event_unref(f.event);

@@ -21,7 +21,7 @@ static const char chains[] = "	chain input {\n"
 			     "		type filter hook input priority filter; policy drop;\n"
 			     "		iif lo accept\n"
 			     "		ct state established,related accept\n"
-			     "		iifname \"" RULES_DEVICE "*\" drop\n"
+			     "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
 			     "		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
 			     "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
 			     "	}\n"
@@ -35,12 +35,15 @@ static const char chains[] = "	chain input {\n"
 			     "	}\n"
 			     "	chain forward {\n"
 			     "		type filter hook forward priority filter; policy drop;\n"
+			     "		iifname @cut drop\n"
 			     "		ct state established,related accept\n"
-			     "		iifname \"" RULES_DEVICE "*\" oifname != \"" RULES_DEVICE "*\" jump from_machine\n"
+			     "		oifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
+			     "		iifname \"" RULES_DEVICE "*\" jump from_machine\n"
+			     "		iifname \"" RULES_UPLINK "*\" ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
 			     "	}\n"
 			     "	chain antispoof {\n"
 			     "		type filter hook prerouting priority raw;\n"
-			     "		iifname \"" RULES_DEVICE "*\" fib saddr . iif oif missing drop\n"
+			     "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } fib saddr . iif oif missing drop\n"
 			     "	}\n"
 			     "	chain nat {\n"
 			     "		type nat hook postrouting priority srcnat;\n"
@@ -57,6 +60,10 @@ void rules_format(const struct rules *r, struct buf *ret)
 	set(ret, "private4", private4, ARRAY_LEN(private4));
 	set(ret, "open4", r->open, r->n_open);
 	set(ret, "resolvers4", resolvers, r->n_resolvers);
+	buf_add(ret, S("	set cut {\n		type ifname\n"));
+	for (size_t i = 0; i < r->n_cut; i++)
+		buf_addf(ret, "%s\"" RULES_DEVICE "%u\"", i ? ", " : "		elements = { ", r->cut[i]);
+	buf_addf(ret, "%s	}\n", r->n_cut ? " }\n" : "");
 	buf_add(ret, str_c(chains));
 	/* By who it is, never by who it is not: what the kernel itself sends, neighbour advertisements among it, has no owner, and a rule that
 	 * asks for one does not match. */

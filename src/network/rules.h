@@ -5,16 +5,20 @@
 
 enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
 
-/* Every machine's device on the node starts with this, followed by its index. */
+/* Every machine's device on the node starts with this, followed by its index; a private network's with the other. */
 #define RULES_DEVICE "zm"
-/* Addresses of machines: 100.127.0.0/16, two for each. */
+#define RULES_UPLINK "zn"
+/* Addresses of both: 100.127.0.0/16, two for each. */
 #define RULES_MACHINES "100.127.0.0/16"
+#define RULES_BASE_ADDRESS 0x647f0000u
 
 struct rules {
 	const char *open[RULES_RANGES_MAX];           /* IPv4 ranges, as the farm's document has them */
 	size_t n_open;
 	char resolvers[RULES_RESOLVERS_MAX][16];      /* IPv4: machines may ask them on port 53 wherever they are */
 	size_t n_resolvers;
+	const unsigned *cut;                          /* indices of machines that have no way out; borrowed */
+	size_t n_cut;
 	unsigned imaged_uid;                          /* may reach what machines may reach, and no more */
 };
 

@@ -51,12 +51,25 @@ static const char *zdb_change(const struct engine *n, const struct workload *now
 	return now->zdb.class == before->zdb.class ? NULL : "class";
 }
 
+/* Machines have addresses in it. */
+static const char *network_change(const struct engine *n, const struct workload *now, const struct workload *before)
+{
+	const struct network *a = &now->network, *b = &before->network;
+
+	(void)n;
+	if (a->subnet.address != b->subnet.address || a->subnet.prefix != b->subnet.prefix)
+		return "subnet";
+	if (a->range.address != b->range.address || a->range.prefix != b->range.prefix)
+		return "range";
+	if (memcmp(a->subnet6.address, b->subnet6.address, 16))
+		return "subnet6";
+	return memcmp(a->range6.address, b->range6.address, 16) || a->range6.prefix != b->range6.prefix ? "range6" : NULL;
+}
+
 /* The field that cannot become what it is in NOW while BEFORE is there; NULL = all can. */
 static const char *(*const changes[])(const struct engine *n, const struct workload *now, const struct workload *before) = {
-	[WORKLOAD_ZMACHINE] = machine_change,
-	[WORKLOAD_VOLUME] = volume_change,
-	[WORKLOAD_ZMOUNT] = zmount_change,
-	[WORKLOAD_ZDB] = zdb_change,
+	[WORKLOAD_ZMACHINE] = machine_change, [WORKLOAD_VOLUME] = volume_change,   [WORKLOAD_ZMOUNT] = zmount_change,
+	[WORKLOAD_ZDB] = zdb_change,          [WORKLOAD_NETWORK] = network_change,
 };
 
 static int change_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)

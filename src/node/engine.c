@@ -1,6 +1,7 @@
 /* One pass looks at every workload, asks plan_next() what to do, and does it. Passes run when something changed or a pause ended, never
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
+#include "node/joins.h"
 #include "node/placed.h"
 #include "node/secrets.h"
 
@@ -190,9 +191,14 @@ static bool is_machine(const struct item *it)
 	return it->work.kind == WORKLOAD_ZMACHINE;
 }
 
+static bool has_storage(const struct item *it)
+{
+	return workload_has_storage(it->work.kind);
+}
+
 bool engine_runs(const struct item *it)
 {
-	return it->view.kind != PLAN_STORAGE;
+	return it->view.kind == PLAN_MACHINE || it->view.kind == PLAN_STORE;
 }
 
 /* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
@@ -204,6 +210,14 @@ static void item_renew(struct item *it, const struct held *h)
 		is_machine(it) && it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
 	it->error[0] = '\0';
 	it->view.attempts = 0;
+	it->view.retry_at_ms = 0;
+}
+
+/* What may be there already is applied once more, and removed when it is not wanted. */
+static void step_again(struct item *it, enum plan_step step)
+{
+	if (it->view.steps[step] == STEP_DONE)
+		it->view.steps[step] = STEP_FAILED;
 	it->view.retry_at_ms = 0;
 }
 
@@ -220,22 +234,22 @@ static void machine_sync(struct engine *n, struct item *it, const struct workloa
 	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
 	k->spec.env = k->env;
 	k->spec.isolation = engine_isolation(n, &k->spec);
+	if (joins_fill(k, h->deployment, w)) /* other links than it has, once it is down */
+		step_again(it, STEP_NETWORK);
 }
 
-/* What may be there already is applied once more, and removed when it is not wanted. */
-static void storage_again(struct item *it)
+/* Its machines go on meanwhile. */
+static void network_sync(struct item *it, const struct workload *w)
 {
-	enum plan_step_state *step = &it->view.steps[STEP_STORAGE];
-
-	if (*step == STEP_DONE)
-		*step = STEP_FAILED;
-	it->view.retry_at_ms = 0;
+	step_again(it, STEP_NETWORK);
+	json_unrefp(&it->work.data);
+	it->work.net = w->network;
 }
 
 /* Applied once more it becomes what it shall be, under the machines that have it. */
 static void storage_sync(struct item *it, const struct workload *w)
 {
-	storage_again(it);
+	step_again(it, STEP_STORAGE);
 	json_unrefp(&it->work.data);
 	it->work.volume = w->volume;
 	it->work.zmount = w->zmount;
@@ -264,6 +278,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	placed_name(it, it->sequence);
 	BUG_ON(json_format(w->data, &text) < 0);
 	secrets_mark(&n->seal, w, h->secrets, &text);
+	joins_mark(w, &text);
 	BUG_ON(buf_check(&text));
 	short_digest(buf_str(&text), 8, revision);
 	if (!strcmp(revision, k->revision)) {
@@ -277,6 +292,8 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 		machine_sync(n, it, w, h);
 	else if (it->work.kind == WORKLOAD_ZDB)
 		zdb_sync(it, w, h);
+	else if (it->work.kind == WORKLOAD_NETWORK)
+		network_sync(it, w);
 	else
 		storage_sync(it, w);
 	k->data = sd_json_variant_ref(w->data);
@@ -297,10 +314,8 @@ void engine_work_id(const struct key_pub *owner, const char *deployment, const c
 }
 
 static const enum plan_kind plan_kinds[] = {
-	[WORKLOAD_ZMACHINE] = PLAN_MACHINE,
-	[WORKLOAD_VOLUME] = PLAN_STORAGE,
-	[WORKLOAD_ZMOUNT] = PLAN_STORAGE,
-	[WORKLOAD_ZDB] = PLAN_STORE,
+	[WORKLOAD_ZMACHINE] = PLAN_MACHINE, [WORKLOAD_VOLUME] = PLAN_STORAGE,  [WORKLOAD_ZMOUNT] = PLAN_STORAGE,
+	[WORKLOAD_ZDB] = PLAN_STORE,        [WORKLOAD_NETWORK] = PLAN_NETWORK,
 };
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -309,6 +324,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 
 	BUG_ON(!it);
 	engine_work_id(&d->owner, d->name, w->name, it->work.id);
+	engine_work_id(&d->owner, d->name, "", it->work.family);
 	it->work.owner = d->owner;
 	it->work.deployment = strdup(d->name);
 	it->work.name = strdup(w->name);
@@ -316,7 +332,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	it->work.kind = w->kind;
 	it->view.kind = plan_kinds[w->kind];
 	hold_load(n, &it->work);
-	if (!is_machine(it))
+	if (has_storage(it))
 		placed_load(n, it);
 	it->work.is_drained = n->is_drained;
 	BUG_ON(!it->work.deployment || !it->work.name);
@@ -403,29 +419,52 @@ static void on_changed(void *engine, struct work *w)
 	engine_notify(engine, container_of(w, struct item, work));
 }
 
-/* One that runs by an older document may have what its new one does not name. */
-static bool is_mounting(const struct item *machine, const struct item *storage)
+/* Whether MACHINE mounts, or joins, GROUND. One that runs by an older document may have what its new one does not name. */
+static bool is_on(const struct item *machine, const struct item *ground)
 {
-	const struct zmachine *z = &machine->work.spec;
+	const struct work *w = &machine->work;
 
-	if (!is_machine(machine) || !key_pub_eq(&machine->work.owner, &storage->work.owner) ||
-	    strcmp(machine->work.deployment, storage->work.deployment))
+	if (!is_machine(machine) || strcmp(w->family, ground->work.family))
 		return false;
 	if (machine->view.changed)
 		return true;
-	for (size_t i = 0; i < z->n_mounts; i++)
-		if (!strcmp(z->mounts[i].name, storage->work.name))
+	for (size_t i = 0; i < w->spec.n_mounts; i++)
+		if (!strcmp(w->spec.mounts[i].name, ground->work.name))
+			return true;
+	for (size_t i = 0; i < w->n_links; i++)
+		if (!strcmp(w->links[i].network, ground->work.id))
 			return true;
 	return false;
 }
 
-/* What of STORAGE a machine has, or is about to. */
-static bool is_in_use(const struct engine *n, const struct item *storage)
+/* What of GROUND a machine has, or is about to. */
+static bool is_in_use(const struct engine *n, const struct item *ground)
 {
 	for (const struct item *it = n->items; it; it = it->next)
-		if (it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_mounting(it, storage))
+		if (it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_on(it, ground))
 			return true;
 	return false;
+}
+
+static void waits_for(struct item *it, const char *name)
+{
+	snprintf(it->waits_for, sizeof(it->waits_for), "waits for '%s', which is not at hand", name);
+}
+
+/* Whether all that a machine joins stands. */
+static bool links_find(struct engine *n, struct item *it)
+{
+	const struct work *w = &it->work;
+
+	for (size_t i = 0; i < w->n_links; i++) {
+		const struct item *network = engine_item(n, &w->owner, w->deployment, w->links[i].name);
+
+		if (network && network->work.kind == WORKLOAD_NETWORK && network->work.network.netns[0])
+			continue;
+		waits_for(it, w->links[i].name);
+		return false;
+	}
+	return true;
 }
 
 /* Finds what a machine mounts; false when some of it is not at hand. */
@@ -436,14 +475,13 @@ static bool sources_find(struct engine *n, struct item *it)
 	for (size_t i = 0; i < w->spec.n_mounts; i++) {
 		const struct item *s = engine_item(n, &w->owner, w->deployment, w->spec.mounts[i].name);
 
-		if (!s || is_machine(s) || !s->work.storage.path[0] || s->work.storage.restore[0]) {
-			snprintf(it->waits_for, sizeof(it->waits_for), "waits for '%s', which is not at hand", w->spec.mounts[i].name);
+		if (!s || !has_storage(s) || !s->work.storage.path[0] || s->work.storage.restore[0]) {
+			waits_for(it, w->spec.mounts[i].name);
 			return false;
 		}
 		memcpy(w->sources[i], s->work.storage.path, sizeof(w->sources[i]));
 		w->formats[i] = s->work.kind == WORKLOAD_ZMOUNT ? zmount_format_names[s->work.zmount.format] : NULL;
 	}
-	it->waits_for[0] = '\0';
 	return true;
 }
 
@@ -451,7 +489,7 @@ static void on_again(void *engine, struct work *w)
 {
 	struct item *it = container_of(w, struct item, work);
 
-	storage_again(it);
+	step_again(it, STEP_STORAGE);
 	engine_notify(engine, it);
 	pass_arm(engine);
 }
@@ -483,8 +521,10 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 
 static bool is_blocked(struct engine *n, struct item *it)
 {
+	it->waits_for[0] = '\0';
+	it->view.unlinked = is_machine(it) && !links_find(n, it);
 	if (is_machine(it))
-		return !sources_find(n, it);
+		return !sources_find(n, it) || it->view.unlinked;
 	return it->work.kind == WORKLOAD_ZDB ? !it->work.storage.path[0] : is_in_use(n, it);
 }
 
@@ -636,7 +676,7 @@ static void items_renew(struct engine *n)
 		enum work_hold before = work_hold_now(&it->work);
 		struct err e = { 0 };
 
-		if (!is_machine(it) && !is_busy(it))
+		if (has_storage(it) && !is_busy(it))
 			placed_load(n, it);
 		hold_load(n, &it->work);
 		it->work.is_drained = n->is_drained;

@@ -71,6 +71,8 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 		k->busy = w;
 		return PROVIDER_BUSY;
 	}
+	if (!strcmp(p->name, "network") && w->kind == WORKLOAD_NETWORK)
+		strcpy(w->network.netns, what[0] == 'a' ? "/there" : "");
 	if (!strcmp(p->name, "storage"))
 		return fake_storage(p, w, what[0] == 'a', e);
 	if (!strcmp(p->name, "image") && w->spec.pull.secret)
@@ -111,7 +113,7 @@ static int fake_admit(struct provider *p, const struct deployment *d, const stru
 {
 	(void)e;
 	for (size_t i = 0; !strcmp(p->name, "storage") && i < d->n_workloads; i++)
-		if (d->workloads[i].kind != WORKLOAD_ZMACHINE && !(old && deployment_workload(old, d->workloads[i].name)))
+		if (workload_has_storage(d->workloads[i].kind) && !(old && deployment_workload(old, d->workloads[i].name)))
 			strcpy(ret_disks[i], "disk-1");
 	return 0;
 }

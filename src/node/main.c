@@ -1,6 +1,7 @@
 /* noded -- the engine. Takes no arguments. */
 #include "image/image.h"
 #include "machine/machine.h"
+#include "network/names.h"
 #include "network/network.h"
 #include "node/clock.h"
 #include "node/disks.h"
@@ -46,9 +47,12 @@ static void farm_at_boot(struct engine *n)
 static int providers_make(sd_event *event, struct home *home, struct provider *ret[static STEPS], struct err *e)
 {
 	static const struct image_options image = { .socket = IMAGED_SOCKET };
-	static const struct network_options network = {
-		.dir = NETWORK_DIR, .resolv_conf = RESOLV_CONF, .tap_uid = UID_QEMU, .imaged_uid = UID_IMAGED, .filter = FILTER_PROGRAM
-	};
+	static const struct network_options network = { .dir = NETWORK_DIR,
+							.resolv_conf = RESOLV_CONF,
+							.tap_uid = UID_QEMU,
+							.imaged_uid = UID_IMAGED,
+							.filter = FILTER_PROGRAM,
+							.names_dir = NAMES_DIR };
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
 	const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = home_disks, .trouble = home_trouble, .ctx = home };
 	int r;

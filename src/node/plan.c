@@ -5,6 +5,7 @@ enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 300000 };
 static const bool has_step[PLAN_KINDS][STEPS] = {
 	[PLAN_MACHINE] = { [STEP_IMAGE] = true, [STEP_NETWORK] = true, [STEP_MACHINE] = true },
 	[PLAN_STORAGE] = { [STEP_STORAGE] = true },
+	[PLAN_NETWORK] = { [STEP_NETWORK] = true },
 	[PLAN_STORE] = { [STEP_STORAGE] = true, [STEP_MACHINE] = true },
 };
 
@@ -31,7 +32,7 @@ static struct plan_order bring_up(const struct plan_view *v, uint64_t now_ms)
 	for (int s = 0; s < STEPS; s++) {
 		if (!has_step[v->kind][s] || v->steps[s] == STEP_DONE)
 			continue;
-		if (s == STEP_MACHINE && v->blocked)
+		if ((s == STEP_MACHINE && v->blocked) || (s == STEP_NETWORK && v->unlinked))
 			return act(PLAN_NOTHING, 0);
 		return again(v, PLAN_APPLY, s, now_ms);
 	}
@@ -73,8 +74,8 @@ static struct plan_order machine_next(const struct plan_view *v, uint64_t now_ms
 	return take_down(v, 0, now_ms, PLAN_FORGET);
 }
 
-/* What is paused keeps its data at hand; what is not wanted any more stays for as long as a machine has it. */
-static struct plan_order storage_next(const struct plan_view *v, uint64_t now_ms)
+/* Storage and networks. What is paused keeps its data at hand; what is not wanted any more stays for as long as a machine has it. */
+static struct plan_order ground_next(const struct plan_view *v, uint64_t now_ms)
 {
 	if (v->want != WANT_GONE)
 		return v->exclusive && v->blocked ? act(PLAN_NOTHING, 0) : bring_up(v, now_ms);
@@ -86,7 +87,7 @@ struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
 	for (int s = 0; s < STEPS; s++) /* one thing at a time for a workload; workloads do not wait for one another */
 		if (v->steps[s] == STEP_APPLYING || v->steps[s] == STEP_REMOVING)
 			return act(PLAN_NOTHING, 0);
-	return v->kind == PLAN_STORAGE ? storage_next(v, now_ms) : machine_next(v, now_ms);
+	return v->kind == PLAN_STORAGE || v->kind == PLAN_NETWORK ? ground_next(v, now_ms) : machine_next(v, now_ms);
 }
 
 uint64_t plan_backoff_ms(unsigned attempts, uint64_t jitter)

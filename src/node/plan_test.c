@@ -205,6 +205,24 @@ static void pauses_grow_and_end(void)
 	T_CHECK(before == 300000, "the longest");
 }
 
+static void a_network_is_one_step_and_stays_while_machines_have_it(void)
+{
+	struct plan_view v = { .kind = PLAN_NETWORK, .want = WANT_UP }, machine = { .want = WANT_UP, .blocked = 1, .unlinked = 1 };
+	uint64_t now = 5;
+	int forgotten;
+
+	T_CHECK(play(&machine, 0, &now, &forgotten) == 2 && machine.steps[STEP_IMAGE] == STEP_DONE && machine.steps[STEP_NETWORK] == STEP_ABSENT,
+		"a machine gets no link into what does not stand");
+	T_CHECK(play(&v, 0, &now, &forgotten) == 2 && v.steps[STEP_NETWORK] == STEP_DONE, "one step");
+	machine.blocked = machine.unlinked = 0;
+	T_CHECK(play(&machine, 0, &now, &forgotten) == 3 && machine.steps[STEP_MACHINE] == STEP_DONE, "then it comes up");
+	v.want = WANT_GONE;
+	v.blocked = 1;
+	T_CHECK(play(&v, 0, &now, &forgotten) == 1 && !forgotten && v.steps[STEP_NETWORK] == STEP_DONE, "a machine has it");
+	v.blocked = 0;
+	T_CHECK(play(&v, 0, &now, &forgotten) == 2 && forgotten && v.steps[STEP_NETWORK] == STEP_ABSENT, "and no more");
+}
+
 int main(void)
 {
 	T_RUN(comes_up_in_order_and_goes_in_reverse);
@@ -216,5 +234,6 @@ int main(void)
 	T_RUN(storage_stays_while_a_machine_has_it);
 	T_RUN(a_store_is_its_storage_and_then_its_program);
 	T_RUN(pauses_grow_and_end);
+	T_RUN(a_network_is_one_step_and_stays_while_machines_have_it);
 	return T_END();
 }

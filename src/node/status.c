@@ -42,10 +42,11 @@ static const char *machine_state(const struct item *it, const char **ret_message
 	if (it->is_behind)
 		return "pending";
 	for (int s = 0; s < STEPS; s++)
-		if (v->steps[s] == STEP_FAILED || (it->error[0] && v->steps[s] == STEP_APPLYING))
+		if ((v->steps[s] == STEP_FAILED && (it->error[0] || s != STEP_NETWORK)) || /* other links are no failure */
+		    (v->steps[s] == STEP_APPLYING && it->error[0]))
 			return "retrying";
 	*ret_message = it->waits_for;
-	if (v->want == WANT_UP && it->waits_for[0])
+	if (v->want == WANT_UP && it->waits_for[0] && v->steps[STEP_IMAGE] != STEP_APPLYING)
 		return "waiting";
 	*ret_message = it->work.machine.message;
 	if (v->want == WANT_GONE || v->steps[STEP_MACHINE] == STEP_REMOVING)
@@ -71,6 +72,18 @@ static const char *machine_state(const struct item *it, const char **ret_message
 	return !strcmp(it->work.machine.state, "exited") ? "gone" : "starting";
 }
 
+static const char *network_state(const struct item *it, const char **ret_message)
+{
+	*ret_message = it->is_behind ? "" : it->error;
+	if (it->is_behind)
+		return "pending";
+	if (it->error[0])
+		return "retrying";
+	if (it->view.want == WANT_GONE)
+		return "stopping";
+	return it->view.steps[STEP_NETWORK] == STEP_DONE ? "ok" : "starting";
+}
+
 /* First what it runs on. */
 static const char *store_state(const struct item *it, const char **ret_message)
 {
@@ -85,6 +98,7 @@ static const char *item_state(const struct item *it, const char **ret_message)
 		[PLAN_MACHINE] = machine_state,
 		[PLAN_STORAGE] = storage_state,
 		[PLAN_STORE] = store_state,
+		[PLAN_NETWORK] = network_state,
 	};
 
 	return states[it->view.kind](it, ret_message);
@@ -117,34 +131,65 @@ int engine_tally(const struct engine *n, sd_json_variant **ret)
 	return r;
 }
 
-static int machine_json(const struct work *w, sd_json_variant **ret)
+static int ip_append(const struct card *end, sd_json_variant **ret)
 {
-	return sd_json_variant_merge_objectbo(
-		ret, SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]), SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
-		SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
-		SD_JSON_BUILD_PAIR_CONDITION(w->network.address[0] != '\0', "ip", SD_JSON_BUILD_STRING(w->network.address)),
-		SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
-		SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
-		SD_JSON_BUILD_PAIR_CONDITION(
-			w->spec.health != NULL, "health",
-			SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("state", w->machine.health[0] ? w->machine.health : "waiting"),
-					     SD_JSON_BUILD_PAIR_VARIANT("check", w->spec.health))));
+	char v4[IP4_TEXT_SIZE], v6[IP6_TEXT_SIZE];
+	int r;
+
+	format_ip4(v4, end->address.address);
+	format_ip6(v6, end->address6.address);
+	r = sd_json_variant_append_arrayb(ret, SD_JSON_BUILD_STRING(v4));
+	return r < 0 ? r : sd_json_variant_append_arrayb(ret, SD_JSON_BUILD_STRING(v6));
 }
 
-static int storage_json(const struct work *w, sd_json_variant **ret)
+/* All addresses that it has: on its own link first. */
+static int ips_build(const struct work *w, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	if (!w->network.address[0])
+		return r;
+	if (r >= 0)
+		r = sd_json_variant_append_arrayb(ret, SD_JSON_BUILD_STRING(w->network.address));
+	for (size_t i = 0; r >= 0 && i < w->n_links; i++)
+		r = ip_append(&w->links[i].end, ret);
+	return r;
+}
+
+static int machine_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *ips = NULL;
+	int r = ips_build(w, &ips);
+
+	(void)n;
+	return r < 0 ? r
+		     : sd_json_variant_merge_objectbo(
+			       ret, SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]),
+			       SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
+			       SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
+			       SD_JSON_BUILD_PAIR_VARIANT("ip", ips), SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
+			       SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
+			       SD_JSON_BUILD_PAIR_CONDITION(
+				       w->spec.health != NULL, "health",
+				       SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_STRING("state", w->machine.health[0] ? w->machine.health : "waiting"),
+							    SD_JSON_BUILD_PAIR_VARIANT("check", w->spec.health))));
+}
+
+static int storage_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
 {
 	uint64_t size = w->kind == WORKLOAD_VOLUME ? w->volume.size_bytes : w->kind == WORKLOAD_ZMOUNT ? w->zmount.size_bytes : w->zdb.size_bytes;
 
+	(void)n;
 	return sd_json_variant_merge_objectbo(
 		ret, SD_JSON_BUILD_PAIR_STRING("id", w->id), SD_JSON_BUILD_PAIR_UNSIGNED("size", size),
 		SD_JSON_BUILD_PAIR_UNSIGNED("used", w->storage.used_bytes),
 		SD_JSON_BUILD_PAIR_CONDITION(w->storage.disk[0] != '\0', "device", SD_JSON_BUILD_STRING(w->storage.disk)));
 }
 
-/* Its address comes with private networks: until then it is reached by 'zos forward'. */
-static int zdb_json(const struct work *w, sd_json_variant **ret)
+/* It has no address of its own yet: it is reached by 'zos forward'. */
+static int zdb_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
 {
-	int r = storage_json(w, ret);
+	int r = storage_json(n, w, ret);
 
 	return r < 0 ? r
 		     : sd_json_variant_merge_objectbo(
@@ -154,16 +199,57 @@ static int zdb_json(const struct work *w, sd_json_variant **ret)
 			       SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)));
 }
 
-static int item_json(const struct item *it, sd_json_variant **ret)
+static int machine_append(const struct work *w, const struct network_link *l, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *ips = NULL;
+	int r = ip_append(&l->end, &ips);
+
+	return r < 0 ? r : sd_json_variant_append_arraybo(ret, SD_JSON_BUILD_PAIR_STRING("name", w->name), SD_JSON_BUILD_PAIR_VARIANT("ip", ips));
+}
+
+static int machines_build(const struct engine *n, const struct work *network, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (const struct item *it = n->items; r >= 0 && it; it = it->next)
+		for (size_t i = 0; r >= 0 && i < it->work.n_links; i++)
+			if (!strcmp(it->work.links[i].network, network->id))
+				r = machine_append(&it->work, &it->work.links[i], ret);
+	return r;
+}
+
+static int network_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *machines = NULL;
+	char subnet[RANGE4_TEXT_SIZE], range[RANGE4_TEXT_SIZE], subnet6[RANGE6_TEXT_SIZE], range6[RANGE6_TEXT_SIZE];
+	char gateway[IP4_TEXT_SIZE], gateway6[IP6_TEXT_SIZE];
+	uint8_t address6[16];
+	int r = machines_build(n, w, &machines);
+
+	format_range4(subnet, &w->net.subnet);
+	format_range4(range, &w->net.range);
+	format_range6(subnet6, &w->net.subnet6);
+	format_range6(range6, &w->net.range6);
+	format_ip4(gateway, network_gateway(&w->net));
+	network_address6(&w->net, network_gateway(&w->net), address6);
+	format_ip6(gateway6, address6);
+	return r < 0 ? r
+		     : sd_json_variant_merge_objectbo(
+			       ret, SD_JSON_BUILD_PAIR_STRING("subnet", subnet), SD_JSON_BUILD_PAIR_STRING("range", range),
+			       SD_JSON_BUILD_PAIR_STRING("subnet6", subnet6), SD_JSON_BUILD_PAIR_STRING("range6", range6),
+			       SD_JSON_BUILD_PAIR("gateway", SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_STRING(gateway), SD_JSON_BUILD_STRING(gateway6))),
+			       SD_JSON_BUILD_PAIR_BOOLEAN("outgoing", w->net.outgoing), SD_JSON_BUILD_PAIR_VARIANT("machines", machines));
+}
+
+static int item_json(const struct engine *n, const struct item *it, sd_json_variant **ret)
 {
 	static const struct {
 		const char *type;
-		int (*json)(const struct work *w, sd_json_variant **ret);
+		int (*json)(const struct engine *n, const struct work *w, sd_json_variant **ret);
 	} kinds[] = {
-		[WORKLOAD_ZMACHINE] = { "zmachine", machine_json },
-		[WORKLOAD_VOLUME] = { "volume", storage_json },
-		[WORKLOAD_ZMOUNT] = { "zmount", storage_json },
-		[WORKLOAD_ZDB] = { "zdb", zdb_json },
+		[WORKLOAD_ZMACHINE] = { "zmachine", machine_json }, [WORKLOAD_VOLUME] = { "volume", storage_json },
+		[WORKLOAD_ZMOUNT] = { "zmount", storage_json },     [WORKLOAD_ZDB] = { "zdb", zdb_json },
+		[WORKLOAD_NETWORK] = { "network", network_json },
 	};
 	const struct work *w = &it->work;
 	const char *message, *state = item_state(it, &message);
@@ -176,7 +262,7 @@ static int item_json(const struct item *it, sd_json_variant **ret)
 										 SD_JSON_BUILD_PAIR_UNSIGNED("done", w->progress.done),
 										 SD_JSON_BUILD_PAIR_UNSIGNED("total", w->progress.total))));
 
-	return r < 0 ? r : kinds[w->kind].json(w, ret);
+	return r < 0 ? r : kinds[w->kind].json(n, w, ret);
 }
 
 static bool is_of(const struct item *it, const struct deployment *d)
@@ -188,7 +274,7 @@ static void item_look(struct engine *n, struct item *it)
 {
 	struct provider *p = n->providers[STEP_STORAGE];
 
-	if (it->view.kind != PLAN_MACHINE && p->ops->look)
+	if (workload_has_storage(it->work.kind) && p->ops->look)
 		p->ops->look(p, &it->work);
 }
 
@@ -204,7 +290,7 @@ int engine_status(struct engine *n, const struct held *h, sd_json_variant **ret)
 		if (!is_of(it, h->deployment))
 			continue;
 		item_look(n, it);
-		r = item_json(it, &one);
+		r = item_json(n, it, &one);
 		if (r >= 0)
 			r = sd_json_variant_append_array(&list, one);
 	}

@@ -569,7 +569,7 @@ static int volumes_admit(struct provider *p, const struct deployment *d, const s
 		const struct workload *w = &d->workloads[i];
 		struct attached *a = old && deployment_workload(old, w->name) ? attached_named(v, d, w->name) : NULL;
 
-		if (w->kind != WORKLOAD_ZMACHINE)
+		if (workload_has_storage(w->kind))
 			r = a ? change_admit(v, a, w, i, disks, n, e) : new_admit(w, i, disks, n, ret_disks[i], e);
 	}
 	return r;

@@ -4,6 +4,7 @@
  * crash in the middle. A provider that cannot answer at once says PROVIDER_BUSY and calls done() later, exactly once per call. */
 #pragma once
 #include "api/deployment.h"
+#include "sys/card.h"
 
 enum { PROVIDER_BUSY = 1 };
 enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128, WORK_PATH_MAX = 128 };
@@ -16,12 +17,23 @@ struct image_result {
 	sd_json_variant *layers;   /* paths of EROFS files, lowest first */
 };
 
+/* Of a machine its own link to the node; of a network its link out, and where it is. */
 struct network_result {
 	unsigned index;            /* of the machine on this node */
 	char device[16];           /* the node's end: veth or tap */
 	char netns[64];            /* path, "" for virtual machines */
 	char address[16], gateway[16]; /* IPv4, /31 */
 	char mac[18];
+};
+
+/* A machine's link into one private network. */
+struct network_link {
+	char network[WORK_ID_LEN + 1]; /* its id */
+	char name[37];
+	struct card end;
+	bool outgoing;             /* the network is */
+	char device[16];           /* the network's end: veth or tap, in its namespace; so the next, once applied */
+	char netns[64];            /* path */
 };
 
 struct machine_result {
@@ -64,6 +76,7 @@ struct work {
 	char id[WORK_ID_LEN + 1]; /* hex, stable across restarts: from owner, deployment and workload names */
 	struct key_pub owner;
 	const char *deployment, *name;
+	char family[WORK_ID_LEN + 1]; /* the same for all of the deployment */
 	char revision[17];        /* hex: says whether two specs are the same */
 	sd_json_variant *data;    /* owned: what spec's texts point into */
 	sd_json_variant *env;     /* owned, wiped: what spec.env is, values in place of secrets' names */
@@ -77,6 +90,9 @@ struct work {
 	struct volume volume;     /* a volume's */
 	struct zmount zmount;     /* a zmount's */
 	struct zdb zdb;           /* a zdb's */
+	struct network net;       /* a network's */
+	struct network_link links[ZMACHINE_NETWORKS_MAX]; /* of spec.networks, in their order */
+	size_t n_links;
 	struct storage_result storage;
 	struct image_result image;
 	struct network_result network;

@@ -54,6 +54,26 @@ static void mounts_encode(struct buf *ret, const struct guest_config *c)
 	}
 }
 
+static void links_encode(struct buf *ret, const struct guest_config *c)
+{
+	buf_add_le(ret, c->n_links, 4);
+	for (size_t i = 0; i < c->n_links; i++) {
+		const struct card *l = &c->links[i];
+
+		buf_add_bytes(ret, l->mac, sizeof(l->mac));
+		buf_add_le(ret, l->address.address, 4);
+		buf_add_le(ret, l->address.prefix, 1);
+		buf_add_le(ret, l->range.address, 4);
+		buf_add_le(ret, l->range.prefix, 1);
+		buf_add_le(ret, l->gateway, 4);
+		buf_add_bytes(ret, l->address6.address, 16);
+		buf_add_le(ret, l->address6.prefix, 1);
+		buf_add_bytes(ret, l->range6.address, 16);
+		buf_add_le(ret, l->range6.prefix, 1);
+		buf_add_bytes(ret, l->gateway6, 16);
+	}
+}
+
 int guest_config_encode(const struct guest_config *c, struct buf *ret, struct err *e)
 {
 	AUTO_BUF struct buf b = { .limit = GUEST_CONFIG_MAX };
@@ -69,6 +89,8 @@ int guest_config_encode(const struct guest_config *c, struct buf *ret, struct er
 	texts_encode(&b, c->argv);
 	texts_encode(&b, c->env);
 	mounts_encode(&b, c);
+	links_encode(&b, c);
+	texts_encode(&b, c->search);
 	if (buf_check(&b))
 		return err_set(e, -E2BIG, "arguments and environment are longer than the %d bytes that a virtual machine takes", GUEST_CONFIG_MAX);
 	guest_head_encode(ret, GUEST_CONFIG, b.len);
@@ -116,6 +138,47 @@ static void mounts_decode(struct rd *r, struct guest_config *ret)
 	}
 }
 
+static void bytes_decode(struct rd *r, uint8_t *ret, size_t n)
+{
+	const uint8_t *at = rd_take(r, n);
+
+	if (at)
+		memcpy(ret, at, n);
+}
+
+static void range4_decode(struct rd *r, struct range4 *ret)
+{
+	ret->address = (uint32_t)rd_le(r, 4);
+	ret->prefix = (unsigned)rd_le(r, 1);
+	r->bad |= ret->prefix > 32;
+}
+
+static void range6_decode(struct rd *r, struct range6 *ret)
+{
+	bytes_decode(r, ret->address, sizeof(ret->address));
+	ret->prefix = (unsigned)rd_le(r, 1);
+	r->bad |= ret->prefix > 128;
+}
+
+static void links_decode(struct rd *r, struct guest_config *ret)
+{
+	size_t n = rd_le(r, 4);
+
+	if (n > GUEST_LINKS_MAX)
+		r->bad = true;
+	for (size_t i = 0; i < n && !r->bad; i++) {
+		struct card *l = &ret->links[ret->n_links++];
+
+		bytes_decode(r, l->mac, sizeof(l->mac));
+		range4_decode(r, &l->address);
+		range4_decode(r, &l->range);
+		l->gateway = (uint32_t)rd_le(r, 4);
+		range6_decode(r, &l->address6);
+		range6_decode(r, &l->range6);
+		bytes_decode(r, l->gateway6, sizeof(l->gateway6));
+	}
+}
+
 int guest_config_decode(const void *p, size_t n, struct guest_config *ret)
 {
 	struct rd r = rd_over(p, n);
@@ -132,7 +195,9 @@ int guest_config_decode(const void *p, size_t n, struct guest_config *ret)
 	texts_decode(&r, c.argv, GUEST_ARGS_MAX);
 	texts_decode(&r, c.env, GUEST_ENV_MAX);
 	mounts_decode(&r, &c);
-	if (rd_done(&r) || !c.argv[0] || !c.n_layers || c.n_layers > GUEST_LAYERS_MAX || c.n_layers + c.n_mounts > GUEST_LAYERS_MAX)
+	links_decode(&r, &c);
+	texts_decode(&r, c.search, GUEST_SEARCH_MAX);
+	if (rd_done(&r) || !c.argv[0] || !c.n_layers || c.n_layers > GUEST_LAYERS_MAX || c.n_layers + c.n_mounts + c.n_links > GUEST_LAYERS_MAX)
 		return -EBADMSG;
 	*ret = c;
 	return 0;

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "sys/exec_wire.h"
+#include "sys/card.h"
 
 #include <stdint.h>
 
@@ -14,11 +15,13 @@ enum {
 	GUEST_HEAD = 8,
 	GUEST_CONFIG_MAX = 1 << 20, /* bytes */
 	GUEST_WORD_MAX = 200,       /* bytes of what a guest says */
-	GUEST_LAYERS_MAX = 22,      /* virtio slots of a microvm, less one for the ports and one for the network: layers and mounts */
+	GUEST_LAYERS_MAX = 22, /* virtio slots of a microvm, less one for the ports and one for the way out: layers, mounts and private networks */
 	GUEST_RESOLVERS_MAX = 8,
 	GUEST_ARGS_MAX = 512,
 	GUEST_ENV_MAX = 1024,
 	GUEST_MOUNTS_MAX = 16,
+	GUEST_LINKS_MAX = 8, /* into private networks */
+	GUEST_SEARCH_MAX = 8,
 };
 enum { GUEST_PORT_CONTROL = 1, GUEST_PORT_OUT = 2, GUEST_PORT_ERR = 3, GUEST_PORT_EXEC = 4 }; /* numbers on the virtio-serial device */
 enum { GUEST_EXIT_OOM = 1 << 8 };
@@ -29,7 +32,7 @@ enum guest_type {
 	GUEST_SIGNAL = 2, /* u32: to the program */
 	GUEST_READY = 16, /* nothing: the program runs */
 	GUEST_FAILED = 17, /* text: it never ran, and why */
-	GUEST_EXIT = 18,  /* u32: how it ended, 0 to 255 as a shell shows it, and GUEST_EXIT_OOM */
+	GUEST_EXIT = 18, /* u32: how it ended, 0 to 255 as a shell shows it, and GUEST_EXIT_OOM */
 };
 
 #define GUEST_SHARED "virtiofs"
@@ -45,6 +48,9 @@ struct guest_config { /* all borrowed */
 	const char *hostname, *workdir, *user;
 	struct guest_mount mounts[GUEST_MOUNTS_MAX]; /* outer paths before inner ones */
 	size_t n_mounts;
+	struct card links[GUEST_LINKS_MAX]; /* eth1 and on; eth0 is the card that none of them names */
+	size_t n_links;
+	const char *search[GUEST_SEARCH_MAX + 1]; /* domains */
 	const char *resolvers[GUEST_RESOLVERS_MAX + 1], *argv[GUEST_ARGS_MAX + 1], *env[GUEST_ENV_MAX + 1]; /* end with NULL */
 };
 
@@ -60,8 +66,8 @@ MUST_CHECK int guest_config_decode(const void *p, size_t n, struct guest_config 
 
 struct guest_word {
 	enum guest_type type; /* READY, FAILED, EXIT */
-	unsigned status;      /* EXIT */
-	bool oom;             /* EXIT: the guest's kernel had killed for want of memory */
+	unsigned status; /* EXIT */
+	bool oom; /* EXIT: the guest's kernel had killed for want of memory */
 	char text[GUEST_WORD_MAX + 1]; /* FAILED: printable ASCII */
 };
 

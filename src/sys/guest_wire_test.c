@@ -12,6 +12,15 @@ static void a_config_comes_back(void)
 					       .hostname = "box",
 					       .workdir = "/",
 					       .user = "app:www",
+					       .links = { { .mac = { 2, 1 },
+							    .address = { 0x0a140105, 24 },
+							    .range = { 0x0a140000, 16 },
+							    .gateway = 0x0a140101,
+							    .address6 = { { 0xfd, [15] = 5 }, 64 },
+							    .range6 = { { 0xfd }, 48 },
+							    .gateway6 = { 0xfd, [15] = 1 } } },
+					       .n_links = 1,
+					       .search = { "blog.internal" },
 					       .resolvers = { "10.0.2.3" },
 					       .argv = { "/bin/sh", "-c", "" },
 					       .env = { "A=1", "B=" } };
@@ -30,6 +39,11 @@ static void a_config_comes_back(void)
 			!got.mounts[1].read_only,
 		"mounts");
 	T_CHECK(!strcmp(got.env[1], "B=") && !got.env[2] && !got.resolvers[1], "lists");
+	const struct card *l = &got.links[0];
+	T_CHECK(got.n_links == 1 && l->mac[1] == 1 && l->address.address == 0x0a140105 && l->address.prefix == 24 && l->range.prefix == 16 &&
+			l->gateway == 0x0a140101 && l->address6.address[15] == 5 && l->address6.prefix == 64 && l->range6.prefix == 48 &&
+			l->gateway6[15] == 1 && !strcmp(got.search[0], "blog.internal") && !got.search[1],
+		"links");
 	for (size_t n = 0; n < bytes; n++)
 		T_CHECK(guest_config_decode(frame.p + GUEST_HEAD, n, &got) == -EBADMSG, "taken with %zu bytes of %zu", n, bytes);
 }

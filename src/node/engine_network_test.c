@@ -1,0 +1,114 @@
+/* Private networks in the engine: machines wait for them, and are left alone when only the network changes. */
+#include "node/engine_test.h"
+
+#define BLOG(more) "{\"name\":\"blog\",\"type\":\"network\",\"data\":{\"subnet\":\"10.20.1.0/24\"" more "}}"
+#define BOX(name, networks)                                                                                                                       \
+	"{\"name\":\"" name "\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":67108864,\"isolation\":\"container\"," \
+	"\"networks\":[" networks "]}}"
+#define IN_BLOG "{\"name\":\"blog\"}"
+
+static struct fixture f;
+
+static bool said(const char *what)
+{
+	return f.log.len && strstr(f.log.p, what);
+}
+
+static size_t at(const char *what)
+{
+	return said(what) ? (size_t)(strstr(f.log.p, what) - f.log.p) : SIZE_MAX;
+}
+
+static void log_clear(void)
+{
+	buf_drop(&f.log, f.log.len);
+}
+
+static void a_machine_waits_for_its_network(void)
+{
+	struct err e = { 0 };
+
+	up(&f);
+	f.fakes[STEP_NETWORK].later = true;
+	T_NEED(!deploy(&f, 1, "", BOX("web", IN_BLOG) "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply image web;") && said("apply network blog;") && !said("network web"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(!strcmp(state_of(&f, "web"), "waiting") && !strcmp(state_of(&f, "blog"), "starting"), "%s", state_of(&f, "web"));
+	f.fakes[STEP_NETWORK].later = false;
+	strcpy(f.fakes[STEP_NETWORK].busy->network.netns, "/there");
+	f.fakes[STEP_NETWORK].provider.done(&f.engine, f.fakes[STEP_NETWORK].busy, 0, NULL);
+	settle(&f);
+	T_CHECK(at("apply network web;") < at("apply machine web;") && !strcmp(state_of(&f, "web"), "ok") && !strcmp(state_of(&f, "blog"), "ok"),
+		"%.*s", (int)f.log.len, f.log.p);
+}
+
+static void a_network_that_changes_leaves_its_machines_alone(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	T_NEED(!deploy(&f, 2, "", BOX("web", IN_BLOG) "," BLOG(",\"outgoing\":false"), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply network blog;") && !said("machine web") && !said("network web"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(deploy(&f, 3, "", "{\"name\":\"blog\",\"type\":\"network\",\"data\":{\"subnet\":\"10.20.2.0/24\"}}", &e) == -EBADMSG &&
+			strstr(e.msg, "/workloads/0/data/subnet: cannot change while 'blog' is there"),
+		"%s", e.msg);
+}
+
+static void whoever_joins_or_leaves_starts_anew(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	T_NEED(!deploy(&f, 3, "", BOX("web", "") "," BOX("db", IN_BLOG) "," BLOG(",\"outgoing\":false"), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("remove machine web;") < at("apply network web;") && at("apply network web;") < at("apply machine web;"), "%.*s", (int)f.log.len,
+		f.log.p);
+	T_CHECK(said("apply machine db;") && !said("network blog;"), "%.*s", (int)f.log.len, f.log.p);
+	log_clear();
+	T_NEED(!deploy(&f, 4, "", BOX("web", "") "," BOX("db", "{\"name\":\"blog\",\"ip\":\"10.20.1.9\"}") "," BLOG(",\"outgoing\":false"), &e), "%s",
+	       e.msg);
+	settle(&f);
+	T_CHECK(at("remove machine db;") < at("apply network db;") && at("apply network db;") < at("apply machine db;") && !said("network web;") &&
+			!said("machine web;"),
+		"%.*s", (int)f.log.len, f.log.p);
+}
+
+static void a_neighbour_s_address_is_nobody_s_business(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	T_NEED(!deploy(&f, 5, "",
+		       BOX("web", "") "," BOX("db", "{\"name\":\"blog\",\"ip\":\"10.20.1.9\"}") "," BLOG(",\"outgoing\":false") "," BOX("new",
+																	IN_BLOG),
+		       &e),
+	       "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply machine new;") && !said("machine db;") && !said("network db;") && !said("machine web;") && !said("network web;") &&
+			!said("blog;"),
+		"%.*s", (int)f.log.len, f.log.p);
+}
+
+static void a_network_goes_after_its_machines(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	T_NEED(!deploy(&f, 6, "", "", &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("remove machine db;") < at("remove network blog;") && at("remove machine new;") < at("remove network blog;") &&
+			!strcmp(state_of(&f, "blog"), "none"),
+		"%.*s", (int)f.log.len, f.log.p);
+	down(&f);
+}
+
+int main(void)
+{
+	T_RUN(a_machine_waits_for_its_network);
+	T_RUN(a_network_that_changes_leaves_its_machines_alone);
+	T_RUN(whoever_joins_or_leaves_starts_anew);
+	T_RUN(a_neighbour_s_address_is_nobody_s_business);
+	T_RUN(a_network_goes_after_its_machines);
+	return T_END();
+}
