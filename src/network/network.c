@@ -330,21 +330,7 @@ bool network_filter_is_current(struct provider *p)
 	return all;
 }
 
-/* Not before it was seen to work on a node that has been booted. */
-static int network_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
-			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
-{
-	(void)p;
-	(void)old;
-	(void)ret_disks;
-	for (size_t i = 0; i < d->n_workloads; i++)
-		if (d->workloads[i].kind == WORKLOAD_NETWORK)
-			return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type 'network' are not done by this version of the node", i);
-	return 0;
-}
-
 static const struct provider_ops network_ops = {
-	.admit = network_admit,
 	.apply = network_apply,
 	.remove = network_remove,
 	.configure = network_configure,

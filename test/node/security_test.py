@@ -98,7 +98,7 @@ def main():
                     assert lab.fetch(name) == "scan me\n"
                 until("there is room for a volume", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 500 << 20, 120)
                 s = Storage(lab, registry, node)
-                s.put("kept", volume("data"), {"name": "kv", "type": "zdb", "data": {"size": "100MiB"}}, s.box("vm", WAIT, [on("data", "/srv")], isolation="vm", memory="160MiB"))
+                s.put("kept", volume("data"), {"name": "net", "type": "network", "data": {"subnet": "10.20.1.0/24"}}, {"name": "kv", "type": "zdb", "data": {"size": "100MiB"}}, s.box("vm", WAIT, [on("data", "/srv")], isolation="vm", memory="160MiB"))
             processes(node, report)
             scans(wire, node, report)
         wire.close()
