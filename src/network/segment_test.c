@@ -290,6 +290,52 @@ enum what {
 	WHATS
 };
 
+/* What hides something, or is of no kind that machines speak. */
+static void frame_odd(enum what what, const uint8_t own[static 16], struct frame *p)
+{
+	const uint8_t none[16] = { 0 };
+
+	switch (what) {
+	case RA_HIDDEN: /* behind options for every hop */
+		ether(p, own_mac, 0x86dd);
+		ip6(p, own_local, 0, 36);
+		put_be(p, 0x3a00050200000000ull, 8);
+		put_be(p, 134ull << 56, 8);
+		put(p, none, 16);
+		break;
+	case RA_SPLIT: /* a first fragment that ends before one could see, and what looks as if one could behind it */
+	case DHCP6_SPLIT:
+		ether(p, own_mac, 0x86dd);
+		ip6(p, own, 44, 16);
+		put_be(p, 0x3c00000100000001ull, 8);
+		put_be(p, what == RA_SPLIT ? 0x3a00010400000000ull : 0x1100010400000000ull, 8);
+		break;
+	case FRAGMENT6:
+		ether(p, own_mac, 0x86dd);
+		ip6(p, own, 44, 16);
+		put_be(p, 0x1100000100000001ull, 8);
+		udp(p, 7);
+		break;
+	case FRAGMENT4:
+		ether(p, own_mac, 0x0800);
+		ip4(p, OWN, 0x0010, 17);
+		put_be(p, 0x0043, 2);
+		put_be(p, 0, 6);
+		break;
+	case VLAN:
+		ether(p, own_mac, 0x8100);
+		put_be(p, 0x00000800, 4);
+		ip4(p, OWN, 0, 17);
+		udp(p, 7);
+		break;
+	case LLDP:
+		ether(p, own_mac, 0x88cc);
+		break;
+	default:
+		bug(__FILE__, __LINE__, "no frame");
+	}
+}
+
 static void frame_make(enum what what, struct frame *p)
 {
 	uint8_t own[16], peer[16], gateway[16];
@@ -372,43 +418,8 @@ static void frame_make(enum what what, struct frame *p)
 	case REDIRECT:
 		icmp6(p, own_local, 137, peer);
 		break;
-	case RA_HIDDEN: /* behind options for every hop */
-		ether(p, own_mac, 0x86dd);
-		ip6(p, own_local, 0, 36);
-		put_be(p, 0x3a00050200000000ull, 8);
-		put_be(p, 134ull << 56, 8);
-		put(p, none, 16);
-		break;
-	case RA_SPLIT: /* a first fragment that ends before one could see, and what looks as if one could behind it */
-	case DHCP6_SPLIT:
-		ether(p, own_mac, 0x86dd);
-		ip6(p, own, 44, 16);
-		put_be(p, 0x3c00000100000001ull, 8);
-		put_be(p, what == RA_SPLIT ? 0x3a00010400000000ull : 0x1100010400000000ull, 8);
-		break;
-	case FRAGMENT6:
-		ether(p, own_mac, 0x86dd);
-		ip6(p, own, 44, 16);
-		put_be(p, 0x1100000100000001ull, 8);
-		udp(p, 7);
-		break;
-	case FRAGMENT4:
-		ether(p, own_mac, 0x0800);
-		ip4(p, OWN, 0x0010, 17);
-		put_be(p, 0x0043, 2);
-		put_be(p, 0, 6);
-		break;
-	case VLAN:
-		ether(p, own_mac, 0x8100);
-		put_be(p, 0x00000800, 4);
-		ip4(p, OWN, 0, 17);
-		udp(p, 7);
-		break;
-	case LLDP:
-		ether(p, own_mac, 0x88cc);
-		break;
-	case WHATS:
-		bug(__FILE__, __LINE__, "no frame");
+	default:
+		frame_odd(what, own, p);
 	}
 	put(p, "mark", 4);
 	put_be(p, what, 4);

@@ -1,6 +1,7 @@
 /* One pass looks at every workload, asks plan_next() what to do, and does it. Passes run when something changed or a pause ended, never
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
+#include "node/ground.h"
 #include "node/joins.h"
 #include "node/placed.h"
 #include "node/secrets.h"
@@ -419,72 +420,6 @@ static void on_changed(void *engine, struct work *w)
 	engine_notify(engine, container_of(w, struct item, work));
 }
 
-/* Whether MACHINE mounts, or joins, GROUND. One that runs by an older document may have what its new one does not name. */
-static bool is_on(const struct item *machine, const struct item *ground)
-{
-	const struct work *w = &machine->work;
-
-	if (!is_machine(machine) || strcmp(w->family, ground->work.family))
-		return false;
-	if (machine->view.changed)
-		return true;
-	for (size_t i = 0; i < w->spec.n_mounts; i++)
-		if (!strcmp(w->spec.mounts[i].name, ground->work.name))
-			return true;
-	for (size_t i = 0; i < w->n_links; i++)
-		if (!strcmp(w->links[i].network, ground->work.id))
-			return true;
-	return false;
-}
-
-/* What of GROUND a machine has, or is about to. */
-static bool is_in_use(const struct engine *n, const struct item *ground)
-{
-	for (const struct item *it = n->items; it; it = it->next)
-		if (it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_on(it, ground))
-			return true;
-	return false;
-}
-
-static void waits_for(struct item *it, const char *name)
-{
-	snprintf(it->waits_for, sizeof(it->waits_for), "waits for '%s', which is not at hand", name);
-}
-
-/* Whether all that a machine joins stands. */
-static bool links_find(struct engine *n, struct item *it)
-{
-	const struct work *w = &it->work;
-
-	for (size_t i = 0; i < w->n_links; i++) {
-		const struct item *network = engine_item(n, &w->owner, w->deployment, w->links[i].name);
-
-		if (network && network->work.kind == WORKLOAD_NETWORK && network->work.network.netns[0])
-			continue;
-		waits_for(it, w->links[i].name);
-		return false;
-	}
-	return true;
-}
-
-/* Finds what a machine mounts; false when some of it is not at hand. */
-static bool sources_find(struct engine *n, struct item *it)
-{
-	struct work *w = &it->work;
-
-	for (size_t i = 0; i < w->spec.n_mounts; i++) {
-		const struct item *s = engine_item(n, &w->owner, w->deployment, w->spec.mounts[i].name);
-
-		if (!s || !has_storage(s) || !s->work.storage.path[0] || s->work.storage.restore[0]) {
-			waits_for(it, w->spec.mounts[i].name);
-			return false;
-		}
-		memcpy(w->sources[i], s->work.storage.path, sizeof(w->sources[i]));
-		w->formats[i] = s->work.kind == WORKLOAD_ZMOUNT ? zmount_format_names[s->work.zmount.format] : NULL;
-	}
-	return true;
-}
-
 static void on_again(void *engine, struct work *w)
 {
 	struct item *it = container_of(w, struct item, work);
@@ -519,15 +454,6 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 		step_ended(n, it, r, &e);
 }
 
-static bool is_blocked(struct engine *n, struct item *it)
-{
-	it->waits_for[0] = '\0';
-	it->view.unlinked = is_machine(it) && !links_find(n, it);
-	if (is_machine(it))
-		return !sources_find(n, it) || it->view.unlinked;
-	return it->work.kind == WORKLOAD_ZDB ? !it->work.storage.path[0] : is_in_use(n, it);
-}
-
 /* Looks at one workload; returns when to look again, UINT64_MAX = when something changes. */
 static uint64_t item_pass(struct engine *n, struct item *it)
 {
@@ -542,7 +468,7 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	it->view.want = want_of(h, w);
 	if (w)
 		item_sync(n, it, w, h);
-	it->view.blocked = is_blocked(n, it);
+	it->view.blocked = ground_check(n, it);
 	it->view.exclusive = it->work.storage.restore[0] != '\0';
 	o = plan_next(&it->view, now_ms(n));
 	switch (o.act) {
