@@ -155,6 +155,13 @@ struct tls_updates session_updates(const struct session *s)
 	return ident_tls_updates(s->tls);
 }
 
+int session_export(const struct session *s, const char *label, const void *context, size_t n, uint8_t ret[static 32], struct err *e)
+{
+	if (s->phase != PHASE_OPEN)
+		return err_set(e, -ENOTCONN, "derive a key from the session: it is not open");
+	return ident_tls_export(s->tls, label, context, n, ret, e);
+}
+
 void session_pace(struct session *s, uint32_t id)
 {
 	pump_pace(&s->pumps, id);

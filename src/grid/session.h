@@ -67,6 +67,9 @@ void session_close(struct session *s);
 /* At once, nothing more is sent; the other side hears that no more sessions are taken. No callback follows. */
 void session_refuse(struct session *s);
 
+/* ident_tls_export() of an open session: both sides get the same 32 bytes for the same LABEL and CONTEXT. -ENOTCONN, -EPROTO. */
+MUST_CHECK int session_export(const struct session *s, const char *label, const void *context, size_t n, uint8_t ret[static 32], struct err *e);
+
 /* How many streams have a descriptor. */
 unsigned session_streams(const struct session *s);
 struct tls_updates session_updates(const struct session *s);

@@ -186,17 +186,30 @@ size_t ident_tls_drain(struct tls *t, void *ret, size_t n)
 	return n && ident_tls_pending(t) && BIO_read_ex(t->out, ret, n, &done) ? done : 0;
 }
 
+const char *ident_tls_group(const struct tls *t)
+{
+	return SSL_get0_group_name(t->ssl);
+}
+
+static int group_check(const struct tls *t, const char *what, struct err *e)
+{
+	const char *group = ident_tls_group(t);
+
+	if (group && !OPENSSL_strcasecmp(group, tls_group))
+		return 0;
+	return err_set(e, -EPROTO, "%s: key exchange is %s, not %s", what, group ? group : "unknown", tls_group);
+}
+
 /* Believe what was negotiated, not what was configured. */
 static int tls_check(struct tls *t, struct err *e)
 {
-	const char *group = SSL_get0_group_name(t->ssl);
 	EVP_PKEY *peer = SSL_get0_peer_rpk(t->ssl);
 	size_t n = sizeof(t->peer);
 
 	if (SSL_version(t->ssl) != TLS1_3_VERSION || SSL_session_reused(t->ssl))
 		return err_set(e, -EPROTO, "TLS handshake: not a fresh TLS 1.3 session");
-	if (!group || OPENSSL_strcasecmp(group, tls_group))
-		return err_set(e, -EPROTO, "TLS handshake: key exchange is %s, not %s", group ? group : "unknown", tls_group);
+	if (group_check(t, "TLS handshake", e))
+		return -EPROTO;
 	if (!peer || EVP_PKEY_get_id(peer) != EVP_PKEY_ED25519 || !EVP_PKEY_get_raw_public_key(peer, t->peer, &n) || n != 32)
 		return err_set(e, -EKEYREJECTED, "TLS handshake: the other side showed no Ed25519 key");
 	if (t->is_client && memcmp(t->peer, t->expected, 32))
@@ -229,6 +242,16 @@ void ident_tls_peer(const struct tls *t, uint8_t ret[static 32])
 {
 	BUG_ON(!t->is_done);
 	memcpy(ret, t->peer, 32);
+}
+
+int ident_tls_export(const struct tls *t, const char *label, const void *context, size_t n, uint8_t ret[static 32], struct err *e)
+{
+	BUG_ON(!t->is_done);
+	ERR_clear_error();
+	if (group_check(t, "derive a key from TLS", e))
+		return -EPROTO;
+	return SSL_export_keying_material(t->ssl, ret, 32, label, strlen(label), context, n, 1) == 1 ? 0
+												     : tls_fail(e, -EPROTO, "derive a key from TLS");
 }
 
 int ident_tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e)

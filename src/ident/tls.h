@@ -32,6 +32,11 @@ MUST_CHECK int ident_tls_handshake(struct tls *t, struct err *e);
 /* The other side's raw key; only after ident_tls_handshake() gave 0. */
 void ident_tls_peer(const struct tls *t, uint8_t ret[static 32]);
 
+/* 32 bytes that both sides can derive from this session and nobody else (RFC 8446 section 7.5), for LABEL and CONTEXT; only after the handshake. The
+ * group is read back once more: -EPROTO when it is not the one of this file. Secret: wipe it after use. */
+MUST_CHECK int ident_tls_export(const struct tls *t, const char *label, const void *context, size_t n, uint8_t ret[static 32], struct err *e);
+const char *ident_tls_group(const struct tls *t); /* what was negotiated, as the library names it; NULL before that */
+
 /* Number of bytes (> 0) through *ret_n with result 0, or TLS_AGAIN, TLS_END, -EPROTO. */
 MUST_CHECK int ident_tls_read(struct tls *t, void *ret, size_t n, size_t *ret_n, struct err *e);
 /* All of it (N <= TLS_RECORD_MAX, one record) or -EPROTO. */

@@ -123,6 +123,30 @@ static bool says(struct tls *from, struct tls *to, const char *what)
 	return !ident_tls_read(to, text, sizeof(text), &n, &e) && n == strlen(what) && !memcmp(text, what, n);
 }
 
+/* Both sides derive the same, for one label and one context; nobody derives it for another, or in another session. */
+static void a_key_is_exported(void)
+{
+	CLEANUP(pair_free) struct pair p = pair_new(NULL);
+	CLEANUP(pair_free) struct pair q = pair_new(NULL);
+	struct outcome o = shake(p.client, p.server);
+	uint8_t a[32], b[32];
+	struct err e = { 0 };
+
+	T_NEED(!o.client && !o.server, "%s%s", o.client_err.msg, o.server_err.msg);
+	o = shake(q.client, q.server);
+	T_NEED(!o.client && !o.server, "%s%s", o.client_err.msg, o.server_err.msg);
+	T_CHECK(ident_tls_group(p.client) && !strcmp(ident_tls_group(p.client), "X25519MLKEM768"), "%s", ident_tls_group(p.client));
+	T_NEED(!ident_tls_export(p.client, "EXPERIMENTAL label", "context", 7, a, &e), "%s", e.msg);
+	T_CHECK(!ident_tls_export(p.server, "EXPERIMENTAL label", "context", 7, b, &e) && !memcmp(a, b, sizeof(a)), "both the same: %s", e.msg);
+	T_CHECK(!ident_tls_update(p.client, &e) && says(p.client, p.server, "new keys"), "%s", e.msg);
+	T_CHECK(!ident_tls_export(p.server, "EXPERIMENTAL label", "context", 7, b, &e) && !memcmp(a, b, sizeof(a)), "with other keys, too: %s",
+		e.msg);
+	T_CHECK(!ident_tls_export(p.server, "EXPERIMENTAL label", "contexT", 7, b, &e) && memcmp(a, b, sizeof(a)), "another context");
+	T_CHECK(!ident_tls_export(p.server, "EXPERIMENTAL label", "context", 0, b, &e) && memcmp(a, b, sizeof(a)), "an empty one");
+	T_CHECK(!ident_tls_export(p.server, "EXPERIMENTAL labels", "context", 7, b, &e) && memcmp(a, b, sizeof(a)), "another label");
+	T_CHECK(!ident_tls_export(q.client, "EXPERIMENTAL label", "context", 7, b, &e) && memcmp(a, b, sizeof(a)), "another session");
+}
+
 static bool updates_are(const struct tls *t, unsigned sent, unsigned got)
 {
 	struct tls_updates u = ident_tls_updates(t);
@@ -210,6 +234,7 @@ int main(void)
 	T_RUN(both_know_each_other);
 	T_RUN(another_server_is_refused);
 	T_RUN(a_changed_record_is_noticed);
+	T_RUN(a_key_is_exported);
 	T_RUN(keys_change_in_both_directions);
 	T_RUN(strangers_are_refused);
 	return T_END();
