@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include "api/meet.h"
 #include "api/recovery.h"
 #include "base/parse.h"
 
@@ -152,6 +153,7 @@ const struct call calls[] = {
 	{ "zos.Machine.Pause", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Resume", CALL_ALLOWED, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Forward", CALL_ALLOWED, false, true, &forward_table, sizeof(struct call_forward) },
+	{ CALL_MEET, CALL_NODE, false, false, &meet_table, sizeof(struct meet_args) },
 };
 const size_t n_calls = ARRAY_LEN(calls);
 

@@ -9,6 +9,7 @@ enum call_who {
 	CALL_ANYONE,  /* whoever proved a key: tells them what to ask their farmer for */
 	CALL_ALLOWED, /* keys that the farm document allows, and the farm */
 	CALL_FARM,    /* the farm's key alone */
+	CALL_NODE,    /* a node of the same farm, whose approval the arguments bring */
 };
 
 struct call {

@@ -21,7 +21,7 @@ static int doc_body(struct doc *d, const char *type, struct err *e)
 	return r ? r : json_parse(buf_str(&d->envelope.payload), &d->body, e);
 }
 
-static int doc_open(sd_json_variant *envelope, const char *type, struct doc *ret, struct err *e)
+int doc_open(sd_json_variant *envelope, const char *type, struct doc *ret, struct err *e)
 {
 	int r = dsse_decode(envelope, &ret->envelope, e);
 
@@ -35,7 +35,7 @@ static int doc_open_text(struct str envelope, const char *type, struct doc *ret,
 	return r ? r : doc_body(ret, type, e);
 }
 
-static int signed_by_only(const struct doc *d, const struct key_pub *k, const char *what, struct err *e)
+int doc_signed_by_only(const struct doc *d, const struct key_pub *k, const char *what, struct err *e)
 {
 	char text[KEY_TEXT_SIZE];
 
@@ -64,7 +64,7 @@ static bool hex_ok(struct str s)
 #define HEX(T, field, digits) \
 	{ #field, JSON_TEXT, offsetof(T, field), .required = true, .min = (digits), .max = (digits), .ok = hex_ok, .want = "hexadecimal" }
 
-static int lives(int64_t expires_s, int64_t now_s, const char *what, struct err *e)
+int doc_lives(int64_t expires_s, int64_t now_s, const char *what, struct err *e)
 {
 	char text[24], now[24];
 
@@ -112,7 +112,7 @@ int order_open(sd_json_variant *envelope, const struct key_pub *node, int64_t no
 	ret->caller = ret->doc.envelope.signatures[0].by;
 	if ((r = for_node(&ret->node, node, "the order", e)))
 		return r;
-	return lives(ret->expires_s, now_s, "the order", e);
+	return doc_lives(ret->expires_s, now_s, "the order", e);
 }
 
 void order_deinit(struct order *o)
@@ -158,8 +158,8 @@ int login_open(sd_json_variant *envelope, const struct key_pub *node, const uint
 	*ret = (struct login){ 0 };
 	if ((r = doc_open(envelope, API_TYPE_LOGIN, &ret->doc, e)) || (r = json_decode(ret->doc.body, &login_table, ret, e)))
 		return err_wrap(e, r, "login");
-	if ((r = signed_by_only(&ret->doc, &ret->user, "a login", e)) || (r = for_node(&ret->node, node, "the login", e)) ||
-	    (r = lives(ret->expires_s, now_s, "the login", e)))
+	if ((r = doc_signed_by_only(&ret->doc, &ret->user, "a login", e)) || (r = for_node(&ret->node, node, "the login", e)) ||
+	    (r = doc_lives(ret->expires_s, now_s, "the login", e)))
 		return r;
 	if (parse_hex(str_c(ret->tls_key), named, sizeof(named)) || memcmp(named, tls_key, sizeof(named)))
 		return err_set(e, -EKEYREJECTED, "the login names another TLS key than this session's");
@@ -319,7 +319,7 @@ int approval_open(sd_json_variant *envelope, struct approval *ret, struct err *e
 		return err_wrap(e, r, "approval");
 	if (ret->farm.role != KEY_FARM || ret->node.role != KEY_NODE)
 		return err_set(e, -EBADMSG, "approval: a farm (A...) approves a node (N...)");
-	return signed_by_only(&ret->doc, &ret->farm, "an approval", e);
+	return doc_signed_by_only(&ret->doc, &ret->farm, "an approval", e);
 }
 
 void approval_deinit(struct approval *a)
@@ -374,7 +374,7 @@ int record_open(struct str envelope, int64_t now_s, struct record *ret, struct e
 		return err_wrap(e, r, "node record");
 	if (ret->node.role != KEY_NODE)
 		return err_set(e, -EBADMSG, "node record: /node: must be a node's key (N...)");
-	if ((r = signed_by_only(&ret->doc, &ret->node, "a node record", e)))
+	if ((r = doc_signed_by_only(&ret->doc, &ret->node, "a node record", e)))
 		return r;
 	if (ret->expires_s + CLOCK_SLACK_S < now_s)
 		return err_set(e, -ETIME, "the node's record has expired: the node has not been heard of since");

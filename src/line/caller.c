@@ -169,7 +169,26 @@ static bool may_order(struct caller *c, uint64_t now_ms)
 	return true;
 }
 
-static int order_check(struct caller *c, sd_json_variant *envelope, const struct call **ret, struct err *e)
+/* Adds the key of a meeting to PARAMETERS. */
+static int psk_add(const struct caller *c, const struct order *o, sd_json_variant **parameters, struct err *e)
+{
+	AUTO_JSON sd_json_variant *psk = NULL;
+	char text[MEET_KEY_TEXT_LEN + 1];
+	int r = c->session ? ways_psk(c->session, o, &c->gridd->node, text, e) : err_set(e, -ENOTCONN, "the session is over");
+
+	if (r)
+		return r;
+	r = sd_json_variant_new_string(&psk, text);
+	explicit_bzero(text, sizeof(text));
+	if (r >= 0) {
+		sd_json_variant_sensitive(psk);
+		r = sd_json_variant_set_field(parameters, "psk", psk);
+	}
+	return r < 0 ? err_set(e, r, "pass the meeting on: %s", strerror(-r)) : 0;
+}
+
+/* PARAMETERS become what the engine is told. */
+static int order_check(struct caller *c, sd_json_variant *envelope, sd_json_variant **parameters, struct err *e)
 {
 	AUTO_ORDER struct order o = { 0 };
 	int r = order_open(envelope, &c->gridd->node, time(NULL), &o, e);
@@ -178,8 +197,9 @@ static int order_check(struct caller *c, sd_json_variant *envelope, const struct
 		return r;
 	if (!key_pub_eq(&o.caller, &c->who))
 		return err_set(e, -EACCES, "the order is signed by another key than this session's");
-	*ret = call_find(o.method);
-	return *ret ? 0 : err_set(e, -EBADMSG, "this node knows no call '%s'", o.method);
+	if (!call_find(o.method))
+		return err_set(e, -EBADMSG, "this node knows no call '%s'", o.method);
+	return strcmp(o.method, CALL_MEET) ? 0 : psk_add(c, &o, parameters, e);
 }
 
 struct order_args {
@@ -214,8 +234,8 @@ static int relay_start(struct caller *c, sd_varlink *link, sd_json_variant *para
 static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct caller *c = userdata;
+	AUTO_JSON sd_json_variant *passed = sd_json_variant_ref(parameters);
 	struct order_args a = { 0 };
-	const struct call *call;
 	struct err e = { 0 };
 	int r;
 
@@ -224,8 +244,8 @@ static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 		r = err_set(&e, -EACCES, "log in first: the first call of a session is %s", CALL_LOGIN);
 	else if (!may_order(c, log_now_ms()))
 		r = err_set(&e, -EBUSY, "more than %d orders a second: slow down", CALLER_ORDERS_PER_S);
-	else if (!(r = json_decode(parameters, &order_table, &a, &e)) && !(r = order_check(c, a.order, &call, &e)))
-		r = relay_start(c, link, parameters, flags & SD_VARLINK_METHOD_MORE, &e);
+	else if (!(r = json_decode(parameters, &order_table, &a, &e)) && !(r = order_check(c, a.order, &passed, &e)))
+		r = relay_start(c, link, passed, flags & SD_VARLINK_METHOD_MORE, &e);
 	return r ? daemon_reply_error(link, r, &e) : 0;
 }
 

@@ -326,7 +326,7 @@ static int watch(struct gridd *g, struct err *e)
 	}
 	link_closep(&g->engine);
 	g->engine = link;
-	return 0;
+	return ways_watch(g, e);
 }
 
 static int on_routes(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -363,6 +363,10 @@ const struct gridd_limits gridd_limits = {
 	.login_ms = 10 * 1000,
 	.idle_ms = 24 * 3600 * 1000,
 	.stranger_idle_ms = 60 * 1000,
+	.ways = 16,
+	.way_ms = 30 * 1000,
+	.way_idle_ms = 60 * 1000,
+	.way_age_ms = 600 * 1000,
 };
 
 int gridd_init(struct gridd *ret, sd_event *event, const char *noded, struct err *e)
@@ -391,6 +395,7 @@ void gridd_deinit(struct gridd *g)
 	if (g->server)
 		sd_varlink_server_bind_disconnect(g->server, NULL);
 	sd_varlink_server_unref(g->server);
+	ways_free_all(g);
 	caller_free_all(g);
 	for (size_t i = 0; i < g->n_hubs; i++) {
 		directory_own_free(g->hubs[i].record);

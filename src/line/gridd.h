@@ -3,7 +3,7 @@
  * It holds no identity and decides nothing that matters: the engine verifies every order again. What it adds is that strangers, floods
  * and malformed calls end here, in a process that may do nothing. */
 #pragma once
-#include "api/doc.h"
+#include "api/meet.h"
 #include "grid/directory.h"
 #include "grid/reach.h"
 #include "grid/session.h"
@@ -18,7 +18,8 @@ enum {
 
 enum { GRIDD_LEAVE_MS = 1000 }; /* between a farm document with other hubs and a new start with them */
 enum { GRIDD_TELL_MS = 1000 };  /* between two words to the engine about sessions */
-enum { GRIDD_KNOWN_MAX = FARM_ALLOW_MAX + 1 }; /* keys that the farm names: those it allows, and its own */
+enum { GRIDD_PEERS_MAX = 64 }; /* nodes that this node's networks have ends on */
+enum { GRIDD_KNOWN_MAX = FARM_ALLOW_MAX + 1 + GRIDD_PEERS_MAX }; /* keys that have places kept: those the farm allows, its own, those nodes */
 
 /* What sessions may take of this node, on all hubs together. */
 struct gridd_limits {
@@ -29,6 +30,10 @@ struct gridd_limits {
 	uint64_t login_ms;         /* to say who one is */
 	uint64_t idle_ms;          /* without a call or a stream, of a key that the farm names */
 	uint64_t stranger_idle_ms; /* of any other */
+	unsigned ways;             /* sessions to other nodes */
+	uint64_t way_ms;           /* for each step of one: to find the node, to dial, to log in, to get an answer */
+	uint64_t way_idle_ms;      /* without a call */
+	uint64_t way_age_ms;       /* then it takes no new meeting: the next one gets new keys */
 };
 extern const struct gridd_limits gridd_limits;
 
@@ -47,6 +52,7 @@ struct gridd_hub {
 };
 
 struct caller;
+struct way;
 struct gridd {
 	sd_event *event;
 	const char *noded;            /* socket of the engine, borrowed */
@@ -67,6 +73,9 @@ struct gridd {
 	sd_event_source *routes;      /* one has changed: the way to a hub may be there */
 	sd_varlink_server *server;
 	struct caller *callers;
+	sd_varlink *work;             /* the engine's orders to meet other nodes, ways.c */
+	struct way *ways;
+	struct directory_query *looks[HUBS_MAX]; /* for the nodes that ways lead to */
 	bool ready;
 };
 #define GRIDD_NONE { .tls_key = KEY_NONE }
@@ -81,3 +90,10 @@ int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32])
 void caller_free_all(struct gridd *g);
 unsigned caller_count(const struct gridd *g); /* that have logged in */
 MUST_CHECK int caller_serve(struct gridd *g, struct err *e); /* makes the varlink server that sessions speak to */
+
+/* ways.c: sessions to other nodes, on the engine's order */
+MUST_CHECK int ways_watch(struct gridd *g, struct err *e); /* asks the engine for its orders, anew */
+void ways_free_all(struct gridd *g);
+/* The key of a meeting, as base64, from the session S that O was brought in, to LISTENER by its signer. -EBADMSG, -ENOTCONN, -EPROTO. */
+MUST_CHECK int ways_psk(const struct session *s, const struct order *o, const struct key_pub *listener, char ret[static MEET_KEY_TEXT_LEN + 1],
+			struct err *e);

@@ -71,15 +71,27 @@ static int key_append(const struct key_pub *key, sd_json_variant **list)
 	return r < 0 ? r : sd_json_variant_append_array(list, one);
 }
 
-static int known_json(const struct farm *f, sd_json_variant **ret)
+/* Each node once, whatever the number of its networks. */
+static int nodes_append(const struct peers *p, sd_json_variant **list)
 {
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && p && i < p->n; i++)
+		if (peers_node_is_new(p, i))
+			r = key_append(&p->list[i].node, list);
+	return r;
+}
+
+static int known_json(const struct line *l, sd_json_variant **ret)
+{
+	const struct farm *f = l->engine->farm;
 	int r = sd_json_variant_new_array(ret, NULL, 0);
 
 	if (r >= 0 && f)
 		r = key_append(&f->farm, ret);
 	for (size_t i = 0; r >= 0 && f && i < f->n_allow; i++)
 		r = key_append(&f->allow[i].key, ret);
-	return r;
+	return r < 0 ? r : nodes_append(l->peers, ret);
 }
 
 static int records_json(const struct line *l, sd_json_variant **ret, struct err *e)
@@ -109,7 +121,7 @@ static int line_send(struct line *l)
 	int r;
 
 	l->sequence = sequence > l->sequence ? sequence : l->sequence + 1;
-	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 || (r = known_json(l->engine->farm, &known)) < 0) {
+	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 || (r = known_json(l, &known)) < 0) {
 		log_err("sign the node's record: %s", e.msg[0] ? e.msg : strerror(-r));
 		return r;
 	}

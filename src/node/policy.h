@@ -8,3 +8,6 @@ MUST_CHECK int policy_check(const struct farm *farm, const struct key_pub *calle
 
 /* Whose things CALLER may look at and touch: their own; the farm may list and stop anybody's. */
 MUST_CHECK int policy_owner(const struct farm *farm, const struct key_pub *caller, const struct key_pub *owner, struct err *e);
+
+/* A call of another node: one of the same farm, which APPROVAL shows. -EACCES. */
+MUST_CHECK int policy_node(const struct farm *farm, const struct key_pub *caller, sd_json_variant *approval, struct err *e);

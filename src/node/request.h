@@ -22,7 +22,9 @@ struct request {
 		struct call_forward forward;
 		struct call_push push;
 		struct call_volume volume;
+		struct meet_args meet;
 	} args;
+	const char *psk; /* of a meeting; NULL = none came */
 };
 
 /* Each answers Q, or returns a negative errno with a sentence. */

@@ -34,6 +34,7 @@ static int node_approve(struct request *q, struct err *e)
 {
 	int r = engine_approve(q->s->engine, q->args.envelope.document, e);
 
+	meet_hurry(&q->s->meet);
 	return r ? r : sd_varlink_reply(q->link, NULL);
 }
 
@@ -210,6 +211,7 @@ static const struct {
 	{ "zos.Volume.Import", volume_import },
 	{ "zos.Machine.Resume", machine_resume },
 	{ "zos.Machine.Forward", machine_forward },
+	{ CALL_MEET, network_meet },
 };
 
 static int handle(struct request *q, struct err *e)
@@ -220,10 +222,18 @@ static int handle(struct request *q, struct err *e)
 	bug(__FILE__, __LINE__, "a call without a handler");
 }
 
-static int order_take(struct serve *s, sd_varlink *link, sd_varlink_method_flags_t flags, struct order *o, struct err *e)
+static int caller_check(const struct request *q, const struct call *call, struct err *e)
 {
-	struct request q = { .s = s, .link = link, .order = o };
-	int64_t now_s = time(NULL);
+	const struct farm *farm = q->s->engine->farm;
+
+	if (call->who == CALL_NODE)
+		return policy_node(farm, &q->order->caller, q->args.meet.approval, e);
+	return policy_check(farm, &q->order->caller, call->who, e);
+}
+
+static int order_take(struct request *q, sd_varlink_method_flags_t flags, struct err *e)
+{
+	const struct order *o = q->order;
 	const struct call *call = call_find(o->method);
 	int r;
 
@@ -231,18 +241,20 @@ static int order_take(struct serve *s, sd_varlink *link, sd_varlink_method_flags
 		return err_set(e, -EBADMSG, "this node knows no call '%s'", o->method);
 	if (call->more != !!(flags & SD_VARLINK_METHOD_MORE))
 		return err_set(e, -EBADMSG, "'%s' is called %s 'more'", o->method, call->more ? "with" : "without");
-	BUG_ON(call->arguments_size > sizeof(q.args));
-	if ((r = json_decode(o->arguments, call->arguments, &q.args, e)) || (r = policy_check(s->engine->farm, &o->caller, call->who, e)) ||
-	    (r = nonces_use(&s->nonces, o->nonce, o->expires_s, now_s, e)))
+	BUG_ON(call->arguments_size > sizeof(q->args));
+	if ((r = json_decode(o->arguments, call->arguments, &q->args, e)) || (r = caller_check(q, call, e)) ||
+	    (r = nonces_use(&q->s->nonces, o->nonce, o->expires_s, time(NULL), e)))
 		return r;
-	return handle(&q, e);
+	return handle(q, e);
 }
 
 struct order_args {
 	sd_json_variant *order;
+	const char *psk; /* of a meeting: what gridd derived from its session */
 };
 static const struct json_field order_arg_fields[] = {
 	{ "order", JSON_ANY, offsetof(struct order_args, order), .required = true },
+	{ "psk", JSON_TEXT, offsetof(struct order_args, psk), .min = MEET_KEY_TEXT_LEN, .max = MEET_KEY_TEXT_LEN },
 };
 static const struct json_table order_arg_table = { order_arg_fields, ARRAY_LEN(order_arg_fields), 0, NULL };
 
@@ -257,7 +269,7 @@ static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	if (!r)
 		r = order_open(a.order, &s->engine->identity.pub, time(NULL), &o, &e);
 	if (!r)
-		r = order_take(s, link, flags, &o, &e);
+		r = order_take(&(struct request){ .s = s, .link = link, .order = &o, .psk = a.psk }, flags, &e);
 	if (r >= 0)
 		return r;
 	log_limited("refused %s: %s", o.method ? o.method : "an order", e.msg);
@@ -281,12 +293,39 @@ static int on_line_state(sd_varlink *link, sd_json_variant *parameters, sd_varli
 	return line_state(&s->line, link, parameters);
 }
 
+static int on_line_meetings(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct serve *s = userdata;
+
+	(void)parameters;
+	if (!(flags & SD_VARLINK_METHOD_MORE))
+		return sd_varlink_error(link, SD_VARLINK_ERROR_EXPECTED_MORE, NULL);
+	return meet_watch(&s->meet, link);
+}
+
+static int on_line_met(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct serve *s = userdata;
+
+	(void)flags;
+	return meet_met(&s->meet, link, parameters);
+}
+
+/* Keys of meetings come in: libsystemd wipes what it read. */
+static int on_connect(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	(void)server;
+	(void)userdata;
+	return sd_varlink_set_input_sensitive(link);
+}
+
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
 {
 	struct serve *s = userdata;
 
 	(void)server;
 	line_gone(&s->line, link);
+	meet_gone(&s->meet, link);
 	engine_unwatch(s->engine, link);
 	disks_forget(s->storage, link);
 }
@@ -316,13 +355,15 @@ int serve_init(struct serve *ret, struct engine *engine, struct storage *storage
 	BUG_ON(!every_call_has_a_handler());
 	clock_gettime(CLOCK_BOOTTIME, &up);
 	nonces_init(&s->nonces);
-	if ((r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) ||
+	if ((r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) || (r = meet_init(&s->meet, engine, &s->line, NULL, e)) ||
 	    (r = daemon_listen(engine->event, socket, 0666, s, &s->server, e)))
 		return r;
 	if ((r = sd_varlink_server_bind_method(s->server, "zos.Order.Call", on_order)) < 0 ||
 	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.Watch", on_line_watch)) < 0 ||
 	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.State", on_line_state)) < 0 ||
-	    (r = sd_varlink_server_bind_disconnect(s->server, on_disconnect)) < 0)
+	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.Meetings", on_line_meetings)) < 0 ||
+	    (r = sd_varlink_server_bind_method(s->server, "zos.Line.Met", on_line_met)) < 0 ||
+	    (r = sd_varlink_server_bind_connect(s->server, on_connect)) < 0 || (r = sd_varlink_server_bind_disconnect(s->server, on_disconnect)) < 0)
 		return err_set(e, r, "serve calls: %s", strerror(-r));
 	return 0;
 }
@@ -330,6 +371,7 @@ int serve_init(struct serve *ret, struct engine *engine, struct storage *storage
 void serve_deinit(struct serve *s)
 {
 	s->server = sd_varlink_server_unref(s->server);
+	meet_deinit(&s->meet);
 	line_deinit(&s->line);
 	nonces_deinit(&s->nonces);
 }

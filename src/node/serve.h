@@ -1,6 +1,7 @@
 /* Calls of owners and farmers: each a signed order, which gridd carried here and which is verified here whatever gridd says. */
 #pragma once
 #include "node/line.h"
+#include "node/meet.h"
 #include "node/nonces.h"
 #include "storage/storage.h"
 
@@ -9,9 +10,10 @@ struct serve {
 	struct storage *storage;
 	struct nonces nonces;
 	struct line line;
+	struct meet meet;
 	sd_varlink_server *server;
 };
-#define SERVE_NONE { .nonces = NONCES_NONE }
+#define SERVE_NONE { .nonces = NONCES_NONE, .meet = MEET_NONE }
 
 /* Listens on SOCKET; takes orders once its nonces have a file. RET is to be released whatever is returned. */
 MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, struct storage *storage, const char *socket, struct err *e);

@@ -1,0 +1,21 @@
+/* Between what meets other nodes (node/meet.c) and what has networks: two ends of one interface, so that neither knows the other.
+ *
+ * Whoever has networks says which other nodes they name, and what their own ends are; it is told the other ends as they are met, and the keys. All calls
+ * come in the loop's thread and return at once. */
+#pragma once
+#include "api/meet.h"
+
+/* One network with one other node. */
+struct meeting_with {
+	struct key_pub owner, node;
+	const char *network; /* "deployment/workload", borrowed */
+};
+
+/* What whoever has networks gives. */
+struct meeting_ends {
+	/* This node's end of the network, as it is now. -ENOENT when there is no such network, or it does not name that node. */
+	int (*own)(void *ctx, const struct meeting_with *with, struct meet_end *ret);
+	/* The other end was met, for the first time or again. PSK is borrowed for the call, and wiped after it: both nodes have it now. */
+	void (*met)(void *ctx, const struct meeting_with *with, const struct meet_end *peer, const uint8_t psk[static MEET_KEY_LEN]);
+	void *ctx;
+};
