@@ -51,12 +51,22 @@ static void caller_leave(struct caller *c, void (*session_end)(struct session *s
 	caller_unref(c);
 }
 
-static bool is_known(const struct gridd *g, const struct key_pub *who)
+static bool is_among(const struct key_pub *keys, size_t n, const struct key_pub *who)
 {
-	for (size_t i = 0; i < g->n_known; i++)
-		if (key_pub_eq(&g->known[i], who))
+	for (size_t i = 0; i < n; i++)
+		if (key_pub_eq(&keys[i], who))
 			return true;
 	return false;
+}
+
+static bool is_known(const struct gridd *g, const struct key_pub *who)
+{
+	return is_among(g->known, g->n_known, who);
+}
+
+static bool is_peer(const struct gridd *g, const struct key_pub *who)
+{
+	return !is_known(g, who) && is_among(g->peers, g->n_peers, who);
 }
 
 static bool has_logged_in(const struct caller *c)
@@ -73,21 +83,28 @@ unsigned caller_count(const struct gridd *g)
 	return n;
 }
 
-/* Strangers may fill all places but those that are kept for whom the farm names. */
+/* Strangers may fill all places but those that are kept for whom the farm names. Nodes that are this node's peers have places beside them. */
 static int place_check(const struct gridd *g, const struct key_pub *who, struct err *e)
 {
 	const struct gridd_limits *l = &g->limits;
-	unsigned all = 0, strangers = 0, own = 0;
+	unsigned all = 0, strangers = 0, own = 0, peers = 0;
 
 	for (const struct caller *c = g->callers; c; c = c->next) {
 		if (!has_logged_in(c))
 			continue;
+		own += key_pub_eq(&c->who, who);
+		if (is_peer(g, &c->who)) {
+			peers++;
+			continue;
+		}
 		all++;
 		strangers += !is_known(g, &c->who);
-		own += key_pub_eq(&c->who, who);
 	}
 	if (own >= l->per_key)
 		return err_set(e, -EBUSY, "your key has %u sessions with this node already: end one of them first", own);
+	if (is_peer(g, who))
+		return peers < l->peers ? 0
+					: err_set(e, -EBUSY, "the node has its %u sessions with other nodes already: try again in a minute", peers);
 	if (!is_known(g, who) && strangers >= l->sessions - l->reserved)
 		return err_set(e, -EBUSY,
 			       "the node's %u sessions for keys that its farm does not name are taken: try again in a minute, "

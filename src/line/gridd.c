@@ -240,22 +240,23 @@ static int records_take(struct gridd *g, sd_json_variant *records)
 	return r;
 }
 
-/* The new list or, when it has a fault, the one before. */
-static int known_take(struct gridd *g, sd_json_variant *list)
+/* The new list of at most MAX keys or, when it has a fault, the one before. */
+static int keys_take(sd_json_variant *list, struct key_pub *keys, size_t max, size_t *ret_n)
 {
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
-	struct key_pub known[GRIDD_KNOWN_MAX];
+	AUTO_FREE struct key_pub *heard = calloc(max, sizeof(*heard));
 
-	if (n > GRIDD_KNOWN_MAX)
+	BUG_ON(!heard);
+	if (n > max)
 		return -E2BIG;
 	for (size_t i = 0; i < n; i++) {
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
 
-		if (!sd_json_variant_is_string(one) || key_pub_parse(str_c(sd_json_variant_string(one)), &known[i]))
+		if (!sd_json_variant_is_string(one) || key_pub_parse(str_c(sd_json_variant_string(one)), &heard[i]))
 			return -EBADMSG;
 	}
-	memcpy(g->known, known, n * sizeof(*known));
-	g->n_known = n;
+	memcpy(keys, heard, n * sizeof(*heard));
+	*ret_n = n;
 	return 0;
 }
 
@@ -278,7 +279,9 @@ static int on_engine(sd_varlink *link, sd_json_variant *v, const char *error_id,
 	if (!sd_json_variant_is_string(node) || key_pub_parse(str_c(sd_json_variant_string(node)), &g->node))
 		r = err_set(&e, -EBADMSG, "the engine named no node");
 	if (!r)
-		r = known_take(g, sd_json_variant_by_key(v, "known"));
+		r = keys_take(sd_json_variant_by_key(v, "known"), g->known, GRIDD_KNOWN_MAX, &g->n_known);
+	if (!r)
+		r = keys_take(sd_json_variant_by_key(v, "peers"), g->peers, GRIDD_PEERS_MAX, &g->n_peers);
 	if (!r)
 		r = records_take(g, sd_json_variant_by_key(v, "records"));
 	if (!r)
@@ -359,6 +362,7 @@ const struct gridd_limits gridd_limits = {
 	.sessions = 64,
 	.reserved = 16,
 	.per_key = 16,
+	.peers = 16,
 	.nameless = 16,
 	.login_ms = 10 * 1000,
 	.idle_ms = 24 * 3600 * 1000,

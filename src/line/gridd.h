@@ -18,22 +18,23 @@ enum {
 
 enum { GRIDD_LEAVE_MS = 1000 }; /* between a farm document with other hubs and a new start with them */
 enum { GRIDD_TELL_MS = 1000 };  /* between two words to the engine about sessions */
+enum { GRIDD_KNOWN_MAX = FARM_ALLOW_MAX + 1 }; /* keys that the farm names: those it allows, and its own */
 enum { GRIDD_PEERS_MAX = 64 }; /* nodes that this node's networks have ends on */
-enum { GRIDD_KNOWN_MAX = FARM_ALLOW_MAX + 1 + GRIDD_PEERS_MAX }; /* keys that have places kept: those the farm allows, its own, those nodes */
 
 /* What sessions may take of this node, on all hubs together. */
 struct gridd_limits {
 	unsigned sessions;         /* that have logged in */
 	unsigned reserved;         /* of these, for keys that the farm names */
 	unsigned per_key;          /* of one key */
-	unsigned nameless;         /* that have not logged in yet: beyond it the oldest of them goes */
-	uint64_t login_ms;         /* to say who one is */
-	uint64_t idle_ms;          /* without a call or a stream, of a key that the farm names */
+	unsigned peers; /* beside those, for nodes that this node's networks name: owners choose these, so they get nobody else's place */
+	unsigned nameless; /* that have not logged in yet: beyond it the oldest of them goes */
+	uint64_t login_ms; /* to say who one is */
+	uint64_t idle_ms; /* without a call or a stream, of a key that the farm names */
 	uint64_t stranger_idle_ms; /* of any other */
-	unsigned ways;             /* sessions to other nodes */
-	uint64_t way_ms;           /* for each step of one: to find the node, to dial, to log in, to get an answer */
-	uint64_t way_idle_ms;      /* without a call */
-	uint64_t way_age_ms;       /* then it takes no new meeting: the next one gets new keys */
+	unsigned ways; /* sessions to other nodes */
+	uint64_t way_ms; /* for each step of one: to find the node, to dial, to log in, to get an answer */
+	uint64_t way_idle_ms; /* without a call */
+	uint64_t way_age_ms; /* then it takes no new meeting: the next one gets new keys */
 };
 extern const struct gridd_limits gridd_limits;
 
@@ -55,25 +56,27 @@ struct caller;
 struct way;
 struct gridd {
 	sd_event *event;
-	const char *noded;            /* socket of the engine, borrowed */
-	sd_varlink *engine;           /* the watch */
-	sd_varlink *teller;           /* the state of the hubs on its way to the engine */
-	sd_event_source *again;       /* when the engine went away */
+	const char *noded; /* socket of the engine, borrowed */
+	sd_varlink *engine; /* the watch */
+	sd_varlink *teller; /* the state of the hubs on its way to the engine */
+	sd_event_source *again; /* when the engine went away */
 	unsigned tries;
-	struct key tls_key;           /* of this run */
+	struct key tls_key; /* of this run */
 	struct key_pub node;
 	struct gridd_limits limits;
 	struct key_pub known[GRIDD_KNOWN_MAX]; /* whom the farm names */
 	size_t n_known;
-	uint64_t n_refused;           /* sessions, by a limit, since the start */
-	sd_event_source *soon;        /* to tell the engine how many sessions there are */
+	struct key_pub peers[GRIDD_PEERS_MAX]; /* other nodes that meet this one */
+	size_t n_peers;
+	uint64_t n_refused; /* sessions, by a limit, since the start */
+	sd_event_source *soon; /* to tell the engine how many sessions there are */
 	struct gridd_hub hubs[HUBS_MAX];
-	size_t n_hubs;                /* 0 until the engine named one */
-	sd_event_source *leave;       /* the farm has named others */
-	sd_event_source *routes;      /* one has changed: the way to a hub may be there */
+	size_t n_hubs; /* 0 until the engine named one */
+	sd_event_source *leave; /* the farm has named others */
+	sd_event_source *routes; /* one has changed: the way to a hub may be there */
 	sd_varlink_server *server;
 	struct caller *callers;
-	sd_varlink *work;             /* the engine's orders to meet other nodes, ways.c */
+	sd_varlink *work; /* the engine's orders to meet other nodes, ways.c */
 	struct way *ways;
 	struct directory_query *looks[HUBS_MAX]; /* for the nodes that ways lead to */
 	bool ready;

@@ -71,27 +71,26 @@ static int key_append(const struct key_pub *key, sd_json_variant **list)
 	return r < 0 ? r : sd_json_variant_append_array(list, one);
 }
 
-/* Each node once, whatever the number of its networks. */
-static int nodes_append(const struct peers *p, sd_json_variant **list)
+static int known_json(const struct farm *f, sd_json_variant **ret)
 {
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && p && i < p->n; i++)
-		if (peers_node_is_new(p, i))
-			r = key_append(&p->list[i].node, list);
-	return r;
-}
-
-static int known_json(const struct line *l, sd_json_variant **ret)
-{
-	const struct farm *f = l->engine->farm;
 	int r = sd_json_variant_new_array(ret, NULL, 0);
 
 	if (r >= 0 && f)
 		r = key_append(&f->farm, ret);
 	for (size_t i = 0; r >= 0 && f && i < f->n_allow; i++)
 		r = key_append(&f->allow[i].key, ret);
-	return r < 0 ? r : nodes_append(l->peers, ret);
+	return r;
+}
+
+/* Each node once, whatever the number of its networks. */
+static int peers_json(const struct peers *p, sd_json_variant **ret)
+{
+	int r = sd_json_variant_new_array(ret, NULL, 0);
+
+	for (size_t i = 0; r >= 0 && p && i < p->n; i++)
+		if (peers_node_is_new(p, i))
+			r = key_append(&p->list[i].node, ret);
+	return r;
 }
 
 static int records_json(const struct line *l, sd_json_variant **ret, struct err *e)
@@ -113,7 +112,7 @@ static int records_json(const struct line *l, sd_json_variant **ret, struct err 
 
 static int line_send(struct line *l)
 {
-	AUTO_JSON sd_json_variant *hubs = NULL, *records = NULL, *known = NULL;
+	AUTO_JSON sd_json_variant *hubs = NULL, *records = NULL, *known = NULL, *peers = NULL;
 	char node[KEY_TEXT_SIZE];
 	struct err e = { 0 };
 	/* Above every record this node ever signed, as long as its clock does not go back: readers keep the highest. */
@@ -121,13 +120,15 @@ static int line_send(struct line *l)
 	int r;
 
 	l->sequence = sequence > l->sequence ? sequence : l->sequence + 1;
-	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 || (r = known_json(l, &known)) < 0) {
+	if ((r = records_json(l, &records, &e)) < 0 || (r = hubs_json(l->engine->farm, &hubs)) < 0 || (r = known_json(l->engine->farm, &known)) < 0 ||
+	    (r = peers_json(l->peers, &peers)) < 0) {
 		log_err("sign the node's record: %s", e.msg[0] ? e.msg : strerror(-r));
 		return r;
 	}
 	key_pub_format(node, &l->engine->identity.pub);
 	return sd_varlink_notifybo(l->link, SD_JSON_BUILD_PAIR_VARIANT("records", records), SD_JSON_BUILD_PAIR_STRING("node", node),
-				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("known", known));
+				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("known", known),
+				   SD_JSON_BUILD_PAIR_VARIANT("peers", peers));
 }
 
 static void renew_arm(struct line *l, uint64_t in_s)

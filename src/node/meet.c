@@ -359,6 +359,8 @@ int network_meet(struct request *q, struct err *e)
 
 	if (!x || own_end(m, x, &own, NULL))
 		return err_set(e, -ENOENT, "no network of that owner names this node");
+	if (!m->engine->approval)
+		return err_set(e, -EACCES, "this node is not approved by its farm yet");
 	if ((r = meet_end_decode(a, &other, e)) || (r = psk_decode(q->psk, psk, e)))
 		return r;
 	if (meeting_sign(&m->engine->identity, q->order, &about, &own, m->engine->approval, &text) || json_parse(buf_str(&text), &answer, NULL))

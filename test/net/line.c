@@ -8,6 +8,7 @@ static const struct gridd_limits tight = {
 	.reserved = KEPT,
 	.per_key = EACH,
 	.nameless = NAMELESS,
+	.peers = 2,
 	.login_ms = 10000,
 	.idle_ms = 3600000,
 	.stranger_idle_ms = 60000,
@@ -93,6 +94,34 @@ static void one_key_has_its_share(void)
 	close_all(owner, ARRAY_LEN(owner));
 	visit_close(&more);
 	visit_close(&farm);
+	run_for(&s, 50);
+	side_deinit(&s);
+	node_remove();
+}
+
+/* Nodes that an owner's network names get in when strangers have taken all they can, and take nobody else's place. */
+static void nodes_have_places_beside_those(void)
+{
+	struct visit stranger[MOST - KEPT], late, peer[2], more, owner[KEPT];
+	struct side s;
+
+	node_make(&tight);
+	side_init(&s);
+	node_find(&s);
+	for (size_t i = 0; i < ARRAY_LEN(stranger); i++)
+		T_CHECK(!visit_open(&s, &stranger[i], NULL), "stranger %zu: %s", i, stranger[i].why);
+	T_CHECK(visit_open(&s, &late, NULL) == -EBUSY && strstr(late.why, "does not name"), "one stranger too many: %s", late.why);
+	for (size_t i = 0; i < ARRAY_LEN(peer); i++)
+		T_CHECK(!visit_open(&s, &peer[i], &node.peers[i]), "node %zu: %s", i, peer[i].why);
+	T_CHECK(visit_open(&s, &more, &node.peers[0]) == -EBUSY && strstr(more.why, "sessions with other nodes"), "one node too many: %s", more.why);
+	for (size_t i = 0; i < ARRAY_LEN(owner); i++)
+		T_CHECK(!visit_open(&s, &owner[i], &node.owner), "owner's session %zu: %s", i, owner[i].why);
+	T_CHECK(visit_call(&peer[0], &node.peers[0], "zos.Deployment.List") == -EACCES, "a node is no owner: %s", peer[0].why);
+	close_all(stranger, ARRAY_LEN(stranger));
+	close_all(peer, ARRAY_LEN(peer));
+	close_all(owner, ARRAY_LEN(owner));
+	visit_close(&late);
+	visit_close(&more);
 	run_for(&s, 50);
 	side_deinit(&s);
 	node_remove();
@@ -344,6 +373,7 @@ static void a_thousand_at_once_change_nothing(void)
 static const struct net_case cases[] = {
 	{ "strangers", strangers_cannot_shut_out_whom_the_farm_names },
 	{ "share", one_key_has_its_share },
+	{ "peers", nodes_have_places_beside_those },
 	{ "idle", who_does_nothing_makes_room },
 	{ "ended", who_has_ended_is_gone },
 	{ "deaf", who_never_reads_is_cut_off },

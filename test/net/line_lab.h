@@ -14,6 +14,7 @@
 static struct {
 	char dir[64], socket[96];
 	struct key farm, owner;      /* the farm, and whom it allows */
+	struct key peers[2];         /* other nodes, which a network of this one names */
 	struct gridd_limits limits;
 	pid_t engine, gridd;
 	struct key_pub key;
@@ -66,6 +67,11 @@ static inline _Noreturn void engine_run(int report)
 		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, &disks, node.socket, &e) &&
 		       !nonces_add(&serve.nonces, nonces, time(NULL), &e),
 	       "%s", e.msg);
+	for (size_t i = 0; i < ARRAY_LEN(node.peers); i++) {
+		struct meeting_with with = { .owner = node.owner.pub, .node = node.peers[i].pub, .network = "lab/net" };
+
+		T_NEED(!meet_want(&serve.meet, &with, &e), "%s", e.msg);
+	}
 	T_NEED(write(report, &engine.identity.pub, sizeof(engine.identity.pub)) == sizeof(engine.identity.pub), "report");
 	sd_event_loop(event);
 	_exit(1);
@@ -115,7 +121,9 @@ static inline void engine_make(void)
 	if (!hub.pid)
 		snprintf(hub.addr.url, sizeof(hub.addr.url), "nats://nowhere:1");
 	snprintf(node.dir, sizeof(node.dir), "/tmp/line-net-XXXXXX");
-	T_NEED(mkdtemp(node.dir) && !key_new(KEY_FARM, &node.farm) && !key_new(KEY_USER, &node.owner), "fixture");
+	T_NEED(mkdtemp(node.dir) && !key_new(KEY_FARM, &node.farm) && !key_new(KEY_USER, &node.owner) && !key_new(KEY_NODE, &node.peers[0]) &&
+		       !key_new(KEY_NODE, &node.peers[1]),
+	       "fixture");
 	snprintf(node.socket, sizeof(node.socket), "%s/sock", node.dir);
 	T_NEED(!pipe(report), "pipe");
 	if (!(node.engine = fork()))
