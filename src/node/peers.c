@@ -208,17 +208,21 @@ static void renew_beside(struct peers *p, const struct peer *x, uint64_t now_ms)
 	}
 }
 
-/* A sequence that is far ahead was taken while our clock was wrong. */
+/* A sequence that is far ahead is of a time when our clock was wrong. */
 static void forget_ahead(struct peer *x, uint64_t unix_ms)
 {
 	if (x->taken > unix_ms + PEERS_AHEAD_MS)
 		x->taken = 0;
+	if (x->proposed > unix_ms + PEERS_AHEAD_MS)
+		x->proposed = 0;
 }
 
 static void propose(struct peers *p, struct peer *x, uint64_t unix_ms)
 {
 	forget_ahead(x, unix_ms);
-	x->proposed = x->taken >= unix_ms ? x->taken + 1 : unix_ms;
+	x->proposed = x->proposed < x->taken ? x->taken + 1 : x->proposed + 1;
+	if (x->proposed < unix_ms)
+		x->proposed = unix_ms;
 	x->id = ++p->last_id;
 }
 
@@ -301,7 +305,8 @@ int peers_offered(struct peers *p, struct peer *x, uint64_t sequence, uint64_t n
 	forget_ahead(x, unix_ms);
 	if (sequence > unix_ms + PEERS_AHEAD_MS)
 		return PEERS_AHEAD;
-	if (sequence <= x->taken || (flies(x) && sequence == x->proposed && dials_first(p, x)))
+	/* the other may have taken what we proposed, also when no answer came: below it there is no way back */
+	if (sequence <= x->taken || sequence < x->proposed || (sequence == x->proposed && dials_first(p, x)))
 		return PEERS_OLD;
 	x->taken = sequence;
 	event(p, x, PEER_TAKEN, now_ms); /* one of ours under way keeps its id: its answer is judged by its sequence */

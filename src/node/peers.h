@@ -57,7 +57,7 @@ struct peer {
 	enum peer_state state;
 	uint64_t due_ms;   /* monotonic */
 	uint64_t taken;    /* highest sequence that was taken; 0 = none */
-	uint64_t proposed; /* sequence of the meeting under way */
+	uint64_t proposed; /* sequence of our last meeting, taken or not; 0 = none */
 	uint64_t id;       /* of the meeting under way, never used again; 0 = none */
 	unsigned tries;    /* since the last that was taken */
 	bool again;
@@ -99,7 +99,7 @@ void peers_line_down(struct peers *p, uint64_t now_ms); /* all under way have fa
 
 void peers_hurry(struct peers *p, uint64_t now_ms); /* what failed is due now, as if for the first time */
 
-/* X's node proposes SEQUENCE. 0: taken. PEERS_OLD: not above what was taken. PEERS_AHEAD: too far ahead of our clock. */
+/* X's node proposes SEQUENCE. 0: taken. PEERS_OLD: not above what was taken, or what we proposed. PEERS_AHEAD: too far ahead of our clock. */
 enum { PEERS_OLD = 1, PEERS_AHEAD = 2 };
 MUST_CHECK int peers_offered(struct peers *p, struct peer *x, uint64_t sequence, uint64_t now_ms, uint64_t unix_ms);
 
