@@ -78,6 +78,7 @@ struct gridd {
 	struct caller *callers;
 	sd_varlink *work; /* the engine's orders to meet other nodes, ways.c */
 	struct way *ways;
+	uint64_t n_dialled;           /* sessions to other nodes, since the start */
 	struct directory_query *looks[HUBS_MAX]; /* for the nodes that ways lead to */
 	bool ready;
 };

@@ -332,6 +332,7 @@ static void way_dial(struct way *w)
 	w->state = WAY_DIALLING;
 	deadline_arm(w);
 	r = session_dial(w->gridd->hubs[p->hub].grid, p->inbox, &w->gridd->tls_key, p->tls_key, &cb, &w->session, &e);
+	w->gridd->n_dialled += !r;
 	if (r)
 		way_end(w, r, e.msg);
 }

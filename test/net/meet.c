@@ -4,11 +4,11 @@
 
 #include "svc/meeting.h"
 
-enum { NODES_MAX = 3, NETS_MAX = 8, PORT = 51820 };
+enum { NODES_MAX = 3, NETS_MAX = 8, KEPT_MAX = 64, PORT = 51820 };
 #define NET "blog/net"
 
 static struct key farm, stranger_farm, owner, other_owner, mallory;
-static const struct peers_times quick = { .patience_ms = 2000, .answer_ms = 20000, .renew_ms = 4000, .pause_min_ms = 100, .pause_max_ms = 500 };
+static const struct peers_times quick = { .patience_ms = 2000, .answer_ms = 20000, .renew_ms = 6000, .pause_min_ms = 100, .pause_max_ms = 500 };
 
 /* What the test says to an engine's networks, and what they say. */
 enum verb { WANT, FORGET, CHANGE, ASK };
@@ -125,8 +125,10 @@ struct one {
 	char dir[64], socket[96];
 	const struct key *farm;
 	pid_t engine, gridd;
-	int fd;
+	int fd, count; /* to the engine's networks, to gridd */
 	struct key_pub key;
+	struct report kept[KEPT_MAX]; /* meetings of other networks than the one that was asked for */
+	size_t n_kept;
 };
 static struct one nodes[NODES_MAX];
 
@@ -189,7 +191,19 @@ static _Noreturn void engine_go(const struct one *o, int fd)
 	_exit(1);
 }
 
-static _Noreturn void gridd_go(const struct one *o)
+static int on_count(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	const struct gridd *g = userdata;
+	uint8_t ask;
+
+	(void)source;
+	(void)revents;
+	if (read(fd, &ask, 1) != 1)
+		_exit(0);
+	return write(fd, &g->n_dialled, sizeof(g->n_dialled)) == sizeof(g->n_dialled) ? 0 : -EIO;
+}
+
+static _Noreturn void gridd_go(const struct one *o, int fd)
 {
 	struct gridd g = GRIDD_NONE;
 	sd_event *event;
@@ -197,10 +211,31 @@ static _Noreturn void gridd_go(const struct one *o)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	T_NEED(sd_event_new(&event) >= 0 && !gridd_init(&g, event, o->socket, &e), "%s", e.msg);
-	g.limits.way_idle_ms = 500; /* so that each renewal has a session of its own */
-	g.limits.way_age_ms = 1000;
+	T_NEED(sd_event_add_io(event, NULL, fd, EPOLLIN, on_count, &g) >= 0, "event");
+	g.limits.way_idle_ms = 1500; /* so that each renewal has a session of its own */
+	g.limits.way_age_ms = 3000;
 	sd_event_loop(event);
 	_exit(1);
+}
+
+static void gridd_start(struct one *o)
+{
+	int pair[2];
+
+	T_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+	if (!(o->gridd = fork()))
+		gridd_go(o, pair[1]);
+	close(pair[1]);
+	o->count = pair[0];
+}
+
+/* How many sessions to other nodes its gridd has begun. */
+static uint64_t dialled(const struct one *o)
+{
+	uint64_t n = 0;
+
+	T_NEED(write(o->count, "", 1) == 1 && read(o->count, &n, sizeof(n)) == sizeof(n), "gridd is gone");
+	return n;
 }
 
 static void one_start(struct one *o, const struct key *by, bool with_gridd)
@@ -216,14 +251,15 @@ static void one_start(struct one *o, const struct key *by, bool with_gridd)
 	close(pair[1]);
 	o->fd = pair[0];
 	T_NEED(read(o->fd, &o->key, sizeof(o->key)) == sizeof(o->key), "the engine did not start");
-	if (with_gridd && !(o->gridd = fork()))
-		gridd_go(o);
+	if (with_gridd)
+		gridd_start(o);
 }
 
 static void gridd_kill(struct one *o)
 {
 	kill(o->gridd, SIGKILL);
 	T_CHECK(waitpid(o->gridd, NULL, 0) == o->gridd, "wait");
+	close(o->count);
 	o->gridd = 0;
 }
 
@@ -254,17 +290,30 @@ static void hear(const struct one *o, struct report *ret)
 	T_NEED(poll(&p, 1, DEADLINE_S * 1000) == 1 && read(o->fd, ret, sizeof(*ret)) == sizeof(*ret), "an engine says nothing");
 }
 
-/* The next meeting of NETWORK that O tells of. */
-static void hear_met(const struct one *o, const char *network, struct report *ret)
+static bool kept_take(struct one *o, const char *network, struct report *ret)
 {
-	do
-		hear(o, ret);
-	while (!ret->is_met || strcmp(ret->network, network));
+	for (size_t i = 0; i < o->n_kept; i++)
+		if (!strcmp(o->kept[i].network, network)) {
+			*ret = o->kept[i];
+			memmove(&o->kept[i], &o->kept[i + 1], (--o->n_kept - i) * sizeof(*o->kept));
+			return true;
+		}
+	return false;
+}
+
+/* The next meeting of NETWORK that O tells of. */
+static void hear_met(struct one *o, const char *network, struct report *ret)
+{
+	if (kept_take(o, network, ret))
+		return;
+	for (hear(o, ret); !ret->is_met || strcmp(ret->network, network); hear(o, ret))
+		if (ret->is_met && o->n_kept < KEPT_MAX)
+			o->kept[o->n_kept++] = *ret;
 }
 
 /* Until both have told of the same key, which is none of the N of BEFORE. */
-static void hear_both(const struct one *x, const struct one *y, const char *network, const uint8_t (*before)[MEET_KEY_LEN], size_t n,
-		      struct report *ret_x, struct report *ret_y)
+static void hear_both(struct one *x, struct one *y, const char *network, const uint8_t (*before)[MEET_KEY_LEN], size_t n, struct report *ret_x,
+		      struct report *ret_y)
 {
 	bool is_new = false;
 
@@ -305,36 +354,54 @@ static bool is_end_of(const struct one *o, uint16_t port, const struct meet_end 
 	return !memcmp(&want, end, sizeof(want));
 }
 
+static void swap_if(bool swaps, struct one **x, struct one **y)
+{
+	struct one *z = *x;
+
+	if (!swaps)
+		return;
+	*x = *y;
+	*y = z;
+}
+
+/* A has the lower key, and so dials. */
 static void two_nodes_meet(void)
 {
+	static const char other[] = "shop/net";
 	struct one *a = &nodes[0], *b = &nodes[1];
-	uint8_t seen[4][MEET_KEY_LEN];
+	uint8_t seen[6][MEET_KEY_LEN];
 	struct report x, y;
+	uint64_t n;
 
 	hub_make();
 	one_start(a, &farm, true);
 	one_start(b, &farm, true);
-	say(a, WANT, b, &owner, NET, 0);
+	swap_if(memcmp(a->key.bytes, b->key.bytes, sizeof(a->key.bytes)) > 0, &a, &b);
 	say(b, WANT, a, &owner, NET, 0);
+	say(b, WANT, a, &owner, other, 0);
+	say(a, WANT, b, &owner, NET, 0);
+	say(a, WANT, b, &owner, other, 0);
 	hear_both(a, b, NET, NULL, 0, &x, &y);
 	memcpy(seen[0], x.psk, MEET_KEY_LEN);
 	T_CHECK(is_end_of(b, PORT, &x.end) && is_end_of(a, PORT, &y.end), "each knows the other's end");
-	say(a, WANT, b, &owner, "shop/net", 0);
-	say(b, WANT, a, &owner, "shop/net", 0);
-	hear_both(a, b, "shop/net", seen, 1, &x, &y);
-	memcpy(seen[1], x.psk, MEET_KEY_LEN);
-	for (size_t i = 2; i < 4; i++) { /* renewed by itself */
-		hear_both(a, b, NET, seen, i, &x, &y);
+	for (size_t i = 1; i < 5; i++) { /* the other network, and renewals of both by themselves */
+		n = dialled(a);
+		hear_both(a, b, i % 2 ? other : NET, seen, i, &x, &y);
 		memcpy(seen[i], x.psk, MEET_KEY_LEN);
+		if (i == 2)
+			T_CHECK(dialled(a) == n + 1, "a renewal has a session of its own: %llu and %llu", (unsigned long long)n,
+				(unsigned long long)dialled(a));
+		if (i == 3)
+			T_CHECK(dialled(a) == n, "which serves both networks: %llu and %llu", (unsigned long long)n, (unsigned long long)dialled(a));
 	}
+	T_CHECK(!dialled(b), "the higher key waits");
 	say(b, CHANGE, a, &owner, NET, 4500);
 	do
 		hear_met(a, NET, &x);
 	while (!is_end_of(b, 4500, &x.end));
 	gridd_kill(a); /* and what it knew */
-	if (!(a->gridd = fork()))
-		gridd_go(a);
-	hear_both(a, b, NET, seen, 4, &x, &y);
+	gridd_start(a);
+	hear_both(a, b, NET, seen, 5, &x, &y);
 	one_stop(a);
 	one_stop(b);
 	hub_remove();
