@@ -277,7 +277,8 @@ int peers_answered(struct peers *p, struct peer *x, uint64_t now_ms, uint64_t un
 void peers_failed(struct peers *p, struct peer *x, const char *why, uint64_t now_ms)
 {
 	x->id = 0;
-	snprintf(x->why, sizeof(x->why), "%s", why);
+	if (flies(x)) /* else another one was taken meanwhile */
+		snprintf(x->why, sizeof(x->why), "%s", why);
 	event(p, x, PEER_FAILED, now_ms);
 }
 

@@ -134,6 +134,10 @@ static void a_change_is_said_at_once(void)
 	T_CHECK(!peers_next(&p, 6, unix_ms) && x->again, "one is under way");
 	T_NEED(!peers_answered(&p, x, 7, unix_ms) && peers_next(&p, 7, unix_ms) == x, "once more");
 	T_CHECK(!x->again && !peers_answered(&p, x, 8, unix_ms) && !peers_next(&p, 8, unix_ms), "and no more");
+	peers_changed(&p, &owner, NET, 9);
+	T_NEED(peers_next(&p, 9, unix_ms) == x && !peers_offered(&p, x, x->proposed + 1, 10, unix_ms), "overtaken by the other's");
+	peers_failed(&p, x, "too late", 11);
+	T_CHECK(x->state == PEER_MET && !x->why[0] && !x->id, "its failure is nobody's: '%s'", x->why);
 }
 
 static void sequences(void)
