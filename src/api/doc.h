@@ -30,8 +30,8 @@ struct doc {
 	sd_json_variant *body;
 };
 void doc_deinit(struct doc *d);
-/* What documents of other files are opened with: all signatures hold and it is JSON; one alone signed it; it has not expired and does not live longer than
- * an order may. WHAT begins the sentence. -EBADMSG, -EKEYREJECTED; -ETIME. */
+/* What documents of other files are opened with: all signatures hold and it is JSON; one alone signed it; it has not expired, and does not
+ * live longer than an order may. WHAT begins the sentence. -EBADMSG, -EKEYREJECTED; -ETIME. */
 MUST_CHECK int doc_open(sd_json_variant *envelope, const char *type, struct doc *ret, struct err *e);
 MUST_CHECK int doc_signed_by_only(const struct doc *d, const struct key_pub *k, const char *what, struct err *e);
 MUST_CHECK int doc_lives(int64_t expires_s, int64_t now_s, const char *what, struct err *e);
@@ -77,7 +77,7 @@ struct farm_allow {
 };
 struct farm_registry {
 	const char *host, *ca; /* host[:port]; PEM, NULL = the image's own list */
-	bool plain; /* speaks HTTP, and may */
+	bool plain;            /* speaks HTTP, and may */
 };
 struct farm_open {
 	const char *range; /* a.b.c.d/n: a private range that machines and image pulls may reach */
@@ -123,15 +123,15 @@ MUST_CHECK int approval_sign(const struct key *farm, const struct key_pub *node,
 struct record {
 	struct doc doc;
 	struct key_pub node;
-	const char *inbox; /* the node's key at the hub: where sessions are opened */
+	const char *inbox;   /* the node's key at the hub: where sessions are opened */
 	const char *tls_key; /* 64 hex digits, new at each boot */
 	uint64_t sequence;
 	int64_t expires_s;
 	const char *farm_name, *version, *flavour, *arch;
 	const char *seal_key; /* SHA-256 of the key that secrets are sealed to, 64 hex digits; NULL = of a version that takes none */
 	struct key_pub farm; /* role 0 = none */
-	bool approved; /* an approval by `farm` stands in it and holds */
-	bool is_drained; /* by its farm: it takes nothing new */
+	bool approved;       /* an approval by `farm` stands in it and holds */
+	bool is_drained;     /* by its farm: it takes nothing new */
 	sd_json_variant *approval, *capacity;
 	uint64_t boot_s; /* Unix seconds */
 };
