@@ -536,7 +536,7 @@ static void orders_hold_against_who_carries_them(void)
 	connect_to(b, &s, &v, visit_reply);
 	me.key = peer.pub;
 	say(b, WANT, &me, &owner, NET, 0);
-	next_sequence = (uint64_t)time(NULL) * 1000;
+	next_sequence = (uint64_t)(time(NULL) + 60) * 1000; /* above what the engine itself proposes, and not too far ahead */
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		rows[i] = good;
 	rows[0] = (struct offer){ "of another farm's node", "another farm", &peer, &stranger_farm, &owner, NET, MEET_LIFE_S, 0, false, false };
