@@ -24,10 +24,11 @@ def texts(list):
     return struct.pack("<I", len(list)) + b"".join(map(text, list))
 
 
-def config(script, argv=None, layers=1, workdir="/srv", user="app", rootfs=16 << 20, mounts=()):
+def config(script, argv=None, layers=1, workdir="/srv", user="app", rootfs=16 << 20, mounts=(), search=()):
     return (struct.pack("<QIII", rootfs, 0x0a000001, 0x0a000000, layers) + text("box") + text(workdir) + text(user) +
             texts(["10.0.2.3"]) + texts(argv or ["/bin/sh", "-c", script]) + texts(["PATH=/bin", "WORD=of the configuration"]) +
-            struct.pack("<I", len(mounts)) + b"".join(text(path) + text(kind) + bytes([read_only]) for path, kind, read_only in mounts))
+            struct.pack("<I", len(mounts)) + b"".join(text(path) + text(kind) + bytes([read_only]) for path, kind, read_only in mounts) +
+            struct.pack("<I", 0) + texts(search))  # no links into private networks: test/node/network_test.py has those
 
 
 def start(*argv, tty=False, user="", workdir=""):
@@ -156,10 +157,10 @@ def runs(parts, layer, report):
     script = """echo $(hostname) $(id -un) $(id -Gn) $PWD "$WORD" $HOME; cat /etc/resolv.conf /etc/hosts /etc/hostname; ip addr show eth0; ip route
                 df -k / | tail -n1; ls /init /modules 2>&1; echo no >&2; echo again > /dev/stderr; (sleep 1000 &) ; (exit 3 &); exit 7"""
     with report.case("a program runs as its user, with its files, name and network; its last word comes before the end"):
-        with Guest(parts, [layer], config(script)) as g:
+        with Guest(parts, [layer], config(script, search=["net.internal"])) as g:
             assert g.end() == 7, g.words()
             out, err = g.heard[OUTPUT].decode(), g.heard[ERRORS].decode()
-        assert out.startswith("box app app /srv of the configuration /home/app\nnameserver 10.0.2.3\n127.0.0.1 localhost\n"), out
+        assert out.startswith("box app app /srv of the configuration /home/app\nsearch net.internal\nnameserver 10.0.2.3\n127.0.0.1 localhost\n"), out
         assert "10.0.0.1 box\nbox\n" in out and "inet 10.0.0.1/31" in out and "default via 10.0.0.0 dev eth0" in out, out
         assert 15000 < int(re.search(r"^root +(\d+)", out, re.M)[1]) <= 16384 and out.count("No such file") == 2, out
         assert err == "no\nagain\n" and g.words() == [(READY, b""), (EXIT, struct.pack("<I", 7))], (err, g.words())
