@@ -2,7 +2,7 @@
 import sys
 
 # node tests of minutes: a sample of them is part of `make test`, and all of `make soak`
-LONG = ("disk", "recovery", "watch", "seal", "lost", "moved", "broken", "power", "cut", "churn")
+LONG = ("disk", "recovery", "watch", "seal", "lost", "moved", "broken", "power", "cut", "churn", "hogs")
 
 
 def run(cases):
