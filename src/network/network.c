@@ -139,11 +139,18 @@ static int link_container(struct networks *n, const struct network_result *r, ui
 /* Before anything of it is in the filter: whoever is cut off is so from the start. */
 static void cut_change(struct networks *n)
 {
-	n->rules.n_cut = 0;
+	bool is_other = false;
+	size_t n_cut = 0;
+
 	for (const struct member *m = n->segments.members; m; m = m->next)
-		if (member_is_cut(&n->segments, m))
-			n->cut[n->rules.n_cut++] = m->index;
-	filter_change(&n->filter);
+		if (member_is_cut(&n->segments, m)) {
+			is_other |= n_cut >= n->rules.n_cut || n->cut[n_cut] != m->index;
+			n->cut[n_cut++] = m->index;
+		}
+	is_other |= n_cut != n->rules.n_cut;
+	n->rules.n_cut = n_cut;
+	if (is_other) /* most machines change nothing, and a load costs as much as the start of one */
+		filter_change(&n->filter);
 }
 
 static int machine_apply(struct networks *n, struct work *w, unsigned index, struct err *e)
