@@ -27,7 +27,7 @@ static const struct {
 	const char *protocol, *variable, *time, *address;
 } sources[] = {
 	{ "dhcp", "new_domain_name_servers", "new_ntp_servers", "new_ip_address" },
-	{ "dhcp6", "new_dhcp6_name_servers", "new_dhcp6_sntp_servers", "new_dhcp6_ia_na1_ia_addr1" },
+	{ "dhcp6", "new_dhcp6_name_servers", NULL, "new_dhcp6_ia_na1_ia_addr1" },
 	{ "ra", "nd1_rdnss1_servers", NULL, "nd1_addr1" },
 };
 
