@@ -1,6 +1,6 @@
 """What an image of the OS is made of: each file belongs to the first component that it fits, and each is packed alone as the whole is, so that
 what is said of compression was measured: the sum is nearly the image."""
-import fnmatch, importlib.machinery, os, subprocess, sys, tempfile
+import copy, fnmatch, importlib.machinery, os, sys, tempfile
 
 sys.path.append("os")
 make_image = importlib.machinery.SourceFileLoader("make_image", "os/make-image").load_module()
@@ -53,23 +53,25 @@ def sort(root):
     return found
 
 
-def packed(root, paths):
-    """Bytes of PATHS of ROOT as the image would hold them."""
+def packed(image, paths):
+    """Bytes of PATHS of what IMAGE is made from, as the image would hold them."""
+    part = copy.copy(image)
     with tempfile.TemporaryDirectory(dir="build") as folder:
+        part.stage = f"{folder}/tree"
         for path in paths:
-            os.makedirs(os.path.dirname(f"{folder}/tree/{path}"), exist_ok=True)
-            os.link(f"{root}/{path}", f"{folder}/tree/{path}")
-        make_image.pack(f"{folder}/tree", f"{folder}/erofs", make_image.FLAVOURS["cloud"][1])
+            os.link(f"{image.stage}/{path}", part.at(f"/{path}"))
+        make_image.pack(part, f"{folder}/erofs", make_image.FLAVOURS[image.flavour][1])
         return os.path.getsize(f"{folder}/erofs")
 
 
-def table(image):
-    """Lines of a table about the image in the directory IMAGE, the largest first."""
-    with tempfile.TemporaryDirectory(dir="build") as folder:
-        root = f"{folder}/root"
-        subprocess.run(["fsck.erofs", f"--extract={root}", f"{image}/root.erofs"], check=True, stdout=subprocess.DEVNULL)
-        rows = [(name, len(paths), sum(os.path.getsize(f"{root}/{p}") for p in paths), packed(root, paths))
-                for name, paths in sort(root).items() if paths]
+def table(flavour):
+    """Lines of a table about the image of FLAVOUR, the largest first."""
+    with tempfile.TemporaryDirectory(dir="build") as stage:
+        image = make_image.Image(flavour, "build/release", stage)
+        image.build()
+        rows = [(name, len(paths), sum(os.path.getsize(f"{stage}/{p}") for p in paths), packed(image, paths))
+                for name, paths in sort(stage).items() if paths]
+    image = f"build/image/{flavour}"
     kernel = os.path.getsize(f"{image}/vmlinuz")
     rows.append(("kernel", 1, kernel, kernel))
     whole = sum(os.path.getsize(f"{image}/{f}") for f in ("vmlinuz", "initrd.img"))
