@@ -11,7 +11,7 @@ help:          ## this list
 setup:         ## make the build root (once)
 	@tools/setup
 $(debug)/build.ninja: | setup
-	@$(in) meson setup $(debug) --buildtype=debug -Db_sanitize=address,undefined -Db_lundef=false >$(debug).log || { cat $(debug).log; exit 1; }
+	@$(in) env CC=clang-19 meson setup $(debug) --buildtype=debug -Db_sanitize=address,undefined -Db_lundef=false -Dcount=true >$(debug).log || { cat $(debug).log; exit 1; }
 $(release)/build.ninja: | setup
 	@$(in) meson setup $(release) --buildtype=release >$(release).log || { cat $(release).log; exit 1; }
 build: $(release)/build.ninja ## build what goes into the image, and zos
@@ -38,8 +38,8 @@ tidy: $(debug)/build.ninja ## clang-tidy's short list, about a minute (FILES="..
 	@$(in) tools/tidy $(FILES)
 fuzz: | setup  ## each fuzz target for SECONDS=20, from its corpus (T=NAME picks one)
 	@$(in) tools/fuzz $(or $(SECONDS),20) $(T)
-coverage: image metal-image ## lines that the tests run, by room (T=NAME: unit, net and that node test; T=none: no node)
-	@$(in) tools/coverage $(T)
+coverage: image metal-image $(debug)/build.ninja ## lines that the tests run, by room (T=NAME: unit, net and that node test; T=none: no node)
+	@$(in) ninja -C $(debug) $(quiet) && $(in) tools/coverage $(T)
 bench: image debug-image ## the figures that decide, beside what people would use instead (T=PART picks one)
 	@tools/setup bench && $(in) bench/run $(T)
 format:        ## let clang-format have its way

@@ -13,7 +13,7 @@ struct rd {
 
 static inline struct rd rd_over(const void *p, size_t n)
 {
-	return (struct rd){ .p = p, .end = (const uint8_t *)p + n };
+	return (struct rd){ .p = p, .end = n ? (const uint8_t *)p + n : p }; /* an empty buffer has no address to add to */
 }
 
 static inline size_t rd_left(const struct rd *r)

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 
 enum { PIECE = 64 << 10, FILES_MAX = DRAIN_DEPTH_MAX + 64 };
-#ifdef __SANITIZE_ADDRESS__
+#if __has_feature(address_sanitizer)
 enum { MEMORY_MAX = 0 }; /* its shadow alone is more than any limit */
 #else
 enum { MEMORY_MAX = 512 << 20 };
