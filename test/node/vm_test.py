@@ -127,6 +127,10 @@ def vm(node, report):
         state, m = run(node, "reach", "vm", script)
         assert m.lines() == ["there", "silent", "private"], (state, m.logs())
         m.stop()
+    with report.case("vm: its processors offer no virtual machines, though the node's do"):
+        state, m = run(node, "nested", "vm", "test -e /proc/cpuinfo && ! grep -wE 'svm|vmx' /proc/cpuinfo >/dev/null && echo none")
+        assert node.shell("grep -qwE 'svm|vmx' /proc/cpuinfo")[1] == 0 and m.lines() == ["none"], (state, m.logs())
+        m.stop()
     with report.case("vm: makes a WireGuard link with the module that it asked for (without, it just could not)"):
         state, m = run(node, "wg", "vm", "ip link add wg0 type wireguard && ls -d /sys/class/net/wg0 /proc/sys/net/bridge",
                        modules=["wireguard", "br-netfilter", "overlay"])
