@@ -9,7 +9,7 @@ from qemu import Report
 
 FLAVOURS = os.environ.get("FLAVOURS", "debug").split()
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
-SOURCES = ("meson.build", "src", "os", "fuzz", "test", "bench", "examples")
+SOURCES = ("meson.build", "meson.options", "src", "os", "fuzz", "test", "bench", "examples")
 OTHER_TIME_S = 1_000_000_000
 
 
