@@ -3,6 +3,7 @@
  * deployment_open() accepts or refuses it as a whole, with the JSON path of what is wrong. */
 #pragma once
 #include "api/doc.h"
+#include "base/endpoint.h"
 #include "base/parse.h"
 
 enum {
@@ -23,6 +24,8 @@ enum {
 	NETWORK_RANGE_PREFIX_MIN = 8,
 	NETWORK_PREFIX6 = 64,    /* of a subnet6 */
 	NETWORK_RANGE_PREFIX6_MIN = 32,
+	NETWORK_PEERS_MAX = 64,
+	NETWORK_KEY_LEN = 32, /* of WireGuard */
 	ZMACHINE_MOUNT_PATH_MAX = 256, /* bytes */
 	SNAPSHOTS_EVERY_MIN = 60,      /* seconds */
 	SNAPSHOTS_EVERY_MAX = 366 * 86400,
@@ -130,13 +133,28 @@ static inline uint64_t zdb_disk_bytes(const struct zdb *z)
 	return z->size_bytes + z->size_bytes / 4 + ZDB_DISK_EXTRA;
 }
 
+enum network_text { NETWORK_TEXT_SUBNET, NETWORK_TEXT_RANGE, NETWORK_TEXT_SUBNET6, NETWORK_TEXT_RANGE6, NETWORK_TEXTS };
+
 /* A private network of a deployment's machines (doc/network.md). */
 struct network {
-	const char *texts[4];           /* as its owner wrote the next four; NULL = not at all */
+	const char *texts[NETWORK_TEXTS]; /* as its owner wrote the next four; NULL = not at all */
 	struct range4 subnet, range;    /* the addresses on this node, and in all */
 	struct range6 subnet6, range6;
 	bool outgoing;                  /* its machines reach what is outside */
+	sd_json_variant *peers;         /* who has other parts of the range; NULL = nobody. network_peer() reads them */
 };
+
+/* Who has another part of a network: another node, with a network of the same owner, deployment and name, or whoever has a WireGuard key. */
+struct network_peer {
+	struct key_pub node;                 /* role 0 = none: it is known by the next two */
+	uint8_t public_key[NETWORK_KEY_LEN];
+	struct endpoint endpoint;            /* family 0 = it comes by itself */
+	struct range4 subnet;
+	struct range6 subnet6;               /* prefix 0 = none */
+};
+size_t network_n_peers(const struct network *n);
+/* The one at I, of a network that deployment_open() took. */
+void network_peer(const struct network *n, size_t i, struct network_peer *ret);
 
 /* The address that stands for the node in it: the first of the subnet. */
 uint32_t network_gateway(const struct network *n);

@@ -233,13 +233,129 @@ static void networks_are_strict(void)
 		  "/workloads/0/data/subnet6: 2001:db8::/64 is not within fd00::/8" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"subnet6\":\"fd00:1:3::/64\",\"range6\":\"fd00:1:2::/48\""),
 		  "/workloads/0/data/range6: fd00:1:2::/48 does not hold" },
-		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"peers\":[]"), "/workloads/0/data/peers: a network that spans nodes is not done" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"peers\":{}"), "/workloads/0/data/peers: must be a list" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"access\":[]"), "/workloads/0/data/access: letting an owner's own devices into" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"colour\":1"), "/workloads/0/data/colour: unknown field" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"outgoing\":1"), "/workloads/0/data/outgoing: must be" },
 	};
 
 	try(rows, ARRAY_LEN(rows));
+}
+
+#define NODE_A "NAIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRDOW5"
+#define NODE_B "NARCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCE25G"
+#define SOMEBODY "UAIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRCEIRDXKW"
+#define KEY_A "ERERERERERERERERERERERERERERERERERERERERERE="
+#define KEY_B "EhISEhISEhISEhISEhISEhISEhISEhISEhISEhISEhI="
+#define KEY_NOTHING "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define WIDE "\"subnet\":\"10.20.1.0/24\",\"range\":\"10.20.0.0/16\""
+#define WIDE6 WIDE ",\"subnet6\":\"fd00:1:2:1::/64\",\"range6\":\"fd00:1:2::/48\""
+#define SPAN(peers) NET("blog", WIDE ",\"peers\":[" peers "]")
+#define SPAN6(peers) NET("blog", WIDE6 ",\"peers\":[" peers "]")
+#define PEER(who, key, subnet) "{\"" who "\":\"" key "\",\"subnet\":\"" subnet "\"}"
+#define PEER_MORE(who, key, subnet, more) "{\"" who "\":\"" key "\",\"subnet\":\"" subnet "\"," more "}"
+
+static void peers_are_strict(void)
+{
+	static const struct row rows[] = {
+		{ "", SPAN(""), NULL },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"peers\":[]"), NULL },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.0/24")), NULL },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.0/24") "," PEER("node", NODE_B, "10.20.3.0/24") "," PEER("key", KEY_A, "10.20.4.7/32")),
+		  NULL },
+		{ "", SPAN(PEER_MORE("key", KEY_A, "10.20.4.0/24", "\"endpoint\":\"192.0.2.1:51820\"")), NULL },
+		{ "", SPAN6(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"subnet6\":\"fd00:1:2:2::/64\"")), NULL },
+		{ "", SPAN6(PEER_MORE("key", KEY_A, "10.20.2.1/32", "\"subnet6\":\"fd00:1:2:2::7/128\"")), NULL },
+		{ "", SPAN6(PEER("key", KEY_A, "10.20.2.1/32")), NULL },
+		{ "", SPAN("{\"subnet\":\"10.20.2.0/24\"}"), "/workloads/0/data/peers/0: must have either 'node' or 'key'" },
+		{ "", SPAN(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"key\":\"" KEY_A "\"")), "/workloads/0/data/peers/0: must have either" },
+		{ "", SPAN("{\"node\":\"" NODE_A "\"}"), "/workloads/0/data/peers/0/subnet: is missing" },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.0/24") ",7"), "/workloads/0/data/peers/1: must be an object" },
+		{ "", SPAN(PEER("node", "x", "10.20.2.0/24")), "/workloads/0/data/peers/0/node: must be a public key" },
+		{ "", SPAN(PEER("node", SOMEBODY, "10.20.2.0/24")), "/workloads/0/data/peers/0/node: must be a node's key" },
+		{ "", SPAN(PEER("key", "x", "10.20.2.0/24")), "/workloads/0/data/peers/0/key: 'x' is not a WireGuard public key" },
+		{ "", SPAN(PEER("key", KEY_NOTHING, "10.20.2.0/24")), "/workloads/0/data/peers/0/key: 'AAAA" },
+		{ "", SPAN(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"colour\":1")), "/workloads/0/data/peers/0/colour: unknown field" },
+		{ "", SPAN(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"endpoint\":\"192.0.2.1:51820\"")),
+		  "/workloads/0/data/peers/0/endpoint: goes with a 'key'" },
+		{ "", SPAN(PEER_MORE("key", KEY_A, "10.20.2.0/24", "\"endpoint\":\"192.0.2.1\"")),
+		  "/workloads/0/data/peers/0/endpoint: '192.0.2.1' is not" },
+		{ "", SPAN(PEER_MORE("key", KEY_A, "10.20.2.0/24", "\"endpoint\":\"127.0.0.1:51820\"")),
+		  "/workloads/0/data/peers/0/endpoint: '127.0.0.1" },
+		{ "", SPAN(PEER("node", NODE_A, "10.21.2.0/24")),
+		  "/workloads/0/data/peers/0/subnet: 10.21.2.0/24 is not within the network's range 10.20.0.0/16" },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.1/24")), "/workloads/0/data/peers/0/subnet: 10.20.2.1/24 has bits behind its prefix" },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.0/30")), "/workloads/0/data/peers/0/subnet: 10.20.2.0/30 has a prefix of 30 bits" },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.0.0/23")), "/workloads/0/data/peers/0/subnet: 10.20.0.0/23 overlaps with what this node has" },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.0/24") "," PEER("key", KEY_A, "10.20.2.9/32")),
+		  "/workloads/0/data/peers/1/subnet: 10.20.2.9/32 overlaps with what peers/0 has" },
+		{ "", SPAN(PEER("node", NODE_A, "10.20.2.0/24") "," PEER("node", NODE_A, "10.20.3.0/24")),
+		  "/workloads/0/data/peers/1/node: stands in peers/0, too" },
+		{ "", SPAN(PEER("key", KEY_A, "10.20.2.0/24") "," PEER("key", KEY_B, "10.20.4.0/24") "," PEER("key", KEY_A, "10.20.3.0/24")),
+		  "/workloads/0/data/peers/2/key: stands in peers/0, too" },
+		{ "", SPAN6(PEER("node", NODE_A, "10.20.2.0/24")), "/workloads/0/data/peers/0/subnet6: is missing" },
+		{ "", SPAN6(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"subnet6\":\"fd00:1:3:2::/64\"")),
+		  "/workloads/0/data/peers/0/subnet6: fd00:1:3:2::/64 is not within the network's range6 fd00:1:2::/48" },
+		{ "", SPAN6(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"subnet6\":\"fd00:1:2:1::/64\"")),
+		  "/workloads/0/data/peers/0/subnet6: fd00:1:2:1::/64 overlaps with what this node has" },
+		{ "", SPAN6(PEER_MORE("node", NODE_A, "10.20.2.0/24", "\"subnet6\":\"fd00:1:2:2::/65\"")),
+		  "/workloads/0/data/peers/0/subnet6: fd00:1:2:2::/65 has a prefix of 65 bits" },
+	};
+
+	try(rows, ARRAY_LEN(rows));
+}
+
+static void peers_are_bounded(void)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct row row = { "", NULL, NULL };
+
+	for (unsigned n = NETWORK_PEERS_MAX; n <= NETWORK_PEERS_MAX + 1; n++) {
+		buf_drop(&text, text.len);
+		buf_addf(&text, "{\"name\":\"blog\",\"type\":\"network\",\"data\":{" WIDE ",\"peers\":[");
+		for (unsigned i = 0; i < n; i++) {
+			uint8_t key[NETWORK_KEY_LEN] = { (uint8_t)(i + 1) };
+
+			buf_addf(&text, "%s{\"key\":\"", i ? "," : "");
+			format_base64(&text, key, sizeof(key));
+			buf_addf(&text, "\",\"subnet\":\"10.20.2.%u/32\"}", i);
+		}
+		buf_addf(&text, "]}}");
+		T_NEED(!buf_check(&text), "out of memory");
+		row.workloads = text.p;
+		row.why = n > NETWORK_PEERS_MAX ? "/workloads/0/data/peers: has 65 entries: 0 to 64 are allowed" : NULL;
+		try(&row, 1);
+	}
+}
+
+static void peers_arrive(void)
+{
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new(), *own = deployment_new();
+	const struct network *n = &d->workloads[0].network;
+	AUTO_BUF struct buf text = { 0 };
+	char node[KEY_TEXT_SIZE];
+	struct network_peer p;
+	struct fixture f;
+	struct err e = { 0 };
+
+	fixture_new(&f);
+	T_NEED(!opened(&f, "", SPAN(PEER("node", NODE_A, "10.20.2.0/24") "," PEER_MORE("key", KEY_A, "10.20.4.7/32", "\"endpoint\":\"192.0.2.1:5\"")),
+		       d, &e),
+	       "%s", e.msg);
+	T_CHECK(network_n_peers(n) == 2, "%zu", network_n_peers(n));
+	network_peer(n, 0, &p);
+	T_CHECK(p.node.role == KEY_NODE && p.node.bytes[0] == 0x11 && p.subnet.address == 0x0a140200 && p.subnet.prefix == 24 && !p.endpoint.family,
+		"a node");
+	T_CHECK(p.subnet6.prefix == 64 && range6_has(&n->range6, &p.subnet6) && memcmp(p.subnet6.address, n->subnet6.address, 8),
+		"its IPv6 part follows from its key");
+	network_peer(n, 1, &p);
+	T_CHECK(!p.node.role && p.public_key[31] == 0x11 && p.subnet.prefix == 32 && p.endpoint.port == 5 && !p.subnet6.prefix, "somebody else");
+	key_pub_format(node, &f.node.pub);
+	buf_addf(&text, "{\"name\":\"blog\",\"type\":\"network\",\"data\":{" WIDE ",\"peers\":[{\"node\":\"%s\",\"subnet\":\"10.20.2.0/24\"}]}}",
+		 node);
+	T_CHECK(opened(&f, "", text.p, own, &e) == -EBADMSG &&
+			strstr(e.msg, "/workloads/0/data/peers/0/node: is the node that this deployment is for"),
+		"%s", e.msg);
 }
 
 static void who_joins_is_strict(void)
@@ -417,6 +533,9 @@ int main(void)
 	T_RUN(storage_is_strict);
 	T_RUN(stores_are_strict);
 	T_RUN(networks_are_strict);
+	T_RUN(peers_are_strict);
+	T_RUN(peers_are_bounded);
+	T_RUN(peers_arrive);
 	T_RUN(who_joins_is_strict);
 	T_RUN(a_network_numbers_its_machines);
 	T_RUN(secrets_are_strict);

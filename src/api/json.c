@@ -185,7 +185,7 @@ static bool is_short_text(sd_json_variant *v, const struct json_field *f)
 /* An object in a text's place. */
 static int instead_decode(sd_json_variant *v, const struct json_field *f, struct path *p, struct err *e)
 {
-	char looked_at[JSON_MAP_SIZE_MAX] = { 0 };
+	alignas(max_align_t) char looked_at[JSON_MAP_SIZE_MAX] = { 0 };
 
 	BUG_ON(f->table->size > sizeof(looked_at));
 	return object_decode(v, f->table, looked_at, p, e);
@@ -258,6 +258,29 @@ static int embedded_decode(sd_json_variant *v, const struct json_field *f, void 
 	return object_decode(v, f->table, at, p, e);
 }
 
+static int rows_decode(sd_json_variant *v, const struct json_field *f, void *at, struct path *p, struct err *e)
+{
+	size_t n = sd_json_variant_is_array(v) ? sd_json_variant_elements(v) : 0;
+	int r = 0;
+
+	if (!sd_json_variant_is_array(v))
+		return bad(p, e, "must be a list");
+	if (n < f->min || n > f->max)
+		return bad(p, e, "has %zu entries: %" PRIu64 " to %" PRIu64 " are allowed", n, f->min, f->max);
+	for (size_t i = 0; i < n && !r; i++) {
+		char index[24];
+		size_t before;
+
+		snprintf(index, sizeof(index), "%zu", i);
+		before = path_down(p, index);
+		r = instead_decode(sd_json_variant_by_index(v, i), f, p, e);
+		path_up(p, before);
+	}
+	if (!r)
+		*(sd_json_variant **)at = v;
+	return r;
+}
+
 static int refused_decode(sd_json_variant *v, const struct json_field *f, void *at, struct path *p, struct err *e)
 {
 	(void)v;
@@ -299,7 +322,7 @@ static const field_decode decoders[] = {
 	[JSON_TEXT] = text_decode,       [JSON_U64] = u64_decode,     [JSON_MILLI] = milli_decode,     [JSON_BOOL] = bool_decode,
 	[JSON_CHOICE] = choice_decode,   [JSON_TIME] = time_decode,   [JSON_KEY] = key_decode,         [JSON_TEXTS] = texts_decode,
 	[JSON_MAP] = map_decode,         [JSON_ANY] = any_decode,     [JSON_OBJECT] = embedded_decode, [JSON_LIST] = list_decode,
-	[JSON_REFUSED] = refused_decode, [JSON_VALUE] = value_decode,
+	[JSON_REFUSED] = refused_decode, [JSON_VALUE] = value_decode, [JSON_ROWS] = rows_decode,
 };
 
 static const struct json_field *field_find(const struct json_table *t, const char *name)

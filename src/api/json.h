@@ -25,6 +25,7 @@ enum json_kind {
 	JSON_ANY,    /* sd_json_variant *: an object, not looked into */
 	JSON_OBJECT, /* a struct embedded at off, by table */
 	JSON_LIST,   /* an array of structs embedded at off, by table; their number, size_t, at n_off */
+	JSON_ROWS,   /* sd_json_variant *: an array of objects, each by table; looked at, to be decoded one by one by json_decode() */
 	JSON_REFUSED, /* known, but this version does not do it: `want` says why */
 };
 
@@ -34,7 +35,7 @@ struct json_field {
 	enum json_kind kind;
 	size_t off;
 	bool required;
-	uint64_t min, max;         /* U64, MILLI: the value; TEXT: bytes; TEXTS, MAP, LIST: how many. max 0 = the kind's own limit */
+	uint64_t min, max;         /* U64, MILLI: the value; TEXT: bytes; TEXTS, MAP, LIST, ROWS: how many. max 0 = the kind's own limit */
 	const char *const *names;  /* CHOICE: ends with NULL */
 	bool (*ok)(struct str);    /* TEXT: must say yes */
 	const char *want;          /* what ok() asks for, or why the field is refused */
@@ -50,7 +51,7 @@ struct json_table {
 	const void *defaults; /* of one struct, for lists; NULL = zero */
 };
 
-enum { JSON_TEXT_MAX = 4096, JSON_COUNT_MAX = 256, JSON_DEPTH_MAX = 8, JSON_MAP_SIZE_MAX = 64 /* of a map's or a value's table */ };
+enum { JSON_TEXT_MAX = 4096, JSON_COUNT_MAX = 256, JSON_DEPTH_MAX = 8, JSON_MAP_SIZE_MAX = 96 /* of a map's, a value's or a row's table */ };
 
 /* -EBADMSG with "/path: what is wrong". */
 MUST_CHECK int json_decode(sd_json_variant *v, const struct json_table *t, void *ret, struct err *e);

@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
-enum { SUBNET, RANGE, SUBNET6, RANGE6 }; /* of network.texts */
+enum { SUBNET = NETWORK_TEXT_SUBNET, RANGE = NETWORK_TEXT_RANGE, SUBNET6 = NETWORK_TEXT_SUBNET6, RANGE6 = NETWORK_TEXT_RANGE6 };
 enum { FIRST_HOST = 2 };                 /* behind the subnet's own address and the gateway */
 
 static bool range4_ok(struct str s)
@@ -31,7 +31,7 @@ static const struct json_field network_fields[] = {
 	{ "subnet6", JSON_TEXT, TEXT_AT(SUBNET6), .ok = range6_ok, .want = WANT6 },
 	{ "range6", JSON_TEXT, TEXT_AT(RANGE6), .ok = range6_ok, .want = WANT6 },
 	{ "outgoing", JSON_BOOL, offsetof(struct network, outgoing) },
-	NOT_YET("peers", "a network that spans nodes"),
+	{ "peers", JSON_ROWS, offsetof(struct network, peers), .max = NETWORK_PEERS_MAX, .table = &network_peer_table },
 	NOT_YET("access", "letting an owner's own devices into a network"),
 };
 static const struct json_table network_table = { network_fields, ARRAY_LEN(network_fields), 0, NULL };
@@ -40,34 +40,32 @@ static const struct json_table network_table = { network_fields, ARRAY_LEN(netwo
 static const struct range4 private4[] = { { 0x0a000000, 8 }, { 0xac100000, 12 }, { 0xc0a80000, 16 } };
 static const struct range6 private6 = { { 0xfd }, 8 };
 
-static int range4_check(const struct range4 *r, const char *field, unsigned min, unsigned max, size_t at, struct err *e)
+int range4_check(const struct range4 *r, const char *where, unsigned min, unsigned max, struct err *e)
 {
 	char text[RANGE4_TEXT_SIZE];
 
 	format_range4(text, r);
 	if (!range4_is_whole(r))
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/%s: %s has bits behind its prefix: write its first address", at, field, text);
+		return err_set(e, -EBADMSG, "%s: %s has bits behind its prefix: write its first address", where, text);
 	if (r->prefix < min || r->prefix > max)
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/%s: %s has a prefix of %u bits, and %u to %u can be had", at, field, text, r->prefix,
-			       min, max);
+		return err_set(e, -EBADMSG, "%s: %s has a prefix of %u bits, and %u to %u can be had", where, text, r->prefix, min, max);
 	for (size_t i = 0; i < ARRAY_LEN(private4); i++)
 		if (range4_has(&private4[i], r))
 			return 0;
-	return err_set(e, -EBADMSG, "/workloads/%zu/data/%s: %s is not within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", at, field, text);
+	return err_set(e, -EBADMSG, "%s: %s is not within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", where, text);
 }
 
-static int range6_check(const struct range6 *r, const char *field, unsigned min, unsigned max, size_t at, struct err *e)
+int range6_check(const struct range6 *r, const char *where, unsigned min, unsigned max, struct err *e)
 {
 	char text[RANGE6_TEXT_SIZE];
 
 	format_range6(text, r);
 	if (!range6_is_whole(r))
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/%s: %s has bits behind its prefix: write its first address", at, field, text);
+		return err_set(e, -EBADMSG, "%s: %s has bits behind its prefix: write its first address", where, text);
 	if (r->prefix < min || r->prefix > max)
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/%s: %s has a prefix of %u bits, and %u to %u can be had", at, field, text, r->prefix,
-			       min, max);
+		return err_set(e, -EBADMSG, "%s: %s has a prefix of %u bits, and %u to %u can be had", where, text, r->prefix, min, max);
 	if (!range6_has(&private6, r))
-		return err_set(e, -EBADMSG, "/workloads/%zu/data/%s: %s is not within fd00::/8", at, field, text);
+		return err_set(e, -EBADMSG, "%s: %s is not within fd00::/8", where, text);
 	return 0;
 }
 
@@ -81,27 +79,42 @@ static void digest(const char *what, const struct key_pub *key, const char *name
 	BUG_ON(buf_check(&text) || !EVP_Digest(text.p, text.len, ret, NULL, EVP_sha256(), NULL));
 }
 
+struct range6 network_part6(const struct network *n, const struct key_pub *node)
+{
+	struct range6 ret = { .prefix = NETWORK_PREFIX6 };
+	uint8_t part[32];
+
+	digest("node", node, "", "", part);
+	memcpy(ret.address, n->range6.address, 6);
+	memcpy(ret.address + 6, part, 2);
+	return ret;
+}
+
 /* Everywhere the same for one network, and another for each node. */
 static void derive6(const struct deployment *d, const char *name, struct network *n)
 {
-	uint8_t whole[32], part[32];
+	uint8_t whole[32];
 
 	digest("network", &d->owner, d->name, name, whole);
-	digest("node", &d->node, "", "", part);
 	n->range6 = (struct range6){ { 0xfd, whole[0], whole[1], whole[2], whole[3], whole[4] }, 48 };
-	n->subnet6 = n->range6;
-	n->subnet6.prefix = NETWORK_PREFIX6;
-	memcpy(n->subnet6.address + 6, part, 2);
+	n->subnet6 = network_part6(n, &d->node);
+}
+
+static const char *where(size_t at, const char *field, char ret[static 64])
+{
+	snprintf(ret, 64, "/workloads/%zu/data/%s", at, field);
+	return ret;
 }
 
 static int ranges_check(struct network *n, size_t at, struct err *e)
 {
+	char path[64];
 	int r;
 
 	if (parse_range4(str_c(n->texts[SUBNET]), &n->subnet) || parse_range4(str_c(n->texts[RANGE] ? n->texts[RANGE] : n->texts[SUBNET]), &n->range))
 		return err_set(e, -EBADMSG, "/workloads/%zu/data: has no ranges", at);
-	if ((r = range4_check(&n->subnet, "subnet", NETWORK_PREFIX_MIN, NETWORK_PREFIX_MAX, at, e)) ||
-	    (r = range4_check(&n->range, "range", NETWORK_RANGE_PREFIX_MIN, NETWORK_PREFIX_MAX, at, e)))
+	if ((r = range4_check(&n->subnet, where(at, "subnet", path), NETWORK_PREFIX_MIN, NETWORK_PREFIX_MAX, e)) ||
+	    (r = range4_check(&n->range, where(at, "range", path), NETWORK_RANGE_PREFIX_MIN, NETWORK_PREFIX_MAX, e)))
 		return r;
 	if (!range4_has(&n->range, &n->subnet))
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/range: %s does not hold the subnet %s", at, n->texts[RANGE], n->texts[SUBNET]);
@@ -110,6 +123,7 @@ static int ranges_check(struct network *n, size_t at, struct err *e)
 
 static int ranges6_check(const struct deployment *d, struct network *n, size_t at, struct err *e)
 {
+	char path[64];
 	int r;
 
 	if (!n->texts[SUBNET6] != !n->texts[RANGE6])
@@ -121,8 +135,8 @@ static int ranges6_check(const struct deployment *d, struct network *n, size_t a
 	}
 	if (parse_range6(str_c(n->texts[SUBNET6]), &n->subnet6) || parse_range6(str_c(n->texts[RANGE6]), &n->range6))
 		return err_set(e, -EBADMSG, "/workloads/%zu/data: has no ranges", at);
-	if ((r = range6_check(&n->subnet6, "subnet6", NETWORK_PREFIX6, NETWORK_PREFIX6, at, e)) ||
-	    (r = range6_check(&n->range6, "range6", NETWORK_RANGE_PREFIX6_MIN, NETWORK_PREFIX6, at, e)))
+	if ((r = range6_check(&n->subnet6, where(at, "subnet6", path), NETWORK_PREFIX6, NETWORK_PREFIX6, e)) ||
+	    (r = range6_check(&n->range6, where(at, "range6", path), NETWORK_RANGE_PREFIX6_MIN, NETWORK_PREFIX6, e)))
 		return r;
 	if (!range6_has(&n->range6, &n->subnet6))
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/range6: %s does not hold the subnet6 %s", at, n->texts[RANGE6], n->texts[SUBNET6]);
@@ -138,7 +152,9 @@ int network_open(struct deployment *d, size_t at, struct err *e)
 	n->outgoing = true;
 	if ((r = json_decode(d->workloads[at].data, &network_table, n, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
-	return (r = ranges_check(n, at, e)) ? r : ranges6_check(d, n, at, e);
+	if ((r = ranges_check(n, at, e)) || (r = ranges6_check(d, n, at, e)))
+		return r;
+	return network_peers_check(d, at, e);
 }
 
 uint32_t network_gateway(const struct network *n)

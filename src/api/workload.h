@@ -23,3 +23,12 @@ MUST_CHECK int mounts_check(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int joins_check(struct deployment *d, size_t at, struct err *e);
 /* Once all machines are known: gives those an address that named none. -EBADMSG when there are too few. */
 MUST_CHECK int joins_number(struct deployment *d, struct err *e);
+
+/* span.c: the table of a network's peers, and whether those of the one at AT, whose ranges are checked, go together. */
+extern const struct json_table network_peer_table;
+MUST_CHECK int network_peers_check(const struct deployment *d, size_t at, struct err *e);
+/* The part of N's range6 that is NODE's where nobody says another. */
+struct range6 network_part6(const struct network *n, const struct key_pub *node);
+/* Whether R, which stands at the JSON path WHERE, is whole, private, and has a prefix from MIN to MAX. */
+MUST_CHECK int range4_check(const struct range4 *r, const char *where, unsigned min, unsigned max, struct err *e);
+MUST_CHECK int range6_check(const struct range6 *r, const char *where, unsigned min, unsigned max, struct err *e);

@@ -337,7 +337,21 @@ bool network_filter_is_current(struct provider *p)
 	return all;
 }
 
+static int network_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
+			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
+{
+	(void)p;
+	(void)old;
+	(void)ret_disks;
+	for (size_t i = 0; i < d->n_workloads; i++)
+		if (network_n_peers(&d->workloads[i].network))
+			return err_set(e, -EBADMSG, "/workloads/%zu/data/peers: a network that spans nodes is not done by this version of the node",
+				       i);
+	return 0;
+}
+
 static const struct provider_ops network_ops = {
+	.admit = network_admit,
 	.apply = network_apply,
 	.remove = network_remove,
 	.configure = network_configure,

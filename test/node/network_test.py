@@ -119,7 +119,7 @@ def changed(s, report):
               s.member("vm", ["front"], isolation="vm", memory="192MiB"), s.member("late", ["back"]))
         until("the newcomer is found", lambda: s.fetches("blog", "db", "late"), 20)
         assert ends == [s.sh("blog", m, "cat /proc/1/stat").split()[21] for m in ("web", "db", "vm")]
-        for wrong, path in (({"subnet": "10.20.3.0/24"}, "/workloads/0/data/subnet: cannot change"), ({"subnet": "10.20.1.0/24", "peers": []}, "/workloads/0/data/peers")):
+        for wrong, path in (({"subnet": "10.20.3.0/24"}, "/workloads/0/data/subnet: cannot change"), ({"subnet": "10.20.1.0/24", "peers": [{}]}, "/workloads/0/data/peers/0/subnet")):
             s.write("blog", [{"name": "front", "type": "network", "data": wrong}])
             try:
                 s.lab.zos("deploy", f"{s.lab.dir}/blog.json")
