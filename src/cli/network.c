@@ -4,6 +4,7 @@
 #include "base/parse.h"
 
 #include <stdio.h>
+#include <time.h>
 
 struct network_args {
 	const char *node;
@@ -77,25 +78,98 @@ static void list_print(sd_json_variant *list)
 	out_table(columns, COLUMNS, cells, n);
 }
 
-static int network_list(const struct cli *c, const void *args, const char **words, struct err *e)
+enum { PATH_COLUMNS = 8 };
+struct path_row {
+	const char *cells[PATH_COLUMNS];
+	char name[80], age[16], received[16], sent[16];
+};
+
+static void path_row_fill(sd_json_variant *network, sd_json_variant *peer, bool is_first, struct path_row *row)
 {
-	const struct network_args *a = args;
+	const char *shaken = out_text(peer, "handshake", NULL);
+	int64_t then = 0, now = time(NULL);
+
+	snprintf(row->name, sizeof(row->name), "%s/%s", out_text(network, "deployment", "?"), out_text(network, "name", "?"));
+	if (shaken && !parse_utc(str_c(shaken), &then))
+		format_duration(row->age, (uint64_t)(now > then ? now - then : 0));
+	format_size(row->received, out_u64(peer, "received"));
+	format_size(row->sent, out_u64(peer, "sent"));
+	row->cells[0] = is_first ? row->name : "";
+	row->cells[1] = out_text(peer, "node", out_text(peer, "key", "?"));
+	row->cells[2] = out_text(peer, "subnet", "?");
+	row->cells[3] = out_text(peer, "state", "?");
+	row->cells[4] = out_text(peer, "endpoint", "-");
+	row->cells[5] = then ? row->age : "never";
+	row->cells[6] = row->received;
+	row->cells[7] = row->sent;
+}
+
+static void paths_print(sd_json_variant *list)
+{
+	enum { ROWS_MAX = 4096 };
+	struct out_column columns[PATH_COLUMNS] = { { "NETWORK", 0 },  { "PEER", 0 },      { "SUBNET", 0 },   { "STATE", 0 },
+						    { "ENDPOINT", 0 }, { "HANDSHAKE", 0 }, { "RECEIVED", 0 }, { "SENT", 0 } };
+	AUTO_FREE struct path_row *rows = calloc(ROWS_MAX, sizeof(*rows));
+	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * PATH_COLUMNS, sizeof(*cells));
+	size_t n = 0;
+
+	BUG_ON(!rows || !cells);
+	for (size_t i = 0; i < sd_json_variant_elements(list); i++) {
+		sd_json_variant *network = sd_json_variant_by_index(list, i), *peers = sd_json_variant_by_key(network, "peers");
+
+		for (size_t k = 0; sd_json_variant_is_array(peers) && k < sd_json_variant_elements(peers) && n < ROWS_MAX; k++)
+			path_row_fill(network, sd_json_variant_by_index(peers, k), !k, &rows[n++]);
+	}
+	for (size_t i = 0; i < n; i++)
+		memcpy(&cells[PATH_COLUMNS * i], rows[i].cells, sizeof(rows[i].cells));
+	if (n)
+		out_table(columns, PATH_COLUMNS, cells, n);
+	else
+		printf("None of these networks has peers.\n");
+}
+
+/* The networks on a node, of the deployment WORD or of all. Returns owned. */
+static int networks_read(const struct network_args *a, const char *word, sd_json_variant **ret, struct err *e)
+{
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
-	AUTO_JSON sd_json_variant *reply = NULL, *list = NULL;
+	AUTO_JSON sd_json_variant *reply = NULL;
 	const struct record *where;
 	sd_json_variant *all;
 	int r;
 
 	if ((r = client_open(&client, KEY_USER, e)) ||
-	    (r = words[0] ? deployment_node(&client, a->node, words[0], &where, e) : client_node(&client, a->node, false, &where, e)) ||
+	    (r = word ? deployment_node(&client, a->node, word, &where, e) : client_node(&client, a->node, false, &where, e)) ||
 	    (r = link_open(&client, where, &link, e)) || (r = link_call(&link, "zos.Deployment.List", NULL, &reply, e)))
 		return r;
-	BUG_ON(sd_json_variant_new_array(&list, NULL, 0) < 0);
+	BUG_ON(sd_json_variant_new_array(ret, NULL, 0) < 0);
 	all = sd_json_variant_by_key(reply, "deployments");
 	for (size_t i = 0; sd_json_variant_is_array(all) && i < sd_json_variant_elements(all); i++)
-		if (!words[0] || !strcmp(out_text(sd_json_variant_by_index(all, i), "name", ""), words[0]))
-			list_add(sd_json_variant_by_index(all, i), &list);
+		if (!word || !strcmp(out_text(sd_json_variant_by_index(all, i), "name", ""), word))
+			list_add(sd_json_variant_by_index(all, i), ret);
+	return 0;
+}
+
+static int network_paths(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = networks_read(args, words[0], &list, e);
+
+	if (r)
+		return r;
+	if (c->json)
+		return out_json(list, e);
+	paths_print(list);
+	return 0;
+}
+
+static int network_list(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = networks_read(args, words[0], &list, e);
+
+	if (r)
+		return r;
 	if (c->json)
 		return out_json(list, e);
 	if (!sd_json_variant_elements(list))
@@ -114,5 +188,13 @@ const struct command network_commands[] = {
 	  .args_size = sizeof(struct network_args),
 	  .max_words = 1,
 	  .run = network_list },
+	{ .name = "network paths",
+	  .words = "[DEPLOYMENT]",
+	  .help = "how a node's end of your networks reaches the others",
+	  .opts = network_opts,
+	  .n_opts = ARRAY_LEN(network_opts),
+	  .args_size = sizeof(struct network_args),
+	  .max_words = 1,
+	  .run = network_paths },
 };
 const size_t n_network_commands = ARRAY_LEN(network_commands);

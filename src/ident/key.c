@@ -2,7 +2,9 @@
 
 #include "base/file.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 
 enum { SEED_LEN = 34 }; /* "S" with its role, and the seed */
 
@@ -100,4 +102,28 @@ bool key_verify(const struct key_pub *k, const void *p, size_t n, const uint8_t 
 	EVP_MD_CTX_free(md);
 	EVP_PKEY_free(evp);
 	return holds;
+}
+
+static void kdf_freep(EVP_KDF **p)
+{
+	EVP_KDF_free(*p);
+}
+
+static void kdf_ctx_freep(EVP_KDF_CTX **p)
+{
+	EVP_KDF_CTX_free(*p);
+}
+
+int key_derive(const struct key *k, const char *label, uint8_t *ret, size_t n)
+{
+	CLEANUP(kdf_freep) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	CLEANUP(kdf_ctx_freep) EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)k->seed, sizeof(k->seed)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)label, strlen(label)),
+		OSSL_PARAM_construct_end(),
+	};
+
+	return ctx && EVP_KDF_derive(ctx, ret, n, params) == 1 ? 0 : -ENOMEM;
 }

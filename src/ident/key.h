@@ -1,7 +1,7 @@
 /* Identities: Ed25519 key pairs in the nkey text form (a role letter, base32, CRC-16), https://github.com/nats-io/nkeys.
  *
  * An identity is its key. A secret lives in struct key only, is wiped by its clean-up and signs DSSE documents. A node's sealing key
- * (seal.h) is derived from it; and a key made for a single TLS run never signs documents. */
+ * (seal.h) and those of its private networks are derived from it; and a key made for a single TLS run never signs documents. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
@@ -44,6 +44,9 @@ bool key_pub_eq(const struct key_pub *a, const struct key_pub *b);
 
 MUST_CHECK int key_sign(const struct key *k, const void *p, size_t n, uint8_t ret[static KEY_SIG_LEN]);
 MUST_CHECK bool key_verify(const struct key_pub *k, const void *p, size_t n, const uint8_t sig[static KEY_SIG_LEN]);
+
+/* N secret bytes for the purpose LABEL that follow from K's seed: HKDF-SHA256 (RFC 5869) without a salt. -ENOMEM */
+MUST_CHECK int key_derive(const struct key *k, const char *label, uint8_t *ret, size_t n);
 
 /* For TLS contexts. Return owned; NULL when out of memory or when BYTES are no point of the curve. */
 EVP_PKEY *key_evp(const struct key *k);

@@ -66,11 +66,25 @@ static void signs(void)
 	T_CHECK(!key_verify(&k.pub, "text", 4, sig), "another signature");
 }
 
+/* What follows from it is secret, always the same, and another for each purpose. */
+static void derives(void)
+{
+	AUTO_KEY struct key k = KEY_NONE, other = KEY_NONE;
+	uint8_t a[32], again[32], b[32], c[32];
+
+	T_NEED(!key_new(KEY_NODE, &k) && !key_new(KEY_NODE, &other), "keys");
+	T_NEED(!key_derive(&k, "one", a, 32) && !key_derive(&k, "one", again, 32) && !key_derive(&k, "two", b, 32) &&
+		       !key_derive(&other, "one", c, 32),
+	       "derive");
+	T_CHECK(!memcmp(a, again, 32) && memcmp(a, b, 32) && memcmp(a, c, 32) && memcmp(a, k.seed, 32), "of key and purpose");
+}
+
 int main(void)
 {
 	T_RUN(reads_a_foreign_key);
 	T_RUN(each_role_round_trips);
 	T_RUN(one_wrong_letter_is_refused);
 	T_RUN(signs);
+	T_RUN(derives);
 	return T_END();
 }

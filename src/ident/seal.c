@@ -6,7 +6,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hpke.h>
-#include <openssl/kdf.h>
 
 enum { SEAL_VERSION = 1, SHARED_LEN = 32, SUM_LEN = 32 };
 #define MLKEM "ML-KEM-768"
@@ -30,33 +29,9 @@ static void hpke_freep(OSSL_HPKE_CTX **p)
 	OSSL_HPKE_CTX_free(*p);
 }
 
-static void kdf_freep(EVP_KDF **p)
-{
-	EVP_KDF_free(*p);
-}
-
-static void kdf_ctx_freep(EVP_KDF_CTX **p)
-{
-	EVP_KDF_CTX_free(*p);
-}
-
 #define AUTO_PKEY CLEANUP(pkey_freep) EVP_PKEY
 #define AUTO_PKEY_CTX CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX
 #define AUTO_HPKE CLEANUP(hpke_freep) OSSL_HPKE_CTX
-
-static int expand(const uint8_t seed[static 32], uint8_t *ret, size_t n)
-{
-	CLEANUP(kdf_freep) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	CLEANUP(kdf_ctx_freep) EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-	const OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)seed, 32),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)KEY_LABEL, strlen(KEY_LABEL)),
-		OSSL_PARAM_construct_end(),
-	};
-
-	return ctx && EVP_KDF_derive(ctx, ret, n, params) == 1 ? 0 : -ENOMEM;
-}
 
 static EVP_PKEY *mlkem_secret(const uint8_t seed[static 64])
 {
@@ -78,7 +53,7 @@ int seal_key_derive(const struct key *node, struct seal_key *ret)
 {
 	AUTO_SEAL_KEY struct seal_key k = { 0 };
 	uint8_t bytes[sizeof(k.x25519) + sizeof(k.mlkem) + sizeof(k.mark)];
-	int r = expand(node->seed, bytes, sizeof(bytes));
+	int r = key_derive(node, KEY_LABEL, bytes, sizeof(bytes));
 
 	memcpy(k.x25519, bytes, sizeof(k.x25519));
 	memcpy(k.mlkem, bytes + sizeof(k.x25519), sizeof(k.mlkem));

@@ -1,4 +1,4 @@
-/* modload [first|disks] -- loads the drivers of what is in the machine, then of what is plugged in.
+/* modload [first|disks|only NAME] -- loads the drivers of what is in the machine, then of what is plugged in; or a module that somebody came to need.
  *
  * In three runs, each shared by a few threads, because some drivers measure something for most of a second while they
  * load. `first`: network cards and disks, for which two short lists in /sys are enough, and what is marked in the list
@@ -34,8 +34,8 @@ enum {
 
 struct loader {
 	char *names[NAMES_MAX]; /* owned */
-	size_t n, next;         /* how many; which one is to be loaded next */
-	pthread_mutex_t lock;   /* for NEXT */
+	size_t n, next; /* how many; which one is to be loaded next */
+	pthread_mutex_t lock; /* for NEXT */
 	bool serves_disks;
 };
 
@@ -293,13 +293,31 @@ static int follow(struct loader *l)
 	return EXIT_FAILURE;
 }
 
+/* What few nodes need, and those not from the start. */
+static const char *const on_demand[] = { "wireguard" };
+
+static int load_only(const char *name)
+{
+	CLEANUP(kmod_unrefp) struct kmod_ctx *k = kmod_new(NULL, NULL);
+
+	for (size_t i = 0; k && i < ARRAY_LEN(on_demand); i++)
+		if (!strcmp(on_demand[i], name)) {
+			driver_load(k, name);
+			return EXIT_SUCCESS;
+		}
+	log_err("%s is no module that is loaded on demand", name);
+	return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	static struct loader l = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	const char *which = argc == 2 ? argv[1] : "";
 	bool is_first = !strcmp(which, "first"), is_disks = !strcmp(which, "disks");
 
-	log_init(is_first ? "modules" : is_disks ? "disks" : "drivers", getenv("ZOS_DEBUG") != NULL);
+	log_init(is_first ? "modules" : is_disks ? "disks" : argc > 2 ? "module" : "drivers", getenv("ZOS_DEBUG") != NULL);
+	if (argc == 3 && !strcmp(argv[1], "only"))
+		return load_only(argv[2]);
 	if (!is_first && !is_disks)
 		return follow(&l);
 	if (is_first) {

@@ -187,6 +187,16 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
+		.name = "module", /* that a workload came to need: modload has the list */
+		.argv = { "/usr/lib/zos/modload", "only", "%i" },
+		.is_template = true,
+		.ready = SERVICE_READY_ONESHOT,
+		.caps = CAP(SYS_MODULE),
+		.nofile = 64,
+		.start_ms = 30000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "shell", /* flavour debug only: no other image has its program */
 		.argv = { "/usr/bin/busybox", "sh" },
 		.condition = "/dev/hvc0",

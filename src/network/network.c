@@ -27,6 +27,7 @@ struct networks {
 	struct rules rules;
 	char open[RULES_RANGES_MAX][19];
 	unsigned cut[NETWORK_MACHINES_MAX];
+	uint16_t tunnels[NETWORK_MACHINES_MAX];
 	struct segments segments;
 	sd_event_source *resolv_watch;
 	int netlink;
@@ -137,7 +138,7 @@ static int link_container(struct networks *n, const struct network_result *r, ui
 }
 
 /* Before anything of it is in the filter: whoever is cut off is so from the start. */
-static void cut_change(struct networks *n)
+static bool cut_change(struct networks *n)
 {
 	bool is_other = false;
 	size_t n_cut = 0;
@@ -149,7 +150,30 @@ static void cut_change(struct networks *n)
 		}
 	is_other |= n_cut != n->rules.n_cut;
 	n->rules.n_cut = n_cut;
-	if (is_other) /* most machines change nothing, and a load costs as much as the start of one */
+	return is_other;
+}
+
+static bool tunnels_change(struct networks *n)
+{
+	bool is_other = false;
+	size_t n_tunnels = 0;
+
+	for (const struct segment *g = n->segments.first; g; g = g->next)
+		if (g->span.port) {
+			is_other |= n_tunnels >= n->rules.n_tunnels || n->tunnels[n_tunnels] != g->span.port;
+			n->tunnels[n_tunnels++] = g->span.port;
+		}
+	is_other |= n_tunnels != n->rules.n_tunnels;
+	n->rules.n_tunnels = n_tunnels;
+	return is_other;
+}
+
+/* What the node's filter says of machines and networks. */
+static void filter_update(struct networks *n)
+{
+	bool cut = cut_change(n), tunnels = tunnels_change(n);
+
+	if (cut || tunnels) /* most machines change nothing, and a load costs as much as the start of one */
 		filter_change(&n->filter);
 }
 
@@ -163,7 +187,7 @@ static int machine_apply(struct networks *n, struct work *w, unsigned index, str
 	if (r || (r = netlink_up(n->netlink, w->network.device, e)) || (r = netlink_add_address(n->netlink, w->network.device, base, 31, e)))
 		return r;
 	r = member_apply(&n->segments, w, index, w->network.netns, e);
-	cut_change(n);
+	filter_update(n);
 	return r;
 }
 
@@ -179,7 +203,7 @@ static int network_apply(struct provider *p, struct work *w, struct err *e)
 		return machine_apply(n, w, (unsigned)index, e);
 	w->network.index = (unsigned)index;
 	r = segment_apply(&n->segments, w, (unsigned)index, n->netlink, e);
-	cut_change(n);
+	filter_update(n);
 	return r;
 }
 
@@ -200,7 +224,7 @@ static int take_down(struct provider *p, const char *id, struct err *e)
 	snprintf(path, sizeof(path), "%s/%s/netns", n->o.dir, id);
 	if ((r = netns_remove(path, e)))
 		return r;
-	cut_change(n);
+	filter_update(n);
 	snprintf(path, sizeof(path), "%s/%s", n->o.dir, id);
 	return tree_remove(AT_FDCWD, path, e);
 }
@@ -209,9 +233,11 @@ static int network_remove(struct provider *p, struct work *w, struct err *e)
 {
 	int r = take_down(p, w->id, e);
 
-	if (!r)
-		w->network = (struct network_result){ 0 };
-	return r;
+	if (r)
+		return r;
+	json_unrefp(&w->network.span);
+	w->network = (struct network_result){ 0 };
+	return 0;
 }
 
 static void network_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))
@@ -327,6 +353,14 @@ static int network_stream(struct provider *p, struct work *w, const struct provi
 	return 0;
 }
 
+const struct meeting_ends *network_attach(struct provider *p, const struct meetings *m)
+{
+	struct networks *n = network_of(p);
+
+	n->segments.meetings = m;
+	return &n->segments.ends;
+}
+
 bool network_filter_is_current(struct provider *p)
 {
 	const struct networks *n = network_of(p);
@@ -337,26 +371,22 @@ bool network_filter_is_current(struct provider *p)
 	return all;
 }
 
-static int network_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
-			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
+static void network_look(struct provider *p, struct work *w)
 {
-	(void)p;
-	(void)old;
-	(void)ret_disks;
-	for (size_t i = 0; i < d->n_workloads; i++)
-		if (network_n_peers(&d->workloads[i].network))
-			return err_set(e, -EBADMSG, "/workloads/%zu/data/peers: a network that spans nodes is not done by this version of the node",
-				       i);
-	return 0;
+	struct segment *g = segment_find(&network_of(p)->segments, w->id);
+
+	json_unrefp(&w->network.span);
+	if (g && g->span.port && span_describe(g, &w->network.span) < 0)
+		json_unrefp(&w->network.span);
 }
 
 static const struct provider_ops network_ops = {
-	.admit = network_admit,
 	.apply = network_apply,
 	.remove = network_remove,
 	.configure = network_configure,
 	.stream = network_stream,
 	.sweep = network_sweep,
+	.look = network_look,
 };
 
 static void node_format(void *ctx, struct buf *ret)
@@ -382,6 +412,7 @@ static int segments_begin(struct networks *n, struct err *e)
 					 .filter = o->filter,
 					 .names = { .dir = o->names_dir, .supervisor = SUPERVISOR_DEFAULT },
 					 .tap_uid = o->tap_uid,
+					 .addresses_fd = -1,
 					 .done = on_segment,
 					 .ctx = n };
 	if (o->names_dir && (r = dir_make(o->names_dir, 0755, e)))
@@ -397,11 +428,12 @@ static int parts_begin(struct networks *n, const char *resolv_dir, struct err *e
 
 	n->rules.imaged_uid = o->imaged_uid;
 	n->rules.cut = n->cut;
+	n->rules.tunnels = n->tunnels;
 	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(resolv_dir, 0755, e)) ||
 	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_init(&n->filter, n->event, &filter, e)) ||
 	    (r = segments_begin(n, e)))
 		return r;
-	cut_change(n);
+	filter_update(n);
 	resolvers_read(n);
 	r = sd_event_add_inotify(n->event, &n->resolv_watch, resolv_dir, IN_CLOSE_WRITE | IN_MOVED_TO, on_resolv_conf, n);
 	return r < 0 ? err_set(e, r, "watch %s: %s", resolv_dir, strerror(-r)) : 0;
@@ -414,7 +446,7 @@ int network_provider_new(sd_event *event, const struct network_options *o, struc
 	int r;
 
 	BUG_ON(!n || !dir);
-	*n = (struct networks){ .provider = { .name = "network", .ops = &network_ops }, .o = *o, .netlink = -1 };
+	*n = (struct networks){ .provider = { .name = "network", .ops = &network_ops }, .o = *o, .segments = SEGMENTS_NONE, .netlink = -1 };
 	n->event = sd_event_ref(event);
 	*strrchr(dir, '/') = '\0';
 	if ((r = parts_begin(n, dir, e))) {

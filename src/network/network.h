@@ -4,6 +4,7 @@
  * A container gets a network namespace with one end of a veth pair in it; a virtual machine gets a tap device. Both ends of a link hold a
  * /31 of 100.127.0.0/16 by the machine's index, which is kept in NETWORK_DIR/<id>/index so that a restart finds it again. */
 #pragma once
+#include "svc/meeting.h"
 #include "svc/provider.h"
 
 #include <systemd/sd-event.h>
@@ -23,5 +24,7 @@ struct network_options {
 /* Returns owned. */
 MUST_CHECK int network_provider_new(sd_event *event, const struct network_options *o, struct provider **ret, struct err *e);
 void network_provider_free(struct provider *p);
+/* Networks with peers on other nodes can be applied from now on. M is borrowed; what is returned is for whoever meets, and lives as long as P. */
+const struct meeting_ends *network_attach(struct provider *p, const struct meetings *m);
 /* Whether the kernel has the filters that the farm and the name servers ask for; the loop works on it. */
 bool network_filter_is_current(struct provider *p);

@@ -22,6 +22,7 @@ static const char chains[] = "	chain input {\n"
 			     "		iif lo accept\n"
 			     "		ct state established,related accept\n"
 			     "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
+			     "		udp dport @tunnels accept\n"
 			     "		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
 			     "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
 			     "	}\n"
@@ -64,6 +65,10 @@ void rules_format(const struct rules *r, struct buf *ret)
 	for (size_t i = 0; i < r->n_cut; i++)
 		buf_addf(ret, "%s\"" RULES_DEVICE "%u\"", i ? ", " : "		elements = { ", r->cut[i]);
 	buf_addf(ret, "%s	}\n", r->n_cut ? " }\n" : "");
+	buf_add(ret, S("	set tunnels {\n		type inet_service\n"));
+	for (size_t i = 0; i < r->n_tunnels; i++)
+		buf_addf(ret, "%s%u", i ? ", " : "		elements = { ", r->tunnels[i]);
+	buf_addf(ret, "%s	}\n", r->n_tunnels ? " }\n" : "");
 	buf_add(ret, str_c(chains));
 	/* By who it is, never by who it is not: what the kernel itself sends, neighbour advertisements among it, has no owner, and a rule that
 	 * asks for one does not match. */

@@ -1,5 +1,6 @@
 /* The node's packet filter: one nftables table, replaced whole. Default deny in both families; a machine reaches the outside and nothing
- * private, unless the farm opened the range; nothing reaches a machine or the node. */
+ * private, unless the farm opened the range; nothing reaches a machine or the node, but packets to WireGuard, which answers nobody that it does not
+ * know. */
 #pragma once
 #include "base/buf.h"
 
@@ -19,6 +20,8 @@ struct rules {
 	size_t n_resolvers;
 	const unsigned *cut;                          /* indices of machines that have no way out; borrowed */
 	size_t n_cut;
+	const uint16_t *tunnels;                      /* UDP ports of networks with peers (span.h); borrowed */
+	size_t n_tunnels;
 	unsigned imaged_uid;                          /* may reach what machines may reach, and no more */
 };
 

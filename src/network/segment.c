@@ -42,6 +42,8 @@ int segments_init(struct segments *s, struct err *e)
 {
 	int r = segments_load(s, e);
 
+	if (!r)
+		r = spans_init(s, e);
 	for (struct segment *g = s->first; g && !r; g = g->next)
 		r = filter_begin(g, e);
 	return r;
@@ -51,11 +53,13 @@ static void segment_free(struct segment *g)
 {
 	if (g->filter.event)
 		filter_deinit(&g->filter);
+	span_deinit(&g->span);
 	free(g);
 }
 
 void segments_deinit(struct segments *s)
 {
+	spans_deinit(s);
 	while (s->first) {
 		struct segment *g = s->first;
 
@@ -78,7 +82,7 @@ static struct segment *segment_get(struct segments *s, const char *id)
 		return g;
 	g = calloc(1, sizeof(*g));
 	BUG_ON(!g);
-	*g = (struct segment){ .next = s->first, .all = s };
+	*g = (struct segment){ .next = s->first, .all = s, .span = SPAN_NONE };
 	snprintf(g->id, sizeof(g->id), "%s", id);
 	snprintf(g->netns, sizeof(g->netns), "%s/%s/netns", s->dir, id);
 	s->first = g;
@@ -99,14 +103,19 @@ int segment_apply(struct segments *s, struct work *w, unsigned index, int netlin
 	int r;
 
 	network_address6(&w->net, gateway.address, gateway6.address);
-	if (is_elsewhere(g, &gateway, &gateway6) && (r = bridge_remove(g, netlink, e))) /* another network under a name that was free */
-		return r;
+	if (is_elsewhere(g, &gateway, &gateway6)) { /* another network under a name that was free */
+		span_end(g);
+		if ((r = bridge_remove(g, netlink, e)))
+			return r;
+	}
 	g->index = index;
 	g->outgoing = w->net.outgoing;
 	g->gateway = gateway;
 	g->gateway6 = gateway6;
+	g->owner = w->owner;
+	snprintf(g->name, sizeof(g->name), "%s/%s", w->deployment, w->name);
 	snprintf(g->family, sizeof(g->family), "%s", w->family);
-	if ((r = segment_save(g, e)) || (r = bridge_make(g, netlink, e)) || (r = filter_begin(g, e)))
+	if ((r = segment_save(g, e)) || (r = bridge_make(g, netlink, e)) || (r = span_apply(g, w, netlink, e)) || (r = filter_begin(g, e)))
 		return r;
 	snprintf(w->network.netns, sizeof(w->network.netns), "%s", g->netns);
 	g->waiting = w;
@@ -130,7 +139,10 @@ int segment_remove(struct segments *s, const char *id, int netlink, struct err *
 
 	if (!g)
 		return 0;
-	if ((r = names_stop(&s->names, id, e)) || (r = bridge_remove(g, netlink, e)))
+	if ((r = names_stop(&s->names, id, e)))
+		return r;
+	span_end(g);
+	if ((r = bridge_remove(g, netlink, e)))
 		return r;
 	while (*at != g)
 		at = &(*at)->next;

@@ -2,11 +2,13 @@
  *
  * Each network is a network namespace with a bridge (br0), whose address is the gateway, a packet filter of its own, and, where it leads outside,
  * a link to the node (up0) for the names there. A machine's port on the bridge is called by its index, as its own link to the node is. What
- * the filters need to know is in DIR (ID/bridge, ID/links), so that they are the same from the first moment after a restart. */
+ * the filters need to know is in DIR (ID/bridge, ID/links, ID/span), so that they are the same from the first moment after a restart. */
 #pragma once
 #include "network/filter.h"
 #include "network/names.h"
 #include "network/rules.h"
+#include "network/span.h"
+#include "svc/meeting.h"
 #include "svc/provider.h"
 
 struct member { /* a machine that is in networks */
@@ -27,10 +29,13 @@ struct segment { /* a network */
 	struct segments *all;
 	char id[WORK_ID_LEN + 1], family[WORK_ID_LEN + 1];
 	char netns[64];
+	struct key_pub owner;
+	char name[MEET_NETWORK_MAX + 1]; /* deployment/workload; "" = it was not applied in this run */
 	unsigned index;
 	bool outgoing;
 	struct range4 gateway; /* with the subnet's prefix */
 	struct range6 gateway6;
+	struct span span;
 	struct filter filter;
 	struct work *waiting; /* to be told when the filter is in force; NULL = none */
 };
@@ -42,11 +47,17 @@ struct segments {
 	uid_t tap_uid;
 	struct segment *first;
 	struct member *members;
+	const struct meetings *meetings; /* NULL = other nodes are not met; borrowed */
+	struct meeting_ends ends;        /* for whoever meets */
+	struct endpoint own[MEET_ENDPOINTS_MAX]; /* this node's addresses; ports mean nothing */
+	size_t n_own;
+	int addresses_fd;
+	sd_event_source *addresses, *look;
 	/* The filter of a network that was applied is in force, or not. */
 	void (*done)(void *ctx, struct work *w, int r, const struct err *e);
 	void *ctx;
 };
-#define SEGMENTS_NONE { .event = NULL }
+#define SEGMENTS_NONE { .addresses_fd = -1 }
 
 /* Reads what is in S->dir, which is there. S is to be released whatever is returned. */
 MUST_CHECK int segments_init(struct segments *s, struct err *e);
@@ -74,4 +85,5 @@ struct segment *segment_find(const struct segments *s, const char *id); /* NULL 
 struct member *member_find(const struct segments *s, const char *id);
 MUST_CHECK int segment_save(const struct segment *g, struct err *e);
 MUST_CHECK int member_save(const struct segments *s, const struct member *m, struct err *e);
+MUST_CHECK int segment_span_save(const struct segment *g, struct err *e);
 MUST_CHECK int segments_load(struct segments *s, struct err *e);

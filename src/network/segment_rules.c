@@ -47,22 +47,19 @@ static const char bridge_chains[] =
 	"		iifname \"" RULES_DEVICE "*\" goto from_machine\n"
 	"	}\n";
 
-/* What the link out is for, and nothing else; no packet passes from one link to another. */
-static const char inet_table[] = "table inet zos {}\ndelete table inet zos\ntable inet zos {\n"
-				 "	chain input {\n"
-				 "		type filter hook input priority filter; policy drop;\n"
-				 "		iif lo accept\n"
-				 "		iifname \"br0\" accept\n"
-				 "		iifname \"up0\" ct state established accept\n"
-				 "	}\n"
-				 "	chain forward {\n"
-				 "		type filter hook forward priority filter; policy drop;\n"
-				 "	}\n"
-				 "	chain output {\n"
-				 "		type filter hook output priority filter; policy accept;\n"
-				 "		oifname \"up0\" meta l4proto != { tcp, udp } drop\n"
-				 "		oifname \"up0\" th dport != 53 drop\n"
-				 "	}\n}\n";
+/* What the link out is for, and nothing else; no packet passes from one link to another, but between machines and declared ranges of peers. */
+static const char inet_begin[] = "table inet zos {}\ndelete table inet zos\ntable inet zos {\n";
+static const char inet_chains[] = "	chain input {\n"
+				  "		type filter hook input priority filter; policy drop;\n"
+				  "		iif lo accept\n"
+				  "		iifname \"br0\" accept\n"
+				  "		iifname \"up0\" ct state established accept\n"
+				  "	}\n"
+				  "	chain output {\n"
+				  "		type filter hook output priority filter; policy accept;\n"
+				  "		oifname \"up0\" meta l4proto != { tcp, udp } drop\n"
+				  "		oifname \"up0\" th dport != 53 drop\n"
+				  "	}\n}\n";
 
 typedef void link_format(const struct member_link *l, unsigned port, struct buf *ret);
 
@@ -110,7 +107,54 @@ static void set_format(const struct segment *g, const char *name, const char *ty
 	buf_addf(ret, "\t}\n");
 }
 
-/* The gateway answers names and pings. */
+/* What peers have, as sets of both tables. */
+static void far_format(const struct segment *g, struct buf *ret)
+{
+	AUTO_BUF struct buf far4 = { 0 }, far6 = { 0 };
+
+	for (size_t i = 0; i < g->span.n_peers; i++) {
+		const struct network_peer *p = &g->span.peers[i].is;
+		char v4[RANGE4_TEXT_SIZE], v6[RANGE6_TEXT_SIZE];
+
+		format_range4(v4, &p->subnet);
+		buf_addf(&far4, "\t\t\t%s,\n", v4);
+		if (!p->subnet6.prefix)
+			continue;
+		format_range6(v6, &p->subnet6);
+		buf_addf(&far6, "\t\t\t%s,\n", v6);
+	}
+	buf_addf(ret, "\tset far4 {\n\t\ttype ipv4_addr\n\t\tflags interval\n");
+	if (far4.len)
+		buf_addf(ret, "\t\telements = {\n%s\t\t}\n", far4.p);
+	buf_addf(ret, "\t}\n\tset far6 {\n\t\ttype ipv6_addr\n\t\tflags interval\n");
+	if (far6.len)
+		buf_addf(ret, "\t\telements = {\n%s\t\t}\n", far6.p);
+	buf_addf(ret, "\t}\n");
+}
+
+/* What comes by wg0 has an address of its sender's ranges: WireGuard sees to that. Packets grow on their way, and both ends of a TCP flow are told. */
+static void forward_format(const struct segment *g, struct buf *ret)
+{
+	struct range4 subnet = { g->gateway.address & (uint32_t)(0xffffffffull << (32 - g->gateway.prefix)), g->gateway.prefix };
+	struct range6 subnet6 = { .prefix = g->gateway6.prefix };
+	char v4[RANGE4_TEXT_SIZE], v6[RANGE6_TEXT_SIZE];
+
+	memcpy(subnet6.address, g->gateway6.address, 8); /* a /64 */
+	format_range4(v4, &subnet);
+	format_range6(v6, &subnet6);
+	buf_add(ret, S("	chain forward {\n		type filter hook forward priority filter; policy drop;\n"));
+	if (g->span.port)
+		buf_addf(ret,
+			 "		tcp flags syn tcp option maxseg size set rt mtu\n"
+			 "		iifname \"br0\" oifname \"" SPAN_DEVICE "\" ip saddr %s ip daddr @far4 accept\n"
+			 "		iifname \"br0\" oifname \"" SPAN_DEVICE "\" ip6 saddr %s ip6 daddr @far6 accept\n"
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"br0\" ip saddr @far4 ip daddr %s accept\n"
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"br0\" ip6 saddr @far6 ip6 daddr %s accept\n",
+			 v4, v6, v4, v6);
+	buf_add(ret, S("	}\n"));
+}
+
+/* The gateway answers names and pings, and passes on what is for peers. */
 static void input_format(const struct segment *g, struct buf *ret)
 {
 	char v4[IP4_TEXT_SIZE], v6[IP6_TEXT_SIZE];
@@ -126,6 +170,8 @@ static void input_format(const struct segment *g, struct buf *ret)
 		 "		ip daddr %s icmp type echo-request accept\n"
 		 "		ip6 daddr %s meta l4proto { tcp, udp } th dport 53 accept\n"
 		 "		ip6 daddr %s icmpv6 type echo-request accept\n"
+		 "		ip daddr @far4 accept\n"
+		 "		ip6 daddr @far6 accept\n"
 		 "	}\n}\n",
 		 v4, v4, v6, v6);
 }
@@ -133,10 +179,14 @@ static void input_format(const struct segment *g, struct buf *ret)
 void segment_rules_format(const struct segment *g, struct buf *ret)
 {
 	buf_add(ret, S("table bridge zos {}\ndelete table bridge zos\ntable bridge zos {\n"));
+	far_format(g, ret);
 	set_format(g, "macs", "ether_addr", mac_format, ret);
 	set_format(g, "own4", "ipv4_addr", ip4_format, ret);
 	set_format(g, "own6", "ipv6_addr", ip6_format, ret);
 	buf_add(ret, str_c(bridge_chains));
 	input_format(g, ret);
-	buf_add(ret, str_c(inet_table));
+	buf_add(ret, str_c(inet_begin));
+	far_format(g, ret);
+	forward_format(g, ret);
+	buf_add(ret, str_c(inet_chains));
 }

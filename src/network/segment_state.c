@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-enum { STATE_MAX_BYTES = 4096 };
+enum { STATE_MAX_BYTES = 32768 }; /* 64 peers need a good third */
 
 struct segment *segment_find(const struct segments *s, const char *id)
 {
@@ -64,6 +64,33 @@ int member_save(const struct segments *s, const struct member *m, struct err *e)
 	return save(s, m->id, "links", &text, e);
 }
 
+/* "PORT", and on a line for each peer "NODE|- KEY|- RANGE RANGE6|-". */
+int segment_span_save(const struct segment *g, struct err *e)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s/span", g->all->dir, g->id);
+	if (!g->span.port)
+		return unlink(path) && errno != ENOENT ? err_set(e, -errno, "remove %s: %m", path) : 0;
+	buf_addf(&text, "%u", g->span.port);
+	for (size_t i = 0; i < g->span.n_peers; i++) {
+		const struct span_peer *p = &g->span.peers[i];
+		char node[KEY_TEXT_SIZE] = "-", v4[RANGE4_TEXT_SIZE], v6[RANGE6_TEXT_SIZE] = "-";
+
+		if (p->is.node.role)
+			key_pub_format(node, &p->is.node);
+		format_range4(v4, &p->is.subnet);
+		if (p->is.subnet6.prefix)
+			format_range6(v6, &p->is.subnet6);
+		buf_addf(&text, "\n%s ", node);
+		if (p->is_known)
+			format_hex(&text, p->is.public_key, sizeof(p->is.public_key));
+		buf_addf(&text, "%s %s %s", p->is_known ? "" : "-", v4, v6);
+	}
+	return save(g->all, g->id, "span", &text, e);
+}
+
 static bool id_take(struct str s, char ret[static WORK_ID_LEN + 1])
 {
 	if (s.n != WORK_ID_LEN)
@@ -81,6 +108,35 @@ static bool segment_parse(struct segment *g, struct str text)
 		return false;
 	g->outgoing = str_eq(outgoing, S("yes"));
 	return id_take(family, g->family) && !parse_range4(v4, &g->gateway) && !parse_range6(text, &g->gateway6);
+}
+
+static bool peer_parse(struct span_peer *p, struct str line)
+{
+	struct str node, key, v4;
+
+	*p = (struct span_peer){ .path = PATH_NEW };
+	if (!str_next(&line, ' ', &node) || !str_next(&line, ' ', &key) || !str_next(&line, ' ', &v4) || !line.p)
+		return false;
+	p->is_known = !str_eq(key, S("-"));
+	return (str_eq(node, S("-")) || !key_pub_parse(node, &p->is.node)) &&
+	       (!p->is_known || !parse_hex(key, p->is.public_key, sizeof(p->is.public_key))) && !parse_range4(v4, &p->is.subnet) &&
+	       (str_eq(line, S("-")) || !parse_range6(line, &p->is.subnet6));
+}
+
+static bool span_parse(struct span *s, struct str text)
+{
+	struct str line;
+	uint64_t port;
+
+	if (!str_next(&text, '\n', &line) || parse_u64(line, UINT16_MAX, &port))
+		return false;
+	s->port = (uint16_t)port;
+	s->peers = calloc(NETWORK_PEERS_MAX, sizeof(*s->peers));
+	BUG_ON(!s->peers);
+	while (str_next(&text, '\n', &line))
+		if (s->n_peers == NETWORK_PEERS_MAX || !peer_parse(&s->peers[s->n_peers++], line))
+			return false;
+	return true;
 }
 
 static bool link_parse(struct member_link *l, struct str line)
@@ -139,16 +195,21 @@ static void member_load(struct segments *s, const char *id, struct str text)
 
 static void segment_load(struct segments *s, const char *id, struct str text)
 {
+	AUTO_BUF struct buf span = { 0 };
 	struct segment *g = calloc(1, sizeof(*g));
 
 	BUG_ON(!g);
-	*g = (struct segment){ .all = s };
+	*g = (struct segment){ .all = s, .span = SPAN_NONE };
 	snprintf(g->id, sizeof(g->id), "%.16s", id);
 	snprintf(g->netns, sizeof(g->netns), "%s/%.16s/netns", s->dir, id);
 	if (!index_load(s, id, &g->index) || !segment_parse(g, text)) {
 		log_warn("the network %s cannot be read: it is made anew", id);
 		free(g);
 		return;
+	}
+	if (state_read(s, id, "span", &span) && !span_parse(&g->span, buf_str(&span))) {
+		log_warn("the peers of network %s cannot be read: they are met anew", id);
+		span_deinit(&g->span);
 	}
 	g->next = s->first;
 	s->first = g;

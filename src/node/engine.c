@@ -182,6 +182,7 @@ unsigned engine_isolation(const struct engine *n, const struct zmachine *z)
 static void work_spec_clear(struct work *w)
 {
 	work_image_clear(w);
+	json_unrefp(&w->network.span);
 	json_unrefp(&w->data);
 	json_unrefp(&w->env);
 	json_unrefp(&w->secrets);

@@ -112,6 +112,7 @@ int main(void)
 	struct storage_system system = STORAGE_SYSTEM_NONE;
 	struct home home = HOME_NONE;
 	struct storage_events events = home_events;
+	struct meetings meetings;
 	struct view v = { 0 };
 	struct err e = { 0 };
 	int r = daemon_loop("noded", &event, &e);
@@ -128,8 +129,12 @@ int main(void)
 	if ((r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = home_begin(&home, &n, &s.nonces, providers[STEP_STORAGE], &e)) ||
 	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);
+	meetings = meet_meetings(&s.meet);
+	meet_attach(&s.meet, network_attach(providers[STEP_NETWORK], &meetings));
 	daemon_ready(n.farm ? n.farm->name : "without a farm");
 	r = daemon_run(event);
+	meet_attach(&s.meet, NULL);
+	network_attach(providers[STEP_NETWORK], NULL);
 	view_deinit(&v);
 	serve_deinit(&s);
 	storage_deinit(&storage);

@@ -207,6 +207,38 @@ void meet_changed(struct meet *m, const struct key_pub *owner, const char *netwo
 	run_soon(m);
 }
 
+#define KEY_LABEL "zos network key 1"
+
+static int private_key(void *ctx, const struct key_pub *owner, const char *network, uint8_t ret[static MEET_KEY_LEN])
+{
+	const struct meet *m = ctx;
+	char text[KEY_TEXT_SIZE], label[sizeof(KEY_LABEL) + KEY_TEXT_SIZE + MEET_NETWORK_MAX + 2];
+
+	key_pub_format(text, owner);
+	snprintf(label, sizeof(label), KEY_LABEL " %s/%s", text, network);
+	return key_derive(&m->engine->identity, label, ret, MEET_KEY_LEN);
+}
+
+static int want(void *ctx, const struct meeting_with *with, struct err *e)
+{
+	return meet_want(ctx, with, e);
+}
+
+static void forget(void *ctx, const struct meeting_with *with)
+{
+	meet_forget(ctx, with);
+}
+
+static void changed(void *ctx, const struct key_pub *owner, const char *network)
+{
+	meet_changed(ctx, owner, network);
+}
+
+struct meetings meet_meetings(struct meet *m)
+{
+	return (struct meetings){ .want = want, .forget = forget, .changed = changed, .private_key = private_key, .ctx = m };
+}
+
 void meet_hurry(struct meet *m)
 {
 	peers_hurry(&m->peers, log_now_ms());

@@ -30,10 +30,11 @@ void meet_deinit(struct meet *m);
 
 /* ENDS is borrowed; NULL detaches. Without it every meeting is refused. */
 void meet_attach(struct meet *m, const struct meeting_ends *ends);
-/* A network of this node names WITH's node as a peer, or does not any more. Known already, or not at all, is fine. -ENOSPC, -ELOOP (it is this node), -EINVAL. */
+/* For whoever has networks, which it may keep as long as M is there. */
+struct meetings meet_meetings(struct meet *m);
+/* As struct meetings has it. */
 MUST_CHECK int meet_want(struct meet *m, const struct meeting_with *with, struct err *e);
 void meet_forget(struct meet *m, const struct meeting_with *with);
-/* This node's end of the network is another now: the others are told. */
 void meet_changed(struct meet *m, const struct key_pub *owner, const char *network);
 /* What stood in the way of meetings may be gone (gridd, an approval): those that failed are tried now. */
 void meet_hurry(struct meet *m);

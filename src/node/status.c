@@ -233,6 +233,8 @@ static int network_json(const struct engine *n, const struct work *w, sd_json_va
 	format_ip4(gateway, network_gateway(&w->net));
 	network_address6(&w->net, network_gateway(&w->net), address6);
 	format_ip6(gateway6, address6);
+	if (r >= 0 && w->network.span)
+		r = sd_json_variant_merge_object(ret, w->network.span);
 	return r < 0 ? r
 		     : sd_json_variant_merge_objectbo(
 			       ret, SD_JSON_BUILD_PAIR_STRING("subnet", subnet), SD_JSON_BUILD_PAIR_STRING("range", range),
@@ -272,9 +274,9 @@ static bool is_of(const struct item *it, const struct deployment *d)
 
 static void item_look(struct engine *n, struct item *it)
 {
-	struct provider *p = n->providers[STEP_STORAGE];
+	struct provider *p = n->providers[it->work.kind == WORKLOAD_NETWORK ? STEP_NETWORK : STEP_STORAGE];
 
-	if (workload_has_storage(it->work.kind) && p->ops->look)
+	if ((workload_has_storage(it->work.kind) || it->work.kind == WORKLOAD_NETWORK) && p->ops->look)
 		p->ops->look(p, &it->work);
 }
 

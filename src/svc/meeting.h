@@ -11,6 +11,18 @@ struct meeting_with {
 	const char *network; /* "deployment/workload", borrowed */
 };
 
+/* What whoever meets gives. */
+struct meetings {
+	/* A network of this node names WITH's node as a peer, or does not any more. Known already, or not at all, is fine. -ENOSPC, -ELOOP (it is this node), -EINVAL. */
+	int (*want)(void *ctx, const struct meeting_with *with, struct err *e);
+	void (*forget)(void *ctx, const struct meeting_with *with);
+	/* This node's end of the network is another now: the others are told. */
+	void (*changed)(void *ctx, const struct key_pub *owner, const char *network);
+	/* WireGuard's private key of this node's end of the network: always the same, and kept nowhere. The caller wipes it. -ENOMEM */
+	int (*private_key)(void *ctx, const struct key_pub *owner, const char *network, uint8_t ret[static MEET_KEY_LEN]);
+	void *ctx;
+};
+
 /* What whoever has networks gives. */
 struct meeting_ends {
 	/* This node's end of the network, as it is now. -ENOENT when there is no such network, or it does not name that node. */

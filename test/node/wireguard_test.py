@@ -7,9 +7,12 @@ from qemu import Node, Report
 
 report = Report("make node T=wireguard")
 with Node("debug") as node:
-    with report.case("the module is loaded without anybody asking"):
+    with report.case("the module is loaded for whoever asks, and no other so"):
         node.wait_line(r"is up, (\d+) services", 200)
-        node.shell("until [ -d /sys/module/wireguard ]; do :; done", 200)
+        assert node.shell("test -d /sys/module/wireguard || test -d /sys/module/vxlan")[1] == 1
+        assert node.shell("/usr/lib/zos/modload only vxlan")[1] == 1
+        assert node.shell("/usr/lib/zos/modload only wireguard", 200)[1] == 0
+        assert node.shell("test -d /sys/module/wireguard && ! test -d /sys/module/vxlan")[1] == 0
     text, status = node.shell("wireguard-pair 2>&1", 300)
     for result, name in re.findall(r"^(ok|not ok) \d+ - test_(\w+)$", text, re.M):
         with report.case(name.replace("_", " ")):
