@@ -371,6 +371,35 @@ bool network_filter_is_current(struct provider *p)
 	return all;
 }
 
+/* A peer's endpoint is whatever its owner writes, and packets go there. */
+static int ends_check(const struct networks *n, const struct network *net, size_t at, struct err *e)
+{
+	for (size_t i = 0; i < network_n_peers(net); i++) {
+		char text[ENDPOINT_TEXT_SIZE];
+		struct network_peer p;
+
+		network_peer(net, i, &p);
+		if (!p.endpoint.family || rules_may_reach(&n->rules, &p.endpoint))
+			continue;
+		endpoint_format(text, &p.endpoint);
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/peers/%zu/endpoint: %s is a private address that this farm has not opened", at, i,
+			       text);
+	}
+	return 0;
+}
+
+static int network_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
+			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
+{
+	int r = 0;
+
+	(void)old;
+	(void)ret_disks;
+	for (size_t i = 0; i < d->n_workloads && !r; i++)
+		r = ends_check(network_of(p), &d->workloads[i].network, i, e);
+	return r;
+}
+
 static void network_look(struct provider *p, struct work *w)
 {
 	struct segment *g = segment_find(&network_of(p)->segments, w->id);
@@ -381,6 +410,7 @@ static void network_look(struct provider *p, struct work *w)
 }
 
 static const struct provider_ops network_ops = {
+	.admit = network_admit,
 	.apply = network_apply,
 	.remove = network_remove,
 	.configure = network_configure,

@@ -1,5 +1,7 @@
 #include "network/rules.h"
 
+#include "base/parse.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 
@@ -85,6 +87,26 @@ void rules_format(const struct rules *r, struct buf *ret)
 		 "		meta skuid %u jump from_imaged\n"
 		 "	}\n}\n",
 		 r->imaged_uid);
+}
+
+static bool is_in(const char *const *ranges, size_t n, const struct range4 *what)
+{
+	struct range4 range;
+
+	for (size_t i = 0; i < n; i++)
+		if (!parse_range4(str_c(ranges[i]), &range) && range4_has(&range, what))
+			return true;
+	return false;
+}
+
+bool rules_may_reach(const struct rules *r, const struct endpoint *at)
+{
+	const uint8_t *a = at->address;
+	const struct range4 only = { (uint32_t)a[0] << 24 | (uint32_t)a[1] << 16 | (uint32_t)a[2] << 8 | a[3], 32 };
+
+	if (at->family == AF_INET6)
+		return (a[0] & 0xe0) == 0x20; /* 2000::/3: what is not private, and in use */
+	return at->family == AF_INET && (!is_in(private4, ARRAY_LEN(private4), &only) || is_in(r->open, r->n_open, &only));
 }
 
 void rules_resolvers(struct rules *r, struct str resolv_conf)

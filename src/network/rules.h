@@ -3,6 +3,7 @@
  * know. */
 #pragma once
 #include "base/buf.h"
+#include "base/endpoint.h"
 
 enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
 
@@ -27,5 +28,7 @@ struct rules {
 
 /* Appends the ruleset in nft's language. */
 void rules_format(const struct rules *r, struct buf *ret);
+/* Whether owners may have packets sent to AT: as a machine may, to nothing private that the farm did not open. */
+bool rules_may_reach(const struct rules *r, const struct endpoint *at);
 /* Reads up to RULES_RESOLVERS_MAX IPv4 name servers from text in resolv.conf(5) form; others are passed over. */
 void rules_resolvers(struct rules *r, struct str resolv_conf);

@@ -298,6 +298,27 @@ static void what_is_kept_is_read_again(void)
 	}
 }
 
+static void owners_send_nothing_to_what_is_private(void)
+{
+	static const char *const open[] = { "192.168.7.0/24" };
+	static const struct {
+		const char *at;
+		bool may;
+	} ends[] = {
+		{ "192.0.2.1:51820", true },  { "8.8.8.8:53", true },     { "192.168.7.1:51820", true },     { "192.168.8.1:51820", false },
+		{ "10.0.2.2:51820", false },  { "100.127.0.1:5", false }, { "172.31.0.1:5", false },         { "[2001:db8::1]:51820", true },
+		{ "[fd00::1]:51820", false }, { "[fec0::2]:5", false },   { "[64:ff9b::a00:202]:5", false },
+	};
+	const struct rules r = { .open = { open[0] }, .n_open = 1 };
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct endpoint to;
+
+		T_NEED(!endpoint_parse(str_c(ends[i].at), &to), "%s", ends[i].at);
+		T_CHECK(rules_may_reach(&r, &to) == ends[i].may, "%s", ends[i].at);
+	}
+}
+
 int main(void)
 {
 	struct err e = { 0 };
@@ -306,6 +327,7 @@ int main(void)
 	T_RUN(what_is_declared_passes_and_nothing_else);
 	T_RUN(without_peers_nothing_passes);
 	T_RUN(what_is_kept_is_read_again);
+	T_RUN(owners_send_nothing_to_what_is_private);
 	T_CHECK(!f.p->ops->remove(f.p, &f.machine, &e) && !f.p->ops->remove(f.p, &f.net, &e) && !netns_remove(f.far, &e), "%s", e.msg);
 	network_provider_free(f.p);
 	sd_event_unref(f.event);

@@ -87,6 +87,9 @@ def refusals(a, b, report):
         a.write("blog", [a.network(b.as_peer(subnet="10.20.1.128/25"))])
         with refused("/workloads/0/data/peers/0/subnet: 10.20.1.128/25 overlaps"):
             a.on("deploy", f"{a.lab.dir}/blog.json")
+        a.write("blog", [a.network({"key": base64.b64encode(b"1" * 32).decode(), "subnet": "10.20.9.0/24", "endpoint": "10.0.2.3:53"})])
+        with refused("/workloads/0/data/peers/0/endpoint: 10.0.2.3:53 is a private address"):
+            a.on("deploy", f"{a.lab.dir}/blog.json")
 
 
 def meet(a, b, lan, report):
