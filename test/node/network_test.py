@@ -78,7 +78,7 @@ def apart(s, report):
     with report.case("a network of another deployment with the same addresses is another network"):
         web = s.ip("blog", "web", 1)
         s.put("other", network("front", "10.20.1.0/24"), s.member("lone", ["front"]), s.member("peer", ["front"]))
-        assert s.fetches("other", "lone", "peer.front.internal")
+        until("the other serves", lambda: s.fetches("other", "lone", "peer.front.internal"), 30)
         if web not in (s.ip("other", "lone", 1), s.ip("other", "peer", 1)):
             assert not s.fetches("other", "lone", web)
         assert not s.fetches("other", "lone", "web.front.internal") and not s.fetches("blog", "web", "peer.front.internal")
