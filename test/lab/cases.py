@@ -1,8 +1,8 @@
 """A test program of which each run is one case, named on its command line; TAP for meson."""
 import sys
 
-# node tests of minutes: a sample of them is part of `make test`, and all of `make soak`
-LONG = ("disk", "recovery", "watch", "seal", "lost", "moved", "broken", "power", "cut", "churn", "hogs")
+# node tests of minutes, and those of ways in which machines start: a sample of them is part of `make test`, and all of `make soak`
+LONG = ("many", "vm", "span", "reproduce", "secureboot", "media", "metal", "netboot", "panic", "disk", "recovery", "watch", "seal", "lost", "moved", "broken", "power", "cut", "churn", "hogs")
 
 
 def run(cases):
