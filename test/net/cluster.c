@@ -1,7 +1,7 @@
 /* A hub of three servers on loopback: `cluster_net CASE`. Routes between them are TLS by the hub's own authority. */
 #include "grid_lab.h"
 
-enum { MEMBERS = 3, CLUSTER_WAIT_MS = 30000, CLUSTER_TRY_MS = 8000 };
+enum { MEMBERS = 3, CLUSTER_WAIT_MS = 80000, CLUSTER_TRY_MS = 8000 };
 
 static struct member {
 	char dir[64], place[32];
