@@ -7,7 +7,7 @@ import machine
 from qemu import COVERAGE, CPU, Report, Timeout, archive
 
 IMAGE = f"{COVERAGE}/image" if COVERAGE else "build/image/debug"
-OPTIONS = "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1"  # src/machine/qemu.c
+OPTIONS = "console=ttyS0 quiet loglevel=4 panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1 initcall_blacklist=cmos_init"  # src/machine/qemu.c
 CONFIG, SIGNAL, READY, FAILED, EXIT = 1, 2, 16, 17, 18
 STDIN, EOF, RESIZE, E_SIGNAL, HANGUP, START, OUT, ERR, CREDIT, E_EXIT, E_FAILED = 1, 2, 3, 4, 5, 6, 16, 17, 18, 19, 20
 CONTROL, OUTPUT, ERRORS, EXEC, PORTS = 1, 2, 3, 4, 11
