@@ -25,6 +25,7 @@ enum {
 	NETWORK_PREFIX6 = 64,    /* of a subnet6 */
 	NETWORK_RANGE_PREFIX6_MIN = 32,
 	NETWORK_PEERS_MAX = 64,
+	NETWORK_ACCESS_MAX = 64,
 	NETWORK_KEY_LEN = 32, /* of WireGuard */
 	ZMACHINE_MOUNT_PATH_MAX = 256, /* bytes */
 	SNAPSHOTS_EVERY_MIN = 60,      /* seconds */
@@ -142,6 +143,7 @@ struct network {
 	struct range6 subnet6, range6;
 	bool outgoing;                  /* its machines reach what is outside */
 	sd_json_variant *peers;         /* who has other parts of the range; NULL = nobody. network_peer() reads them */
+	sd_json_variant *access;        /* its owner's devices; NULL = none. network_device() reads them */
 };
 
 /* Who has another part of a network: another node, with a network of the same owner, deployment and name, or whoever has a WireGuard key. */
@@ -155,6 +157,21 @@ struct network_peer {
 size_t network_n_peers(const struct network *n);
 /* The one at I, of a network that deployment_open() took. */
 void network_peer(const struct network *n, size_t i, struct network_peer *ret);
+
+/* A device of the owner's, with an address of the subnet. */
+struct network_device {
+	const char *name; /* borrowed from the network */
+	uint8_t public_key[NETWORK_KEY_LEN];
+	uint32_t address;
+	const char *secret; /* the name of the one that is the pre-shared key, base64, borrowed from the network; NULL = none */
+};
+size_t network_n_devices(const struct network *n);
+/* The one at I, of a network that deployment_open() took. */
+void network_device(const struct network *n, size_t i, struct network_device *ret);
+/* A WireGuard key in base64, public or pre-shared; false for anything else, and for one of zeros. */
+bool network_key_decode(struct str s, uint8_t ret[static NETWORK_KEY_LEN]);
+/* Whether one has ADDRESS; RET is that one then, and spoilt otherwise. */
+bool network_device_at(const struct network *n, uint32_t address, struct network_device *ret);
 
 /* The address that stands for the node in it: the first of the subnet. */
 uint32_t network_gateway(const struct network *n);

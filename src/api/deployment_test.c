@@ -234,7 +234,7 @@ static void networks_are_strict(void)
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"subnet6\":\"fd00:1:3::/64\",\"range6\":\"fd00:1:2::/48\""),
 		  "/workloads/0/data/range6: fd00:1:2::/48 does not hold" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"peers\":{}"), "/workloads/0/data/peers: must be a list" },
-		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"access\":[]"), "/workloads/0/data/access: letting an owner's own devices into" },
+		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"access\":{}"), "/workloads/0/data/access: must be a list" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"colour\":1"), "/workloads/0/data/colour: unknown field" },
 		{ "", NET("blog", "\"subnet\":\"10.20.1.0/24\",\"outgoing\":1"), "/workloads/0/data/outgoing: must be" },
 	};
@@ -356,6 +356,42 @@ static void peers_arrive(void)
 	T_CHECK(opened(&f, "", text.p, own, &e) == -EBADMSG &&
 			strstr(e.msg, "/workloads/0/data/peers/0/node: is the node that this deployment is for"),
 		"%s", e.msg);
+}
+
+#define DEVICE(name, key, ip) "{\"name\":\"" name "\",\"key\":\"" key "\",\"ip\":\"" ip "\"}"
+#define SHARED(psk) "{\"name\":\"phone\",\"key\":\"" KEY_A "\",\"ip\":\"10.20.1.9\",\"preshared\":" psk "}"
+#define REACHED(access, more) "{\"name\":\"blog\",\"type\":\"network\",\"data\":{" WIDE ",\"access\":[" access "]" more "}}"
+
+static void devices_are_strict(void)
+{
+	static const char taken[] = REACHED(DEVICE("phone", KEY_A, "10.20.1.9"), "") "," IN("web", AT("blog", "10.20.1.9"));
+	static const char beside[] = REACHED(DEVICE("phone", KEY_A, "10.20.1.9"), "") "," IN("web", AT("blog", "10.20.1.10"));
+	static const struct row rows[] = {
+		{ "", REACHED("", ""), NULL },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.9") "," DEVICE("desk", KEY_B, "10.20.1.254"), ""), NULL },
+		{ "", REACHED(DEVICE("Phone", KEY_A, "10.20.1.9"), ""), "/workloads/0/data/access/0/name: 'Phone' is not a name" },
+		{ "", REACHED(DEVICE("phone", "AAAA", "10.20.1.9"), ""), "/workloads/0/data/access/0/key: 'AAAA' is not a WireGuard" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.9/32"), ""), "/workloads/0/data/access/0/ip: '10.20.1.9/32' is not an IPv4 address" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.0"), ""), "/workloads/0/data/access/0/ip: 10.20.1.0 is none of the addresses" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.1"), ""), "/workloads/0/data/access/0/ip: 10.20.1.1 is none of the addresses" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.255"), ""), "/workloads/0/data/access/0/ip: 10.20.1.255 is none of the addresses" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.2.9"), ""), "/workloads/0/data/access/0/ip: 10.20.2.9 is none of the addresses" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.9") "," DEVICE("phone", KEY_B, "10.20.1.8"), ""),
+		  "/workloads/0/data/access/1/name: stands in access/0, too" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.9") "," DEVICE("desk", KEY_A, "10.20.1.8"), ""),
+		  "/workloads/0/data/access/1/key: stands in access/0, too" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.9") "," DEVICE("desk", KEY_B, "10.20.1.9"), ""),
+		  "/workloads/0/data/access/1/ip: stands in access/0, too" },
+		{ "", REACHED(DEVICE("phone", KEY_A, "10.20.1.9"), ",\"peers\":[" PEER("key", KEY_A, "10.20.2.0/24") "]"),
+		  "/workloads/0/data/access/0/key: stands in peers/0, too" },
+		{ "\"secrets\":{\"shared\":\"AQ==\"},", REACHED(SHARED("{\"secret\":\"shared\"}"), ""), NULL },
+		{ "", REACHED(SHARED("{\"secret\":\"shared\"}"), ""), "/workloads/0/data: uses the secret 'shared', and /secrets has none" },
+		{ "", REACHED(SHARED("\"" KEY_B "\""), ""), "/workloads/0/data/access/0/preshared: a key in clear has no place" },
+		{ "", beside, NULL },
+		{ "", taken, "/workloads/1/data/networks/0/ip: 10.20.1.9 is the address of the device 'phone' in 'blog'" },
+	};
+
+	try(rows, ARRAY_LEN(rows));
 }
 
 static void who_joins_is_strict(void)
@@ -536,6 +572,7 @@ int main(void)
 	T_RUN(peers_are_strict);
 	T_RUN(peers_are_bounded);
 	T_RUN(peers_arrive);
+	T_RUN(devices_are_strict);
 	T_RUN(who_joins_is_strict);
 	T_RUN(a_network_numbers_its_machines);
 	T_RUN(secrets_are_strict);

@@ -7,14 +7,14 @@
 enum { SUBNET = NETWORK_TEXT_SUBNET, RANGE = NETWORK_TEXT_RANGE, SUBNET6 = NETWORK_TEXT_SUBNET6, RANGE6 = NETWORK_TEXT_RANGE6 };
 enum { FIRST_HOST = 2 };                 /* behind the subnet's own address and the gateway */
 
-static bool range4_ok(struct str s)
+bool range4_ok(struct str s)
 {
 	struct range4 r;
 
 	return !parse_range4(s, &r);
 }
 
-static bool range6_ok(struct str s)
+bool range6_ok(struct str s)
 {
 	struct range6 r;
 
@@ -32,7 +32,7 @@ static const struct json_field network_fields[] = {
 	{ "range6", JSON_TEXT, TEXT_AT(RANGE6), .ok = range6_ok, .want = WANT6 },
 	{ "outgoing", JSON_BOOL, offsetof(struct network, outgoing) },
 	{ "peers", JSON_ROWS, offsetof(struct network, peers), .max = NETWORK_PEERS_MAX, .table = &network_peer_table },
-	NOT_YET("access", "letting an owner's own devices into a network"),
+	{ "access", JSON_ROWS, offsetof(struct network, access), .max = NETWORK_ACCESS_MAX, .table = &network_access_table },
 };
 static const struct json_table network_table = { network_fields, ARRAY_LEN(network_fields), 0, NULL };
 
@@ -154,7 +154,9 @@ int network_open(struct deployment *d, size_t at, struct err *e)
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
 	if ((r = ranges_check(n, at, e)) || (r = ranges6_check(d, n, at, e)))
 		return r;
-	return network_peers_check(d, at, e);
+	if ((r = network_peers_check(d, at, e)) || (r = network_access_check(d, at, e)))
+		return r;
+	return secrets_used_check(d, at, e);
 }
 
 uint32_t network_gateway(const struct network *n)
@@ -173,6 +175,17 @@ void network_address6(const struct network *n, uint32_t address, uint8_t ret[sta
 static uint32_t hosts(const struct network *n)
 {
 	return (1u << (32 - n->subnet.prefix)) - FIRST_HOST - 1;
+}
+
+bool network_is_host(const struct network *n, uint32_t address)
+{
+	return address - n->subnet.address - FIRST_HOST < hosts(n);
+}
+
+void network_hosts_format(const struct network *n, char first[static IP4_TEXT_SIZE], char last[static IP4_TEXT_SIZE])
+{
+	format_ip4(first, n->subnet.address + FIRST_HOST);
+	format_ip4(last, n->subnet.address + FIRST_HOST + hosts(n) - 1);
 }
 
 static const struct network *network_of(const struct deployment *d, const struct join *j)
@@ -199,20 +212,23 @@ static int ip_check(const struct deployment *d, struct join *j, size_t at, size_
 {
 	const struct network *n = network_of(d, j);
 	const struct workload *other;
+	struct network_device device;
 
 	if (!j->ip)
 		return 0;
-	if (parse_ip4(str_c(j->ip), &j->address) || j->address - n->subnet.address - FIRST_HOST >= hosts(n)) {
+	if (parse_ip4(str_c(j->ip), &j->address) || !network_is_host(n, j->address)) {
 		char first[IP4_TEXT_SIZE], last[IP4_TEXT_SIZE];
 
-		format_ip4(first, n->subnet.address + FIRST_HOST);
-		format_ip4(last, n->subnet.address + FIRST_HOST + hosts(n) - 1);
+		network_hosts_format(n, first, last);
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/networks/%zu/ip: %s is none of the addresses for machines in '%s', %s to %s", at, i,
 			       j->ip, j->name, first, last);
 	}
 	if ((other = holder(d, j->name, j->address, j)))
 		return err_set(e, -EBADMSG, "/workloads/%zu/data/networks/%zu/ip: %s is the address of '%s' in '%s'", at, i, j->ip, other->name,
 			       j->name);
+	if (network_device_at(n, j->address, &device))
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/networks/%zu/ip: %s is the address of the device '%s' in '%s'", at, i, j->ip,
+			       device.name, j->name);
 	return 0;
 }
 
@@ -256,15 +272,16 @@ int joins_check(struct deployment *d, size_t at, struct err *e)
 static int number(const struct deployment *d, const char *machine, struct join *j)
 {
 	const struct network *n = network_of(d, j);
+	struct network_device device;
 	uint8_t sum[32];
 	uint32_t start;
 
 	BUG_ON(!EVP_Digest(machine, strlen(machine), sum, NULL, EVP_sha256(), NULL));
 	start = (uint32_t)sum[0] << 24 | (uint32_t)sum[1] << 16 | (uint32_t)sum[2] << 8 | sum[3];
-	for (uint32_t k = 0; k < hosts(n) && k <= DEPLOYMENT_WORKLOADS_MAX; k++) {
+	for (uint32_t k = 0; k < hosts(n) && k <= DEPLOYMENT_WORKLOADS_MAX + NETWORK_ACCESS_MAX; k++) {
 		uint32_t address = n->subnet.address + FIRST_HOST + (start % hosts(n) + k) % hosts(n);
 
-		if (holder(d, j->name, address, j))
+		if (holder(d, j->name, address, j) || network_device_at(n, address, &device))
 			continue;
 		j->address = address;
 		return 0;

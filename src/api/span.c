@@ -1,5 +1,6 @@
 /* A network's peers: who has other parts of its range. Nothing of them overlaps, so that every address has one place. */
 #include "api/workload.h"
+#include "ident/seal.h"
 
 #include <stdio.h>
 
@@ -11,9 +12,9 @@ struct row {
 	const char *key, *endpoint, *subnet, *subnet6;
 };
 
-static bool key_decode(struct str s, uint8_t ret[static NETWORK_KEY_LEN])
+bool network_key_decode(struct str s, uint8_t ret[static NETWORK_KEY_LEN])
 {
-	AUTO_BUF struct buf raw = { 0 };
+	CLEANUP(seal_wipe) struct buf raw = { 0 };
 	uint8_t any = 0;
 
 	if (parse_base64(s, &raw) || buf_check(&raw) || raw.len != NETWORK_KEY_LEN)
@@ -24,11 +25,11 @@ static bool key_decode(struct str s, uint8_t ret[static NETWORK_KEY_LEN])
 	return any;
 }
 
-static bool key_ok(struct str s)
+bool network_key_ok(struct str s)
 {
 	uint8_t key[NETWORK_KEY_LEN];
 
-	return key_decode(s, key);
+	return network_key_decode(s, key);
 }
 
 static bool endpoint_ok(struct str s)
@@ -38,23 +39,9 @@ static bool endpoint_ok(struct str s)
 	return !endpoint_parse(s, &at) && endpoint_is_far(&at);
 }
 
-static bool range4_ok(struct str s)
-{
-	struct range4 r;
-
-	return !parse_range4(s, &r);
-}
-
-static bool range6_ok(struct str s)
-{
-	struct range6 r;
-
-	return !parse_range6(s, &r);
-}
-
 static const struct json_field row_fields[] = {
 	{ "node", JSON_KEY, offsetof(struct row, node) },
-	{ "key", JSON_TEXT, offsetof(struct row, key), .ok = key_ok, .want = "a WireGuard public key, base64" },
+	{ "key", JSON_TEXT, offsetof(struct row, key), .ok = network_key_ok, .want = "a WireGuard public key, base64" },
 	{ "endpoint", JSON_TEXT, offsetof(struct row, endpoint), .ok = endpoint_ok,
 	  .want = "an endpoint such as 192.0.2.1:51820 or [2001:db8::1]:51820" },
 	{ "subnet", JSON_TEXT, offsetof(struct row, subnet), .required = true, .ok = range4_ok, .want = "an IPv4 range such as 10.20.2.0/24" },
@@ -75,7 +62,7 @@ void network_peer(const struct network *n, size_t i, struct network_peer *ret)
 	*ret = (struct network_peer){ 0 };
 	BUG_ON(json_decode(sd_json_variant_by_index(n->peers, i), &network_peer_table, &row, &e) || parse_range4(str_c(row.subnet), &ret->subnet));
 	ret->node = row.node;
-	BUG_ON(row.key && !key_decode(str_c(row.key), ret->public_key));
+	BUG_ON(row.key && !network_key_decode(str_c(row.key), ret->public_key));
 	BUG_ON(row.endpoint && endpoint_parse(str_c(row.endpoint), &ret->endpoint));
 	BUG_ON(row.subnet6 && parse_range6(str_c(row.subnet6), &ret->subnet6));
 	if (!row.subnet6 && row.node.role && !n->texts[NETWORK_TEXT_SUBNET6])

@@ -24,9 +24,20 @@ MUST_CHECK int joins_check(struct deployment *d, size_t at, struct err *e);
 /* Once all machines are known: gives those an address that named none. -EBADMSG when there are too few. */
 MUST_CHECK int joins_number(struct deployment *d, struct err *e);
 
+/* For tables: whether it is the text of one. */
+bool range4_ok(struct str s);
+bool range6_ok(struct str s);
+bool network_key_ok(struct str s);
+
 /* span.c: the table of a network's peers, and whether those of the one at AT, whose ranges are checked, go together. */
 extern const struct json_table network_peer_table;
 MUST_CHECK int network_peers_check(const struct deployment *d, size_t at, struct err *e);
+/* access.c: the table of a network's devices, and whether those of the one at AT, whose peers are checked, go together. */
+extern const struct json_table network_access_table;
+MUST_CHECK int network_access_check(const struct deployment *d, size_t at, struct err *e);
+/* Whether ADDRESS may be a machine's or a device's; and the first and the last that may. */
+bool network_is_host(const struct network *n, uint32_t address);
+void network_hosts_format(const struct network *n, char first[static IP4_TEXT_SIZE], char last[static IP4_TEXT_SIZE]);
 /* The part of N's range6 that is NODE's where nobody says another. */
 struct range6 network_part6(const struct network *n, const struct key_pub *node);
 /* Whether R, which stands at the JSON path WHERE, is whole, private, and has a prefix from MIN to MAX. */

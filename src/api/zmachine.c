@@ -137,8 +137,22 @@ static const char *zmachine_secret(const struct zmachine *z, size_t i)
 	return !i && z->user_data ? secret_ref(z->user_data) : NULL;
 }
 
+static const char *network_secret(const struct network *n, size_t i)
+{
+	for (size_t k = 0; k < network_n_devices(n); k++) {
+		struct network_device device;
+
+		network_device(n, k, &device);
+		if (device.secret && !i--)
+			return device.secret;
+	}
+	return NULL;
+}
+
 const char *workload_secret(const struct workload *w, size_t i)
 {
+	if (w->kind == WORKLOAD_NETWORK)
+		return network_secret(&w->network, i);
 	if (w->kind == WORKLOAD_ZDB)
 		return i || !w->zdb.password ? NULL : secret_ref(w->zdb.password);
 	return zmachine_secret(&w->zmachine, i);

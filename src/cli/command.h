@@ -58,8 +58,8 @@ bool out_true(sd_json_variant *v, const char *key);
 int deployment_node(struct client *c, const char *node, const char *name, const struct record **ret, struct err *e);
 /* The document NAME as `export` prints it. Returns owned. */
 MUST_CHECK int deployment_read(const char *node, const char *name, sd_json_variant **ret, struct err *e);
-/* As `deploy` does with what is in a file: to NODE, NULL = where it went last. */
-MUST_CHECK int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc, struct err *e);
+/* As `deploy` does with what is in a file: to NODE, NULL = where it went last. RET_STATUS: how it stands then, owned; NULL = it is printed. */
+MUST_CHECK int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc, sd_json_variant **ret_status, struct err *e);
 /* Waits until all of NAME is as it shall be. Returns owned. */
 MUST_CHECK int deployment_wait(const struct cli *c, struct link *l, const char *name, sd_json_variant **ret, struct err *e);
 

@@ -254,6 +254,7 @@ static int dry_run(const struct cli *c, struct link *l, const char *name, uint64
 struct deploy_args {
 	const char *node;
 	bool no_wait, dry_run;
+	sd_json_variant **status; /* where it goes instead of standard output; NULL = there */
 };
 
 /* Seals what DOC refers to, with the key whose DIGEST the node's signed record names. */
@@ -301,15 +302,18 @@ static int deploy(const struct cli *c, const struct deploy_args *a, sd_json_vari
 		return c->json ? out_json(reply, e) : 0;
 	if ((r = wait_until_ok(c, &link, name, sequence, &status, e)))
 		return r;
-	if (c->json)
+	if (a->status)
+		*a->status = take_ptr(status);
+	else if (c->json)
 		return out_json(status, e);
-	status_print(status);
+	else
+		status_print(status);
 	return 0;
 }
 
-int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc, struct err *e)
+int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc, sd_json_variant **ret_status, struct err *e)
 {
-	return deploy(c, &(struct deploy_args){ .node = node }, doc, AT_FDCWD, e);
+	return deploy(c, &(struct deploy_args){ .node = node, .status = ret_status }, doc, AT_FDCWD, e);
 }
 
 static const struct opt deploy_opts[] = {

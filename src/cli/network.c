@@ -1,8 +1,13 @@
 /* zos network ...: private networks and who is in them. */
 #include "cli/command.h"
 
+#include "base/file.h"
 #include "base/parse.h"
+#include "cli/access.h"
+#include "cli/machine.h"
+#include "ident/seal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -65,6 +70,10 @@ static void rows_add(sd_json_variant *network, struct row *rows, size_t *n, size
 static void list_print(sd_json_variant *list)
 {
 	enum { ROWS_MAX = 4096 };
+	if (!sd_json_variant_elements(list)) {
+		printf("No private network of yours is there: a workload of type 'network' in a deployment is one.\n");
+		return;
+	}
 	struct out_column columns[COLUMNS] = { { "NETWORK", 0 }, { "STATE", 0 }, { "MACHINE", 0 }, { "IPV4", 0 }, { "IPV6", 0 }, { "OUTGOING", 0 } };
 	AUTO_FREE struct row *rows = calloc(ROWS_MAX, sizeof(*rows));
 	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * COLUMNS, sizeof(*cells));
@@ -95,7 +104,7 @@ static void path_row_fill(sd_json_variant *network, sd_json_variant *peer, bool 
 	format_size(row->received, out_u64(peer, "received"));
 	format_size(row->sent, out_u64(peer, "sent"));
 	row->cells[0] = is_first ? row->name : "";
-	row->cells[1] = out_text(peer, "node", out_text(peer, "key", "?"));
+	row->cells[1] = out_text(peer, "device", out_text(peer, "node", out_text(peer, "key", "?")));
 	row->cells[2] = out_text(peer, "subnet", "?");
 	row->cells[3] = out_text(peer, "state", "?");
 	row->cells[4] = out_text(peer, "endpoint", "-");
@@ -150,33 +159,148 @@ static int networks_read(const struct network_args *a, const char *word, sd_json
 	return 0;
 }
 
-static int network_paths(const struct cli *c, const void *args, const char **words, struct err *e)
+static int networks_show(const struct cli *c, const struct network_args *a, const char *word, void (*print)(sd_json_variant *list), struct err *e)
 {
 	AUTO_JSON sd_json_variant *list = NULL;
-	int r = networks_read(args, words[0], &list, e);
+	int r = networks_read(a, word, &list, e);
 
 	if (r)
 		return r;
 	if (c->json)
 		return out_json(list, e);
-	paths_print(list);
+	print(list);
 	return 0;
+}
+
+static int network_paths(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	return networks_show(c, args, words[0], paths_print, e);
 }
 
 static int network_list(const struct cli *c, const void *args, const char **words, struct err *e)
 {
-	AUTO_JSON sd_json_variant *list = NULL;
-	int r = networks_read(args, words[0], &list, e);
+	return networks_show(c, args, words[0], list_print, e);
+}
 
-	if (r)
-		return r;
-	if (c->json)
-		return out_json(list, e);
-	if (!sd_json_variant_elements(list))
-		printf("No private network of yours is there: a workload of type 'network' in a deployment is one.\n");
-	else
-		list_print(list);
+struct join_args {
+	const char *node, *out, *endpoint;
+};
+static const struct opt join_opts[] = {
+	OPT(struct join_args, node, "node", "N...", "on this node (default: where the deployment was sent)"),
+	OPT(struct join_args, out, "out", "FILE", "where the configuration goes; - is standard output (default: DEVICE.conf)"),
+	OPT(struct join_args, endpoint, "endpoint", "HOST:PORT", "how the device reaches the node (default: an address that the node says it has)"),
+};
+
+/* T's network among LIST; where T names none the one that is there. Borrowed. */
+static int network_find(struct target *t, sd_json_variant *list, sd_json_variant **ret, struct err *e)
+{
+	size_t n = sd_json_variant_elements(list);
+
+	if (!t->machine[0] && n == 1)
+		snprintf(t->machine, sizeof(t->machine), "%s", out_text(sd_json_variant_by_index(list, 0), "name", ""));
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(out_text(sd_json_variant_by_index(list, i), "name", ""), t->machine)) {
+			*ret = sd_json_variant_by_index(list, i);
+			return 0;
+		}
+	return err_set(e, -ENOENT, "which network of '%s'? It has %zu: write %s/NETWORK, as 'zos network list' has it", t->deployment, n,
+		       t->deployment);
+}
+
+/* NAME as `target` takes it, or that of a deployment alone. */
+static int network_target(const char *name, struct target *ret, struct err *e)
+{
+	if (strchr(name, '/'))
+		return target_parse(name, ret, e);
+	*ret = (struct target){ 0 };
+	snprintf(ret->deployment, sizeof(ret->deployment), "%s", name);
 	return 0;
+}
+
+/* The private key is in no other place: nothing is written over. */
+static int config_write(const char *path, const struct buf *text, struct err *e)
+{
+	AUTO_FD int fd = -1;
+
+	if (!strcmp(path, "-"))
+		return fwrite(text->p, 1, text->len, stdout) == text->len && !fflush(stdout) ? 0 : err_set(e, -errno, "write to standard output: %m");
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text->p, text->len) != (ssize_t)text->len || fsync(fd))
+		return err_set(e, -errno, "write %s: %m", path);
+	return 0;
+}
+
+static int join_write(const struct join_args *a, sd_json_variant *status, struct target *t, const struct access_device *d, const char *path,
+		      struct err *e)
+{
+	CLEANUP(seal_wipe) struct buf text = { 0 };
+	AUTO_JSON sd_json_variant *list = NULL;
+	sd_json_variant *network;
+	int r;
+
+	BUG_ON(sd_json_variant_new_array(&list, NULL, 0) < 0);
+	list_add(status, &list);
+	if ((r = network_find(t, list, &network, e)) || (r = access_format(network, d, a->endpoint, &text, e)) || (r = config_write(path, &text, e)))
+		return r;
+	if (strcmp(path, "-"))
+		fprintf(stderr,
+			"%s: for '%s', which is %s in %s/%s. Bring it up with 'wg-quick up', or show it to a telephone with 'qrencode -t ansiutf8'\n",
+			path, d->name, d->ip, t->deployment, t->machine);
+	return 0;
+}
+
+/* The document again, with D in it; RET_STATUS: owned. */
+static int join_send(const struct cli *c, const char *node, const char *deployment, const struct access_device *d, sd_json_variant **ret_status,
+		     struct err *e)
+{
+	AUTO_JSON sd_json_variant *doc = NULL;
+	int r;
+
+	if ((r = deployment_read(node, deployment, &doc, e)) || (r = access_add(&doc, d, e)))
+		return r;
+	if (setenv(ACCESS_SECRET_ENV, d->preshared, true)) /* where sealing looks for it; nothing is started from here */
+		return err_set(e, -errno, "keep the key: %m");
+	r = deployment_send(c, node, &doc, ret_status, e);
+	unsetenv(ACCESS_SECRET_ENV);
+	return r;
+}
+
+static int network_join(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct join_args *a = args;
+	CLEANUP(access_wipe) struct access_device d = { .name = words[1] };
+	AUTO_JSON sd_json_variant *list = NULL, *status = NULL;
+	sd_json_variant *network;
+	struct target t;
+	char path[80];
+	int r;
+
+	if (!name_ok(str_c(words[1])))
+		return err_set(e, -EINVAL, "'%s' is not a name: a-z, 0-9 and -, at most 36 characters", words[1]);
+	snprintf(path, sizeof(path), "%s.conf", words[1]);
+	if (!a->out && !access(path, F_OK))
+		return err_set(e, -EEXIST, "%s is there already: name another file with --out", path);
+	if ((r = network_target(words[0], &t, e)) || (r = networks_read(&(struct network_args){ a->node }, t.deployment, &list, e)) ||
+	    (r = network_find(&t, list, &network, e)))
+		return r;
+	d.network = t.machine;
+	if ((r = access_keys_make(&d, e)) || (r = access_ip_choose(network, &d, e)) || (r = join_send(c, a->node, t.deployment, &d, &status, e)))
+		return r;
+	return join_write(a, status, &t, &d, a->out ? a->out : path, e);
+}
+
+static int network_leave(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	const struct network_args *a = args;
+	AUTO_JSON sd_json_variant *list = NULL, *doc = NULL;
+	sd_json_variant *network;
+	struct target t;
+	int r;
+
+	if ((r = network_target(words[0], &t, e)) || (r = networks_read(a, t.deployment, &list, e)) || (r = network_find(&t, list, &network, e)) ||
+	    (r = deployment_read(a->node, t.deployment, &doc, e)) || (r = access_remove(&doc, t.machine, words[1], e)))
+		return r;
+	return deployment_send(c, a->node, &doc, NULL, e);
 }
 
 const struct command network_commands[] = {
@@ -196,5 +320,23 @@ const struct command network_commands[] = {
 	  .args_size = sizeof(struct network_args),
 	  .max_words = 1,
 	  .run = network_paths },
+	{ .name = "network join",
+	  .words = "DEPLOYMENT[/NETWORK] DEVICE",
+	  .help = "let a device of yours into a private network: writes what its WireGuard needs",
+	  .opts = join_opts,
+	  .n_opts = ARRAY_LEN(join_opts),
+	  .args_size = sizeof(struct join_args),
+	  .min_words = 2,
+	  .max_words = 2,
+	  .run = network_join },
+	{ .name = "network leave",
+	  .words = "DEPLOYMENT[/NETWORK] DEVICE",
+	  .help = "take a device out of a private network",
+	  .opts = network_opts,
+	  .n_opts = ARRAY_LEN(network_opts),
+	  .args_size = sizeof(struct network_args),
+	  .min_words = 2,
+	  .max_words = 2,
+	  .run = network_leave },
 };
 const size_t n_network_commands = ARRAY_LEN(network_commands);

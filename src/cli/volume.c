@@ -231,7 +231,7 @@ static int volume_resize(const struct cli *c, const void *args, const char **wor
 	if ((r = target_parse(words[0], &t, e)) || (r = deployment_read(a->node, t.deployment, &doc, e)) ||
 	    (r = document_resize(&doc, t.machine, words[1], e)))
 		return r;
-	return deployment_send(c, a->node, &doc, e);
+	return deployment_send(c, a->node, &doc, NULL, e);
 }
 
 static const struct opt export_opts[] = {

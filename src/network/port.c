@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-#define BRIDGE "br0"
+#define BRIDGE SEGMENT_BRIDGE
 #define UPLINK "up0"
 #define IPV6_CONF "/proc/sys/net/ipv6/conf/"
 

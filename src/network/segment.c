@@ -95,6 +95,47 @@ static bool is_elsewhere(const struct segment *g, const struct range4 *gateway, 
 	       (g->gateway.address != gateway->address || g->gateway.prefix != gateway->prefix || memcmp(g->gateway6.address, gateway6->address, 16));
 }
 
+static void names_tell(const struct segments *s, const char *family)
+{
+	for (const struct segment *g = s->first; g; g = g->next)
+		if (!strcmp(g->family, family))
+			names_read(&s->names, g->id);
+}
+
+static void name_format(const char *who, const char *network, uint32_t address, const uint8_t address6[static 16], struct buf *ret)
+{
+	char v4[IP4_TEXT_SIZE], v6[IP6_TEXT_SIZE];
+
+	format_ip4(v4, address);
+	format_ip6(v6, address6);
+	buf_addf(ret, "%s %s.%s.internal\n%s %s.%s.internal\n", v4, who, network, v6, who, network);
+}
+
+/* Names of what has the id ID. */
+static int hosts_set(const struct segments *s, const char *family, const char *id, const struct buf *hosts, struct err *e)
+{
+	int r;
+
+	if (buf_check(hosts))
+		return err_set(e, -ENOMEM, "name what is in a network: out of memory");
+	if ((r = names_set(&s->names, family, id, buf_str(hosts), e)) > 0)
+		names_tell(s, family);
+	return r < 0 ? r : 0;
+}
+
+static int devices_name(const struct segment *g, const struct work *w, struct err *e)
+{
+	AUTO_BUF struct buf hosts = { 0 };
+
+	for (size_t i = 0; i < g->span.n_peers; i++) {
+		const struct span_peer *p = &g->span.peers[i];
+
+		if (p->device[0])
+			name_format(p->device, w->name, p->is.subnet.address, p->is.subnet6.address, &hosts);
+	}
+	return hosts_set(g->all, g->family, g->id, &hosts, e);
+}
+
 int segment_apply(struct segments *s, struct work *w, unsigned index, int netlink, struct err *e)
 {
 	struct range4 gateway = { network_gateway(&w->net), w->net.subnet.prefix };
@@ -115,7 +156,8 @@ int segment_apply(struct segments *s, struct work *w, unsigned index, int netlin
 	g->owner = w->owner;
 	snprintf(g->name, sizeof(g->name), "%s/%s", w->deployment, w->name);
 	snprintf(g->family, sizeof(g->family), "%s", w->family);
-	if ((r = segment_save(g, e)) || (r = bridge_make(g, netlink, e)) || (r = span_apply(g, w, netlink, e)) || (r = filter_begin(g, e)))
+	if ((r = segment_save(g, e)) || (r = bridge_make(g, netlink, e)) || (r = span_apply(g, w, netlink, e)) || (r = devices_name(g, w, e)) ||
+	    (r = filter_begin(g, e)))
 		return r;
 	snprintf(w->network.netns, sizeof(w->network.netns), "%s", g->netns);
 	g->waiting = w;
@@ -139,7 +181,7 @@ int segment_remove(struct segments *s, const char *id, int netlink, struct err *
 
 	if (!g)
 		return 0;
-	if ((r = names_stop(&s->names, id, e)))
+	if ((r = names_stop(&s->names, id, e)) || (r = names_set(&s->names, g->family, id, S(""), e)) < 0)
 		return r;
 	span_end(g);
 	if ((r = bridge_remove(g, netlink, e)))
@@ -170,38 +212,6 @@ static void filters_change(struct segments *s, const struct member *m)
 		for (size_t i = 0; i < m->n_links; i++)
 			if (!strcmp(m->links[i].network, g->id) && g->filter.event)
 				filter_change(&g->filter);
-}
-
-static void names_tell(const struct segments *s, const char *family)
-{
-	for (const struct segment *g = s->first; g; g = g->next)
-		if (!strcmp(g->family, family))
-			names_read(&s->names, g->id);
-}
-
-static void hosts_format(const struct work *w, struct buf *ret)
-{
-	for (size_t i = 0; i < w->n_links; i++) {
-		const struct network_link *l = &w->links[i];
-		char v4[IP4_TEXT_SIZE], v6[IP6_TEXT_SIZE];
-
-		format_ip4(v4, l->end.address.address);
-		format_ip6(v6, l->end.address6.address);
-		buf_addf(ret, "%s %s.%s.internal\n%s %s.%s.internal\n", v4, w->name, l->name, v6, w->name, l->name);
-	}
-}
-
-static int hosts_set(const struct segments *s, const struct work *w, struct err *e)
-{
-	AUTO_BUF struct buf hosts = { 0 };
-	int r;
-
-	hosts_format(w, &hosts);
-	if (buf_check(&hosts))
-		return err_set(e, -ENOMEM, "name the machine: out of memory");
-	if ((r = names_set(&s->names, w->family, w->id, buf_str(&hosts), e)) > 0)
-		names_tell(s, w->family);
-	return r < 0 ? r : 0;
 }
 
 static void member_fill(const struct work *w, unsigned index, struct member *ret)
@@ -296,6 +306,7 @@ static int ports_make(const struct segments *s, struct work *w, unsigned index, 
 
 int member_apply(struct segments *s, struct work *w, unsigned index, const char *container, struct err *e)
 {
+	AUTO_BUF struct buf hosts = { 0 };
 	struct member now;
 	int r;
 
@@ -304,7 +315,9 @@ int member_apply(struct segments *s, struct work *w, unsigned index, const char 
 	member_fill(w, index, &now);
 	if ((r = member_replace(s, &now, e)) || (r = ports_make(s, w, index, container, e)))
 		return r;
-	return hosts_set(s, w, e);
+	for (size_t i = 0; i < w->n_links; i++)
+		name_format(w->name, w->links[i].name, w->links[i].end.address.address, w->links[i].end.address6.address, &hosts);
+	return hosts_set(s, w->family, w->id, &hosts, e);
 }
 
 int member_remove(struct segments *s, const char *id, struct err *e)

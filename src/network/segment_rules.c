@@ -47,12 +47,20 @@ static const char bridge_chains[] =
 	"		iifname \"" RULES_DEVICE "*\" goto from_machine\n"
 	"	}\n";
 
-/* What the link out is for, and nothing else; no packet passes from one link to another, but between machines and declared ranges of peers. */
+/* What the link out is for, and nothing else; no packet passes from one link to another, but between machines, devices and declared ranges of peers. */
 static const char inet_begin[] = "table inet zos {}\ndelete table inet zos\ntable inet zos {\n";
-static const char inet_chains[] = "	chain input {\n"
+static const char inet_chains[] = "	chain from_device {\n"
+				  "		meta l4proto { tcp, udp } th dport 53 accept\n"
+				  "		icmp type echo-request accept\n"
+				  "		icmpv6 type echo-request accept\n"
+				  "		drop\n"
+				  "	}\n"
+				  "	chain input {\n"
 				  "		type filter hook input priority filter; policy drop;\n"
 				  "		iif lo accept\n"
 				  "		iifname \"br0\" accept\n"
+				  "		iifname \"" SPAN_DEVICE "\" ip saddr @near4 goto from_device\n"
+				  "		iifname \"" SPAN_DEVICE "\" ip6 saddr @near6 goto from_device\n"
 				  "		iifname \"up0\" ct state established accept\n"
 				  "	}\n"
 				  "	chain output {\n"
@@ -107,29 +115,34 @@ static void set_format(const struct segment *g, const char *name, const char *ty
 	buf_addf(ret, "\t}\n");
 }
 
-/* What peers have, as sets of both tables. */
-static void far_format(const struct segment *g, struct buf *ret)
+static void peer_set_format(const char *name, const char *type, const struct buf *elements, struct buf *ret)
 {
-	AUTO_BUF struct buf far4 = { 0 }, far6 = { 0 };
+	buf_addf(ret, "\tset %s {\n\t\ttype %s\n\t\tflags interval\n", name, type);
+	if (elements->len)
+		buf_addf(ret, "\t\telements = {\n%s\t\t}\n", elements->p);
+	buf_addf(ret, "\t}\n");
+}
+
+/* What peers have, as sets of both tables: far4, far6; and those of them that are devices, near4, near6. */
+static void far_format(const struct segment *g, bool only_devices, struct buf *ret)
+{
+	AUTO_BUF struct buf v4 = { 0 }, v6 = { 0 };
 
 	for (size_t i = 0; i < g->span.n_peers; i++) {
 		const struct network_peer *p = &g->span.peers[i].is;
-		char v4[RANGE4_TEXT_SIZE], v6[RANGE6_TEXT_SIZE];
+		char text[RANGE6_TEXT_SIZE];
 
-		format_range4(v4, &p->subnet);
-		buf_addf(&far4, "\t\t\t%s,\n", v4);
+		if (only_devices && !g->span.peers[i].device[0])
+			continue;
+		format_range4(text, &p->subnet);
+		buf_addf(&v4, "\t\t\t%s,\n", text);
 		if (!p->subnet6.prefix)
 			continue;
-		format_range6(v6, &p->subnet6);
-		buf_addf(&far6, "\t\t\t%s,\n", v6);
+		format_range6(text, &p->subnet6);
+		buf_addf(&v6, "\t\t\t%s,\n", text);
 	}
-	buf_addf(ret, "\tset far4 {\n\t\ttype ipv4_addr\n\t\tflags interval\n");
-	if (far4.len)
-		buf_addf(ret, "\t\telements = {\n%s\t\t}\n", far4.p);
-	buf_addf(ret, "\t}\n\tset far6 {\n\t\ttype ipv6_addr\n\t\tflags interval\n");
-	if (far6.len)
-		buf_addf(ret, "\t\telements = {\n%s\t\t}\n", far6.p);
-	buf_addf(ret, "\t}\n");
+	peer_set_format(only_devices ? "near4" : "far4", "ipv4_addr", &v4, ret);
+	peer_set_format(only_devices ? "near6" : "far6", "ipv6_addr", &v6, ret);
 }
 
 /* What comes by wg0 has an address of its sender's ranges: WireGuard sees to that. Packets grow on their way, and both ends of a TCP flow are told. */
@@ -149,7 +162,11 @@ static void forward_format(const struct segment *g, struct buf *ret)
 			 "		iifname \"br0\" oifname \"" SPAN_DEVICE "\" ip saddr %s ip daddr @far4 accept\n"
 			 "		iifname \"br0\" oifname \"" SPAN_DEVICE "\" ip6 saddr %s ip6 daddr @far6 accept\n"
 			 "		iifname \"" SPAN_DEVICE "\" oifname \"br0\" ip saddr @far4 ip daddr %s accept\n"
-			 "		iifname \"" SPAN_DEVICE "\" oifname \"br0\" ip6 saddr @far6 ip6 daddr %s accept\n",
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"br0\" ip6 saddr @far6 ip6 daddr %s accept\n"
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"" SPAN_DEVICE "\" ip saddr @near4 ip daddr @far4 accept\n"
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"" SPAN_DEVICE "\" ip6 saddr @near6 ip6 daddr @far6 accept\n"
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"" SPAN_DEVICE "\" ip saddr @far4 ip daddr @near4 accept\n"
+			 "		iifname \"" SPAN_DEVICE "\" oifname \"" SPAN_DEVICE "\" ip6 saddr @far6 ip6 daddr @near6 accept\n",
 			 v4, v6, v4, v6);
 	buf_add(ret, S("	}\n"));
 }
@@ -179,14 +196,15 @@ static void input_format(const struct segment *g, struct buf *ret)
 void segment_rules_format(const struct segment *g, struct buf *ret)
 {
 	buf_add(ret, S("table bridge zos {}\ndelete table bridge zos\ntable bridge zos {\n"));
-	far_format(g, ret);
+	far_format(g, false, ret);
 	set_format(g, "macs", "ether_addr", mac_format, ret);
 	set_format(g, "own4", "ipv4_addr", ip4_format, ret);
 	set_format(g, "own6", "ipv6_addr", ip6_format, ret);
 	buf_add(ret, str_c(bridge_chains));
 	input_format(g, ret);
 	buf_add(ret, str_c(inet_begin));
-	far_format(g, ret);
+	far_format(g, false, ret);
+	far_format(g, true, ret);
 	forward_format(g, ret);
 	buf_add(ret, str_c(inet_chains));
 }

@@ -7,7 +7,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-enum { STATE_MAX_BYTES = 32768 }; /* 64 peers need a good third */
+enum {
+	STATE_MAX_BYTES = 65536, /* 64 peers need a sixth, as many devices less */
+	OTHERS_MAX = NETWORK_PEERS_MAX + NETWORK_ACCESS_MAX
+};
 
 struct segment *segment_find(const struct segments *s, const char *id)
 {
@@ -64,7 +67,7 @@ int member_save(const struct segments *s, const struct member *m, struct err *e)
 	return save(s, m->id, "links", &text, e);
 }
 
-/* "PORT", and on a line for each peer "NODE|- KEY|- RANGE RANGE6|-". */
+/* "PORT", and on a line for each peer "NODE|DEVICE|- KEY|- RANGE RANGE6|-": a node's key is no name of a device. */
 int segment_span_save(const struct segment *g, struct err *e)
 {
 	AUTO_BUF struct buf text = { 0 };
@@ -80,6 +83,8 @@ int segment_span_save(const struct segment *g, struct err *e)
 
 		if (p->is.node.role)
 			key_pub_format(node, &p->is.node);
+		else if (p->device[0])
+			snprintf(node, sizeof(node), "%s", p->device);
 		format_range4(v4, &p->is.subnet);
 		if (p->is.subnet6.prefix)
 			format_range6(v6, &p->is.subnet6);
@@ -110,17 +115,26 @@ static bool segment_parse(struct segment *g, struct str text)
 	return id_take(family, g->family) && !parse_range4(v4, &g->gateway) && !parse_range6(text, &g->gateway6);
 }
 
+static bool who_parse(struct span_peer *p, struct str who)
+{
+	if (str_eq(who, S("-")) || !key_pub_parse(who, &p->is.node))
+		return true;
+	if (!name_ok(who) || who.n >= sizeof(p->device))
+		return false;
+	memcpy(p->device, who.p, who.n);
+	return true;
+}
+
 static bool peer_parse(struct span_peer *p, struct str line)
 {
-	struct str node, key, v4;
+	struct str who, key, v4;
 
 	*p = (struct span_peer){ .path = PATH_NEW };
-	if (!str_next(&line, ' ', &node) || !str_next(&line, ' ', &key) || !str_next(&line, ' ', &v4) || !line.p)
+	if (!str_next(&line, ' ', &who) || !str_next(&line, ' ', &key) || !str_next(&line, ' ', &v4) || !line.p)
 		return false;
 	p->is_known = !str_eq(key, S("-"));
-	return (str_eq(node, S("-")) || !key_pub_parse(node, &p->is.node)) &&
-	       (!p->is_known || !parse_hex(key, p->is.public_key, sizeof(p->is.public_key))) && !parse_range4(v4, &p->is.subnet) &&
-	       (str_eq(line, S("-")) || !parse_range6(line, &p->is.subnet6));
+	return who_parse(p, who) && (!p->is_known || !parse_hex(key, p->is.public_key, sizeof(p->is.public_key))) &&
+	       !parse_range4(v4, &p->is.subnet) && (str_eq(line, S("-")) || !parse_range6(line, &p->is.subnet6));
 }
 
 static bool span_parse(struct span *s, struct str text)
@@ -131,10 +145,10 @@ static bool span_parse(struct span *s, struct str text)
 	if (!str_next(&text, '\n', &line) || parse_u64(line, UINT16_MAX, &port))
 		return false;
 	s->port = (uint16_t)port;
-	s->peers = calloc(NETWORK_PEERS_MAX, sizeof(*s->peers));
+	s->peers = calloc(OTHERS_MAX, sizeof(*s->peers));
 	BUG_ON(!s->peers);
 	while (str_next(&text, '\n', &line))
-		if (s->n_peers == NETWORK_PEERS_MAX || !peer_parse(&s->peers[s->n_peers++], line))
+		if (s->n_peers == OTHERS_MAX || !peer_parse(&s->peers[s->n_peers++], line))
 			return false;
 	return true;
 }

@@ -86,6 +86,14 @@ void span_end(struct segment *g)
 	span_deinit(&g->span);
 }
 
+/* What is for P goes into the tunnel. Machines look for a device among themselves, as it has an address of theirs. */
+static int way_set(const struct segment *g, const struct span_peer *p, bool is_there, struct err *e)
+{
+	int r = tunnel_route(g, &p->is, is_there, e);
+
+	return r || !p->device[0] ? r : tunnel_stand_for(g, &p->is, is_there, e);
+}
+
 /* One that is not in the document any more. */
 static int peer_drop(struct segment *g, const struct span_peer *p, struct err *e)
 {
@@ -98,7 +106,7 @@ static int peer_drop(struct segment *g, const struct span_peer *p, struct err *e
 		return 0;
 	if (p->is_known && (r = wireguard_remove_peer(&g->span.wg, SPAN_DEVICE, p->is.public_key, e)))
 		return r;
-	return tunnel_route(g, &p->is, false, e);
+	return way_set(g, p, false, e);
 }
 
 static bool same_ranges(const struct network_peer *a, const struct network_peer *b)
@@ -118,16 +126,34 @@ static int peers_leave(struct segment *g, const struct span *next, struct err *e
 		if (!now)
 			r = peer_drop(g, p, e);
 		else if (g->span.is_up && !same_ranges(&p->is, &now->is))
-			r = tunnel_route(g, &p->is, false, e);
+			r = way_set(g, p, false, e);
 	}
 	return r;
+}
+
+static void device_read(const struct network *n, size_t i, struct span_peer *ret)
+{
+	struct network_device d;
+
+	network_device(n, i, &d);
+	snprintf(ret->device, sizeof(ret->device), "%s", d.name);
+	ret->is.subnet = (struct range4){ d.address, 32 };
+	ret->is.subnet6.prefix = 128;
+	network_address6(n, d.address, ret->is.subnet6.address);
+	memcpy(ret->is.public_key, d.public_key, sizeof(ret->is.public_key));
+}
+
+/* Peers first, devices behind them. */
+static size_t others(const struct network *n)
+{
+	return network_n_peers(n) + network_n_devices(n);
 }
 
 /* What W names, with what is known of each already. NEXT is to be released whatever is returned. */
 static void peers_read(const struct segment *g, const struct work *w, struct span *next, uint64_t now_ms)
 {
 	*next = (struct span)SPAN_NONE;
-	next->n_peers = network_n_peers(&w->net);
+	next->n_peers = others(&w->net);
 	next->peers = calloc(next->n_peers, sizeof(*next->peers));
 	BUG_ON(!next->peers);
 	for (size_t i = 0; i < next->n_peers; i++) {
@@ -135,7 +161,10 @@ static void peers_read(const struct segment *g, const struct work *w, struct spa
 		const struct span_peer *before;
 
 		*p = (struct span_peer){ .path = PATH_NEW };
-		network_peer(&w->net, i, &p->is);
+		if (i < network_n_peers(&w->net))
+			network_peer(&w->net, i, &p->is);
+		else
+			device_read(&w->net, i - network_n_peers(&w->net), p);
 		p->is_known = !is_node(&p->is);
 		if ((before = peer_find(&g->span, &p->is))) {
 			p->path = before->path;
@@ -188,28 +217,47 @@ static int strangers_remove(const struct segment *g, const struct wireguard_stat
 }
 
 /* A node that is known from before is left as it is until it was met anew, and not made without its pre-shared key. */
-static int peer_apply(const struct segment *g, const struct span_peer *p, const struct wireguard_state *all, struct err *e)
+static int peer_apply(const struct segment *g, const struct span_peer *p, const struct wireguard_key *psk, const struct wireguard_state *all,
+		      struct err *e)
 {
 	const struct wireguard_peer_state *is = p->is_known ? state_find(all, p->is.public_key) : NULL;
 	struct meeting_with with = with_of(g, p);
-	int r = tunnel_route(g, &p->is, true, e);
+	int r = way_set(g, p, true, e);
 
 	if (!r && p->is_known && (is || !is_node(&p->is)))
-		r = peer_set(g, p, is, NULL, e);
+		r = peer_set(g, p, is, psk, e);
 	if (r || !is_node(&p->is))
 		return r;
 	return g->all->meetings->want(g->all->meetings->ctx, &with, e);
 }
 
-static int peers_apply(const struct segment *g, struct err *e)
+/* As its owner sealed it to this node; zeros, which is none to WireGuard, where there is none. */
+static void device_secret(const struct work *w, size_t i, struct wireguard_key *ret)
+{
+	struct network_device d;
+	sd_json_variant *value;
+
+	network_device(&w->net, i, &d);
+	value = d.secret ? sd_json_variant_by_key(w->secrets, d.secret) : NULL;
+	if (!value || !network_key_decode(str_c(sd_json_variant_string(value)), ret->bytes))
+		memset(ret->bytes, 0, sizeof(ret->bytes));
+}
+
+static int peers_apply(const struct segment *g, const struct work *w, struct err *e)
 {
 	AUTO_WIREGUARD_STATE struct wireguard_state is = WIREGUARD_STATE_NONE;
 	int r = wireguard_get(&g->span.wg, SPAN_DEVICE, &is, e);
 
 	if (!r)
 		r = strangers_remove(g, &is, e);
-	for (size_t i = 0; i < g->span.n_peers && !r; i++)
-		r = peer_apply(g, &g->span.peers[i], &is, e);
+	for (size_t i = 0; i < g->span.n_peers && !r; i++) {
+		AUTO_WIREGUARD_KEY struct wireguard_key psk;
+		const struct span_peer *p = &g->span.peers[i];
+
+		if (p->device[0])
+			device_secret(w, i - network_n_peers(&w->net), &psk);
+		r = peer_apply(g, p, p->device[0] ? &psk : NULL, &is, e);
+	}
 	return r;
 }
 
@@ -229,9 +277,10 @@ static void look_soon(struct segments *s);
 
 static int nobody(struct segment *g, struct err *e)
 {
-	int r = tunnel_remove(g, e);
+	const struct span none = SPAN_NONE;
+	int r;
 
-	if (r)
+	if ((r = peers_leave(g, &none, e)) || (r = tunnel_remove(g, e)))
 		return r;
 	span_end(g);
 	return segment_span_save(g, e);
@@ -242,7 +291,7 @@ int span_apply(struct segment *g, const struct work *w, int netlink, struct err 
 	struct span next;
 	int r = 0;
 
-	if (!network_n_peers(&w->net))
+	if (!others(&w->net))
 		return g->span.port ? nobody(g, e) : 0;
 	if (!g->all->meetings)
 		return err_set(e, -ENOTSUP, "nobody meets other nodes here");
@@ -256,7 +305,7 @@ int span_apply(struct segment *g, const struct work *w, int netlink, struct err 
 	free(g->span.peers);
 	g->span.peers = take_ptr(next.peers);
 	g->span.n_peers = next.n_peers;
-	if ((r = segment_span_save(g, e)) || (r = device_apply(g, netlink, e)) || (r = peers_apply(g, e)))
+	if ((r = segment_span_save(g, e)) || (r = device_apply(g, netlink, e)) || (r = peers_apply(g, w, e)))
 		return r;
 	look(g, log_now_ms());
 	look_soon(g->all);
@@ -527,6 +576,7 @@ static int peer_describe(const struct span_peer *p, sd_json_variant **ret)
 		format_time(time, seen->handshake_s);
 	return sd_json_variant_append_arraybo(
 		ret, SD_JSON_BUILD_PAIR_CONDITION(is_node(&p->is), "node", SD_JSON_BUILD_STRING(who)),
+		SD_JSON_BUILD_PAIR_CONDITION(p->device[0] != '\0', "device", SD_JSON_BUILD_STRING(p->device)),
 		SD_JSON_BUILD_PAIR_CONDITION(p->is_known, "key", SD_JSON_BUILD_STRING(key.p)), SD_JSON_BUILD_PAIR_STRING("subnet", subnet),
 		SD_JSON_BUILD_PAIR_CONDITION(subnet6[0] != '\0', "subnet6", SD_JSON_BUILD_STRING(subnet6)),
 		SD_JSON_BUILD_PAIR_STRING("state", state_name(p)), SD_JSON_BUILD_PAIR_STRING("way", path_kind_names[path_kind(&p->path)]),

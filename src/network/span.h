@@ -1,4 +1,5 @@
-/* The parts of a private network that others have: other nodes, whom this one meets (svc/meeting.h), and whoever has a WireGuard key.
+/* The parts of a private network that others have: other nodes, whom this one meets (svc/meeting.h), whoever has a WireGuard key, and its owner's
+ * devices, each of which has a key and one address of this node's own part.
  *
  * A network with such peers has a WireGuard device, wg0, in its namespace, with a peer for each; its UDP socket is in the node's namespace, on
  * a port of its own that no other network of this node has. Packets pass between wg0 and the bridge for the declared ranges alone. A peer
@@ -13,6 +14,7 @@
 #include "sys/wireguard.h"
 
 #define SPAN_DEVICE "wg0"
+#define SEGMENT_BRIDGE "br0"
 enum {
 	SPAN_PORT_BASE = 28672, /* up to the first that the kernel gives to whoever asks for any: ip_local_port_range */
 	SPAN_PORTS = 4096,
@@ -20,6 +22,7 @@ enum {
 };
 
 struct span_peer {
+	char device[37];         /* its name; "" = it is none */
 	struct network_peer is;  /* of a node PUBLIC_KEY, too, once it was met */
 	bool is_known;           /* its public key is */
 	bool is_met;             /* in this run */
@@ -56,5 +59,9 @@ void spans_deinit(struct segments *s);
 MUST_CHECK int tunnel_make(struct segment *g, const struct wireguard_key *key, int netlink, struct err *e);
 MUST_CHECK int tunnel_remove(struct segment *g, struct err *e);
 MUST_CHECK int tunnel_route(const struct segment *g, const struct network_peer *p, bool is_there, struct err *e);
+/* In the network's namespace: lets tunnel_stand_for() have an effect. */
+MUST_CHECK int tunnel_proxies_allow(struct err *e);
+/* The gateway answers for P, a device, whom machines look for on the bridge; or does not any more. */
+MUST_CHECK int tunnel_stand_for(const struct segment *g, const struct network_peer *p, bool is_there, struct err *e);
 /* The ranges of P, as WireGuard takes them; how many. */
 size_t tunnel_ranges(const struct network_peer *p, struct netlink_net ret[static 2]);

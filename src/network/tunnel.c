@@ -37,6 +37,24 @@ static int wg_open(struct segment *g, struct err *e)
 	return netns_run(g->netns, open_inside, &g->span.wg, e);
 }
 
+/* Whoever looks for a device on the bridge is told at once, and not within 0.8 s. */
+static const struct {
+	const char *path, *value;
+} proxies[] = {
+	{ "/proc/sys/net/ipv6/conf/" SEGMENT_BRIDGE "/proxy_ndp", "1" },
+	{ "/proc/sys/net/ipv4/neigh/" SEGMENT_BRIDGE "/proxy_delay", "0" },
+	{ "/proc/sys/net/ipv6/neigh/" SEGMENT_BRIDGE "/proxy_delay", "0" },
+};
+
+int tunnel_proxies_allow(struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(proxies) && !r; i++)
+		r = file_poke(AT_FDCWD, proxies[i].path, str_c(proxies[i].value), e);
+	return r;
+}
+
 /* Where both families are passed on, the filter says what of it. */
 static const char *const forwarding[] = { "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding" };
 
@@ -55,7 +73,8 @@ static int up_inside(void *ctx, struct err *e)
 	int r = netlink_open(&fd, e);
 
 	(void)ctx;
-	if (r || (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv6/conf/" SPAN_DEVICE "/disable_ipv6", S("0"), e)) || (r = forwarding_set("1", e)))
+	if (r || (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv6/conf/" SPAN_DEVICE "/disable_ipv6", S("0"), e)) || (r = tunnel_proxies_allow(e)) ||
+	    (r = forwarding_set("1", e)))
 		return r;
 	return netlink_up(fd, SPAN_DEVICE, e);
 }
@@ -122,27 +141,36 @@ size_t tunnel_ranges(const struct network_peer *p, struct netlink_net ret[static
 	return 2;
 }
 
-struct routing {
+struct change {
+	int (*one)(int fd, const char *link, const struct netlink_net *to, struct err *e);
+	const char *link;
 	struct netlink_net ranges[2];
 	size_t n;
-	bool is_there;
 };
 
-static int route_inside(void *ctx, struct err *e)
+static int change_inside(void *ctx, struct err *e)
 {
-	const struct routing *t = ctx;
+	const struct change *c = ctx;
 	AUTO_FD int fd = -1;
 	int r = netlink_open(&fd, e);
 
-	for (size_t i = 0; i < t->n && !r; i++)
-		r = t->is_there ? netlink_add_route(fd, SPAN_DEVICE, &t->ranges[i], e) : netlink_remove_route(fd, SPAN_DEVICE, &t->ranges[i], e);
+	for (size_t i = 0; i < c->n && !r; i++)
+		r = c->one(fd, c->link, &c->ranges[i], e);
 	return r;
 }
 
 int tunnel_route(const struct segment *g, const struct network_peer *p, bool is_there, struct err *e)
 {
-	struct routing t = { .is_there = is_there };
+	struct change c = { .one = is_there ? netlink_add_route : netlink_remove_route, .link = SPAN_DEVICE };
 
-	t.n = tunnel_ranges(p, t.ranges);
-	return netns_run(g->netns, route_inside, &t, e);
+	c.n = tunnel_ranges(p, c.ranges);
+	return netns_run(g->netns, change_inside, &c, e);
+}
+
+int tunnel_stand_for(const struct segment *g, const struct network_peer *p, bool is_there, struct err *e)
+{
+	struct change c = { .one = is_there ? netlink_add_proxy : netlink_remove_proxy, .link = SEGMENT_BRIDGE };
+
+	c.n = tunnel_ranges(p, c.ranges);
+	return netns_run(g->netns, change_inside, &c, e);
 }

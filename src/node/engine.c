@@ -203,11 +203,16 @@ bool engine_runs(const struct item *it)
 	return it->view.kind == PLAN_MACHINE || it->view.kind == PLAN_STORE;
 }
 
-/* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
-static void item_renew(struct item *it, const struct held *h)
+static void secrets_take(struct item *it, const struct held *h)
 {
 	json_unrefp(&it->work.secrets);
 	it->work.secrets = sd_json_variant_ref(h->secrets);
+}
+
+/* A new document with the same workload in it: what its tag stands for is asked anew, perhaps with another password, and at once. */
+static void item_renew(struct item *it, const struct held *h)
+{
+	secrets_take(it, h);
 	it->view.stale =
 		is_machine(it) && it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
 	it->error[0] = '\0';
@@ -231,7 +236,6 @@ static void machine_sync(struct engine *n, struct item *it, const struct workloa
 	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
 	it->view.stale = 0;
 	work_spec_clear(k);
-	k->secrets = sd_json_variant_ref(h->secrets);
 	k->spec = w->zmachine;
 	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
 	k->spec.env = k->env;
@@ -258,12 +262,10 @@ static void storage_sync(struct item *it, const struct workload *w)
 }
 
 /* What runs is to run anew, once its storage is as it shall be. */
-static void zdb_sync(struct item *it, const struct workload *w, const struct held *h)
+static void zdb_sync(struct item *it, const struct workload *w)
 {
 	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
 	storage_sync(it, w);
-	json_unrefp(&it->work.secrets);
-	it->work.secrets = sd_json_variant_ref(h->secrets);
 	it->work.zdb = w->zdb;
 }
 
@@ -293,11 +295,12 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	if (is_machine(it))
 		machine_sync(n, it, w, h);
 	else if (it->work.kind == WORKLOAD_ZDB)
-		zdb_sync(it, w, h);
+		zdb_sync(it, w);
 	else if (it->work.kind == WORKLOAD_NETWORK)
 		network_sync(it, w);
 	else
 		storage_sync(it, w);
+	secrets_take(it, h);
 	k->data = sd_json_variant_ref(w->data);
 	memcpy(k->revision, revision, sizeof(revision));
 	if (is_machine(it))

@@ -2,6 +2,8 @@
 
 #include "base/parse.h"
 
+#include <openssl/crypto.h>
+
 static int value_open(const struct seal_key *k, const struct deployment *d, const char *name, const char *sealed, sd_json_variant **ret,
 		      struct err *e)
 {
@@ -55,8 +57,32 @@ int secrets_fill(sd_json_variant *env, sd_json_variant *values, sd_json_variant 
 	return 0;
 }
 
+static int preshared_fit(const struct deployment *d, size_t at, sd_json_variant *values, struct err *e)
+{
+	const struct network *n = &d->workloads[at].network;
+
+	for (size_t i = 0; d->workloads[at].kind == WORKLOAD_NETWORK && i < network_n_devices(n); i++) {
+		struct network_device device;
+		uint8_t key[NETWORK_KEY_LEN];
+		bool ok = true;
+
+		network_device(n, i, &device);
+		if (device.secret)
+			ok = network_key_decode(str_c(sd_json_variant_string(sd_json_variant_by_key(values, device.secret))), key);
+		OPENSSL_cleanse(key, sizeof(key));
+		if (!ok)
+			return err_set(
+				e, -EBADMSG,
+				"/workloads/%zu/data/access/%zu/preshared: the secret '%s' is not a WireGuard key, base64: 'wg genpsk' makes one", at,
+				i, device.secret);
+	}
+	return 0;
+}
+
 int secrets_fit(const struct deployment *d, sd_json_variant *values, struct err *e)
 {
+	int r;
+
 	for (size_t i = 0; i < d->n_workloads; i++) {
 		sd_json_variant *password = d->workloads[i].zdb.password;
 		const char *name = password ? secret_ref(password) : NULL;
@@ -65,6 +91,8 @@ int secrets_fit(const struct deployment *d, sd_json_variant *values, struct err 
 		if (!length || length > ZDB_PASSWORD_MAX)
 			return err_set(e, -EBADMSG, "/workloads/%zu/data/password: has %zu bytes: from 1 to %d are allowed", i, length,
 				       ZDB_PASSWORD_MAX);
+		if ((r = preshared_fit(d, i, values, e)))
+			return r;
 	}
 	return 0;
 }

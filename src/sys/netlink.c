@@ -3,6 +3,7 @@
 #include "sys/nlmsg.h"
 
 #include <arpa/inet.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdio.h>
@@ -315,4 +316,37 @@ int netlink_remove_route(int fd, const char *name, const struct netlink_net *to,
 		return r;
 	r = nlmsg_talk(fd, &q);
 	return r && r != -ESRCH ? err_set(e, r, "remove a route over the link %s: %s", name, strerror(-r)) : 0;
+}
+
+static int proxy_init(struct nlmsg *q, uint16_t type, int fd, const char *name, const struct netlink_net *to, struct err *e)
+{
+	struct ndmsg msg = { .ndm_family = (uint8_t)to->family, .ndm_state = NUD_PERMANENT, .ndm_flags = NTF_PROXY };
+	uint32_t index;
+	int r = link_need(fd, name, &index, e);
+
+	if (r)
+		return r;
+	msg.ndm_ifindex = (int)index;
+	nlmsg_init(q, type, type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0, &msg, sizeof(msg));
+	nlmsg_attr(q, NDA_DST, to->address, to->family == AF_INET ? 4 : 16);
+	return 0;
+}
+
+int netlink_add_proxy(int fd, const char *name, const struct netlink_net *to, struct err *e)
+{
+	struct nlmsg q;
+	int r = proxy_init(&q, RTM_NEWNEIGH, fd, name, to, e);
+
+	return r ? r : change_do(&q, fd, "answer for an address on the link", name, e);
+}
+
+int netlink_remove_proxy(int fd, const char *name, const struct netlink_net *to, struct err *e)
+{
+	struct nlmsg q;
+	int r = proxy_init(&q, RTM_DELNEIGH, fd, name, to, e);
+
+	if (r)
+		return r;
+	r = nlmsg_talk(fd, &q);
+	return r && r != -ENOENT ? err_set(e, r, "answer no more for an address on the link %s: %s", name, strerror(-r)) : 0;
 }

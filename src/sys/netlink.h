@@ -42,3 +42,7 @@ MUST_CHECK int netlink_add_route(int fd, const char *name, const struct netlink_
 /* The same by way of GATEWAY, of TO's family, in network byte order. */
 MUST_CHECK int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, struct err *e);
 MUST_CHECK int netlink_remove_route(int fd, const char *name, const struct netlink_net *to, struct err *e); /* absent is fine */
+/* Whoever asks on the link for the address TO, of a prefix of all its bits, is told that it is here (proxy ARP, proxy neighbour discovery: for
+ * the latter also /proc/sys/net/ipv6/conf/NAME/proxy_ndp). There already, or absent, is fine. */
+MUST_CHECK int netlink_add_proxy(int fd, const char *name, const struct netlink_net *to, struct err *e);
+MUST_CHECK int netlink_remove_proxy(int fd, const char *name, const struct netlink_net *to, struct err *e);

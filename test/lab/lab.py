@@ -3,7 +3,7 @@ import contextlib, http.client, json, os, random, signal, socket, subprocess, te
 
 from qemu import Node, Timeout
 
-ZOS = os.environ.get("ZOS", "build/release/zos")
+ZOS = os.path.abspath(os.environ.get("ZOS", "build/release/zos"))
 GUEST_SEES_HOST = "10.0.2.2"  # QEMU's user network
 
 

@@ -1,8 +1,62 @@
-"""A cable between nodes, each of whose second card is on it, through QEMU's stream netdev: passes frames on, keeps them, and gives out addresses."""
-import select, socket, struct, threading, time
+"""A cable between nodes, each of whose second card is on it, through QEMU's stream netdev: passes frames on, keeps them, and gives out addresses. And
+a computer on it that is no node: a network namespace with a tap."""
+import fcntl, os, select, socket, struct, subprocess, threading, time
 
 from qemu import Timeout
 from wire import OUR_IP, OUR_MAC, ipv4, with_sum
+
+
+class Tap:
+    """A card called lan0 in the network namespace at PATH, with what a socket of QEMU's has: each frame behind its length."""
+
+    def __init__(self, path):
+        maker = threading.Thread(target=self.make, args=(path,))  # which alone enters the namespace, and ends in it
+        maker.start()
+        maker.join()
+
+    def make(self, path):
+        with open(path) as namespace:
+            os.setns(namespace.fileno(), os.CLONE_NEWNET)
+        self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(self.fd, 0x400454ca, struct.pack("16sH22x", b"lan0", 0x1002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI
+
+    def fileno(self):
+        return self.fd
+
+    def recv(self, n):
+        frame = os.read(self.fd, n)
+        return struct.pack("!I", len(frame)) + frame
+
+    def sendall(self, data):
+        os.write(self.fd, data[4:])
+
+    def close(self):
+        os.close(self.fd)
+
+
+class Computer:
+    """On LAN at the place NUMBER, with the address of it; run() runs a program there."""
+
+    def __init__(self, lan, number):
+        self.lan, self.number = lan, number
+
+    def __enter__(self):
+        self.holder = subprocess.Popen(["sleep", "100000"], preexec_fn=lambda: os.unshare(os.CLONE_NEWNET))
+        self.lan.plug(self.number, Tap(f"/proc/{self.holder.pid}/ns/net"))
+        for words in ("link set lo up", f"addr add {Lan.ip(self.number)}/24 dev lan0", "link set lan0 up"):
+            self.run("ip", *words.split())
+        return self
+
+    def __exit__(self, *_):
+        self.holder.kill()
+        self.holder.wait()
+
+    def words(self, *words):
+        return ["nsenter", "-t", str(self.holder.pid), "-n", *words]
+
+    def run(self, *words, **more):
+        """Its result; raises where it fails, unless CHECK is false."""
+        return subprocess.run(self.words(*words), **{"check": True, "capture_output": True, "text": True, "timeout": 60, **more})
 
 
 class Lan:
@@ -55,6 +109,9 @@ class Lan:
                 if time.monotonic() > deadline:
                     raise Timeout("QEMU did not open its network socket")
                 select.select([], [], [], 0.02)
+        self.plug(number, s)
+
+    def plug(self, number, s):
         with self.lock:
             self.ports[s] = (number, b"")
         self.wake.send(b"x")

@@ -6,7 +6,7 @@ import base64, contextlib, json, os, secrets, sys, tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
 from lab import GUEST_SEES_HOST, Failed, Lab, refused, until
-from lan import Lan
+from lan import Computer, Lan
 from qemu import Report
 from registry import Registry
 from storage import Storage
@@ -126,6 +126,22 @@ def reach(a, b, lan, report):
         assert a.fetches(b.ip4) and not a.fetches("10.20.3.1")
 
 
+def joined(a, b, computer, report):
+    with report.case("a device that joined at one node reaches machines on both, and on both it is reached"):
+        conf = f"{a.lab.dir}/phone.conf"
+        a.on("network", "join", "blog", "phone", "--out", conf)
+        computer.run("wg-quick", "up", conf)
+        try:
+            device6 = a.path(1)["subnet6"].removesuffix("/128")
+            for host in (a.ip4, f"[{a.ip6()}]", b.ip4, f"[{b.ip6()}]"):
+                until(f"{host} is reached", lambda: NONCE in computer.run("curl", "-sg", "-m", "5", f"http://{host}/", check=False).stdout, 30)
+            for end in (a, b):
+                for host in ("10.20.1.254", device6):  # nobody listens there: who is reached refuses
+                    until(f"{host} is reached", lambda: "refused" in end.run(f"nc -w 5 {host} 9 2>&1; :"), 30)
+        finally:
+            computer.run("wg-quick", "down", conf)
+
+
 def lasting(a, b, report):
     other = {"key": base64.b64encode(secrets.token_bytes(32)).decode(), "subnet": "10.20.9.0/24", "endpoint": "192.0.2.99:51820"}
     heard = lambda: a.run("cat /tmp/flow").split()
@@ -190,7 +206,8 @@ def again(a, b, report):
 
 def main():
     report = Report("make node T=span")
-    with Lab() as lab, Registry() as registry, tempfile.TemporaryDirectory() as directory, Lan(directory) as lan, contextlib.ExitStack() as stack:
+    with Lab() as lab, Registry() as registry, tempfile.TemporaryDirectory() as directory, Lan(directory) as lan, Computer(lan, 9) as computer, \
+            contextlib.ExitStack() as stack:
         lab.start_hub()
         lab.make_farm_with(registry)
         with open(f"{directory}/disk", "wb") as f:
@@ -207,6 +224,7 @@ def main():
         refusals(a, b, report)
         meet(a, b, lan, report)
         reach(a, b, lan, report)
+        joined(a, b, computer, report)
         lasting(a, b, report)
         undeclared(a, b, report)
         strangers(a, b, lan, report)
