@@ -17,6 +17,24 @@ static void test_crc_is_the_original_s(void)
 	T_CHECK(record_crc_more(record_crc_more(0, S("hel")), S("lo")) == record_crc(S("hello")), "in two parts it is another");
 }
 
+static void test_crc_of_what_is_summed_up_side_by_side(void)
+{
+	static uint8_t many[26000];
+	uint32_t seed = 1;
+
+	for (size_t i = 0; i < sizeof(many); i++)
+		many[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	for (size_t from = 0; from < 3; from++) {
+		uint32_t want = 7;
+
+		for (size_t n = 0; from + n < sizeof(many); n++) {
+			if (n < 2000 || n % 61 == 0 || (n > 12200 && n < 13100))
+				T_CHECK(crc32c(7, many + from, n) == want, "%zu bytes from %zu on: the instruction says another", n, from);
+			want = crc32c_soft(want, many + from + n, 1);
+		}
+	}
+}
+
 static void test_data_heads(void)
 {
 	static const uint8_t original[28] = "DAT0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\5\0\0";
@@ -81,6 +99,7 @@ static void test_records_of_the_original(void)
 int main(void)
 {
 	T_RUN(test_crc_is_the_original_s);
+	T_RUN(test_crc_of_what_is_summed_up_side_by_side);
 	T_RUN(test_data_heads);
 	T_RUN(test_records_of_ours);
 	T_RUN(test_records_of_the_original);
