@@ -15,6 +15,7 @@ enum command_flags {
 	READS = 4, /* not from a frozen namespace */
 	WRITES = 8, /* nor into a locked one, or by one who may only read */
 	CHANGES = 16, /* mirrors are told */
+	LENDS = 32, /* values in its answer need not be copies; data files stay as they are */
 };
 
 struct command {
@@ -121,8 +122,8 @@ static const struct command commands[] = {
 	{ "WAIT", 2, 3, 0, run_wait },
 	{ "SET", 3, 4, EMPTY_OK | WRITES | CHANGES, command_set },
 	{ "SETX", 3, 4, EMPTY_OK | WRITES | CHANGES, command_set },
-	{ "GET", 2, 2, READS, command_get },
-	{ "MGET", 2, MGET_KEYS_MAX + 1, READS, command_mget },
+	{ "GET", 2, 2, READS | LENDS, command_get },
+	{ "MGET", 2, MGET_KEYS_MAX + 1, READS | LENDS, command_mget },
 	{ "DEL", 2, 3, WRITES | CHANGES, command_del },
 	{ "EXISTS", 2, 2, READS, command_exists },
 	{ "CHECK", 2, 2, READS, command_check },
@@ -234,6 +235,10 @@ const struct command *command_run(struct call *c)
 	if ((why = forbidden(c, what))) {
 		call_refuse(c, why);
 		return NULL;
+	}
+	if (c->lending && !(what->flags & LENDS)) {
+		lending_end(c->lending, c->out, 0, 0);
+		c->lending = NULL;
 	}
 	c->shared->counters.executed++;
 	c->shared->counters.commands[what - commands]++;

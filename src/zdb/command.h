@@ -1,5 +1,6 @@
 /* What clients can ask for: one table, from which the dispatcher, WAIT and the reference in doc/zdb.md follow. */
 #pragma once
+#include "zdb/lending.h"
 #include "zdb/resp.h"
 #include "zdb/store.h"
 
@@ -53,6 +54,7 @@ struct call {
 	struct session *session;
 	const struct resp_command *in;
 	struct buf *out;
+	struct lending *lending; /* values may stand in it instead of OUT; NULL = they may not */
 	int64_t time_s;
 	struct namespace *removed; /* set by NSDEL: clients in it are to be told */
 	bool is_refused; /* set by what answers with an error */

@@ -34,21 +34,45 @@ static bool key_get(struct call *c, struct reading *ret, struct place *ret_at, b
 	return false;
 }
 
+/* A copy of R's value, with room for an end of line. */
+static int value_copy(struct call *c, const struct reading *r)
+{
+	int k;
+
+	buf_reserve(c->out, r->record.length + 2);
+	if (buf_check(c->out))
+		return -ENOMEM;
+	if (!(k = datalog_payload(r, (uint8_t *)c->out->p + c->out->len, NULL)))
+		c->out->len += r->record.length;
+	return k;
+}
+
+/* LEND_NOT: it has to be copied. */
+static int value_lend(struct call *c, const struct reading *r)
+{
+	struct map value;
+	int k;
+
+	if (!c->lending || c->lending->n == LENDING_MAX || r->record.length < LENDING_FROM_BYTES)
+		return LEND_NOT;
+	if (!(k = datalog_lend(r, &value, NULL)))
+		lending_add(c->lending, c->out, value);
+	return k;
+}
+
 void call_value(struct call *c, const struct reading *r)
 {
 	size_t before = c->out->len;
 	int k;
 
 	resp_bulk_head(c->out, r->record.length);
-	buf_reserve(c->out, r->record.length + 2);
-	if (buf_check(c->out))
-		return;
-	if ((k = datalog_payload(r, (uint8_t *)c->out->p + c->out->len, NULL))) {
+	k = value_lend(c, r);
+	k = k == LEND_NOT ? value_copy(c, r) : k;
+	if (k) {
 		c->out->len = before;
 		call_disk_error(c, k, "Internal Error");
 		return;
 	}
-	c->out->len += r->record.length;
 	c->shared->counters.read_bytes += r->record.length;
 	buf_add(c->out, S("\r\n"));
 }

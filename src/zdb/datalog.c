@@ -501,7 +501,6 @@ int datalog_append(struct datalog *l, struct record *r, struct str payload, stru
 		return k;
 	r->previous = f->last;
 	r->length = (uint32_t)payload.n;
-	r->crc = record_crc(payload);
 	n_head = record_encode(&f->head, f->end, r, head);
 	if ((k = put(l, head, n_head, payload, e)))
 		return k;
@@ -586,6 +585,7 @@ static int read_gathered(const struct datalog *l, const struct data_file *f, uin
 	if (record_decode(&f->head, offset, p, n, &ret->record))
 		return -EBADMSG;
 	ret->payload = (struct str){ (const char *)p + record_head_bytes(&f->head, &ret->record), ret->record.length };
+	ret->map = NULL;
 	return 0;
 }
 
@@ -634,10 +634,8 @@ static int read_record(const struct datalog *l, struct place at, struct reading 
 		ret->payload.n = ret->record.length;
 	ret->fd = f->fd;
 	ret->payload_at = at.offset + n_head;
-	ret->map = how == BY_KEY && f->map.p && ret->record.length <= MAP_READ_MAX && written_end(l, f) <= f->map.n &&
-				   ret->payload_at + ret->record.length <= written_end(l, f)
-			   ? &f->map
-			   : NULL;
+	ret->map = how == BY_KEY && f->map.p && written_end(l, f) <= f->map.n && ret->payload_at + ret->record.length <= written_end(l, f) ? &f->map
+																	   : NULL;
 	return 0;
 }
 
@@ -666,6 +664,52 @@ int datalog_payload(const struct reading *r, uint8_t *ret, struct err *e)
 		done += (size_t)n;
 	}
 	return record_crc((struct str){ (char *)ret, done }) == r->record.crc ? 0 : err_set(e, -EBADMSG, "the value on the disk is damaged");
+}
+
+static void sum_up(void *crc, const uint8_t *p, size_t n)
+{
+	*(uint32_t *)crc = record_crc((struct str){ (const char *)p, n });
+}
+
+int datalog_lend(const struct reading *r, struct map *ret, struct err *e)
+{
+	uint32_t crc;
+
+	if (!r->map)
+		return LEND_NOT;
+	if (map_look(r->map, r->payload_at, r->record.length, sum_up, &crc))
+		return err_set(e, -EIO, "read a value: %s", strerror(EIO));
+	if (crc != r->record.crc)
+		return err_set(e, -EBADMSG, "the value on the disk is damaged");
+	*ret = (struct map){ r->map->p + r->payload_at, r->record.length };
+	return 0;
+}
+
+struct comparing {
+	const char *with;
+	bool is_same;
+};
+
+static void compare(void *ctx, const uint8_t *p, size_t n)
+{
+	struct comparing *c = ctx;
+
+	c->is_same = !memcmp(p, c->with, n);
+}
+
+bool datalog_is(const struct reading *r, struct str value, uint32_t crc)
+{
+	struct comparing c = { .with = value.p };
+	AUTO_FREE uint8_t *was = NULL;
+
+	if (r->record.length != value.n || r->record.crc != crc)
+		return false;
+	if (r->payload.n == value.n)
+		return !value.n || !memcmp(r->payload.p, value.p, value.n);
+	if (r->map)
+		return !map_look(r->map, r->payload_at, value.n, compare, &c) && c.is_same;
+	was = malloc(value.n);
+	return was && !datalog_payload(r, was, NULL) && !memcmp(was, value.p, value.n);
 }
 
 bool datalog_next(const struct datalog *l, struct place at, struct reading *r, struct place *ret)

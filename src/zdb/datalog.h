@@ -60,7 +60,7 @@ MUST_CHECK int datalog_scan(struct datalog *l, struct place from, datalog_seen *
 /* Takes from a checkpoint where the file at INDEX ends. -EBADMSG: it is not that file, or is shorter. */
 MUST_CHECK int datalog_resume(struct datalog *l, size_t index, const struct data_file *as, struct err *e);
 
-/* R's previous and crc are set by this; PAYLOAD of R->length bytes. -ENOSPC: no room on the disk, and nothing has changed. */
+/* R's previous and length are set by this, its crc is PAYLOAD's. -ENOSPC: no room on the disk, and nothing has changed. */
 MUST_CHECK int datalog_append(struct datalog *l, struct record *r, struct str payload, struct place *ret, struct err *e);
 MUST_CHECK int datalog_flush(struct datalog *l, struct err *e);
 MUST_CHECK int datalog_sync(struct datalog *l, struct err *e);
@@ -83,7 +83,7 @@ struct reading {
 	struct record record; /* its id and PAYLOAD are borrowed until the next append or read */
 	struct str payload;   /* as much of it as was at hand */
 	int fd;               /* where the payload stands, when it is not all at hand */
-	const struct map *map; /* the same; NULL when it is read from FD */
+	const struct map *map; /* all of the payload is in it; NULL: it is read from FD */
 	uint32_t payload_at;
 	uint8_t room[DATALOG_AT_ONCE_BYTES];
 };
@@ -92,6 +92,14 @@ MUST_CHECK int datalog_read(const struct datalog *l, struct place at, struct rea
 
 /* All of the payload, N = record.length bytes. -EBADMSG: it is not what was written. */
 MUST_CHECK int datalog_payload(const struct reading *r, uint8_t *ret, struct err *e);
+
+/* The same where it lies: that part of the map of its file, until a file is replaced, dropped or closed. The kernel may have to read it from the disk once more, so
+ * it is looked at with map_look() or by a system call. LEND_NOT: it is not to be had that way. */
+enum { LEND_NOT = 1 };
+MUST_CHECK int datalog_lend(const struct reading *r, struct map *ret, struct err *e);
+
+/* Whether the payload is VALUE, of that CRC. What cannot be read is not. */
+bool datalog_is(const struct reading *r, struct str value, uint32_t crc);
 
 struct data_file *datalog_file(const struct datalog *l, uint32_t file);
 

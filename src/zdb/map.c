@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static sigjmp_buf back;
 static volatile sig_atomic_t is_reading;
@@ -45,15 +46,29 @@ void map_close(struct map *m)
 	*m = (struct map){ 0 };
 }
 
-int map_read(const struct map *m, size_t at, void *ret, size_t n)
+int map_look(const struct map *m, size_t at, size_t n, map_seen *seen, void *ctx)
 {
+	size_t ahead = at & ~((size_t)sysconf(_SC_PAGESIZE) - 1);
+
+	if (n > MAP_AHEAD_BYTES)
+		(void)madvise((void *)(m->p + ahead), at + n - ahead, MADV_WILLNEED);
 	if (sigsetjmp(back, 0)) {
 		is_reading = false;
 		return -EIO;
 	}
 	is_reading = true;
-	memcpy(ret, m->p + at, n);
+	seen(ctx, m->p + at, n);
 	__asm__ volatile("" ::: "memory"); /* it has happened before this says that it has */
 	is_reading = false;
 	return 0;
+}
+
+static void copy(void *ret, const uint8_t *p, size_t n)
+{
+	memcpy(ret, p, n);
+}
+
+int map_read(const struct map *m, size_t at, void *ret, size_t n)
+{
+	return map_look(m, at, n, copy, ret);
 }

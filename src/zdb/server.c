@@ -42,6 +42,7 @@ struct client {
 	uint32_t wanted;   /* events */
 	int fd;
 	bool is_touched, is_closing, wrote;
+	bool is_full; /* no command is carried out until its answers are gone */
 };
 
 struct server {
@@ -52,6 +53,8 @@ struct server {
 	struct client *clients, *touched;
 	char *turn; /* what was read last, SERVER_TURN_BYTES */
 	struct resp_command command;
+	struct client *lends_to; /* it is being served, and its answers are not held; NULL = none */
+	struct lending lending;  /* what they show where it lies */
 	uint64_t synced_ms, compact_ms, look_ms,
 		rotate_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due; when to rotate */
 	bool is_deaf;
@@ -233,6 +236,62 @@ static void accept_some(struct server *s, int listener)
 	}
 }
 
+/* --- answers --- */
+
+static void drop_out(struct server *s, struct client *c)
+{
+	c->is_closing = true;
+	c->n_sent = c->out.len;
+	count_out(s, c);
+}
+
+/* With what is lent; what the socket does not take is copied. */
+static void send_lent(struct server *s, struct client *c)
+{
+	struct iovec parts[LENDING_PARTS_MAX];
+	struct msghdr m = { .msg_iov = parts, .msg_iovlen = (size_t)lending_parts(&s->lending, &c->out, c->n_sent, parts) };
+	ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+	bool is_over = n < 0 && errno != EAGAIN && errno != EINTR;
+
+	s->shared->counters.read_failed += is_over && errno == EFAULT; /* the disk did not give it again */
+	s->shared->counters.sent_bytes += n > 0 ? (uint64_t)n : 0;
+	c->stalled_ms = n > 0 ? 0 : c->stalled_ms;
+	lending_end(&s->lending, &c->out, c->n_sent, n > 0 ? (size_t)n : 0);
+	c->n_sent = 0;
+	c->n_safe = c->out.len;
+	count_out(s, c);
+	if (is_over || s->lending.failed)
+		drop_out(s, c);
+}
+
+static void send_out(struct server *s, struct client *c)
+{
+	if (s->lends_to == c && s->lending.n)
+		send_lent(s, c);
+	while (c->n_sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.p + c->n_sent, c->out.len - c->n_sent, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			drop_out(s, c);
+			break;
+		}
+		if (n <= 0)
+			break;
+		c->n_sent += (size_t)n;
+		s->shared->counters.sent_bytes += (uint64_t)n;
+		c->stalled_ms = 0;
+	}
+	if (c->n_sent < c->out.len)
+		return;
+	c->out.len = c->n_sent = c->n_safe = 0;
+	c->is_full = false;
+	count_out(s, c);
+	if (c->out.cap > KEEP_BYTES)
+		buf_deinit(&c->out);
+}
+
 /* --- commands --- */
 
 static void wait_end(struct server *s, struct client *c, const char *text, bool is_error)
@@ -293,6 +352,12 @@ static bool owner_of(struct server *s, struct client *c, uint32_t *ret)
 	return false;
 }
 
+/* Whether what is said of N now waits for the end of the turn: something in it is not as safe yet as its answer says. */
+static bool is_held(const struct server *s, const struct namespace *n)
+{
+	return s->o.sync == SERVER_SYNC_ALWAYS ? n->is_dirty : n->space.log.n_gathered > 0;
+}
+
 static void run_one(struct server *s, struct client *c, int64_t time_s)
 {
 	bool was_waiting = c->wait_until_ms, was_mirror = c->session.is_mirror;
@@ -303,9 +368,13 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 
 	if (!owner_of(s, c, &owner))
 		return;
+	if (s->lends_to == c && !c->wrote && space && !is_held(s, space))
+		call.lending = &s->lending;
 	ran = command_run(&call);
-	c->wrote |= c->session.space && c->session.space->is_dirty;
-	if (c->wrote && s->compact_ms == UINT64_MAX)
+	if (s->lending.failed)
+		drop_out(s, c);
+	c->wrote |= c->session.space && is_held(s, c->session.space);
+	if (c->session.space && c->session.space->is_dirty && s->compact_ms == UINT64_MAX)
 		s->compact_ms = now_ms() + SERVER_COMPACT_LOOK_MS;
 	if (call.removed)
 		detach(s, call.removed);
@@ -325,7 +394,8 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 
 static bool may_run(const struct server *s, const struct client *c)
 {
-	return !c->is_closing && !c->wait_until_ms && c->out.len - c->n_sent < SERVER_OUT_BYTES && s->out_bytes < (size_t)s->o.out_total_bytes;
+	return !c->is_closing && !c->wait_until_ms && !c->is_full && c->out.len - c->n_sent < SERVER_OUT_BYTES &&
+	       s->out_bytes < (size_t)s->o.out_total_bytes;
 }
 
 /* Carries out the commands in TEXT; returns how much of it they were. */
@@ -353,6 +423,10 @@ static size_t run_all(struct server *s, struct client *c, struct str text)
 			run_one(s, c, time_s);
 		count_out(s, c);
 		done += n;
+		if (s->lends_to == c && s->lending.bytes >= LENDING_BYTES) {
+			send_out(s, c); /* behind what is in the socket a value would be copied; what asks for it is shorter */
+			c->is_full = c->n_sent < c->out.len && text.n - done < KEEP_STEP_BYTES;
+		}
 	}
 	count_out(s, c);
 	return done;
@@ -424,33 +498,7 @@ static void on_readable(struct server *s, struct client *c)
 	run_kept(s, c);
 }
 
-/* --- answers --- */
-
-static void send_out(struct server *s, struct client *c)
-{
-	while (c->n_sent < c->out.len) {
-		ssize_t n = send(c->fd, c->out.p + c->n_sent, c->out.len - c->n_sent, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN) {
-			c->is_closing = true;
-			c->n_sent = c->out.len;
-			break;
-		}
-		if (n <= 0)
-			break;
-		c->n_sent += (size_t)n;
-		s->shared->counters.sent_bytes += (uint64_t)n;
-		c->stalled_ms = 0;
-	}
-	if (c->n_sent < c->out.len)
-		return;
-	c->out.len = c->n_sent = 0;
-	count_out(s, c);
-	if (c->out.cap > KEEP_BYTES)
-		buf_deinit(&c->out);
-}
+/* --- the end of a turn --- */
 
 /* What was said in this turn of writes that did not become safe is not said. */
 static void take_back(struct server *s, struct client *c, const char *why)
@@ -461,6 +509,15 @@ static void take_back(struct server *s, struct client *c, const char *why)
 	resp_error(&c->out, why);
 	count_out(s, c);
 	c->is_closing = true;
+}
+
+/* There was no room for its answers; when there is now, what it asked for is carried out. */
+static void resume(struct server *s, struct client *c)
+{
+	if (c->in.len && c->in.len >= c->need && may_run(s, c)) {
+		touch(s, c);
+		run_kept(s, c);
+	}
 }
 
 static void settle(struct server *s, struct client *c)
@@ -475,10 +532,7 @@ static void settle(struct server *s, struct client *c)
 		c->stalled_ms = now_ms();
 		look_at(s, c->stalled_ms + SERVER_STALL_MS);
 	}
-	if (c->in.len && c->in.len >= c->need && may_run(s, c)) { /* there was no room for its answers, now there is */
-		touch(s, c);
-		run_kept(s, c);
-	}
+	resume(s, c);
 	watch(s, c, (c->n_sent < c->out.len ? EPOLLOUT : 0u) | (may_run(s, c) ? EPOLLIN : 0u));
 }
 
@@ -511,6 +565,34 @@ static void turn_end(struct server *s)
 			settle(s, c);
 		}
 	} while (s->touched);
+}
+
+/* A client whose answers wait for nothing gets them at once, while they are in the processor's cache and their room serves the next one, too. */
+static void serve(struct server *s, struct client *c, bool is_readable)
+{
+	bool is_alone = !c->is_touched;
+
+	s->lends_to = is_alone ? c : NULL;
+	s->lending.n = s->lending.bytes = 0;
+	s->lending.failed = 0;
+	touch(s, c);
+	if (is_readable) {
+		on_readable(s, c);
+	} else if (is_alone) {
+		send_out(s, c);
+		resume(s, c);
+	}
+	if (is_alone && !c->wrote && s->touched == c) {
+		send_out(s, c);
+		s->lends_to = NULL;
+		s->touched = c->next_touched;
+		settle(s, c);
+		return;
+	}
+	lending_end(&s->lending, &c->out, 0, 0);
+	s->lends_to = NULL;
+	if (s->lending.failed)
+		drop_out(s, c);
 }
 
 static void look(struct server *s, struct client *c, uint64_t now)
@@ -590,10 +672,8 @@ int server_run(struct server *s, int stop_fd, struct err *e)
 				accept_some(s, s->listeners[events[i].data.u64]);
 			else if (events[i].data.u64 == LISTENERS_MAX + 1)
 				run_beside(&s->o.beside);
-			else if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-				on_readable(s, c);
 			else
-				touch(s, c);
+				serve(s, c, events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR));
 		}
 		turn_end(s);
 		metrics_turn(&s->shared->counters, s->shared->counters.executed - before, now_us() - began_us);

@@ -156,24 +156,11 @@ int space_sync(struct space *s, struct err *e)
 	return datalog_sync(&s->log, e);
 }
 
-static bool is_same(const struct reading *old, struct str payload)
+/* RECORD's parent is what SEEK found, if anything. */
+static int put(struct space *s, struct record *record, struct str payload, bool has, struct keydir_seek *seek, struct err *e)
 {
-	AUTO_FREE uint8_t *was = NULL;
-
-	if (old->record.length != payload.n || old->record.crc != record_crc(payload))
-		return false;
-	if (old->payload.n == payload.n)
-		return !payload.n || !memcmp(old->payload.p, payload.p, payload.n);
-	was = malloc(payload.n);
-	return was && !datalog_payload(old, was, NULL) && !memcmp(was, payload.p, payload.n);
-}
-
-static int put(struct space *s, struct str id, struct str payload, uint32_t time_s, bool has, struct keydir_seek *seek, struct place was,
-	       struct err *e)
-{
-	struct record record = { .time_s = time_s, .id = id, .parent = was };
 	struct place at;
-	int r = datalog_append(&s->log, &record, payload, &at, e);
+	int r = datalog_append(&s->log, record, payload, &at, e);
 
 	if (r)
 		return r;
@@ -182,39 +169,39 @@ static int put(struct space *s, struct str id, struct str payload, uint32_t time
 		return 0;
 	}
 	/* without room in the table it is written and not found; the next start will say so, too */
-	return (r = keydir_add(&s->keys, keydir_tag(&s->keys, id), at)) ? err_set(e, r, "there are too many keys") : 0;
+	return (r = keydir_add(&s->keys, keydir_tag(&s->keys, record->id), at)) ? err_set(e, r, "there are too many keys") : 0;
 }
 
 int space_set(struct space *s, struct str id, struct str payload, uint32_t time_s, char room[static SPACE_SEQ_ID_BYTES], struct str *ret_id,
 	      struct err *e)
 {
+	struct record record = { .time_s = time_s, .crc = record_crc(payload) }, before = { 0 };
 	struct keydir_seek seek = { 0 };
 	struct reading old;
-	struct place was = { 0 };
 	bool is_new = !id.n;
-	struct record before = { 0 };
 	int r;
 
 	if (is_new) {
 		memcpy(room, &s->next_id, SPACE_SEQ_ID_BYTES);
 		id = (struct str){ room, SPACE_SEQ_ID_BYTES };
 	} else {
-		if ((r = find(s, id, &seek, &was, &old, e)) < 0 || (r && s->mode == SPACE_SEQ))
+		if ((r = find(s, id, &seek, &record.parent, &old, e)) < 0 || (r && s->mode == SPACE_SEQ))
 			return r;
 		is_new = r;
 		before = r ? before : old.record;
-		if (!r && is_same(&old, payload))
+		if (!r && datalog_is(&old, payload, record.crc))
 			return SPACE_SAME;
 	}
 	if (s->max_bytes && s->data_bytes - before.length + payload.n > s->max_bytes)
 		return SPACE_FULL;
 	if (is_new && s->max_keys && s->keys.n >= s->max_keys)
 		return SPACE_CROWDED;
-	if ((r = put(s, id, payload, time_s, !is_new, &seek, was, e)))
+	record.id = id;
+	if ((r = put(s, &record, payload, !is_new, &seek, e)))
 		return r;
 	s->data_bytes += payload.n - before.length;
 	if (!is_new)
-		bury(s, was, &before);
+		bury(s, record.parent, &before);
 	s->next_id += id.p == room;
 	*ret_id = id;
 	return 0;

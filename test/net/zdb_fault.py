@@ -70,19 +70,26 @@ def read():
         c = user(store)
         expect(c, [(("SET", "a", "1"), b"a"), (("SET", "b", "x" * 5000), b"b"), (("SET", "large", "y" * 100000), b"large")])
         store.fail("pread", errno.EIO)
-        expect(c, [(("GET", "large"), "-Internal Error"), (("CHECK", "large"), 0), (("GET", "a"), b"1")])
+        expect(c, [(("RELOAD", "default"), "-Could not reload this namespace"), (("GET", "a"), b"1"), (("GET", "large"), b"y" * 100000)])
         store.fail()
-        expect(c, [(("GET", "large"), b"y" * 100000)])
         path = f"{store.dir}/data/default/d0"  # a page that is not there is told as one that the disk does not give: SIGBUS
         with open(path, "rb") as f:
             content = f.read()
+        for value, error in ((content[:-50000], "-Internal Error"), (content[:-1] + b"z", "-Data is damaged on the disk")):
+            with open(path, "r+b") as f:
+                f.write(value)
+                f.truncate()
+            expect(c, [(("GET", "large"), error), (("CHECK", "large"), 0), (("GET", "b"), b"x" * 5000)])
+            with open(path, "r+b") as f:
+                f.write(content)
+            expect(c, [(("GET", "large"), b"y" * 100000), (("CHECK", "large"), 1)])
         os.truncate(path, 0)
         expect(c, [(words, "-Internal Error") for words in (("GET", "a"), ("GET", "b"), ("EXISTS", "a"), ("LENGTH", "a"), ("DEL", "a"))])
         expect(c, [(("SET", "a", "2"), REFUSED), (("GET", "none"), None), (("DBSIZE",), 3)])
         with open(path, "r+b") as f:
             f.write(content)
         expect(c, [(("GET", "a"), b"1"), (("GET", "b"), b"x" * 5000), (("SET", "a", "2"), b"a"), (("SET", "new", "3"), b"new"), (("GET", "new"), b"3")])
-        assert "stats_data_io_errors: 7" in c.execute_command("NSINFO", "default").decode(), c.execute_command("NSINFO", "default")
+        assert "stats_data_io_errors: 8" in c.execute_command("NSINFO", "default").decode(), c.execute_command("NSINFO", "default")
         assert store.metric("zdb_read_errors_total") >= 5 and store.metric('zdb_failed{namespace="default"}') == 0
         assert store.stop()[0] == 0
 
