@@ -63,6 +63,14 @@ uint32_t keydir_tag(const struct keydir *k, struct str id)
 	return tag;
 }
 
+void keydir_ahead(const struct keydir *k, uint32_t tag)
+{
+	const struct keydir_segment *s = k->dir[at_of(k, tag)];
+
+	__builtin_prefetch(s);
+	__builtin_prefetch(&s->slots[tag & MASK]);
+}
+
 static bool seek_on(struct keydir_seek *s, struct place *ret)
 {
 	for (const struct keydir_slot *e; (e = &s->segment->slots[s->slot])->offset; s->slot = (s->slot + 1) & MASK)

@@ -30,6 +30,9 @@ void keydir_deinit(struct keydir *k);
 
 uint32_t keydir_tag(const struct keydir *k, struct str id);
 
+/* TAG will be looked for soon: its place in memory is fetched meanwhile, which takes longer than all else that is done with it. */
+void keydir_ahead(const struct keydir *k, uint32_t tag);
+
 struct keydir_seek { /* valid until the next add or remove */
 	struct keydir_segment *segment;
 	uint32_t slot, tag;

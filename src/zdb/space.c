@@ -7,12 +7,12 @@
 
 #include <stdio.h>
 
-/* Its newest record: 0, SPACE_ABSENT, -errno. */
-static int find(struct space *s, struct str id, struct keydir_seek *seek, struct place *ret_at, struct reading *ret, struct err *e)
+/* The newest record of ID, whose tag is TAG: 0, SPACE_ABSENT, -errno. */
+static int find_by(struct space *s, uint32_t tag, struct str id, struct keydir_seek *seek, struct place *ret_at, struct reading *ret, struct err *e)
 {
 	struct place at;
 
-	for (bool is = keydir_first(&s->keys, keydir_tag(&s->keys, id), seek, &at); is; is = keydir_next(seek, &at)) {
+	for (bool is = keydir_first(&s->keys, tag, seek, &at); is; is = keydir_next(seek, &at)) {
 		int r = datalog_read(&s->log, at, ret, e);
 
 		if (r)
@@ -23,6 +23,11 @@ static int find(struct space *s, struct str id, struct keydir_seek *seek, struct
 		}
 	}
 	return SPACE_ABSENT;
+}
+
+static int find(struct space *s, struct str id, struct keydir_seek *seek, struct place *ret_at, struct reading *ret, struct err *e)
+{
+	return find_by(s, keydir_tag(&s->keys, id), id, seek, ret_at, ret, e);
 }
 
 uint64_t space_seq_of(struct str id)
@@ -48,27 +53,43 @@ static bool is_original(const struct space *s, struct place at)
 	return f && f->head.version == DATA_VERSION_ORIGINAL;
 }
 
+/* --- what was written before --- */
+
+enum { BATCH = 32 };
+
+struct seen { /* a record */
+	struct place at;
+	uint32_t tag, length;
+	uint8_t flags, n_id;
+	char id[RECORD_ID_MAX];
+};
+
+/* Some records that were read one behind the other: while the next ones are, the processor fetches where these belong in the table. */
+struct batch {
+	struct space *space;
+	size_t n;
+	struct seen seen[BATCH];
+};
+
 /* What a record that was written before does to the table. */
-static int replay(void *ctx, struct place at, const struct record *r, bool is_damaged, struct err *e)
+static int replay_one(struct space *s, const struct seen *r, struct err *e)
 {
-	struct space *s = ctx;
+	struct str id = { r->id, r->n_id };
 	struct keydir_seek seek;
 	struct reading old;
 	struct place was;
 	int k;
 
-	(void)is_damaged; /* it is the key's newest all the same: an older value would be wrong without saying so */
-	s->replayed++;
-	if (s->mode == SPACE_SEQ && space_seq_of(r->id) >= s->next_id)
-		s->next_id = space_seq_of(r->id) + 1;
-	k = find(s, r->id, &seek, &was, &old, e);
+	if (s->mode == SPACE_SEQ && space_seq_of(id) >= s->next_id)
+		s->next_id = space_seq_of(id) + 1;
+	k = find_by(s, r->tag, id, &seek, &was, &old, e);
 	if (k < 0)
 		return k;
 	if (!k) {
 		s->data_bytes -= old.record.length;
 		bury(s, was, &old.record);
-		if (s->parents && is_original(s, at))
-			parents_add(s->parents, at, was);
+		if (s->parents && is_original(s, r->at))
+			parents_add(s->parents, r->at, was);
 	}
 	if (r->flags & RECORD_DELETED) {
 		if (!k)
@@ -77,20 +98,51 @@ static int replay(void *ctx, struct place at, const struct record *r, bool is_da
 	}
 	s->data_bytes += r->length;
 	if (!k)
-		keydir_set(&seek, at);
-	else if ((k = keydir_add(&s->keys, keydir_tag(&s->keys, r->id), at)))
+		keydir_set(&seek, r->at);
+	else if ((k = keydir_add(&s->keys, r->tag, r->at)))
 		return err_set(e, k, "there are too many keys");
 	return 0;
+}
+
+static int replay_batch(struct batch *b, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < b->n && !r; i++)
+		r = replay_one(b->space, &b->seen[i], e);
+	b->n = 0;
+	return r;
+}
+
+static int replay(void *ctx, struct place at, const struct record *r, bool is_damaged, struct err *e)
+{
+	struct batch *b = ctx;
+	struct seen *seen = &b->seen[b->n++];
+
+	(void)is_damaged; /* it is the key's newest all the same: an older value would be wrong without saying so */
+	b->space->replayed++;
+	seen->at = at;
+	seen->tag = keydir_tag(&b->space->keys, r->id);
+	seen->length = r->length;
+	seen->flags = r->flags;
+	seen->n_id = (uint8_t)r->id.n;
+	memcpy(seen->id, r->id.p, r->id.n);
+	keydir_ahead(&b->space->keys, seen->tag);
+	return b->n == BATCH ? replay_batch(b, e) : 0;
 }
 
 /* find() must see records of the file that is just being read. */
 static int replay_all(struct space *s, struct place from, struct err *e)
 {
+	struct batch b = { .space = s };
+	int r;
+
 	for (size_t i = 0; i < s->log.n_files; i++)
 		if (s->log.files[i].head.file >= from.file)
 			s->log.files[i].end = UINT32_MAX;
 	s->log.written = UINT32_MAX;
-	return datalog_scan(&s->log, from, replay, s, e);
+	r = datalog_scan(&s->log, from, replay, &b, e);
+	return r ? r : replay_batch(&b, e);
 }
 
 /* All records are read: of the original's it is kept what came before what. */
