@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `zdb` and what clients read from it: test/net/zdb_clients.py CASE, inside tools/enter."""
-import os, random, socket, threading
+import ctypes, os, random, socket, threading
 
 from zdb import Store, cases, expect, user
 
@@ -54,5 +54,76 @@ def lent():
                 sender.join()
 
 
+class Reply(ctypes.Structure):
+    """redisReply of hiredis 1."""
+
+
+Reply._fields_ = [("type", ctypes.c_int), ("integer", ctypes.c_longlong), ("real", ctypes.c_double), ("len", ctypes.c_size_t), ("str", ctypes.c_void_p), ("kind", ctypes.c_char * 4),
+                  ("elements", ctypes.c_size_t), ("element", ctypes.POINTER(ctypes.POINTER(Reply)))]
+STRING, ARRAY, INTEGER, NIL, STATUS, ERROR = range(1, 7)
+
+
+class Hiredis:
+    """A connection of the C library that most clients of redis are made with."""
+
+    def __init__(self, path):
+        self.lib = ctypes.CDLL("libhiredis.so.1.1.0")
+        for name in ("redisConnectUnix", "redisCommandArgv"):
+            getattr(self.lib, name).restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(self.lib.redisConnectUnix(path.encode()))
+        assert self.context
+
+    def words(self, words):
+        words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        return len(words), (ctypes.c_char_p * len(words))(*words), (ctypes.c_size_t * len(words))(*map(len, words))
+
+    def take(self, reply):
+        """As Python has it; an error as its text behind a minus."""
+        r = ctypes.cast(reply, ctypes.POINTER(Reply)).contents
+        if r.type == ARRAY:
+            return [self.take(r.element[i]) for i in range(r.elements)]
+        text = ctypes.string_at(r.str, r.len) if r.type in (STRING, STATUS, ERROR) else None
+        return r.integer if r.type == INTEGER else f"-{text.decode()}" if r.type == ERROR else text
+
+    def free(self, reply):
+        value = self.take(reply)
+        self.lib.freeReplyObject(reply)
+        return value
+
+    def execute_command(self, *words):
+        reply = ctypes.c_void_p(self.lib.redisCommandArgv(self.context, *self.words(words)))
+        assert reply, f"hiredis takes no answer to {words[0]}"
+        return self.free(reply)
+
+    def append(self, *words):
+        assert self.lib.redisAppendCommandArgv(self.context, *self.words(words)) == 0
+
+    def answer(self):
+        reply = ctypes.c_void_p()
+        assert self.lib.redisGetReply(self.context, ctypes.byref(reply)) == 0 and reply
+        return self.free(reply)
+
+    def close(self):
+        self.lib.redisFree(self.context)
+
+
+def hiredis():
+    with Store() as store:
+        c = Hiredis(store.socket)
+        binary, large = bytes(range(256)), os.urandom(8 << 20)
+        expect(c, [(("PING",), b"PONG"), (("SET", binary[:255], binary), binary[:255]), (("GET", binary[:255]), binary), (("SET", "k", "1"), b"k"), (("SET", "k", "1"), None),
+                   (("SET", "empty", ""), b"empty"), (("GET", "empty"), b""), (("GET", "none"), None), (("EXISTS", "k"), 1), (("DEL", "none"), "-Key not found"),
+                   (("MGET", "k", "none", binary[:255]), [b"1", None, binary]), (("SET", "large", large), b"large"), (("GET", "large"), large), (("DBSIZE",), 4),
+                   (("GET", "k", "l"), "-Unexpected arguments"), (("NONE",), "-Command not supported"), (("NSLIST",), [b"default"])])
+        cursor, keys = c.execute_command("SCAN")
+        assert [(key, size) for key, size, _ in keys] == [(binary[:255], 256), (b"k", 1), (b"empty", 0), (b"large", 8 << 20)] and len(cursor) > 0, keys
+        for i in range(2000):  # all are written before an answer is read: no more than the store lets wait
+            c.append("SET", f"p{i}", b"v" * (i % 100))
+            c.append("GET", f"p{i}")
+        for i in range(2000):
+            assert (c.answer(), c.answer()) == (f"p{i}".encode(), b"v" * (i % 100)), i
+        c.close()
+
+
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (lent,)})
+    cases.run({f.__name__: f for f in (lent, hiredis)})
