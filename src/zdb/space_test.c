@@ -67,7 +67,9 @@ static void name_of(unsigned i, char ret[static 16])
 static void change(struct space *s)
 {
 	unsigned i = (unsigned)random() % KEYS;
-	char id[16];
+	char id[16], value[VALUE_MAX];
+	bool is_same;
+	size_t n;
 	int r;
 
 	name_of(i, id);
@@ -77,10 +79,14 @@ static void change(struct space *s)
 		map.has[i] = false;
 		return;
 	}
-	map.n[i] = (size_t)random() % (random() % 8 ? 40 : VALUE_MAX);
-	for (size_t k = 0; k < map.n[i]; k++)
-		map.value[i][k] = (char)random();
-	T_CHECK(set(s, id, (struct str){ map.value[i], map.n[i] }) == 0 || !map.n[i], "%s is not taken", id);
+	n = (size_t)random() % (random() % 8 ? 40 : VALUE_MAX);
+	for (size_t k = 0; k < n; k++)
+		value[k] = (char)random();
+	is_same = map.has[i] && n == map.n[i] && !memcmp(value, map.value[i], n);
+	map.n[i] = n;
+	memcpy(map.value[i], value, n);
+	r = set(s, id, (struct str){ value, n });
+	T_CHECK(r == (is_same ? SPACE_SAME : 0), "%s: set with %d", id, r);
 	map.has[i] = true;
 }
 
