@@ -23,7 +23,7 @@
 #define CONSOLE_DIR "/run/zos/console"
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define FILTER_PROGRAM "/usr/lib/zos/filter"
-#define DISK_PROGRAM "/usr/lib/zos/disk"
+#define PROGRAMS "/usr/lib/zos"
 #define VOLUME_PROGRAM "/usr/lib/zos/volume"
 #define FARM_AT_BOOT "/run/boot/credentials/farm.cred"
 
@@ -119,7 +119,7 @@ int main(void)
 
 	events.ctx = &home;
 	if (r || (r = home_init(&home, event, &paths, &storage, &e)) || (r = providers_make(event, &home, providers, &e)) ||
-	    (r = storage_system_init(&system, &storage, event, DISK_PROGRAM, &events, &e)) || (r = disks_start(&storage, &e)) ||
+	    (r = storage_system_init(&system, &storage, event, PROGRAMS, &events, &e)) || (r = disks_start(&storage, &e)) ||
 	    (r = engine_begin(&n, &home, event, providers, &e)) || (r = socket_dir(SOCKET_DIR, UID_GRIDD, &e)) ||
 	    (r = socket_dir(CONSOLE_DIR, UID_CONSOLE, &e)))
 		return daemon_failed(&e);

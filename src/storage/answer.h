@@ -1,4 +1,4 @@
-/* What a run of the program `disk` says: one line of JSON on its standard output. Who reads it trusts nothing in it: a probe has read what
+/* What a run of `disk` or `disk-keys` says: one line of JSON on its standard output. Who reads it trusts nothing in it: a probe has read what
  * strangers wrote, and what it says may be theirs. */
 #pragma once
 #include "base/buf.h"

@@ -1,4 +1,4 @@
-/* One disk as a run of the program `disk` has it: opened only when it is the one that was meant. */
+/* One disk as a run of a program has it (run.h): opened only when it is the one that was meant. */
 #pragma once
 #include "base/err.h"
 

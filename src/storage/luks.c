@@ -1,17 +1,12 @@
 #include "storage/luks.h"
 
 #include "base/file.h"
+#include "storage/mapping.h"
 #include "storage/probe.h"
 #include "storage/tpm.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <libcryptsetup.h>
-#include <linux/dm-ioctl.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 /* The key is random: nothing is gained by making each try slow. */
 static const struct crypt_pbkdf_type pbkdf = { .type = CRYPT_KDF_PBKDF2, .hash = "sha256", .iterations = 1000, .flags = CRYPT_PBKDF_NO_BENCHMARK };
@@ -28,11 +23,6 @@ static void on_log(int level, const char *text, void *ctx)
 static int fail(const struct luks *l, int r, const char *doing, struct err *e)
 {
 	return err_set(e, r, "%s: %s", doing, l->said[0] ? l->said : strerror(-r));
-}
-
-void luks_mapping(char ret[static LUKS_MAPPING_MAX], const char *uuid)
-{
-	snprintf(ret, LUKS_MAPPING_MAX, "zos-%s", uuid);
 }
 
 void luks_close(struct luks *l)
@@ -234,47 +224,17 @@ int luks_renew(struct luks *l, const uint8_t secret[static RECOVERY_SECRET_LEN],
 	return token_write(l, at, t, e);
 }
 
-/* The kernel's number of the disk below a mapping; 0 when that is not there any more. */
-static uint64_t seq_below(dev_t mapping)
-{
-	char path[64], name[320];
-	struct dirent *d;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(mapping), minor(mapping));
-	AUTO_DIR DIR *dir = opendir(path);
-	while (dir && (d = readdir(dir)))
-		if (d->d_name[0] != '.') {
-			snprintf(name, sizeof(name), "%s/%s/diskseq", path, d->d_name);
-			return file_count(name, NULL);
-		}
-	return 0;
-}
-
-enum luks_below luks_below(const char *uuid, const struct disk_args *a)
-{
-	char mapping[LUKS_MAPPING_MAX], node[LUKS_MAPPING_MAX + 16];
-	struct stat st;
-	uint64_t seq;
-
-	luks_mapping(mapping, uuid);
-	snprintf(node, sizeof(node), "/dev/mapper/%s", mapping);
-	if (stat(node, &st))
-		return LUKS_CLOSED;
-	seq = seq_below(st.st_rdev);
-	return !seq ? LUKS_DEAD : seq == a->seq ? LUKS_OURS : LUKS_OTHER;
-}
-
 static int open_check(const char *uuid, const struct disk_args *a, struct err *e)
 {
-	switch (luks_below(uuid, a)) {
-	case LUKS_OURS:
+	switch (mapping_below(uuid, a)) {
+	case MAPPING_OURS:
 		return 0;
-	case LUKS_OTHER:
+	case MAPPING_OTHER:
 		return err_set(
 			e, -EEXIST,
 			"another disk with its UUID is open: one is a copy of the other; pull one out, or 'zos node disks wipe' makes it a new one");
-	case LUKS_DEAD:
-	case LUKS_CLOSED:
+	case MAPPING_DEAD:
+	case MAPPING_CLOSED:
 		break;
 	}
 	return err_set(e, -EBUSY, "what was opened before it was pulled out is still in use: it is opened once that has ended");
@@ -283,32 +243,14 @@ static int open_check(const char *uuid, const struct disk_args *a, struct err *e
 int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, struct err *e)
 {
 	uint32_t flags = CRYPT_ACTIVATE_ALLOW_DISCARDS | CRYPT_ACTIVATE_NO_READ_WORKQUEUE | CRYPT_ACTIVATE_NO_WRITE_WORKQUEUE;
-	char mapping[LUKS_MAPPING_MAX];
+	char mapping[MAPPING_NAME_MAX];
 	crypt_status_info now;
 	int r;
 
-	luks_mapping(mapping, luks_uuid(l));
+	mapping_name(mapping, luks_uuid(l));
 	now = crypt_status(l->cd, mapping);
 	if (now == CRYPT_ACTIVE || now == CRYPT_BUSY)
 		return open_check(luks_uuid(l), a, e);
 	r = crypt_activate_by_passphrase(l->cd, mapping, CRYPT_ANY_SLOT, (const char *)t->secret, sizeof(t->secret), t->is_rotational ? 0 : flags);
 	return r < 0 ? fail(l, r, "unlock it", e) : 0;
-}
-
-/* By the kernel's own interface (linux/dm-ioctl.h): libcryptsetup 2.7 dies of a mapping whose disk is not there any more. */
-int luks_shut(const char *uuid, bool later, struct err *e)
-{
-	struct dm_ioctl remove = { .version = { DM_VERSION_MAJOR, 0, 0 }, .data_size = sizeof(remove), .flags = later ? DM_DEFERRED_REMOVE : 0 };
-	char node[LUKS_MAPPING_MAX + 16];
-
-	luks_mapping(remove.name, uuid);
-	snprintf(node, sizeof(node), "/dev/mapper/%s", remove.name);
-	AUTO_FD int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOENT || errno == ENODEV))
-		return 0; /* without its driver nothing is open */
-	if (fd < 0 || (ioctl(fd, DM_DEV_REMOVE, &remove) && errno != ENXIO))
-		return err_set(e, -errno, "close %s: %m", node);
-	if (unlink(node) && errno != ENOENT)
-		return err_set(e, -errno, "remove %s: %m", node);
-	return 0;
 }

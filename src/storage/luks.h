@@ -4,9 +4,6 @@
 #include "storage/escrow.h"
 #include "storage/token.h"
 
-enum { LUKS_MAPPING_MAX = 48 };
-void luks_mapping(char ret[static LUKS_MAPPING_MAX], const char *uuid); /* the name below /dev/mapper */
-
 struct crypt_device;
 struct luks {
 	struct crypt_device *cd;
@@ -40,13 +37,3 @@ MUST_CHECK int luks_escrow_clear(struct luks *l, struct err *e);
 MUST_CHECK int luks_renew(struct luks *l, const uint8_t secret[static RECOVERY_SECRET_LEN], struct token *t, struct err *e);
 /* Opens it with what T keeps; fine when it is open already. */
 MUST_CHECK int luks_open(struct luks *l, const struct disk_args *a, const struct token *t, struct err *e);
-/* On what the mapping of UUID lies. A copy of a disk has its UUID: what is open may be the other one. */
-enum luks_below {
-	LUKS_CLOSED, /* there is none */
-	LUKS_OURS, /* on this disk */
-	LUKS_OTHER, /* on another one that is there */
-	LUKS_DEAD, /* on one that is not there any more */
-};
-enum luks_below luks_below(const char *uuid, const struct disk_args *a);
-/* Takes the mapping away: at once, or with LATER when its last user lets go. Fine when there is none. */
-MUST_CHECK int luks_shut(const char *uuid, bool later, struct err *e);

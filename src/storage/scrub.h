@@ -1,4 +1,4 @@
-/* A mounted disk, asked how it is doing, and read from one end to the other, in slices. For the program `disk`. */
+/* A mounted disk, asked how it is doing, and read from one end to the other, in slices. For the programs `disk` and `disk-keys`. */
 #pragma once
 #include "storage/care.h"
 

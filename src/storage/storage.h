@@ -1,7 +1,7 @@
 /* The disks of a node: found at any time, adopted when they are proved blank, left alone when they carry anything, unlocked and mounted when
  * they are ours.
  *
- * Owned by main, runs in its loop, and reads no disk itself: whatever touches one is a run of the program `disk` (disk.c), a child with a
+ * Owned by main, runs in its loop, and reads no disk itself: whatever touches one is a run of a program (run.h), a child with a
  * deadline. What follows what stands in one table (life.c). README.md has the whole picture. */
 #pragma once
 #include "base/err.h"

@@ -13,14 +13,18 @@
 enum { SECONDS = 1000, ARG_MAX = 96 };
 
 /* What carries out an act, and how long it may take: a disk that has to spin up answers after half a minute. */
+#define DISK "disk"
+#define KEYS "disk-keys"
 static const struct {
-	const char *command;
+	const char *program, *command;
 	uint64_t deadline_ms;
 } commands[LIFE_CHILDREN + 1] = {
-	[LIFE_PROBE] = { "probe", 90 * SECONDS },   [LIFE_FORMAT] = { "format", 300 * SECONDS }, [LIFE_UNLOCK] = { "unlock", 90 * SECONDS },
-	[LIFE_MOUNT] = { "mount", 300 * SECONDS },  [LIFE_ERASE] = { "erase", 300 * SECONDS },   [LIFE_RELEASE] = { "release", 90 * SECONDS },
-	[LIFE_ESCROW] = { "escrow", 90 * SECONDS }, [LIFE_RENEW] = { "recover", 90 * SECONDS },  [LIFE_CHECK] = { "check", 90 * SECONDS },
-	[LIFE_SCRUB] = { "scrub", 3600 * SECONDS }, [LIFE_SMART] = { "smart", 90 * SECONDS },
+	[LIFE_PROBE] = { DISK, "probe", 90 * SECONDS },   [LIFE_FORMAT] = { KEYS, "format", 300 * SECONDS },
+	[LIFE_UNLOCK] = { KEYS, "unlock", 90 * SECONDS }, [LIFE_MOUNT] = { DISK, "mount", 300 * SECONDS },
+	[LIFE_ERASE] = { DISK, "erase", 300 * SECONDS },  [LIFE_RELEASE] = { DISK, "release", 90 * SECONDS },
+	[LIFE_ESCROW] = { KEYS, "escrow", 90 * SECONDS }, [LIFE_RENEW] = { KEYS, "recover", 90 * SECONDS },
+	[LIFE_CHECK] = { DISK, "check", 90 * SECONDS },   [LIFE_SCRUB] = { DISK, "scrub", 3600 * SECONDS },
+	[LIFE_SMART] = { DISK, "smart", 90 * SECONDS },
 };
 
 static void answer_fail(struct answer *ret, const char *sentence)
@@ -40,7 +44,7 @@ static void on_end(void *ctx, const struct task_end *end)
 	else if (!end->went_well)
 		answer_fail(&a, end->why.msg);
 	else if (answer_decode(end->output, &a, &e))
-		answer_fail(&a, err_wrap(&e, e.code, "the program 'disk' gave an answer that is none") ? e.msg : "");
+		answer_fail(&a, err_wrap(&e, e.code, "the program '%s' gave an answer that is none", commands[job->act].program) ? e.msg : "");
 	storage_done(job->disk->storage, job, &a);
 }
 
@@ -67,7 +71,7 @@ static void arguments_make(const struct storage_system *s, const struct storage_
 	const struct storage_disk *d = job->disk;
 	const char *farm = job->act == LIFE_ESCROW ? s->storage->recovery.farm : s->storage->farm;
 
-	argument_add(a, "%s", s->program);
+	argument_add(a, "%s/%s", s->programs, commands[job->act].program);
 	argument_add(a, "%s", commands[job->act].command);
 	argument_add(a, "--name=%s", d->found.name);
 	argument_add(a, "--seq=%llu", (unsigned long long)d->found.diskseq);
@@ -96,7 +100,7 @@ static int input_make(const struct storage_job *job, int *ret, struct err *e)
 	}
 	AUTO_FD int fd = memfd_create("disk", MFD_CLOEXEC);
 	if (fd < 0 || buf_check(&secret) || write(fd, text.p, text.n) != (ssize_t)text.n)
-		return err_set(e, -EIO, "tell the program 'disk' what to do: %m");
+		return err_set(e, -EIO, "tell the program '%s' what to do: %m", commands[job->act].program);
 	*ret = take_fd(fd);
 	return 0;
 }
@@ -159,14 +163,14 @@ static int on_uevents(sd_event_source *source, int fd, uint32_t revents, void *u
 	return 0;
 }
 
-int storage_system_init(struct storage_system *ret, struct storage *storage, sd_event *event, const char *program,
+int storage_system_init(struct storage_system *ret, struct storage *storage, sd_event *event, const char *programs,
 			const struct storage_events *events, struct err *e)
 {
 	struct storage_ops ops = { .list = disks_list, .has_drivers = has_drivers, .start = job_start, .stop = job_stop, .ctx = ret };
 	AUTO_FD int fd = -1;
 	int r;
 
-	*ret = (struct storage_system){ .event = sd_event_ref(event), .program = program, .sys = "/sys", .storage = storage };
+	*ret = (struct storage_system){ .event = sd_event_ref(event), .programs = programs, .sys = "/sys", .storage = storage };
 	*storage = (struct storage)STORAGE_NONE;
 	storage_init(storage, event, &ops, events);
 	if ((r = uevent_open(SOCK_NONBLOCK, &fd, e)))
