@@ -33,7 +33,7 @@ class Owner:
 
     def status(self, name):
         try:
-            return self.lab.zos_json("get", name)["workloads"][0]
+            return next(w for w in self.lab.zos_json("get", name)["workloads"] if w["type"] == "zmachine")
         except Failed as e:  # noded is being started again
             return {"state": str(e), "restarts": 0}
 

@@ -1,16 +1,22 @@
 #!/usr/bin/python3
-"""Disk images as virtual machines on a node (nested KVM): Debian, booted, told by cloud-init, reached, filled up, paused, switched off; and a
-raw disk that restarts itself, and is restarted."""
-import json, os, re, secrets, subprocess, sys
+"""Disk images as virtual machines on a node (nested KVM): Debian, booted, told by cloud-init, with a volume and a zmount, reached, filled up, paused,
+switched off; and a raw disk that restarts itself, and is restarted."""
+import json, os, re, secrets, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import debian, workload
 from lab import GUEST_SEES_HOST, ZOS, refused, until
 from owner import Owner, on_a_node
 from qemu import Report
+from storage import volume
 
 BOOT_SECONDS = 300  # one kernel, systemd and cloud-init's python in an emulator in an emulator
 ROOM = 48 << 20
+DRIVE_BYTES = 2 << 30
+FILES, RAW = volume("files", "100MiB"), {"name": "raw", "type": "zmount", "data": {"size": "100MiB"}}
+# the volume by its tag, the zmount by its serial number; what is read back comes from the disk
+MOUNT = ("mkdir /files /raw && mount -t virtiofs files /files && mount /dev/disk/by-id/virtio-raw /raw && cp /srv/nonce /files/word && cp /srv/nonce /raw/word && "
+         "umount /raw && mount -r /dev/disk/by-id/virtio-raw /raw && cat /files/word /raw/word > /srv/words; umount /files /raw")
 # writes past the file systems, where nothing is harmed, until there is no room; then gives all of it back
 FILL = f"""#!/bin/sh
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
@@ -24,7 +30,7 @@ def user_data(nonce):
     return "#cloud-config\n" + json.dumps({
         "write_files": [{"path": "/srv/nonce", "content": nonce},
                         {"path": "/srv/cgi-bin/fill", "content": FILL, "permissions": "0755"}],
-        "runcmd": [["sh", "-c", page]]})
+        "runcmd": [["sh", "-c", MOUNT], ["sh", "-c", page]]})
 
 
 class DiskOwner(Owner):
@@ -51,11 +57,11 @@ class DiskOwner(Owner):
         workload.run("qemu-img", "create", "-q", "-f", "qcow2", f"{at}/empty", "1G")
         return {"backed": {f"{at}/backed": "disk.qcow2"}, "two": {f"{at}/empty": "a.qcow2", f"{at}/backed": "b.qcow2"}}
 
-    def deploy_disk(self, name, image, **data):
+    def deploy_disk(self, name, image, *others, **data):
         doc = {"image": self.images[image], "boot": "disk", "cpu": 2, "memory": "512MiB", **data}
         with open(f"{self.lab.dir}/{name}.json", "w") as f:
             json.dump({"name": name, "secrets": {"seed": {"env": "SEED"}} if "user_data" in data else {},
-                       "workloads": [{"name": name, "type": "zmachine", "data": doc}]}, f)
+                       "workloads": [{"name": name, "type": "zmachine", "data": doc}, *others]}, f)
         self.lab.zos("deploy", f.name, "--no-wait")
 
     def page(self, seconds=60):
@@ -65,13 +71,17 @@ class DiskOwner(Owner):
 def runs(o, report):
     with report.case("a Debian disk image boots, and its cloud-init did what user_data says"):
         os.environ["SEED"] = user_data(o.nonce)
-        o.deploy_disk("deb", "debian", rootfs_size=ROOM, user_data={"secret": "seed"}, health={"tcp": 80, "timeout": 30, "failures": 1000})
+        until("there is room for a volume", lambda: o.lab.zos_json("node", "info")["capacity"]["hdd"] > DRIVE_BYTES // 4, 120)
+        o.deploy_disk("deb", "debian", FILES, RAW, mounts=[{"name": "files"}, {"name": "raw"}], rootfs_size=ROOM, user_data={"secret": "seed"}, health={"tcp": 80, "timeout": 30, "failures": 1000})
         o.wait("deb", "running", lambda s: s["state"] in ("ok", "degraded"), BOOT_SECONDS)
         nonce, boot_id, hostname = o.page(BOOT_SECONDS)
         assert nonce == o.nonce and hostname == "deb" and re.fullmatch(r"[0-9a-f-]{36}", boot_id), (nonce, boot_id, hostname)
         status = o.wait("deb", "well", lambda s: s["state"] == "ok")
         assert status["isolation"] == "vm" and not status["restarts"], status
         o.wait_log("deb", "Cloud-init")
+    with report.case("it finds its volume by its tag and its zmount by its serial number, and what it wrote to both is there"):
+        assert o.lab.fetch("deb", path="words") == o.nonce * 2
+        assert o.node.shell("find /zos/disks -name word -exec cat {} +")[0] == o.nonce  # the volume's; into a zmount nobody looks
     with report.case("what its owner keeps sealed stands nowhere in the document"):
         assert o.nonce not in o.lab.zos("export", "deb")
     with report.case("nothing can be run in it, and that is a sentence"):
@@ -93,8 +103,9 @@ def fills_up(o, report):
         assert "error writing" in said and "given back" in said, said
         assert "give it more with 'rootfs_size'" in o.wait_log("deb", "has written more than its 48 MiB"), o.status("deb")
         assert "given back" in o.lab.fetch("deb", path="cgi-bin/fill", seconds=120)
+        # its memory, what QEMU takes, what serves its volume
         limit, peak = o.node.shell("cat /sys/fs/cgroup/zos/machines/*/box/memory.max /sys/fs/cgroup/zos/machines/*/box/memory.peak")[0].split()
-        assert int(limit) == (512 + 64) << 20 and int(peak) <= int(limit), (limit, peak)
+        assert int(limit) == (512 + 64 + 64) << 20 and int(peak) <= int(limit), (limit, peak)
 
 
 def wishes(o, report):
@@ -145,13 +156,15 @@ def refusals(o, report):
 def main():
     report = Report("make node T=disk")
     debian.disk()
-    with on_a_node(DiskOwner) as o:
-        runs(o, report)
-        fills_up(o, report)
-        wishes(o, report)
-        o.lab.zos("delete", "deb")
-        restarts(o, report)
-        refusals(o, report)
+    with tempfile.NamedTemporaryFile() as drive:
+        drive.truncate(DRIVE_BYTES)
+        with on_a_node(DiskOwner, drives=[drive.name]) as o:
+            runs(o, report)
+            fills_up(o, report)
+            wishes(o, report)
+            o.lab.zos("delete", "deb")
+            restarts(o, report)
+            refusals(o, report)
     return report.end()
 
 
