@@ -30,8 +30,8 @@ struct nonces {
 void nonces_init(struct nonces *ret);
 void nonces_deinit(struct nonces *s);
 
-/* Reads PATH (made when absent), drops what expired, and writes all that is known to every file; where there is no room for that, the old
- * file goes on. Known already is fine. */
+/* Reads PATH (made when absent), forgets what expired, and writes all that is known to each file that lacks some of it; where there is no room for that, the
+ * old file goes on. Known already is fine. */
 MUST_CHECK int nonces_add(struct nonces *s, const char *path, int64_t now_s, struct err *e);
 /* PATH is not written any more. */
 void nonces_drop(struct nonces *s, const char *path);

@@ -2,10 +2,14 @@
 
 #include "test/t.h"
 
+#include "base/buf.h"
+#include "base/file.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 static const int64_t now_s = 1800000000;
 static const char first[] = "00112233445566778899aabbccddeeff", second[] = "10112233445566778899aabbccddeeff";
@@ -69,6 +73,79 @@ static void is_taken_once_also_after_a_restart(void)
 	unlink(path);
 }
 
+static ino_t file_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+/* Each write waits for its disk: a start writes where something is missing, and nowhere else. */
+static void is_written_where_it_is_missing(void)
+{
+	char dir[] = "/tmp/nonces_test.XXXXXX", path[3][64];
+	struct nonces s = NONCES_NONE;
+	struct err e = { 0 };
+	ino_t before[3];
+
+	T_NEED(mkdtemp(dir) != NULL, "mkdtemp: %m");
+	for (int i = 0; i < 3; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%d", dir, i);
+	T_NEED(!opened(&s, path[0], now_s, &e) && !nonces_add(&s, path[1], now_s, &e) && !nonces_use(&s, first, now_s + 60, now_s, &e) &&
+		       !nonces_use(&s, second, now_s + 600, now_s, &e),
+	       "%s", e.msg);
+	nonces_deinit(&s);
+	for (int i = 0; i < 2; i++)
+		before[i] = file_of(path[i]);
+	T_NEED(!opened(&s, path[0], now_s + 300, &e) && !nonces_add(&s, path[1], now_s + 300, &e), "%s", e.msg); /* by then the first has expired */
+	T_CHECK(s.n == 1 && file_of(path[0]) == before[0] && file_of(path[1]) == before[1], "both had all: nothing is written");
+	T_NEED(!nonces_add(&s, path[2], now_s + 300, &e), "%s", e.msg);
+	T_CHECK(file_of(path[2]) && file_of(path[0]) == before[0] && file_of(path[1]) == before[1], "the new one alone");
+	T_CHECK(!nonces_use(&s, first, now_s + 400, now_s + 300, &e), "%s", e.msg);
+	nonces_deinit(&s);
+	before[2] = file_of(path[2]);
+	T_NEED(!truncate(path[2], 5), "%m");
+	T_NEED(!opened(&s, path[0], now_s + 300, &e) && !nonces_add(&s, path[2], now_s + 300, &e), "%s", e.msg);
+	T_CHECK(s.n == 2 && file_of(path[0]) == before[0] && file_of(path[2]) != before[2], "torn and short: made anew");
+	nonces_deinit(&s);
+	T_NEED(!opened(&s, path[2], now_s + 300, &e) && s.n == 2, "%zu: %s", s.n, e.msg);
+	nonces_deinit(&s);
+	T_CHECK(!unlink(path[0]) && !unlink(path[1]) && !unlink(path[2]) && !rmdir(dir), "%m");
+}
+
+/* A node that ran for long took more orders than a table holds: its file stays short, and one that is long is read. */
+static void is_short_however_many_there_were(void)
+{
+	enum { LONG = 3 * NONCES_MAX, A_RECORD = ORDER_NONCE_LEN / 2 + 8 };
+	char path[] = "/tmp/nonces_test.XXXXXX", hex[ORDER_NONCE_LEN + 1];
+	AUTO_BUF struct buf old = { 0 };
+	struct nonces s = NONCES_NONE;
+	struct err e = { 0 };
+	struct stat st = { 0 };
+	int fd = mkstemp(path), r = 0;
+
+	T_NEED(fd >= 0 && !close(fd), "mkstemp: %m");
+	T_NEED(!opened(&s, path, now_s, &e), "%s", e.msg);
+	for (int i = 0; i < LONG && !r; i++) {
+		snprintf(hex, sizeof(hex), "%032x", i);
+		r = nonces_use(&s, hex, now_s + i, now_s + i, &e);
+	}
+	T_NEED(!r && !stat(path, &st), "%s", e.msg);
+	T_CHECK(st.st_size <= (off_t)2 * NONCES_MAX * A_RECORD, "%lld bytes", (long long)st.st_size);
+	T_CHECK(nonces_use(&s, hex, now_s + LONG, now_s + LONG, &e) == -ESTALE, "what has not expired is known");
+	nonces_deinit(&s);
+
+	for (uint64_t i = 0; i < LONG; i++) {
+		buf_add_le(&old, i, 8);
+		buf_add_le(&old, i, 8);
+		buf_add_le(&old, (uint64_t)now_s + (i + 1 == LONG ? 60 : -3600), 8);
+	}
+	T_NEED(!file_save(AT_FDCWD, path, buf_str(&old), 0600, &e) && !opened(&s, path, now_s, &e), "%s", e.msg);
+	T_CHECK(s.n == 1 && !stat(path, &st) && st.st_size == A_RECORD, "%zu known, %lld bytes", s.n, (long long)st.st_size);
+	nonces_deinit(&s);
+	unlink(path);
+}
+
 static void is_bounded(void)
 {
 	char path[] = "/tmp/nonces_test.XXXXXX", hex[ORDER_NONCE_LEN + 1];
@@ -123,6 +200,8 @@ int main(void)
 {
 	T_RUN(is_taken_once_also_after_a_restart);
 	T_RUN(is_on_every_disk);
+	T_RUN(is_written_where_it_is_missing);
+	T_RUN(is_short_however_many_there_were);
 	T_RUN(is_bounded);
 	T_RUN(is_taken_only_where_it_can_be_written);
 	return T_END();
