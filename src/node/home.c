@@ -471,12 +471,14 @@ int home_wait(struct home *h, char ret[][STORE_DIR_MAX], size_t max, bool *ret_d
 		bool is_time = h->storage->is_settled || now_ms >= end_ms;
 		int r;
 
-		who = disks_ask(h, ret, max, &n);
-		if (is_time && (!mark.role || key_pub_eq(&mark, &who)))
-			break;
-		if (is_time && !has_said)
-			log_err("none of the disks that say who this node is is here: waiting for one");
-		has_said |= is_time;
+		if (is_time) { /* not before: it reads all of them, and nothing of it is used until then */
+			who = disks_ask(h, ret, max, &n);
+			if (!mark.role || key_pub_eq(&mark, &who))
+				break;
+			if (!has_said)
+				log_err("none of the disks that say who this node is is here: waiting for one");
+			has_said = true;
+		}
 		if ((r = sd_event_run(h->event, is_time ? UINT64_MAX : (end_ms - now_ms) * 1000)) < 0)
 			return err_set(e, r, "wait for the disks: %s", strerror(-r));
 		if (sd_event_get_state(h->event) == SD_EVENT_FINISHED)
