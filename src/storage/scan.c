@@ -149,15 +149,20 @@ int scan_disks(const char *sys, struct storage_found *ret, size_t max, struct er
 }
 
 /* A module that is loading has its folder already, and does not work yet. */
-bool scan_has_drivers(const char *sys)
+bool scan_has_drivers(const char *sys, enum storage_drivers needs)
 {
-	static const char *const modules[] = { "dm_crypt", "btrfs" };
+	static const struct {
+		enum storage_drivers is;
+		const char *module;
+	} loaded[] = { { STORAGE_UNLOCKS, "dm_crypt" }, { STORAGE_MOUNTS, "btrfs" } };
 
-	for (size_t i = 0; i < ARRAY_LEN(modules); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(loaded); i++) {
 		char path[STORAGE_PATH_MAX], state[8];
 		size_t n;
 
-		snprintf(path, sizeof(path), "%s/module/%s/initstate", sys, modules[i]);
+		if (!(needs & loaded[i].is))
+			continue;
+		snprintf(path, sizeof(path), "%s/module/%s/initstate", sys, loaded[i].module);
 		n = attribute_bytes(AT_FDCWD, path, state, sizeof(state));
 		if (n < 4 || memcmp(state, "live", 4))
 			return false;

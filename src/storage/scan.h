@@ -4,5 +4,5 @@
 
 /* SYS is where sysfs is mounted. Disks at most MAX: their number; what is beyond is not seen. */
 MUST_CHECK int scan_disks(const char *sys, struct storage_found *ret, size_t max, struct err *e);
-/* Whether all that unlocks and mounts a disk is loaded and works. */
-bool scan_has_drivers(const char *sys);
+/* Whether all in NEEDS is loaded and works. */
+bool scan_has_drivers(const char *sys, enum storage_drivers needs);

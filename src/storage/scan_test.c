@@ -89,12 +89,15 @@ static void disks_are_found(void)
 
 static void drivers_count_once_they_work(void)
 {
-	T_CHECK(!scan_has_drivers(sys), "none is there");
+	const enum storage_drivers both = STORAGE_UNLOCKS | STORAGE_MOUNTS;
+
+	T_CHECK(!scan_has_drivers(sys, both) && !scan_has_drivers(sys, STORAGE_UNLOCKS) && !scan_has_drivers(sys, STORAGE_MOUNTS), "none is there");
 	text("module/dm_crypt/initstate", "live\n");
 	text("module/btrfs/initstate", "coming\n");
-	T_CHECK(!scan_has_drivers(sys), "one is on its way");
+	T_CHECK(scan_has_drivers(sys, STORAGE_UNLOCKS), "one is there");
+	T_CHECK(!scan_has_drivers(sys, both) && !scan_has_drivers(sys, STORAGE_MOUNTS), "one is on its way");
 	text("module/btrfs/initstate", "live\n");
-	T_CHECK(scan_has_drivers(sys), "both are there");
+	T_CHECK(scan_has_drivers(sys, both) && scan_has_drivers(sys, STORAGE_MOUNTS), "both are there");
 }
 
 int main(void)

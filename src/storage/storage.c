@@ -56,9 +56,24 @@ static void order_end(struct storage_disk *d, int r, const char *sentence)
 	d->ordered = NULL;
 }
 
-static bool needs_drivers(enum life_act act)
+/* Disks are unlocked while what mounts them, which takes longest, still loads. */
+static enum storage_drivers drivers_for(enum life_act act)
 {
-	return act == LIFE_FORMAT || act == LIFE_UNLOCK || act == LIFE_MOUNT || act == LIFE_RENEW;
+	static const enum storage_drivers needs[LIFE_CHILDREN + 1] = {
+		[LIFE_FORMAT] = STORAGE_UNLOCKS | STORAGE_MOUNTS,
+		[LIFE_UNLOCK] = STORAGE_UNLOCKS,
+		[LIFE_RENEW] = STORAGE_UNLOCKS,
+		[LIFE_MOUNT] = STORAGE_MOUNTS,
+	};
+
+	return needs[act];
+}
+
+static bool has_drivers(const struct storage *s, enum life_act act)
+{
+	enum storage_drivers needs = drivers_for(act);
+
+	return !needs || s->ops.has_drivers(s->ops.ctx, needs);
 }
 
 /* A place for ACT among the children. */
@@ -85,7 +100,7 @@ static void jobs_start(struct storage *s)
 		struct storage_job *job = d->todo == LIFE_IGNORE || d->job ? NULL : job_free(s, d->todo);
 		struct err e = { 0 };
 
-		if (job && (!needs_drivers(d->todo) || s->ops.has_drivers(s->ops.ctx))) {
+		if (job && has_drivers(s, d->todo)) {
 			*job = (struct storage_job){ .disk = d, .act = take(d->todo, LIFE_IGNORE) };
 			d->job = job;
 			sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
@@ -259,7 +274,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		disk_step(d, LIFE_AGAIN);
 	} else if (d->state == LIFE_READY) {
 		disk_care(d);
-	} else if (d->todo != LIFE_IGNORE && !s->ops.has_drivers(s->ops.ctx)) {
+	} else if (d->todo != LIFE_IGNORE && !has_drivers(s, d->todo)) {
 		d->todo = LIFE_IGNORE;
 		disk_say(d, "the drivers that unlock and mount it were not loaded: 'zos node logs drivers' says why");
 		disk_step(d, LIFE_FAIL);
@@ -308,7 +323,7 @@ static void disk_act(struct storage_disk *d, enum life_act act)
 	case LIFE_RENEW:
 	case LIFE_RELEASE:
 		d->todo = act;
-		if (needs_drivers(act))
+		if (drivers_for(act))
 			timer_arm(d, STORAGE_DRIVERS_MS);
 		return;
 	case LIFE_DELAY:

@@ -87,6 +87,9 @@ struct storage_events {
 	void *ctx;
 };
 
+/* What comes later than the disks themselves: as bits. */
+enum storage_drivers { STORAGE_NO_DRIVERS = 0, STORAGE_UNLOCKS = 1, STORAGE_MOUNTS = 2 };
+
 /* The doors to the kernel: system.c has the real ones, the tests their own. */
 struct storage_job {
 	struct storage_disk *disk;
@@ -96,8 +99,8 @@ struct storage_job {
 struct storage_ops {
 	/* Disks that are there, at most MAX: their number. */
 	int (*list)(void *ctx, struct storage_found *ret, size_t max, struct err *e);
-	/* Whether what unlocks and mounts is in the kernel. */
-	bool (*has_drivers)(void *ctx);
+	/* Whether the drivers in NEEDS are in the kernel, and work. */
+	bool (*has_drivers)(void *ctx, enum storage_drivers needs);
 	/* Starts JOB, whose end is told by storage_done(), exactly once unless it is stopped. */
 	int (*start)(void *ctx, struct storage_job *job, struct err *e);
 	void (*stop)(void *ctx, struct storage_job *job);

@@ -16,7 +16,7 @@ struct kernel {
 	size_t n;
 	struct storage_job *jobs[DISKS];
 	size_t n_jobs;
-	bool has_drivers;
+	enum storage_drivers drivers;
 	int fail_at;    /* the n-th start fails; 0 = none */
 	char log[LOG];  /* what was started and told, each with its disk */
 	int n_settled;
@@ -39,9 +39,9 @@ static int fake_list(void *ctx, struct storage_found *ret, size_t max, struct er
 	return (int)k->n;
 }
 
-static bool fake_has_drivers(void *ctx)
+static bool fake_has_drivers(void *ctx, enum storage_drivers needs)
 {
-	return ((struct kernel *)ctx)->has_drivers;
+	return !(needs & ~((struct kernel *)ctx)->drivers);
 }
 
 static int fake_start(void *ctx, struct storage_job *job, struct err *e)
@@ -122,7 +122,7 @@ static void setup(struct storage *s, struct kernel *k)
 	const struct storage_events events = { .ready = on_ready, .gone = on_gone, .settled = on_settled, .ctx = k };
 	sd_event *event = NULL;
 
-	*k = (struct kernel){ .has_drivers = true };
+	*k = (struct kernel){ .drivers = STORAGE_UNLOCKS | STORAGE_MOUNTS };
 	T_NEED(sd_event_new(&event) >= 0, "make a loop");
 	storage_init(s, event, &ops, &events);
 	sd_event_unref(event);
@@ -294,15 +294,32 @@ static void drivers_are_waited_for(void)
 	struct kernel k;
 
 	setup(&s, &k);
-	k.has_drivers = false;
+	k.drivers = STORAGE_NO_DRIVERS;
 	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
 	start(&s);
 	END(ANSWER_OURS, .uuid = UUID);
 	storage_resume(&s);
 	LOG_IS("probe vda");
-	k.has_drivers = true;
+	k.drivers = STORAGE_UNLOCKS;
 	storage_resume(&s);
 	LOG_IS("unlock vda");
+	END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+	storage_resume(&s);
+	LOG_IS("");
+	k.drivers |= STORAGE_MOUNTS;
+	storage_resume(&s);
+	LOG_IS("mount vda");
+	storage_deinit(&s);
+
+	setup(&s, &k);
+	k.drivers = STORAGE_UNLOCKS;
+	plug(&k, "vda", "one", 1, STORAGE_VIRTIO);
+	start(&s);
+	END(ANSWER_BLANK);
+	LOG_IS("probe vda");
+	k.drivers |= STORAGE_MOUNTS;
+	storage_resume(&s);
+	LOG_IS("format vda");
 	storage_deinit(&s);
 }
 

@@ -131,11 +131,11 @@ static int disks_list(void *ctx, struct storage_found *ret, size_t max, struct e
 	return scan_disks(s->sys, ret, max, e);
 }
 
-static bool has_drivers(void *ctx)
+static bool has_drivers(void *ctx, enum storage_drivers needs)
 {
 	const struct storage_system *s = ctx;
 
-	return scan_has_drivers(s->sys);
+	return scan_has_drivers(s->sys, needs);
 }
 
 /* What the events say is not looked at closely: they are the time to look at what is so. */

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Volumes and disks of machines on a booted node: there, shared, limited, there again after the node went down, missed when their disk is missing."""
-import io, os, subprocess, sys, tarfile
+import io, os, re, subprocess, sys, tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import ZOS, Failed, Lab, refused, until
@@ -165,6 +165,8 @@ def main():
             with lab.node("debug", **options) as node:
                 s.node = node
                 until("it is back", lambda: [n["node"] for n in lab.wait_nodes()] == [identity], 120)
+                used = node.shell("grep -A3 '^driver *: xts-aes' /proc/crypto | grep refcnt")[0]
+                assert max(map(int, re.findall(r"\d+", used))) > len(drives), f"the processor's own cipher: {used}"
                 s.wait_state("shop", "root", "ok", 180)
                 assert s.sh("shop", "root", "sha256sum < /srv/some | cmp - /srv/sum && cat /srv/word") == "hello\n"
                 s.wait_state("vm", "box", "ok", 180)
