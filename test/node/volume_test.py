@@ -165,9 +165,9 @@ def main():
             with lab.node("debug", **options) as node:
                 s.node = node
                 until("it is back", lambda: [n["node"] for n in lab.wait_nodes()] == [identity], 120)
+                s.wait_state("shop", "root", "ok", 180)
                 used = node.shell("grep -A3 '^driver *: xts-aes' /proc/crypto | grep refcnt")[0]
                 assert max(map(int, re.findall(r"\d+", used))) > len(drives), f"the processor's own cipher: {used}"
-                s.wait_state("shop", "root", "ok", 180)
                 assert s.sh("shop", "root", "sha256sum < /srv/some | cmp - /srv/sum && cat /srv/word") == "hello\n"
                 s.wait_state("vm", "box", "ok", 180)
                 assert s.sh("vm", "box", "sha256sum < /srv/db/x").split()[0] == digest
