@@ -269,7 +269,7 @@ static const char *gateway_of(sd_json_variant *network)
 }
 
 /* It becomes a line of the configuration. */
-static bool is_host_port(const char *text)
+bool access_is_endpoint(const char *text)
 {
 	const char *colon = strrchr(text, ':');
 	uint64_t port;
@@ -287,7 +287,7 @@ int access_format(sd_json_variant *network, const struct access_device *d, const
 	const char *address6 = address6_of(network, d->name), *gateway = gateway_of(network);
 	const char *at = endpoint ? endpoint : endpoint_choose(sd_json_variant_by_key(network, "endpoint"));
 
-	if (endpoint && !is_host_port(endpoint))
+	if (endpoint && !access_is_endpoint(endpoint))
 		return err_set(e, -EINVAL, "'%s' is no place for a device to reach: write HOST:PORT", endpoint);
 	if (!key || !range || !range6 || !address6 || !gateway)
 		return err_set(e, -EAGAIN, "the node does not say yet how '%s' is reached: look with 'zos network paths'", d->network);

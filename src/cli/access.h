@@ -26,5 +26,8 @@ MUST_CHECK int access_add(sd_json_variant **doc, const struct access_device *d, 
 /* Takes the device NAME of NETWORK out of DOC, with its secret. -ENOENT. */
 MUST_CHECK int access_remove(sd_json_variant **doc, const char *network, const char *name, struct err *e);
 
+/* Whether TEXT is HOST:PORT, and nothing that would be more than a word of the configuration. */
+bool access_is_endpoint(const char *text);
+
 /* D's configuration, as NETWORK says how it is reached: ENDPOINT when that is not NULL, or else what is reached from furthest of the node's own. -EAGAIN while the node does not say where it is, -EINVAL for an ENDPOINT that is none. */
 MUST_CHECK int access_format(sd_json_variant *network, const struct access_device *d, const char *endpoint, struct buf *ret, struct err *e);

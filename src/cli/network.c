@@ -265,6 +265,16 @@ static int join_send(const struct cli *c, const char *node, const char *deployme
 	return r;
 }
 
+/* Before anything is sent: the keys are made once, and would be lost. */
+static int join_check(const struct join_args *a, const char *path, struct err *e)
+{
+	if (strcmp(path, "-") && !access(path, F_OK))
+		return err_set(e, -EEXIST, "%s is there already: name another file with --out", path);
+	if (a->endpoint && !access_is_endpoint(a->endpoint))
+		return err_set(e, -EINVAL, "'%s' is no place for a device to reach: write HOST:PORT", a->endpoint);
+	return 0;
+}
+
 static int network_join(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	const struct join_args *a = args;
@@ -278,8 +288,8 @@ static int network_join(const struct cli *c, const void *args, const char **word
 	if (!name_ok(str_c(words[1])))
 		return err_set(e, -EINVAL, "'%s' is not a name: a-z, 0-9 and -, at most 36 characters", words[1]);
 	snprintf(path, sizeof(path), "%s.conf", words[1]);
-	if (!a->out && !access(path, F_OK))
-		return err_set(e, -EEXIST, "%s is there already: name another file with --out", path);
+	if ((r = join_check(a, a->out ? a->out : path, e)))
+		return r;
 	if ((r = network_target(words[0], &t, e)) || (r = networks_read(&(struct network_args){ a->node }, t.deployment, &list, e)) ||
 	    (r = network_find(&t, list, &network, e)))
 		return r;

@@ -139,6 +139,9 @@ def refusals(s, report):
             s.join("phone", "--out", "again.conf")
         with refused("phone.conf is there already"):
             s.join("phone")
+        for words, sentence in ((("--out", "phone.conf"), "phone.conf is there already"), (("--endpoint", "home"), "write HOST:PORT")):
+            with refused(sentence):  # and nothing was sent: that name joins below
+                s.join("desk", *words)
         key = s.computer.run("wg", "pubkey", input=s.computer.run("wg", "genkey").stdout).stdout.strip()
         for row, sentence in (({"name": "desk", "key": key, "ip": WEB}, f"{WEB} is the address of the device 'desk'"),
                               ({"name": "desk", "key": key, "ip": "10.20.1.8", "preshared": key}, "/preshared: a key in clear")):
