@@ -137,10 +137,28 @@ static inline void hub_run(void)
 	}
 }
 
+/* What the server has to say, and whether it is still there. */
+static inline void hub_explain(void)
+{
+	AUTO_BUF struct buf text = { 0 };
+	int status = 0;
+	char log[96];
+
+	snprintf(log, sizeof(log), "%s/log", hub.dir);
+	(void)!file_read(AT_FDCWD, log, 1 << 20, &text, NULL);
+	if (waitpid(hub.pid, &status, WNOHANG))
+		fprintf(stderr, "nats-server has ended, status %d\n", status);
+	fprintf(stderr, "its log: %s\n", text.p ? text.p : "empty");
+}
+
 static inline void hub_start(void)
 {
+	int r;
+
 	hub_run();
-	T_NEED(!bucket_create(&hub.options, 10000), "the directory could not be made");
+	if ((r = bucket_create(&hub.options, 10000)))
+		hub_explain();
+	T_NEED(!r, "the directory could not be made");
 }
 
 static inline void hub_kill(void)
