@@ -20,13 +20,12 @@ static void link_name(const char *prefix, unsigned index, char ret[static 16])
 }
 
 /* Ports and the link out have no business with IPv6 of their own; the bridge believes no router. What answers for names may use port 53: nobody
- * else is in there. */
+ * else is in there. Both families are passed on; the filter says what of it. */
 static const struct {
 	const char *path, *value;
 } quiet[] = {
-	{ IPV6_CONF "default/disable_ipv6", "1" },
-	{ IPV6_CONF "default/accept_ra", "0" },
-	{ "/proc/sys/net/ipv4/ip_unprivileged_port_start", "53" },
+	{ IPV6_CONF "default/disable_ipv6", "1" }, { IPV6_CONF "default/accept_ra", "0" }, { "/proc/sys/net/ipv4/ip_unprivileged_port_start", "53" },
+	{ "/proc/sys/net/ipv4/ip_forward", "1" },  { IPV6_CONF "all/forwarding", "1" },
 };
 
 /* Where the kernel has br_netfilter, what passes the bridge would be held to be forwarded. */

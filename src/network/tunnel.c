@@ -1,5 +1,6 @@
 /* wg0 of a private network: made in the node's namespace, where its UDP socket stays, and moved into the network's. */
 #include "base/file.h"
+#include "network/module.h"
 #include "network/segment.h"
 #include "sys/netns.h"
 
@@ -7,22 +8,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define MODULE_UNIT "module@wireguard"
-enum { MODULE_WAIT_MS = 10000 };
-
 static int open_inside(void *ctx, struct err *e)
 {
 	return wireguard_open(ctx, e);
-}
-
-/* Once in the life of a node, for some tenths of a second. */
-static int module_load(const struct supervisor *s, struct err *e)
-{
-	enum { ENDED = 1u << SUPERVISOR_DONE | 1u << SUPERVISOR_DOWN | 1u << SUPERVISOR_BACKOFF | 1u << SUPERVISOR_SKIPPED };
-	struct supervisor_unit u;
-	int r = supervisor_start(s, MODULE_UNIT, e);
-
-	return r ? r : supervisor_wait(s, MODULE_UNIT, ENDED, MODULE_WAIT_MS, &u, e);
 }
 
 static int wg_open(struct segment *g, struct err *e)
@@ -32,7 +20,7 @@ static int wg_open(struct segment *g, struct err *e)
 
 	if (g->span.wg.fd >= 0 || !netns_run(g->netns, open_inside, &g->span.wg, &ignored))
 		return 0;
-	if ((r = module_load(&g->all->names.supervisor, e)))
+	if ((r = module_load(&g->all->names.supervisor, "wireguard", e)))
 		return r;
 	return netns_run(g->netns, open_inside, &g->span.wg, e);
 }
@@ -55,26 +43,13 @@ int tunnel_proxies_allow(struct err *e)
 	return r;
 }
 
-/* Where both families are passed on, the filter says what of it. */
-static const char *const forwarding[] = { "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding" };
-
-static int forwarding_set(const char *value, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(forwarding) && !r; i++)
-		r = file_poke(AT_FDCWD, forwarding[i], str_c(value), e);
-	return r;
-}
-
 static int up_inside(void *ctx, struct err *e)
 {
 	AUTO_FD int fd = -1;
 	int r = netlink_open(&fd, e);
 
 	(void)ctx;
-	if (r || (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv6/conf/" SPAN_DEVICE "/disable_ipv6", S("0"), e)) || (r = tunnel_proxies_allow(e)) ||
-	    (r = forwarding_set("1", e)))
+	if (r || (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv6/conf/" SPAN_DEVICE "/disable_ipv6", S("0"), e)) || (r = tunnel_proxies_allow(e)))
 		return r;
 	return netlink_up(fd, SPAN_DEVICE, e);
 }
@@ -85,7 +60,7 @@ static int down_inside(void *ctx, struct err *e)
 	int r = netlink_open(&fd, e);
 
 	(void)ctx;
-	return r || (r = forwarding_set("0", e)) ? r : netlink_remove(fd, SPAN_DEVICE, e);
+	return r ? r : netlink_remove(fd, SPAN_DEVICE, e);
 }
 
 /* One of that name in the node's namespace was left on its way. */
