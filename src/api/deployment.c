@@ -54,12 +54,28 @@ static const struct {
 	[WORKLOAD_ZMOUNT] = { "zmount", zmount_open },
 	[WORKLOAD_ZDB] = { "zdb", zdb_open },
 	[WORKLOAD_NETWORK] = { "network", network_open },
+	[WORKLOAD_GATEWAY_NAME] = { "gateway-name-proxy", gateway_name_open },
+	[WORKLOAD_GATEWAY_FQDN] = { "gateway-fqdn-proxy", gateway_fqdn_open },
 	{ "ip", NULL },
 	{ "qsfs", NULL },
 	{ "zlogs", NULL },
-	{ "gateway-name-proxy", NULL },
-	{ "gateway-fqdn-proxy", NULL },
 };
+
+/* Whom others name comes before them. */
+static unsigned rank(unsigned kind)
+{
+	return workload_is_gateway(kind) ? 2 : kind == WORKLOAD_ZMACHINE;
+}
+
+static int kinds_open(struct deployment *d, unsigned of_rank, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < d->n_workloads && !r; i++)
+		if (rank(d->workloads[i].kind) == of_rank)
+			r = types[d->workloads[i].kind].open(d, i, e);
+	return r;
+}
 
 static int kind_find(struct workload *w, size_t at, struct err *e)
 {
@@ -72,8 +88,9 @@ static int kind_find(struct workload *w, size_t at, struct err *e)
 		return err_set(e, -EBADMSG, "/workloads/%zu/type: workloads of type '%s' are not done by this version of the node", at, w->type);
 	}
 	return err_set(e, -EBADMSG,
-		       "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume', 'zmount', 'zdb' and 'network'", at,
-		       w->type);
+		       "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume', 'zmount', 'zdb', 'network', "
+		       "'gateway-name-proxy' and 'gateway-fqdn-proxy'",
+		       at, w->type);
 }
 
 static int secrets_check(const struct deployment *d, struct err *e)
@@ -158,11 +175,8 @@ static int deployment_body(struct deployment *d, struct err *e)
 	}
 	if ((r = secrets_check(d, e)) || (r = kinds_find(d, e)))
 		return r;
-	for (int machines = 0; machines < 2; machines++) /* last: they name the others */
-		for (size_t i = 0; i < d->n_workloads; i++)
-			if ((d->workloads[i].kind == WORKLOAD_ZMACHINE) == machines && (r = types[d->workloads[i].kind].open(d, i, e)))
-				return r;
-	if ((r = joins_number(d, e)) || (r = metadata_check(d, e)) || (r = signers_check(d, e)))
+	if ((r = kinds_open(d, 0, e)) || (r = kinds_open(d, 1, e)) || (r = joins_number(d, e)) || (r = kinds_open(d, 2, e)) ||
+	    (r = metadata_check(d, e)) || (r = signers_check(d, e)))
 		return r;
 	return deployment_meets(d, &d->signers, e);
 }

@@ -28,6 +28,9 @@ enum {
 	NETWORK_ACCESS_MAX = 64,
 	NETWORK_KEY_LEN = 32, /* of WireGuard */
 	ZMACHINE_MOUNT_PATH_MAX = 256, /* bytes */
+	GATEWAY_BACKENDS_MAX = 16,
+	GATEWAY_NAME_MAX = 63, /* bytes, as RFC 1035 has both */
+	GATEWAY_FQDN_MAX = 253,
 	SNAPSHOTS_EVERY_MIN = 60,      /* seconds */
 	SNAPSHOTS_EVERY_MAX = 366 * 86400,
 	SNAPSHOTS_KEEP_MAX = 1000,
@@ -178,7 +181,28 @@ uint32_t network_gateway(const struct network *n);
 /* What goes with the IPv4 address: the same 32 bits at the end of the subnet6. */
 void network_address6(const struct network *n, uint32_t address, uint8_t ret[static 16]);
 
-enum workload_kind { WORKLOAD_ZMACHINE, WORKLOAD_VOLUME, WORKLOAD_ZMOUNT, WORKLOAD_ZDB, WORKLOAD_NETWORK };
+/* A public name that leads to backends (doc/gateway.md). */
+struct gateway {
+	const char *name, *fqdn;   /* a label below the gateway's domain, or a whole name: one of them is NULL */
+	const char *network;       /* of the deployment: where the backends are; NULL = they have public addresses */
+	sd_json_variant *backends; /* gateway_backend() reads them */
+	bool tls_passthrough;      /* backends end TLS themselves */
+};
+size_t gateway_n_backends(const struct gateway *g);
+
+enum workload_kind {
+	WORKLOAD_ZMACHINE,
+	WORKLOAD_VOLUME,
+	WORKLOAD_ZMOUNT,
+	WORKLOAD_ZDB,
+	WORKLOAD_NETWORK,
+	WORKLOAD_GATEWAY_NAME,
+	WORKLOAD_GATEWAY_FQDN,
+};
+static inline bool workload_is_gateway(unsigned kind)
+{
+	return kind == WORKLOAD_GATEWAY_NAME || kind == WORKLOAD_GATEWAY_FQDN;
+}
 /* Whether one of that kind has data on a disk of the node. */
 static inline bool workload_has_storage(unsigned kind)
 {
@@ -194,6 +218,7 @@ struct workload {
 	struct zmount zmount;
 	struct zdb zdb;
 	struct network network;
+	struct gateway gateway;
 };
 
 struct signer {
@@ -232,6 +257,9 @@ MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, s
 
 /* The workload of that name; NULL = there is none. */
 const struct workload *deployment_workload(const struct deployment *d, const char *name);
+
+/* The one at I of G, a workload of D, which deployment_open() took: a machine's name stands for its address in G's network. */
+void gateway_backend(const struct deployment *d, const struct gateway *g, size_t i, struct endpoint *ret);
 
 /* Decodes V, an object; -EBADMSG. */
 MUST_CHECK int health_check_decode(sd_json_variant *v, struct health_check *ret, struct err *e);

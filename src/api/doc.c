@@ -1,6 +1,7 @@
 #include "api/doc.h"
 
 #include "api/recovery.h"
+#include "api/workload.h"
 #include "base/file.h"
 #include "base/parse.h"
 
@@ -187,13 +188,6 @@ int login_sign(const struct key *user, const struct key_pub *node, const uint8_t
 	return r < 0 ? r : doc_sign(API_TYPE_LOGIN, body, user, ret);
 }
 
-static bool range4_ok(struct str s)
-{
-	struct range4 r;
-
-	return !parse_range4(s, &r);
-}
-
 /* host or host:port of a registry; it becomes a file name and part of a URL. */
 static bool host_ok(struct str s)
 {
@@ -272,6 +266,8 @@ static const struct json_field farm_fields[] = {
 	  .n_off = offsetof(struct farm, n_registries) },
 	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table, .n_off = offsetof(struct farm, n_open) },
 	{ "time", JSON_LIST, offsetof(struct farm, time), .max = FARM_TIME_MAX, .table = &time_table, .n_off = offsetof(struct farm, n_time) },
+	{ "gateways", JSON_LIST, offsetof(struct farm, gateways), .max = FARM_GATEWAYS_MAX, .table = &farm_gateway_table,
+	  .n_off = offsetof(struct farm, n_gateways) },
 	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },
 	{ "recovery", JSON_TEXT, offsetof(struct farm, recovery), .ok = recovery_ok, .want = "a public key, as 'zos farm recovery on' writes it" },
 };
@@ -288,7 +284,7 @@ int farm_open(struct str envelope, struct farm *ret, struct err *e)
 		return err_set(e, -EBADMSG, "farm document: /farm: must be a farm's key (A...)");
 	if (!dsse_is_signed_by(&ret->doc.envelope, &ret->farm))
 		return err_set(e, -EKEYREJECTED, "farm document: not signed by the farm it names");
-	return 0;
+	return err_wrap(e, farm_gateways_check(ret, e), "farm document");
 }
 
 void farm_deinit(struct farm *f)

@@ -22,6 +22,7 @@ enum {
 	FARM_REGISTRIES_MAX = 16,
 	FARM_OPEN_MAX = 16,
 	FARM_TIME_MAX = 4,
+	FARM_GATEWAYS_MAX = 32,
 };
 
 /* What every document shares once it is open. */
@@ -89,6 +90,17 @@ struct farm_time {
 	bool nts;           /* it proves who it is (RFC 8915) */
 };
 
+/* A node that publishes names (doc/gateway.md), and the public addresses that it does it at. */
+struct farm_gateway {
+	struct key_pub node;
+	const char *domain;             /* whose names it gives out; NULL = none */
+	const char *address, *router;   /* IPv4: with its prefix, 198.51.100.7/24, and the way out */
+	const char *address6, *router6; /* IPv6, likewise; NULL = none */
+	const char *card;               /* of the node, on the network of the addresses */
+	const char *acme, *acme_ca;     /* who certifies names: the URL of its directory (RFC 8555), and its own authority, PEM; NULL = nobody */
+	const char *contact;            /* a mail address for those who certify; NULL = none */
+};
+
 /* What a farm says to its nodes. */
 struct farm {
 	struct doc doc;
@@ -100,7 +112,8 @@ struct farm {
 	struct farm_registry registries[FARM_REGISTRIES_MAX];
 	struct farm_open open[FARM_OPEN_MAX];
 	struct farm_time time[FARM_TIME_MAX];
-	size_t n_hubs, n_allow, n_registries, n_open, n_time;
+	struct farm_gateway gateways[FARM_GATEWAYS_MAX];
+	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_gateways;
 	bool usb_disks; /* nodes may take disks on USB */
 	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
 };
@@ -109,6 +122,8 @@ MUST_CHECK int farm_open(struct str envelope, struct farm *ret, struct err *e);
 void farm_deinit(struct farm *f);
 /* The row that lets KEY in, or NULL. The farm's own key needs none. */
 const struct farm_allow *farm_allow_find(const struct farm *f, const struct key_pub *key);
+/* What NODE is as a gateway; NULL = it is none. */
+const struct farm_gateway *farm_gateway_find(const struct farm *f, const struct key_pub *node);
 
 /* "This node is mine": signed by the farm. */
 struct approval {

@@ -7,6 +7,8 @@ MUST_CHECK int volume_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int zmount_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int network_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int zdb_open(struct deployment *d, size_t at, struct err *e);
+MUST_CHECK int gateway_name_open(struct deployment *d, size_t at, struct err *e);
+MUST_CHECK int gateway_fqdn_open(struct deployment *d, size_t at, struct err *e);
 
 /* A field of a table that owners may know. */
 #define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
@@ -24,7 +26,12 @@ MUST_CHECK int joins_check(struct deployment *d, size_t at, struct err *e);
 /* Once all machines are known: gives those an address that named none. -EBADMSG when there are too few. */
 MUST_CHECK int joins_number(struct deployment *d, struct err *e);
 
+/* farm_gateway.c: the table of a farm's gateways, and whether they go together. */
+extern const struct json_table farm_gateway_table;
+MUST_CHECK int farm_gateways_check(const struct farm *f, struct err *e);
+
 /* For tables: whether it is the text of one. */
+bool fqdn_ok(struct str s);
 bool range4_ok(struct str s);
 bool range6_ok(struct str s);
 bool network_key_ok(struct str s);

@@ -414,6 +414,60 @@ static int farm_time(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
+struct gateway_args {
+	const char *address, *router, *address6, *router6, *card, *domain;
+	bool forget;
+};
+static const struct opt gateway_opts[] = {
+	OPT(struct gateway_args, address, "address", "A.B.C.D/N", "its public IPv4 address, with the network's prefix"),
+	OPT(struct gateway_args, router, "router", "A.B.C.D", "the router on that network"),
+	OPT(struct gateway_args, address6, "address6", "IPV6/N", "a public IPv6 address, too"),
+	OPT(struct gateway_args, router6, "router6", "IPV6", "and its router"),
+	OPT(struct gateway_args, card, "card", "CARD", "the network card on that network (default eth0)"),
+	OPT(struct gateway_args, domain, "domain", "DOMAIN", "owners may have names below it: *.DOMAIN leads to the address in your DNS"),
+	OPT(struct gateway_args, forget, "forget", NULL, "the node is no gateway any more: what it publishes cannot be reached"),
+};
+
+static int text_set(sd_json_variant **row, const char *field, const char *text)
+{
+	return text ? sd_json_variant_set_field_string(row, field, text) : 0;
+}
+
+static int gateway_body(const struct client *c, const struct farm *f, const void *args, const char *node, sd_json_variant **ret)
+{
+	const struct gateway_args *a = args;
+	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
+	int r = rows_without(f, "gateways", "node", node, &list);
+
+	(void)c;
+	if (r < 0 || a->forget)
+		return r < 0 ? r : body_change(f, "gateways", list, ret);
+	if ((r = text_set(&row, "node", node)) < 0 || (r = text_set(&row, "domain", a->domain)) < 0 ||
+	    (r = text_set(&row, "address", a->address)) < 0 || (r = text_set(&row, "router", a->router)) < 0 ||
+	    (r = text_set(&row, "address6", a->address6)) < 0 || (r = text_set(&row, "router6", a->router6)) < 0 ||
+	    (r = text_set(&row, "card", a->card)) < 0 || (r = sd_json_variant_append_array(&list, row)) < 0)
+		return r;
+	return body_change(f, "gateways", list, ret);
+}
+
+static int farm_gateway(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	const struct gateway_args *a = args;
+	struct key_pub node;
+	int r;
+
+	if (key_pub_parse(str_c(words[0]), &node) || node.role != KEY_NODE)
+		return err_set(e, -EINVAL, "'%s' is no node's key (N...): 'zos node list' shows them", words[0]);
+	if (!a->forget == !(a->address && a->router))
+		return err_set(e, -EINVAL, "a gateway needs --address and --router, which say where it is reached; --forget goes alone");
+	if ((r = farm_change(&client, gateway_body, args, words[0], e)))
+		return r;
+	if (!c->json)
+		printf(a->forget ? "%s is no gateway any more\n" : "%s is a gateway\n", words[0]);
+	return 0;
+}
+
 static int usb_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *value = NULL;
@@ -579,6 +633,15 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_time },
+	{ .name = "farm gateway",
+	  .words = "N...",
+	  .help = "let a node publish names at a public address",
+	  .opts = gateway_opts,
+	  .n_opts = ARRAY_LEN(gateway_opts),
+	  .args_size = sizeof(struct gateway_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_gateway },
 	{ .name = "farm usb",
 	  .words = "yes|no",
 	  .help = "say whether the farm's nodes take disks on USB",

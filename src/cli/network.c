@@ -1,4 +1,4 @@
-/* zos network ...: private networks and who is in them. */
+/* zos network ..., zos gateway list: private networks and who is in them, and what they publish. */
 #include "cli/command.h"
 
 #include "base/file.h"
@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define NETWORK "network"
+
 struct network_args {
 	const char *node;
 };
@@ -18,15 +20,15 @@ static const struct opt network_opts[] = {
 	OPT(struct network_args, node, "node", "N...", "on this node (default: where the deployment was sent)"),
 };
 
-/* The networks of DEPLOYMENT, each with its deployment's name. */
-static void list_add(sd_json_variant *deployment, sd_json_variant **list)
+/* The workloads of DEPLOYMENT whose type begins with TYPE, each with its deployment's name. */
+static void list_add(sd_json_variant *deployment, const char *type, sd_json_variant **list)
 {
 	sd_json_variant *all = sd_json_variant_by_key(deployment, "workloads");
 
 	for (size_t i = 0; sd_json_variant_is_array(all) && i < sd_json_variant_elements(all); i++) {
 		AUTO_JSON sd_json_variant *one = sd_json_variant_ref(sd_json_variant_by_index(all, i));
 
-		if (strcmp(out_text(one, "type", ""), "network"))
+		if (!str_starts(str_c(out_text(one, "type", "")), str_c(type)))
 			continue;
 		BUG_ON(sd_json_variant_set_field_string(&one, "deployment", out_text(deployment, "name", "?")) < 0 ||
 		       sd_json_variant_append_array(list, one) < 0);
@@ -137,8 +139,8 @@ static void paths_print(sd_json_variant *list)
 		printf("None of these networks has peers.\n");
 }
 
-/* The networks on a node, of the deployment WORD or of all. Returns owned. */
-static int networks_read(const struct network_args *a, const char *word, sd_json_variant **ret, struct err *e)
+/* The workloads of that type on a node, of the deployment WORD or of all. Returns owned. */
+static int workloads_read(const struct network_args *a, const char *type, const char *word, sd_json_variant **ret, struct err *e)
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	AUTO_LINK struct link link = { 0 };
@@ -155,14 +157,15 @@ static int networks_read(const struct network_args *a, const char *word, sd_json
 	all = sd_json_variant_by_key(reply, "deployments");
 	for (size_t i = 0; sd_json_variant_is_array(all) && i < sd_json_variant_elements(all); i++)
 		if (!word || !strcmp(out_text(sd_json_variant_by_index(all, i), "name", ""), word))
-			list_add(sd_json_variant_by_index(all, i), ret);
+			list_add(sd_json_variant_by_index(all, i), type, ret);
 	return 0;
 }
 
-static int networks_show(const struct cli *c, const struct network_args *a, const char *word, void (*print)(sd_json_variant *list), struct err *e)
+static int workloads_show(const struct cli *c, const struct network_args *a, const char *type, const char *word, void (*print)(sd_json_variant *list),
+			  struct err *e)
 {
 	AUTO_JSON sd_json_variant *list = NULL;
-	int r = networks_read(a, word, &list, e);
+	int r = workloads_read(a, type, word, &list, e);
 
 	if (r)
 		return r;
@@ -174,12 +177,53 @@ static int networks_show(const struct cli *c, const struct network_args *a, cons
 
 static int network_paths(const struct cli *c, const void *args, const char **words, struct err *e)
 {
-	return networks_show(c, args, words[0], paths_print, e);
+	return workloads_show(c, args, NETWORK, words[0], paths_print, e);
 }
 
 static int network_list(const struct cli *c, const void *args, const char **words, struct err *e)
 {
-	return networks_show(c, args, words[0], list_print, e);
+	return workloads_show(c, args, NETWORK, words[0], list_print, e);
+}
+
+enum { NAME_COLUMNS = 5 };
+
+/* A published name has a line for each of its backends. */
+static size_t name_cells(sd_json_variant *name, const char **cells, size_t max)
+{
+	sd_json_variant *backends = sd_json_variant_by_key(name, "backends");
+	size_t n = sd_json_variant_is_array(backends) ? sd_json_variant_elements(backends) : 0, i = 0;
+
+	do {
+		const char **row = &cells[NAME_COLUMNS * i];
+
+		row[0] = i ? "" : out_text(name, "fqdn", "-");
+		row[1] = i ? "" : out_text(name, "state", "?");
+		row[2] = element(backends, i);
+		row[3] = i ? "" : out_text(name, "deployment", "?");
+		row[4] = i ? "" : out_text(name, "message", "");
+	} while (++i < n && i < max);
+	return i;
+}
+
+static void names_print(sd_json_variant *list)
+{
+	enum { ROWS_MAX = 4096 };
+	struct out_column columns[NAME_COLUMNS] = { { "NAME", 0 }, { "STATE", 0 }, { "BACKEND", 0 }, { "DEPLOYMENT", 0 }, { "MESSAGE", 0 } };
+	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * NAME_COLUMNS, sizeof(*cells));
+	size_t n = 0;
+
+	BUG_ON(!cells);
+	for (size_t i = 0; i < sd_json_variant_elements(list) && n < ROWS_MAX; i++)
+		n += name_cells(sd_json_variant_by_index(list, i), &cells[NAME_COLUMNS * n], ROWS_MAX - n);
+	if (n)
+		out_table(columns, NAME_COLUMNS, cells, n);
+	else
+		printf("No name of yours is published there: a workload of type 'gateway-name-proxy' or 'gateway-fqdn-proxy' is one.\n");
+}
+
+static int gateway_list(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	return workloads_show(c, args, "gateway-", words[0], names_print, e);
 }
 
 struct join_args {
@@ -239,7 +283,7 @@ static int join_write(const struct join_args *a, sd_json_variant *status, struct
 	int r;
 
 	BUG_ON(sd_json_variant_new_array(&list, NULL, 0) < 0);
-	list_add(status, &list);
+	list_add(status, NETWORK, &list);
 	if ((r = network_find(t, list, &network, e)) || (r = access_format(network, d, a->endpoint, &text, e)) || (r = config_write(path, &text, e)))
 		return r;
 	if (strcmp(path, "-"))
@@ -290,7 +334,7 @@ static int network_join(const struct cli *c, const void *args, const char **word
 	snprintf(path, sizeof(path), "%s.conf", words[1]);
 	if ((r = join_check(a, a->out ? a->out : path, e)))
 		return r;
-	if ((r = network_target(words[0], &t, e)) || (r = networks_read(&(struct network_args){ a->node }, t.deployment, &list, e)) ||
+	if ((r = network_target(words[0], &t, e)) || (r = workloads_read(&(struct network_args){ a->node }, NETWORK, t.deployment, &list, e)) ||
 	    (r = network_find(&t, list, &network, e)))
 		return r;
 	d.network = t.machine;
@@ -307,8 +351,9 @@ static int network_leave(const struct cli *c, const void *args, const char **wor
 	struct target t;
 	int r;
 
-	if ((r = network_target(words[0], &t, e)) || (r = networks_read(a, t.deployment, &list, e)) || (r = network_find(&t, list, &network, e)) ||
-	    (r = deployment_read(a->node, t.deployment, &doc, e)) || (r = access_remove(&doc, t.machine, words[1], e)))
+	if ((r = network_target(words[0], &t, e)) || (r = workloads_read(a, NETWORK, t.deployment, &list, e)) ||
+	    (r = network_find(&t, list, &network, e)) || (r = deployment_read(a->node, t.deployment, &doc, e)) ||
+	    (r = access_remove(&doc, t.machine, words[1], e)))
 		return r;
 	return deployment_send(c, a->node, &doc, NULL, e);
 }
@@ -348,5 +393,13 @@ const struct command network_commands[] = {
 	  .min_words = 2,
 	  .max_words = 2,
 	  .run = network_leave },
+	{ .name = "gateway list",
+	  .words = "[DEPLOYMENT]",
+	  .help = "the names that you have published on a node, and how their backends do",
+	  .opts = network_opts,
+	  .n_opts = ARRAY_LEN(network_opts),
+	  .args_size = sizeof(struct network_args),
+	  .max_words = 1,
+	  .run = gateway_list },
 };
 const size_t n_network_commands = ARRAY_LEN(network_commands);

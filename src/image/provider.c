@@ -223,11 +223,12 @@ static void image_sweep(struct provider *p, bool (*is_wanted)(void *engine, cons
 	link_closep(&link);
 }
 
-static void image_configure(struct provider *p, const struct farm *farm)
+static void image_configure(struct provider *p, const struct key_pub *node, const struct farm *farm)
 {
 	struct images *i = images_of(p);
 	int r;
 
+	(void)node;
 	json_unrefp(&i->registries);
 	r = sd_json_variant_new_array(&i->registries, NULL, 0);
 	for (size_t k = 0; r >= 0 && farm && k < farm->n_registries; k++) {
@@ -318,7 +319,7 @@ int image_provider_new(sd_event *event, const struct image_options *o, struct pr
 	(void)e;
 	BUG_ON(!i);
 	*i = (struct images){ .provider = { .name = "image", .ops = &image_ops }, .o = *o, .event = sd_event_ref(event) };
-	image_configure(&i->provider, NULL);
+	image_configure(&i->provider, NULL, NULL);
 	*ret = &i->provider;
 	return 0;
 }

@@ -294,7 +294,7 @@ static int follow(struct loader *l)
 }
 
 /* What few nodes need, and those not from the start. */
-static const char *const on_demand[] = { "wireguard" };
+static const char *const on_demand[] = { "wireguard", "ipvlan" };
 
 static int load_only(const char *name)
 {

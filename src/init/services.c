@@ -187,6 +187,19 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
+		.name = "gateway", /* web: HAProxy; steer: what tells it whose names it publishes. Each enters the namespace, and drops the rest */
+		.argv = { "/usr/lib/zos/gateway", "%i", "/run/zos/gateway/netns" },
+		.is_template = true,
+		.ready = SERVICE_READY_EXEC,
+		.is_background = true,
+		.caps = CAP(SYS_ADMIN) | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP),
+		.nofile = 20000,
+		.pids_max = 64,
+		.memory_max_bytes = 512 * MIB,
+		.oom_score_adj = 100,
+		.stop_ms = 2000,
+	},
+	{
 		.name = "module", /* that a workload came to need: modload has the list */
 		.argv = { "/usr/lib/zos/modload", "only", "%i" },
 		.is_template = true,

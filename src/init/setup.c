@@ -41,9 +41,17 @@ static const struct {
 	uid_t uid;
 } dirs[] = {
 	{ "/dev/input", 0755, 0 }, /* there from the start, so that init can watch it for power buttons */
-	{ "/var/lib", 0755, 0 },         { "/var/lib/dhcpcd", 0700, 0 },   { "/var/log", 0755, 0 },       { "/run/empty", 0555, 0 },
-	{ "/run/zos/clock", 0755, 0 },   { "/run/zos/dhcp", 0755, 0 },     { "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
-	{ "/run/zos/gridd", 0755, 901 }, { "/run/zos/imaged", 0755, 902 },
+	{ "/var/lib", 0755, 0 },
+	{ "/var/lib/dhcpcd", 0700, 0 },
+	{ "/var/log", 0755, 0 },
+	{ "/run/empty", 0555, 0 },
+	{ "/run/zos/clock", 0755, 0 },
+	{ "/run/zos/dhcp", 0755, 0 },
+	{ "/run/zos/noded", 0755, 0 }, /* a daemon's sockets live in a directory of its own */
+	{ "/run/zos/gridd", 0755, 901 },
+	{ "/run/zos/imaged", 0755, 902 },
+	{ "/run/zos/gateway-web", 0755, 909 },
+	{ "/run/zos/gateway-steer", 0700, 911 },
 };
 
 static const struct {

@@ -3,10 +3,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "network/filter.h"
+#include "network/edge.h"
+#include "network/outlet.h"
 #include "network/port.h"
-#include "network/rules.h"
-#include "network/segment.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 
@@ -29,6 +28,7 @@ struct networks {
 	unsigned cut[NETWORK_MACHINES_MAX];
 	uint16_t tunnels[NETWORK_MACHINES_MAX];
 	struct segments segments;
+	struct edge edge;
 	sd_event_source *resolv_watch;
 	int netlink;
 	unsigned n_connects;
@@ -191,6 +191,17 @@ static int machine_apply(struct networks *n, struct work *w, unsigned index, str
 	return r;
 }
 
+/* What is published, and the way to it. */
+static int gateway_apply(struct networks *n, struct work *w, struct err *e)
+{
+	int r = edge_make(&n->edge, n->netlink, e);
+
+	if (r)
+		return r;
+	snprintf(w->network.netns, sizeof(w->network.netns), "%s", n->edge.netns);
+	return outlet_apply(&n->segments, w, e);
+}
+
 static int network_apply(struct provider *p, struct work *w, struct err *e)
 {
 	struct networks *n = network_of(p);
@@ -199,6 +210,8 @@ static int network_apply(struct provider *p, struct work *w, struct err *e)
 
 	if (r)
 		return r;
+	if (workload_is_gateway(w->kind))
+		return gateway_apply(n, w, e);
 	if (w->kind != WORKLOAD_NETWORK)
 		return machine_apply(n, w, (unsigned)index, e);
 	w->network.index = (unsigned)index;
@@ -214,7 +227,8 @@ static int take_down(struct provider *p, const char *id, struct err *e)
 	uint64_t index;
 	int r;
 
-	if ((r = member_remove(&n->segments, id, e)) || (r = segment_remove(&n->segments, id, n->netlink, e)) < 0)
+	if ((r = outlet_remove(&n->segments, id, e)) || (!n->segments.outlets && (r = edge_remove(&n->edge, e))) ||
+	    (r = member_remove(&n->segments, id, e)) || (r = segment_remove(&n->segments, id, n->netlink, e)) < 0)
 		return r;
 	if (!r && !index_read(n, id, &index)) {
 		snprintf(device, sizeof(device), RULES_DEVICE "%u", (unsigned)index);
@@ -253,13 +267,14 @@ static void resolvers_read(struct networks *n)
 	if (!file_read(AT_FDCWD, n->o.resolv_conf, RESOLV_CONF_MAX_BYTES, &text, NULL))
 		rules_resolvers(&n->rules, buf_str(&text));
 	filter_change(&n->filter);
+	edge_rules_changed(&n->edge);
 	static_assert(sizeof(names->resolvers) == sizeof(n->rules.resolvers));
 	memcpy(names->resolvers, n->rules.resolvers, sizeof(names->resolvers));
 	names->n_resolvers = n->rules.n_resolvers;
 	segments_resolvers_changed(&n->segments);
 }
 
-static void network_configure(struct provider *p, const struct farm *farm)
+static void network_configure(struct provider *p, const struct key_pub *node, const struct farm *farm)
 {
 	struct networks *n = network_of(p);
 	struct rules *r = &n->rules;
@@ -269,6 +284,8 @@ static void network_configure(struct provider *p, const struct farm *farm)
 		snprintf(n->open[i], sizeof(n->open[i]), "%s", farm->open[i].range);
 		r->open[r->n_open++] = n->open[i];
 	}
+	edge_configure(&n->edge, farm ? farm_gateway_find(farm, node) : NULL);
+	edge_rules_changed(&n->edge);
 	filter_change(&n->filter);
 }
 
@@ -388,6 +405,24 @@ static int ends_check(const struct networks *n, const struct network *net, size_
 	return 0;
 }
 
+/* Neither does a published name lead where its owner could not go. */
+static int backends_check(const struct networks *n, const struct deployment *d, size_t at, struct err *e)
+{
+	const struct gateway *g = &d->workloads[at].gateway;
+
+	for (size_t i = 0; !g->network && i < gateway_n_backends(g); i++) {
+		char text[ENDPOINT_TEXT_SIZE];
+		struct endpoint to;
+
+		gateway_backend(d, g, i, &to);
+		if (rules_may_reach(&n->rules, &to))
+			continue;
+		endpoint_format(text, &to);
+		return err_set(e, -EBADMSG, "/workloads/%zu/data/backends/%zu: %s is a private address that this farm has not opened", at, i, text);
+	}
+	return 0;
+}
+
 static int network_admit(struct provider *p, const struct deployment *d, const struct deployment *old,
 			 char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e)
 {
@@ -396,7 +431,8 @@ static int network_admit(struct provider *p, const struct deployment *d, const s
 	(void)old;
 	(void)ret_disks;
 	for (size_t i = 0; i < d->n_workloads && !r; i++)
-		r = ends_check(network_of(p), &d->workloads[i].network, i, e);
+		r = workload_is_gateway(d->workloads[i].kind) ? backends_check(network_of(p), d, i, e)
+							      : ends_check(network_of(p), &d->workloads[i].network, i, e);
 	return r;
 }
 
@@ -437,7 +473,9 @@ static int segments_begin(struct networks *n, struct err *e)
 	const struct network_options *o = &n->o;
 	int r;
 
+	n->edge = (struct edge){ .dir = o->edge_dir, .rules = &n->rules, .filter_program = o->filter, .event = n->event };
 	n->segments = (struct segments){ .event = n->event,
+					 .edge = &n->edge,
 					 .dir = o->dir,
 					 .filter = o->filter,
 					 .names = { .dir = o->names_dir, .supervisor = SUPERVISOR_DEFAULT },
@@ -493,6 +531,7 @@ void network_provider_free(struct provider *p)
 
 	sd_event_source_disable_unref(n->resolv_watch);
 	segments_deinit(&n->segments);
+	edge_deinit(&n->edge);
 	if (n->filter.event)
 		filter_deinit(&n->filter);
 	fd_close(&n->netlink);

@@ -19,6 +19,7 @@ struct network_options {
 	unsigned imaged_uid;
 	const char *filter;      /* the program */
 	const char *names_dir;   /* NAMES_DIR; NULL = nobody answers for names in private networks */
+	const char *edge_dir;    /* EDGE_DIR; NULL = no names are published */
 };
 
 /* Returns owned. */

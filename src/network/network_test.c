@@ -143,7 +143,7 @@ static void open_ten_nine(struct fixture *f)
 	T_NEED(farm != NULL, "memory");
 	farm->open[0].range = "10.9.0.0/16";
 	farm->n_open = 1;
-	f->p->ops->configure(f->p, farm);
+	f->p->ops->configure(f->p, NULL, farm);
 	filter_settle(f);
 	free(farm);
 }

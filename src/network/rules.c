@@ -53,7 +53,8 @@ static const char chains[] = "	chain input {\n"
 			     "		ip saddr " RULES_MACHINES " oifname != \"" RULES_DEVICE "*\" masquerade\n"
 			     "	}\n";
 
-void rules_format(const struct rules *r, struct buf *ret)
+/* The table, as far as both namespaces have the same. */
+static void begin(const struct rules *r, struct buf *ret)
 {
 	const char *resolvers[RULES_RESOLVERS_MAX];
 
@@ -63,6 +64,46 @@ void rules_format(const struct rules *r, struct buf *ret)
 	set(ret, "private4", private4, ARRAY_LEN(private4));
 	set(ret, "open4", r->open, r->n_open);
 	set(ret, "resolvers4", resolvers, r->n_resolvers);
+}
+
+static const char edge_chains[] = "	chain input {\n"
+				  "		type filter hook input priority filter; policy drop;\n"
+				  "		iif lo accept\n"
+				  "		ct state established,related accept\n"
+				  "		iifname != \"" RULES_EDGE_CARD "\" drop\n"
+				  "		tcp dport { 80, 443 } accept\n"
+				  "		icmp type echo-request limit rate 100/second accept\n"
+				  "		icmpv6 type echo-request limit rate 100/second accept\n"
+				  "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept\n"
+				  "	}\n"
+				  "	chain forward {\n"
+				  "		type filter hook forward priority filter; policy drop;\n"
+				  "	}\n"
+				  "	chain output {\n"
+				  "		type filter hook output priority filter; policy drop;\n"
+				  "		oif lo accept\n"
+				  "		ct state established,related accept\n"
+				  "		oifname \"" RULES_EDGE_LINK "*\" meta l4proto tcp accept\n"
+				  "		oifname != \"" RULES_EDGE_CARD "\" drop\n"
+				  "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+				  "		ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
+				  "		meta l4proto != tcp drop\n"
+				  "		tcp dport 25 drop\n"
+				  "		ip daddr @open4 accept\n"
+				  "		ip daddr @private4 drop\n"
+				  "		ip daddr 0.0.0.0/0 accept\n"
+				  "		ip6 daddr 2000::/3 accept\n"
+				  "	}\n}\n";
+
+void rules_edge_format(const struct rules *r, struct buf *ret)
+{
+	begin(r, ret);
+	buf_add(ret, str_c(edge_chains));
+}
+
+void rules_format(const struct rules *r, struct buf *ret)
+{
+	begin(r, ret);
 	buf_add(ret, S("	set cut {\n		type ifname\n"));
 	for (size_t i = 0; i < r->n_cut; i++)
 		buf_addf(ret, "%s\"" RULES_DEVICE "%u\"", i ? ", " : "		elements = { ", r->cut[i]);

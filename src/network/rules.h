@@ -14,6 +14,12 @@ enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
 #define RULES_MACHINES "100.127.0.0/16"
 #define RULES_BASE_ADDRESS 0x647f0000u
 
+/* In the gateway's namespace the links to private networks, which have addresses of their own: two for each. */
+#define RULES_EDGE_LINK "gl"
+#define RULES_EDGE_ADDRESSES "100.126.0.0/16"
+#define RULES_EDGE_ADDRESS 0x647e0000u
+#define RULES_EDGE_CARD "pub0"
+
 struct rules {
 	const char *open[RULES_RANGES_MAX];           /* IPv4 ranges, as the farm's document has them */
 	size_t n_open;
@@ -28,6 +34,9 @@ struct rules {
 
 /* Appends the ruleset in nft's language. */
 void rules_format(const struct rules *r, struct buf *ret);
+/* The same for the namespace in which names are published (edge.h): the web's ports are open, and what listens there reaches public addresses and, over
+ * the links, what the networks let in. */
+void rules_edge_format(const struct rules *r, struct buf *ret);
 /* Whether owners may have packets sent to AT: as a machine may, to nothing private that the farm did not open. */
 bool rules_may_reach(const struct rules *r, const struct endpoint *at);
 /* Reads up to RULES_RESOLVERS_MAX IPv4 name servers from text in resolv.conf(5) form; others are passed over. */

@@ -1,6 +1,7 @@
 #include "network/segment.h"
 
 #include "base/log.h"
+#include "network/outlet.h"
 #include "network/port.h"
 
 #include <signal.h>
@@ -24,6 +25,7 @@ static void on_loaded(void *ctx, int r, const struct err *why)
 	struct work *w = take_ptr(g->waiting);
 	struct err e = *why;
 
+	outlets_loaded(g, r, why);
 	if (!w)
 		return;
 	if (!r)
@@ -66,6 +68,7 @@ void segments_deinit(struct segments *s)
 		s->first = g->next;
 		segment_free(g);
 	}
+	outlets_free(s);
 	while (s->members) {
 		struct member *m = s->members;
 

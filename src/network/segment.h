@@ -40,6 +40,8 @@ struct segment { /* a network */
 	struct work *waiting; /* to be told when the filter is in force; NULL = none */
 };
 
+struct outlet;
+struct edge;
 struct segments {
 	sd_event *event;
 	const char *dir, *filter; /* borrowed */
@@ -47,6 +49,8 @@ struct segments {
 	uid_t tap_uid;
 	struct segment *first;
 	struct member *members;
+	struct outlet *outlets;          /* names that are published (outlet.h) */
+	const struct edge *edge;         /* where; borrowed */
 	const struct meetings *meetings; /* NULL = other nodes are not met; borrowed */
 	struct meeting_ends ends;        /* for whoever meets */
 	struct endpoint own[MEET_ENDPOINTS_MAX]; /* this node's addresses; ports mean nothing */

@@ -1,8 +1,8 @@
 /* A private network's packet filter: two tables, replaced together. On the bridge, each port may send what its machine may say: frames of its own
  * MAC; ARP, IPv4 and IPv6 of its own addresses; no router's and no DHCP server's words. Whatever cannot be read far enough to know is
  * dropped. A port that the sets do not know sends nothing. */
-#include "network/rules.h"
-#include "network/segment.h"
+#include "network/edge.h"
+#include "network/outlet.h"
 
 static const char bridge_chains[] =
 	"	chain arp_check {\n"
@@ -58,6 +58,7 @@ static const char inet_chains[] = "	chain from_device {\n"
 				  "	chain input {\n"
 				  "		type filter hook input priority filter; policy drop;\n"
 				  "		iif lo accept\n"
+				  "		iifname \"br0\" ip protocol tcp tcp dport != 53 drop\n" /* late answers to who published it */
 				  "		iifname \"br0\" accept\n"
 				  "		iifname \"" SPAN_DEVICE "\" ip saddr @near4 goto from_device\n"
 				  "		iifname \"" SPAN_DEVICE "\" ip6 saddr @near6 goto from_device\n"
@@ -168,7 +169,31 @@ static void forward_format(const struct segment *g, struct buf *ret)
 			 "		iifname \"" SPAN_DEVICE "\" oifname \"" SPAN_DEVICE "\" ip saddr @far4 ip daddr @near4 accept\n"
 			 "		iifname \"" SPAN_DEVICE "\" oifname \"" SPAN_DEVICE "\" ip6 saddr @far6 ip6 daddr @near6 accept\n",
 			 v4, v6, v4, v6);
+	if (outlets_has(g))
+		buf_add(ret,
+			S("		iifname \"" EDGE_DOOR "\" oifname { \"br0\", \"" SPAN_DEVICE "\" } ip daddr . tcp dport @outlets accept\n"
+			  "		oifname \"" EDGE_DOOR "\" ct state established,related accept\n"));
 	buf_add(ret, S("	}\n"));
+}
+
+/* Published names' backends see the gateway of their network, to which everybody has a way back. */
+static void outlet_format(const struct segment *g, struct buf *ret)
+{
+	AUTO_BUF struct buf elements = { 0 };
+	char v4[IP4_TEXT_SIZE];
+
+	if (!outlets_has(g))
+		return;
+	outlets_format(g, &elements);
+	BUG_ON(buf_check(&elements));
+	format_ip4(v4, g->gateway.address);
+	buf_addf(ret,
+		 "	set outlets {\n		type ipv4_addr . inet_service\n		elements = {\n%s\t\t}\n	}\n"
+		 "	chain outlet {\n"
+		 "		type nat hook postrouting priority srcnat; policy accept;\n"
+		 "		ip saddr " RULES_EDGE_ADDRESSES " oifname { \"br0\", \"" SPAN_DEVICE "\" } snat ip to %s\n"
+		 "	}\n",
+		 elements.p, v4);
 }
 
 /* The gateway answers names and pings, and passes on what is for peers. */
@@ -188,9 +213,14 @@ static void input_format(const struct segment *g, struct buf *ret)
 		 "		ip6 daddr %s meta l4proto { tcp, udp } th dport 53 accept\n"
 		 "		ip6 daddr %s icmpv6 type echo-request accept\n"
 		 "		ip daddr @far4 accept\n"
-		 "		ip6 daddr @far6 accept\n"
-		 "	}\n}\n",
+		 "		ip6 daddr @far6 accept\n",
 		 v4, v4, v6, v6);
+	if (outlets_has(g)) /* answers of backends, and no beginnings */
+		buf_addf(ret,
+			 "		ip daddr %s tcp flags & (syn | ack) != syn accept\n"
+			 "		ip daddr %s icmp type destination-unreachable accept\n",
+			 v4, v4);
+	buf_add(ret, S("	}\n}\n"));
 }
 
 void segment_rules_format(const struct segment *g, struct buf *ret)
@@ -205,6 +235,7 @@ void segment_rules_format(const struct segment *g, struct buf *ret)
 	buf_add(ret, str_c(inet_begin));
 	far_format(g, false, ret);
 	far_format(g, true, ret);
+	outlet_format(g, ret);
 	forward_format(g, ret);
 	buf_add(ret, str_c(inet_chains));
 }

@@ -1,4 +1,4 @@
-#include "network/segment.h"
+#include "network/outlet.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -237,7 +237,7 @@ int segments_load(struct segments *s, struct err *e)
 	if (!d)
 		return err_set(e, -errno, "list %s: %m", s->dir);
 	while ((entry = readdir(d))) {
-		AUTO_BUF struct buf links = { 0 }, bridge = { 0 };
+		AUTO_BUF struct buf links = { 0 }, bridge = { 0 }, outlet = { 0 };
 
 		if (strlen(entry->d_name) != WORK_ID_LEN)
 			continue;
@@ -245,6 +245,8 @@ int segments_load(struct segments *s, struct err *e)
 			member_load(s, entry->d_name, buf_str(&links));
 		if (state_read(s, entry->d_name, "bridge", &bridge))
 			segment_load(s, entry->d_name, buf_str(&bridge));
+		if (state_read(s, entry->d_name, "outlet", &outlet))
+			outlet_load(s, entry->d_name, buf_str(&outlet));
 	}
 	return 0;
 }

@@ -154,7 +154,7 @@ static int cable_far(void *ctx, struct err *e)
 	       netlink_add_address(fd, "eth0", 0x0a140905, 24, e) || netlink_add_address(fd, "eth0", 0x0a140805, 24, e) ||
 	       netlink_add_address6(fd, "eth0", nine, 64, e) || netlink_add_address6(fd, "eth0", eight, 64, e) ||
 	       netlink_add_address(fd, "eth0", 0x0a140109, 32, e) || netlink_add_address6(fd, "eth0", phone, 128, e) ||
-	       netlink_add_route_via(fd, "eth0", &to4, (const uint8_t *)&via4, e) || netlink_add_route_via(fd, "eth0", &to6, via6, e);
+	       netlink_add_route_via(fd, "eth0", &to4, (const uint8_t *)&via4, 0, e) || netlink_add_route_via(fd, "eth0", &to6, via6, 0, e);
 }
 
 static void up(void)

@@ -66,10 +66,23 @@ static const char *network_change(const struct engine *n, const struct workload 
 	return memcmp(a->range6.address, b->range6.address, 16) || a->range6.prefix != b->range6.prefix ? "range6" : NULL;
 }
 
+/* It is one owner's because it is one workload's. */
+static const char *gateway_change(const struct engine *n, const struct workload *now, const struct workload *before)
+{
+	const struct gateway *a = &now->gateway, *b = &before->gateway;
+
+	(void)n;
+	if (a->name && strcmp(a->name, b->name))
+		return "name";
+	return a->fqdn && strcmp(a->fqdn, b->fqdn) ? "fqdn" : NULL;
+}
+
 /* The field that cannot become what it is in NOW while BEFORE is there; NULL = all can. */
 static const char *(*const changes[])(const struct engine *n, const struct workload *now, const struct workload *before) = {
-	[WORKLOAD_ZMACHINE] = machine_change, [WORKLOAD_VOLUME] = volume_change,   [WORKLOAD_ZMOUNT] = zmount_change,
-	[WORKLOAD_ZDB] = zdb_change,          [WORKLOAD_NETWORK] = network_change,
+	[WORKLOAD_ZMACHINE] = machine_change,     [WORKLOAD_VOLUME] = volume_change,
+	[WORKLOAD_ZMOUNT] = zmount_change,        [WORKLOAD_ZDB] = zdb_change,
+	[WORKLOAD_NETWORK] = network_change,      [WORKLOAD_GATEWAY_NAME] = gateway_change,
+	[WORKLOAD_GATEWAY_FQDN] = gateway_change,
 };
 
 static int change_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)

@@ -228,6 +228,20 @@ static void step_again(struct item *it, enum plan_step step)
 	it->view.retry_at_ms = 0;
 }
 
+/* What is under way may have begun before: it is done once more after that. */
+static void item_again(struct item *it)
+{
+	it->is_again = is_busy(it);
+	if (it->is_again)
+		return;
+	if (it->view.kind == PLAN_GATEWAY) {
+		step_again(it, STEP_NETWORK);
+		step_again(it, STEP_GATEWAY);
+	} else {
+		step_again(it, STEP_STORAGE);
+	}
+}
+
 static void machine_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
 	struct work *k = &it->work;
@@ -269,6 +283,14 @@ static void zdb_sync(struct item *it, const struct workload *w)
 	it->work.zdb = w->zdb;
 }
 
+/* Who is connected stays. */
+static void gateway_sync(struct item *it, const struct workload *w, const struct held *h)
+{
+	item_again(it);
+	json_unrefp(&it->work.data);
+	joins_gateway_fill(&it->work, h->deployment, w);
+}
+
 /* Brings the item's copy of the spec up to date; only while no provider works on it. */
 static void item_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
@@ -282,7 +304,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	placed_name(it, it->sequence);
 	BUG_ON(json_format(w->data, &text) < 0);
 	secrets_mark(&n->seal, w, h->secrets, &text);
-	joins_mark(w, &text);
+	joins_mark(h->deployment, w, &text);
 	BUG_ON(buf_check(&text));
 	short_digest(buf_str(&text), 8, revision);
 	if (!strcmp(revision, k->revision)) {
@@ -298,6 +320,8 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 		zdb_sync(it, w);
 	else if (it->work.kind == WORKLOAD_NETWORK)
 		network_sync(it, w);
+	else if (it->view.kind == PLAN_GATEWAY)
+		gateway_sync(it, w, h);
 	else
 		storage_sync(it, w);
 	secrets_take(it, h);
@@ -319,8 +343,10 @@ void engine_work_id(const struct key_pub *owner, const char *deployment, const c
 }
 
 static const enum plan_kind plan_kinds[] = {
-	[WORKLOAD_ZMACHINE] = PLAN_MACHINE, [WORKLOAD_VOLUME] = PLAN_STORAGE,  [WORKLOAD_ZMOUNT] = PLAN_STORAGE,
-	[WORKLOAD_ZDB] = PLAN_STORE,        [WORKLOAD_NETWORK] = PLAN_NETWORK,
+	[WORKLOAD_ZMACHINE] = PLAN_MACHINE,     [WORKLOAD_VOLUME] = PLAN_STORAGE,
+	[WORKLOAD_ZMOUNT] = PLAN_STORAGE,       [WORKLOAD_ZDB] = PLAN_STORE,
+	[WORKLOAD_NETWORK] = PLAN_NETWORK,      [WORKLOAD_GATEWAY_NAME] = PLAN_GATEWAY,
+	[WORKLOAD_GATEWAY_FQDN] = PLAN_GATEWAY,
 };
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -410,6 +436,8 @@ static void step_ended(struct engine *n, struct item *it, int r, const struct er
 	}
 	it->is_looking = false;
 	it->work.progress.what = NULL;
+	if (it->is_again)
+		item_again(it);
 	engine_notify(n, it);
 	pass_arm(n);
 }
@@ -428,7 +456,7 @@ static void on_again(void *engine, struct work *w)
 {
 	struct item *it = container_of(w, struct item, work);
 
-	step_again(it, STEP_STORAGE);
+	item_again(it);
 	engine_notify(engine, it);
 	pass_arm(engine);
 }
@@ -676,7 +704,7 @@ void engine_configure(struct engine *n)
 {
 	for (int s = 0; s < STEPS; s++)
 		if (n->providers[s]->ops->configure)
-			n->providers[s]->ops->configure(n->providers[s], n->farm);
+			n->providers[s]->ops->configure(n->providers[s], &n->identity.pub, n->farm);
 	engine_tell(n);
 }
 

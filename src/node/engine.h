@@ -33,6 +33,7 @@ struct item { /* one workload, from when it is wanted until nothing of it is lef
 	struct plan_view view;
 	char error[ERR_MSG_MAX]; /* of the last failure; "" after a success */
 	uint64_t sequence;       /* of the document that WORK was brought up to date with */
+	bool is_again;           /* again() was said while a step was under way */
 	bool is_behind;          /* a newer one was accepted, and no pass has looked at it yet */
 	char waits_for[80];      /* says which volume, zmount or network a machine lacks; "" = none */
 	bool is_looking;         /* the image step that is under way looks a tag up again, below a machine that is up */

@@ -103,6 +103,82 @@ static void a_network_goes_after_its_machines(void)
 	down(&f);
 }
 
+#define SITE(name, backends) \
+	"{\"name\":\"site\",\"type\":\"gateway-name-proxy\",\"data\":{\"name\":\"" name "\",\"network\":\"blog\",\"backends\":[" backends "]}}"
+#define AT(ip) BOX("web", "{\"name\":\"blog\",\"ip\":\"" ip "\"}")
+
+static void a_name_waits_for_its_network(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	up(&f);
+	f.fakes[STEP_NETWORK].later = true;
+	T_NEED(!deploy(&f, 1, "", SITE("blog", "\"web:80\"") "," AT("10.20.1.5") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!said("site;") && !strcmp(state_of(&f, "site"), "waiting"), "%.*s", (int)f.log.len, f.log.p);
+	f.fakes[STEP_NETWORK].later = false;
+	strcpy(f.fakes[STEP_NETWORK].busy->network.netns, "/there");
+	f.fakes[STEP_NETWORK].provider.done(&f.engine, f.fakes[STEP_NETWORK].busy, 0, NULL);
+	settle(&f);
+	T_CHECK(at("apply network site;") < at("apply gateway site;") && !strcmp(state_of(&f, "site"), "ok"), "%.*s", (int)f.log.len, f.log.p);
+}
+
+/* A machine's name stands for its address: when that is another one, so is the backend. */
+static void a_name_follows_its_backends(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	T_NEED(!deploy(&f, 2, "", SITE("blog", "\"web:80\",\"10.20.1.9:81\"") "," AT("10.20.1.5") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("apply network site;") < at("apply gateway site;") && !said("remove") && !said("machine web;"), "%.*s", (int)f.log.len, f.log.p);
+	log_clear();
+	T_NEED(!deploy(&f, 3, "", SITE("blog", "\"web:80\",\"10.20.1.9:81\"") "," AT("10.20.1.5") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!said("site;"), "nothing of it is new: %.*s", (int)f.log.len, f.log.p);
+	T_NEED(!deploy(&f, 4, "", SITE("blog", "\"web:80\",\"10.20.1.9:81\"") "," AT("10.20.1.6") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply gateway site;") && engine_item(&f.engine, &f.owner.pub, "site", "site")->work.backends[0].address[3] == 6, "%.*s",
+		(int)f.log.len, f.log.p);
+	T_CHECK(deploy(&f, 5, "", SITE("shop", "\"web:80\"") "," AT("10.20.1.6") "," BLOG(""), &e) == -EBADMSG &&
+			strstr(e.msg, "/workloads/0/data/name: cannot change"),
+		"%s", e.msg);
+}
+
+/* What a provider says to be true no more while it is being applied is applied once more after that. */
+static void a_word_in_between_is_not_lost(void)
+{
+	struct err e = { 0 };
+	struct fake *gateway = &f.fakes[STEP_GATEWAY];
+
+	gateway->later = true;
+	T_NEED(!deploy(&f, 5, "", SITE("blog", "\"web:80\"") "," AT("10.20.1.6") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(gateway->busy && !strcmp(state_of(&f, "site"), "starting"), "it is being applied: %s", state_of(&f, "site"));
+	gateway->provider.again(&f.engine, gateway->busy);
+	log_clear();
+	settle(&f);
+	T_CHECK(!f.log.len, "not two at once: %.*s", (int)f.log.len, f.log.p);
+	gateway->later = false;
+	gateway->provider.done(&f.engine, take_ptr(gateway->busy), 0, NULL);
+	settle(&f);
+	T_CHECK(at("apply network site;") < at("apply gateway site;") && !strcmp(state_of(&f, "site"), "ok"), "%.*s", (int)f.log.len, f.log.p);
+}
+
+static void a_name_goes_before_its_network(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	T_NEED(!deploy(&f, 6, "", "", &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("remove gateway site;") < at("remove network site;") && at("remove network site;") < at("remove network blog;") &&
+			!strcmp(state_of(&f, "site"), "none"),
+		"%.*s", (int)f.log.len, f.log.p);
+	down(&f);
+}
+
 int main(void)
 {
 	T_RUN(a_machine_waits_for_its_network);
@@ -110,5 +186,9 @@ int main(void)
 	T_RUN(whoever_joins_or_leaves_starts_anew);
 	T_RUN(a_neighbour_s_address_is_nobody_s_business);
 	T_RUN(a_network_goes_after_its_machines);
+	T_RUN(a_name_waits_for_its_network);
+	T_RUN(a_name_follows_its_backends);
+	T_RUN(a_word_in_between_is_not_lost);
+	T_RUN(a_name_goes_before_its_network);
 	return T_END();
 }

@@ -73,6 +73,8 @@ static int fake_call(struct provider *p, struct work *w, const char *what, struc
 	}
 	if (!strcmp(p->name, "network") && w->kind == WORKLOAD_NETWORK)
 		strcpy(w->network.netns, what[0] == 'a' ? "/there" : "");
+	if (!strcmp(p->name, "gateway"))
+		w->published = (struct gateway_result){ .fqdn = "blog.apps.example.org", .is_seen = true, .n_up = (unsigned)w->n_backends };
 	if (!strcmp(p->name, "storage"))
 		return fake_storage(p, w, what[0] == 'a', e);
 	if (!strcmp(p->name, "image") && w->spec.pull.secret)
@@ -131,7 +133,8 @@ static void engine_up(struct fixture *f)
 
 static void up(struct fixture *f)
 {
-	static const char *const names[] = { "storage", "image", "network", "machine" };
+	static const char *const names[] = { "storage", "image", "network", "machine", "gateway" };
+	static_assert(ARRAY_LEN(names) == STEPS);
 
 	*f = (struct fixture){ .engine = ENGINE_NONE, .meaning = '1' };
 	strcpy(f->dir, "/tmp/engine_test.XXXXXX");

@@ -7,6 +7,12 @@ static bool is_machine(const struct item *it)
 	return it->work.kind == WORKLOAD_ZMACHINE;
 }
 
+/* Whether the way to the backends of the published name leads through GROUND. */
+static bool leads_to(const struct item *name, const struct item *ground)
+{
+	return name->view.kind == PLAN_GATEWAY && name->view.steps[STEP_NETWORK] != STEP_ABSENT && !strcmp(name->work.backends_in, ground->work.id);
+}
+
 /* Whether MACHINE mounts, or joins, GROUND. One that runs by an older document may have what its new one does not name. */
 static bool is_on(const struct item *machine, const struct item *ground)
 {
@@ -25,11 +31,11 @@ static bool is_on(const struct item *machine, const struct item *ground)
 	return false;
 }
 
-/* What of GROUND a machine has, or is about to. */
+/* Whether somebody has GROUND, or is about to. */
 static bool is_in_use(const struct engine *n, const struct item *ground)
 {
 	for (const struct item *it = n->items; it; it = it->next)
-		if (it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_on(it, ground))
+		if ((it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_on(it, ground)) || leads_to(it, ground))
 			return true;
 	return false;
 }
@@ -55,6 +61,18 @@ static bool links_find(struct engine *n, struct item *it)
 	return true;
 }
 
+/* Whether the network of a published name's backends stands. */
+static bool backends_find(struct engine *n, struct item *it)
+{
+	const struct work *w = &it->work;
+	const struct item *network = w->gateway.network ? engine_item(n, &w->owner, w->deployment, w->gateway.network) : NULL;
+
+	if (!w->gateway.network || (network && network->work.kind == WORKLOAD_NETWORK && network->work.network.netns[0]))
+		return true;
+	waits_for(it, w->gateway.network);
+	return false;
+}
+
 /* Finds what a machine mounts; false when some of it is not at hand. */
 static bool sources_find(struct engine *n, struct item *it)
 {
@@ -76,8 +94,10 @@ static bool sources_find(struct engine *n, struct item *it)
 bool ground_check(struct engine *n, struct item *it)
 {
 	it->waits_for[0] = '\0';
-	it->view.unlinked = is_machine(it) && !links_find(n, it);
+	it->view.unlinked = it->view.kind == PLAN_GATEWAY ? !backends_find(n, it) : is_machine(it) && !links_find(n, it);
 	if (is_machine(it))
 		return !sources_find(n, it) || it->view.unlinked;
+	if (it->view.kind == PLAN_GATEWAY)
+		return it->view.unlinked;
 	return it->work.kind == WORKLOAD_ZDB ? !it->work.storage.path[0] : is_in_use(n, it);
 }

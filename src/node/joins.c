@@ -47,9 +47,37 @@ bool joins_fill(struct work *w, const struct deployment *d, const struct workloa
 	return differs;
 }
 
-void joins_mark(const struct workload *machine, struct buf *ret)
+void joins_gateway_fill(struct work *w, const struct deployment *d, const struct workload *gateway)
 {
-	const struct zmachine *z = &machine->zmachine;
+	const struct gateway *g = &gateway->gateway;
+
+	w->gateway = *g;
+	w->n_backends = gateway_n_backends(g);
+	for (size_t i = 0; i < w->n_backends; i++)
+		gateway_backend(d, g, i, &w->backends[i]);
+	w->backends_in[0] = '\0';
+	if (g->network)
+		engine_work_id(&d->owner, d->name, g->network, w->backends_in);
+}
+
+static void gateway_mark(const struct deployment *d, const struct gateway *g, struct buf *ret)
+{
+	for (size_t i = 0; i < gateway_n_backends(g); i++) {
+		char text[ENDPOINT_TEXT_SIZE];
+		struct endpoint at;
+
+		gateway_backend(d, g, i, &at);
+		endpoint_format(text, &at);
+		buf_addf(ret, "\n%s", text);
+	}
+}
+
+void joins_mark(const struct deployment *d, const struct workload *w, struct buf *ret)
+{
+	const struct zmachine *z = &w->zmachine;
+
+	if (workload_is_gateway(w->kind))
+		gateway_mark(d, &w->gateway, ret);
 
 	for (size_t i = 0; i < z->n_networks; i++)
 		buf_addf(ret, "\n%s %u", z->networks[i].name, z->networks[i].address);

@@ -1,6 +1,8 @@
 /* noded -- the engine. Takes no arguments. */
+#include "gateway/gateway.h"
 #include "image/image.h"
 #include "machine/machine.h"
+#include "network/edge.h"
 #include "network/names.h"
 #include "network/network.h"
 #include "node/clock.h"
@@ -52,13 +54,15 @@ static int providers_make(sd_event *event, struct home *home, struct provider *r
 							.tap_uid = UID_QEMU,
 							.imaged_uid = UID_IMAGED,
 							.filter = FILTER_PROGRAM,
-							.names_dir = NAMES_DIR };
+							.names_dir = NAMES_DIR,
+							.edge_dir = EDGE_DIR };
+	static const struct gateway_options gateway = { .socket = GATEWAY_SOCKET, .program = GATEWAY_PROGRAM, .supervisor = SUPERVISOR_DEFAULT };
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
 	const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = home_disks, .trouble = home_trouble, .ctx = home };
 	int r;
 
 	if ((r = volumes_new(event, &volumes, &ret[STEP_STORAGE], e)) || (r = image_provider_new(event, &image, &ret[STEP_IMAGE], e)) ||
-	    (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)))
+	    (r = network_provider_new(event, &network, &ret[STEP_NETWORK], e)) || (r = gateway_provider_new(event, &gateway, &ret[STEP_GATEWAY], e)))
 		return r;
 	return machine_provider_new(event, &machine, &ret[STEP_MACHINE], e);
 }
@@ -141,6 +145,7 @@ int main(void)
 	storage_system_deinit(&system);
 	home_deinit(&home);
 	engine_deinit(&n);
+	gateway_provider_free(providers[STEP_GATEWAY]);
 	machine_provider_free(providers[STEP_MACHINE]);
 	network_provider_free(providers[STEP_NETWORK]);
 	image_provider_free(providers[STEP_IMAGE]);

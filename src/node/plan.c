@@ -7,6 +7,7 @@ static const bool has_step[PLAN_KINDS][STEPS] = {
 	[PLAN_STORAGE] = { [STEP_STORAGE] = true },
 	[PLAN_NETWORK] = { [STEP_NETWORK] = true },
 	[PLAN_STORE] = { [STEP_STORAGE] = true, [STEP_MACHINE] = true },
+	[PLAN_GATEWAY] = { [STEP_NETWORK] = true, [STEP_GATEWAY] = true },
 };
 
 static struct plan_order act(enum plan_act what, enum plan_step step)
@@ -82,12 +83,23 @@ static struct plan_order ground_next(const struct plan_view *v, uint64_t now_ms)
 	return v->blocked ? act(PLAN_NOTHING, 0) : take_down(v, 0, now_ms, PLAN_FORGET);
 }
 
+/* Changed, it is applied once more, and whoever is connected stays. */
+static struct plan_order gateway_next(const struct plan_view *v, uint64_t now_ms)
+{
+	return v->want == WANT_UP ? bring_up(v, now_ms) : take_down(v, 0, now_ms, v->want == WANT_GONE ? PLAN_FORGET : PLAN_NOTHING);
+}
+
 struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
 {
+	static struct plan_order (*const next[PLAN_KINDS])(const struct plan_view *v, uint64_t now_ms) = {
+		[PLAN_MACHINE] = machine_next, [PLAN_STORAGE] = ground_next,  [PLAN_STORE] = machine_next,
+		[PLAN_NETWORK] = ground_next,  [PLAN_GATEWAY] = gateway_next,
+	};
+
 	for (int s = 0; s < STEPS; s++) /* one thing at a time for a workload; workloads do not wait for one another */
 		if (v->steps[s] == STEP_APPLYING || v->steps[s] == STEP_REMOVING)
 			return act(PLAN_NOTHING, 0);
-	return v->kind == PLAN_STORAGE || v->kind == PLAN_NETWORK ? ground_next(v, now_ms) : machine_next(v, now_ms);
+	return next[v->kind](v, now_ms);
 }
 
 uint64_t plan_backoff_ms(unsigned attempts, uint64_t jitter)

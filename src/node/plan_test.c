@@ -48,7 +48,7 @@ static void comes_up_in_order_and_goes_in_reverse(void)
 
 	T_CHECK(plan_next(&v, now).step == STEP_IMAGE, "the image first");
 	T_CHECK(play(&v, 0, &now, &forgotten) == 4 && !forgotten, "three steps");
-	for (int s = STEP_IMAGE; s < STEPS; s++)
+	for (int s = STEP_IMAGE; s <= STEP_MACHINE; s++)
 		T_CHECK(v.steps[s] == STEP_DONE, "step %d", s);
 	T_CHECK(v.steps[STEP_STORAGE] == STEP_ABSENT, "a machine is no storage");
 	v.want = WANT_GONE;
@@ -62,7 +62,7 @@ static void a_tag_is_looked_up_below_what_runs(void)
 	struct plan_view v = { .want = WANT_UP, .stale = 1 };
 	struct plan_order o;
 
-	for (int s = STEP_IMAGE; s < STEPS; s++) {
+	for (int s = STEP_IMAGE; s <= STEP_MACHINE; s++) {
 		o = plan_next(&v, 5);
 		T_CHECK(o.act == PLAN_APPLY && o.step == (enum plan_step)s, "what ran before comes up first: step %d", s);
 		v.steps[s] = STEP_DONE;
@@ -87,7 +87,7 @@ static void every_start_reaches_its_end(void)
 				uint64_t now = 1000;
 				int forgotten;
 
-				for (int s = STEP_IMAGE, c = code; s < STEPS; s++, c /= 3)
+				for (int s = STEP_IMAGE, c = code; s <= STEP_MACHINE; s++, c /= 3)
 					v.steps[s] = from[c % 3];
 				T_CHECK(play(&v, fail_at, &now, &forgotten), "code %d want %d fail %u never ends", code, want, fail_at);
 				T_CHECK(forgotten == (want == WANT_GONE), "code %d want %d", code, want);
@@ -97,11 +97,11 @@ static void every_start_reaches_its_end(void)
 
 static void a_failure_removes_nothing(void)
 {
-	for (int failed = STEP_IMAGE; failed < STEPS; failed++) {
+	for (int failed = STEP_IMAGE; failed <= STEP_MACHINE; failed++) {
 		struct plan_view v = { .want = WANT_UP, .retry_at_ms = 2000, .attempts = 1 };
 		struct plan_order o;
 
-		for (int s = STEP_IMAGE; s < STEPS; s++)
+		for (int s = STEP_IMAGE; s <= STEP_MACHINE; s++)
 			v.steps[s] = s < failed ? STEP_DONE : s == failed ? STEP_FAILED : STEP_ABSENT;
 		o = plan_next(&v, 1999);
 		T_CHECK(o.act == PLAN_WAIT && o.until_ms == 2000, "waits");
@@ -163,6 +163,22 @@ static void storage_stays_while_a_machine_has_it(void)
 	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "a machine has it");
 	v.blocked = 0;
 	T_CHECK(play(&v, 1, &now, &forgotten) && forgotten && v.steps[STEP_STORAGE] == STEP_ABSENT, "also when the first try fails");
+}
+
+static void a_name_is_the_way_to_it_and_then_the_name(void)
+{
+	struct plan_view v = { .kind = PLAN_GATEWAY, .want = WANT_UP, .unlinked = 1, .blocked = 1 };
+	uint64_t now = 0;
+	int forgotten;
+
+	T_CHECK(plan_next(&v, now).act == PLAN_NOTHING, "its network does not stand");
+	v.unlinked = v.blocked = 0;
+	T_CHECK(play(&v, 0, &now, &forgotten) && v.steps[STEP_NETWORK] == STEP_DONE && v.steps[STEP_GATEWAY] == STEP_DONE, "both");
+	v.want = WANT_PAUSED;
+	T_CHECK(plan_next(&v, now).act == PLAN_REMOVE && plan_next(&v, now).step == STEP_GATEWAY, "paused, nobody is let in");
+	v.want = WANT_GONE;
+	v.blocked = v.unlinked = 1;
+	T_CHECK(play(&v, 1, &now, &forgotten) && forgotten && v.steps[STEP_NETWORK] == STEP_ABSENT, "it goes whatever else stands");
 }
 
 static void a_store_is_its_storage_and_then_its_program(void)
@@ -232,6 +248,7 @@ int main(void)
 	T_RUN(a_change_restarts_only_the_machine);
 	T_RUN(a_machine_waits_for_its_storage);
 	T_RUN(storage_stays_while_a_machine_has_it);
+	T_RUN(a_name_is_the_way_to_it_and_then_the_name);
 	T_RUN(a_store_is_its_storage_and_then_its_program);
 	T_RUN(pauses_grow_and_end);
 	T_RUN(a_network_is_one_step_and_stays_while_machines_have_it);

@@ -84,6 +84,28 @@ static const char *network_state(const struct item *it, const char **ret_message
 	return it->view.steps[STEP_NETWORK] == STEP_DONE ? "ok" : "starting";
 }
 
+static const char *gateway_state(const struct item *it, const char **ret_message)
+{
+	const struct gateway_result *p = &it->work.published;
+
+	*ret_message = it->is_behind ? "" : it->error;
+	if (it->is_behind)
+		return "pending";
+	if (it->error[0])
+		return "retrying";
+	*ret_message = it->waits_for;
+	if (it->view.want == WANT_GONE)
+		return "stopping";
+	if (it->view.want == WANT_PAUSED)
+		return "paused";
+	if (it->waits_for[0])
+		return "waiting";
+	*ret_message = p->message;
+	if (it->view.steps[STEP_GATEWAY] != STEP_DONE || !p->is_seen)
+		return "starting";
+	return p->message[0] ? "degraded" : "ok";
+}
+
 /* First what it runs on. */
 static const char *store_state(const struct item *it, const char **ret_message)
 {
@@ -95,10 +117,8 @@ static const char *store_state(const struct item *it, const char **ret_message)
 static const char *item_state(const struct item *it, const char **ret_message)
 {
 	static const char *(*const states[PLAN_KINDS])(const struct item *it, const char **ret_message) = {
-		[PLAN_MACHINE] = machine_state,
-		[PLAN_STORAGE] = storage_state,
-		[PLAN_STORE] = store_state,
-		[PLAN_NETWORK] = network_state,
+		[PLAN_MACHINE] = machine_state, [PLAN_STORAGE] = storage_state, [PLAN_STORE] = store_state,
+		[PLAN_NETWORK] = network_state, [PLAN_GATEWAY] = gateway_state,
 	};
 
 	return states[it->view.kind](it, ret_message);
@@ -243,15 +263,39 @@ static int network_json(const struct engine *n, const struct work *w, sd_json_va
 			       SD_JSON_BUILD_PAIR_BOOLEAN("outgoing", w->net.outgoing), SD_JSON_BUILD_PAIR_VARIANT("machines", machines));
 }
 
+static int gateway_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *backends = NULL;
+	int r = sd_json_variant_new_array(&backends, NULL, 0);
+
+	(void)n;
+	for (size_t i = 0; r >= 0 && i < w->n_backends; i++) {
+		char text[ENDPOINT_TEXT_SIZE];
+
+		endpoint_format(text, &w->backends[i]);
+		r = sd_json_variant_append_arrayb(&backends, SD_JSON_BUILD_STRING(text));
+	}
+	return r < 0 ? r
+		     : sd_json_variant_merge_objectbo(
+			       ret, SD_JSON_BUILD_PAIR_CONDITION(w->published.fqdn[0] != '\0', "fqdn", SD_JSON_BUILD_STRING(w->published.fqdn)),
+			       SD_JSON_BUILD_PAIR_VARIANT("backends", backends),
+			       SD_JSON_BUILD_PAIR_UNSIGNED("answering", w->published.is_seen ? w->published.n_up : 0),
+			       SD_JSON_BUILD_PAIR_BOOLEAN("tls_passthrough", w->gateway.tls_passthrough));
+}
+
 static int item_json(const struct engine *n, const struct item *it, sd_json_variant **ret)
 {
 	static const struct {
 		const char *type;
 		int (*json)(const struct engine *n, const struct work *w, sd_json_variant **ret);
 	} kinds[] = {
-		[WORKLOAD_ZMACHINE] = { "zmachine", machine_json }, [WORKLOAD_VOLUME] = { "volume", storage_json },
-		[WORKLOAD_ZMOUNT] = { "zmount", storage_json },     [WORKLOAD_ZDB] = { "zdb", zdb_json },
+		[WORKLOAD_ZMACHINE] = { "zmachine", machine_json },
+		[WORKLOAD_VOLUME] = { "volume", storage_json },
+		[WORKLOAD_ZMOUNT] = { "zmount", storage_json },
+		[WORKLOAD_ZDB] = { "zdb", zdb_json },
 		[WORKLOAD_NETWORK] = { "network", network_json },
+		[WORKLOAD_GATEWAY_NAME] = { "gateway-name-proxy", gateway_json },
+		[WORKLOAD_GATEWAY_FQDN] = { "gateway-fqdn-proxy", gateway_json },
 	};
 	const struct work *w = &it->work;
 	const char *message, *state = item_state(it, &message);

@@ -17,7 +17,7 @@ struct image_result {
 	sd_json_variant *layers;   /* paths of EROFS files, lowest first */
 };
 
-/* Of a machine its own link to the node; of a network its link out, and where it is. */
+/* Of a machine its own link to the node; of a network its link out, and where it is; of a gateway the device that leads to its network. */
 struct network_result {
 	unsigned index;            /* of the machine on this node */
 	char device[16];           /* the node's end: veth or tap */
@@ -72,6 +72,14 @@ struct storage_result {
 enum work_hold { WORK_RUNS, WORK_PAUSED, WORK_STOPPED };
 static const char *const work_hold_names[] __attribute__((unused)) = { "none", "paused", "stopped", NULL };
 
+/* What was seen of a published name. */
+struct gateway_result {
+	char fqdn[GATEWAY_FQDN_MAX + 1];
+	bool is_seen;      /* with the next two */
+	unsigned n_up;     /* backends that answer */
+	char message[200]; /* what it lacks; "" = nothing */
+};
+
 /* One workload of one deployment, as the providers see it. */
 struct work {
 	char id[WORK_ID_LEN + 1]; /* hex, stable across restarts: from owner, deployment and workload names */
@@ -92,12 +100,17 @@ struct work {
 	struct zmount zmount;     /* a zmount's */
 	struct zdb zdb;           /* a zdb's */
 	struct network net;       /* a network's */
+	struct gateway gateway;   /* a gateway's, and what its backends' texts stand for; "" = they have public addresses */
+	struct endpoint backends[GATEWAY_BACKENDS_MAX];
+	size_t n_backends;
+	char backends_in[WORK_ID_LEN + 1]; /* the id of their network */
 	struct network_link links[ZMACHINE_NETWORKS_MAX]; /* of spec.networks, in their order */
 	size_t n_links;
 	struct storage_result storage;
 	struct image_result image;
 	struct network_result network;
 	struct machine_result machine;
+	struct gateway_result published;
 	struct {
 		const char *what;     /* static text, such as "pulling"; NULL = nothing to tell */
 		uint64_t done, total; /* bytes; total 0 = not known */
@@ -145,7 +158,8 @@ struct provider_ops {
 	 * workload of D that is to be made, the UUID of its disk; the others are left alone. -ENOSPC, -EBADMSG. */
 	int (*admit)(struct provider *p, const struct deployment *d, const struct deployment *old,
 		     char ret_disks[static DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE], struct err *e);
-	void (*configure)(struct provider *p, const struct farm *farm); /* borrowed for the call; NULL = no farm */
+	/* NODE: who this is; FARM: borrowed for the call; NULL = none. */
+	void (*configure)(struct provider *p, const struct key_pub *node, const struct farm *farm);
 	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
 	/* Makes work_hold_now(W) true of a machine that was applied; apply() does the same for one that comes up. */
 	int (*hold)(struct provider *p, struct work *w, struct err *e);
@@ -164,7 +178,7 @@ struct provider {
 	void (*done)(void *engine, struct work *w, int r, const struct err *e);
 	/* Something observed about W changed: progress, state of the machine. */
 	void (*changed)(void *engine, struct work *w);
-	/* What was applied is not true any more, or what failed could be done now: apply W again, at once. */
+	/* What was applied is not true any more, or what failed could be done now: apply W's storage, or the published name that it is, again, at once. */
 	void (*again)(void *engine, struct work *w);
 	/* W's stage, disk and name: remembered for good when this returns 0. */
 	int (*keep)(void *engine, struct work *w, struct err *e);

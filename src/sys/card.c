@@ -11,7 +11,7 @@ static int route4(int fd, const char *name, const struct range4 *to, uint32_t ga
 	uint32_t wire = htonl(to->address), via = htonl(gateway);
 
 	memcpy(net.address, &wire, sizeof(wire));
-	return netlink_add_route_via(fd, name, &net, (const uint8_t *)&via, e);
+	return netlink_add_route_via(fd, name, &net, (const uint8_t *)&via, 0, e);
 }
 
 static int route6(int fd, const char *name, const struct range6 *to, const uint8_t gateway[static 16], struct err *e)
@@ -19,7 +19,7 @@ static int route6(int fd, const char *name, const struct range6 *to, const uint8
 	struct netlink_net net = { .family = AF_INET6, .prefix = to->prefix };
 
 	memcpy(net.address, to->address, sizeof(net.address));
-	return netlink_add_route_via(fd, name, &net, gateway, e);
+	return netlink_add_route_via(fd, name, &net, gateway, 0, e);
 }
 
 int card_apply(int fd, const char *name, const struct card *end, struct err *e)

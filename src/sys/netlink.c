@@ -3,6 +3,7 @@
 #include "sys/nlmsg.h"
 
 #include <arpa/inet.h>
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -214,6 +215,31 @@ int netlink_add_link(int fd, const char *name, const char *kind, struct err *e)
 	return r ? err_set(e, r, "make the %s %s: %s", kind, name, strerror(-r)) : 0;
 }
 
+int netlink_add_ipvlan(int fd, const char *name, const char *parent, int netns_fd, struct err *e)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	uint16_t mode = IPVLAN_MODE_L2;
+	struct nlattr *link, *data;
+	struct nlmsg q;
+	uint32_t index;
+	int r = link_need(fd, parent, &index, e);
+
+	if (r)
+		return r;
+	nlmsg_init(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
+	nlmsg_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	nlmsg_attr(&q, IFLA_LINK, &index, sizeof(index));
+	nlmsg_attr(&q, IFLA_NET_NS_FD, &netns_fd, sizeof(netns_fd));
+	link = nlmsg_attr(&q, IFLA_LINKINFO, NULL, 0);
+	nlmsg_attr(&q, IFLA_INFO_KIND, "ipvlan", 6);
+	data = nlmsg_attr(&q, IFLA_INFO_DATA, NULL, 0);
+	nlmsg_attr(&q, IFLA_IPVLAN_MODE, &mode, sizeof(mode));
+	nlmsg_end(&q, data);
+	nlmsg_end(&q, link);
+	r = nlmsg_talk(fd, &q);
+	return r ? err_set(e, r, "make a second card on %s: %s", parent, strerror(-r)) : 0;
+}
+
 int netlink_add_address(int fd, const char *name, uint32_t address, unsigned prefix, struct err *e)
 {
 	struct ifaddrmsg msg = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
@@ -295,7 +321,7 @@ int netlink_add_route(int fd, const char *name, const struct netlink_net *to, st
 	return r ? r : change_do(&q, fd, "add a route over the link", name, e);
 }
 
-int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, struct err *e)
+int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, uint32_t metric, struct err *e)
 {
 	struct nlmsg q;
 	int r = route_init(&q, RTM_NEWROUTE, fd, name, to, e);
@@ -304,6 +330,8 @@ int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to
 		return r;
 	((struct rtmsg *)NLMSG_DATA(&q.head))->rtm_scope = RT_SCOPE_UNIVERSE;
 	nlmsg_attr(&q, RTA_GATEWAY, gateway, to->family == AF_INET ? 4 : 16);
+	if (metric)
+		nlmsg_attr(&q, RTA_PRIORITY, &metric, sizeof(metric));
 	return change_do(&q, fd, "add a route by a gateway over the link", name, e);
 }
 

@@ -24,6 +24,8 @@ void netlink_drain(int fd); /* forgets what was told: whoever wants to know look
 MUST_CHECK int netlink_add_veth(int fd, const char *name, const char *peer, int netns_fd, struct err *e);
 /* A link of KIND ("bridge", "wireguard"), down. -EEXIST when there is a NAME, -EOPNOTSUPP when the kernel has no such kind. */
 MUST_CHECK int netlink_add_link(int fd, const char *name, const char *kind, struct err *e);
+/* A second card NAME with addresses of its own and the MAC of PARENT, in the namespace NETNS_FD (ipvlan). -EEXIST when there is a NAME. */
+MUST_CHECK int netlink_add_ipvlan(int fd, const char *name, const char *parent, int netns_fd, struct err *e);
 MUST_CHECK int netlink_enslave(int fd, const char *name, const char *bridge, struct err *e); /* already in it is fine */
 /* Into another namespace, where it is down and without addresses. -EEXIST when the name is taken there. */
 MUST_CHECK int netlink_move(int fd, const char *name, int netns_fd, struct err *e);
@@ -39,8 +41,8 @@ MUST_CHECK int netlink_add_default(int fd, const char *name, uint32_t gateway, s
 MUST_CHECK int netlink_add_address6(int fd, const char *name, const uint8_t address[static 16], unsigned prefix, struct err *e);
 /* A route to TO straight over the link, which is up. Replaces one to the same range; bits of the address beyond the prefix are -EINVAL. */
 MUST_CHECK int netlink_add_route(int fd, const char *name, const struct netlink_net *to, struct err *e);
-/* The same by way of GATEWAY, of TO's family, in network byte order. */
-MUST_CHECK int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, struct err *e);
+/* The same by way of GATEWAY, of TO's family, in network byte order; the least METRIC is taken first. */
+MUST_CHECK int netlink_add_route_via(int fd, const char *name, const struct netlink_net *to, const uint8_t *gateway, uint32_t metric, struct err *e);
 MUST_CHECK int netlink_remove_route(int fd, const char *name, const struct netlink_net *to, struct err *e); /* absent is fine */
 /* Whoever asks on the link for the address TO, of a prefix of all its bits, is told that it is here (proxy ARP, proxy neighbour discovery: for
  * the latter also /proc/sys/net/ipv6/conf/NAME/proxy_ndp). There already, or absent, is fine. */
