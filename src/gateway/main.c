@@ -61,7 +61,7 @@ static int web(struct err *e)
 		.bind = { 80, 443 },
 		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_THREADS | SANDBOX_CALLS_SPAWN,
 	};
-	static const char *const argv[] = { PROGRAM, "-db", "-f", HAPROXY_CONF, NULL }, *const env[] = { NULL };
+	static const char *const argv[] = { PROGRAM, "-db", "-f", (HAPROXY_CONF), NULL }, *const env[] = { NULL };
 	int r;
 
 	if ((r = become(UID_WEB, e)) || (r = files_make(e)) || (r = sandbox_enter(&box, e)))
