@@ -38,19 +38,21 @@ static void write_file(const uint8_t *data, size_t size)
 	close(fd);
 }
 
-/* Reads all of it; returns how many keys there are. */
+/* Reads all of it, from both ends; returns how many keys there are. */
 static uint64_t walk(struct space *s)
 {
 	struct place at = { 0 };
 	struct reading r;
-	uint64_t n = 0;
+	uint64_t n = 0, back = 0;
 
-	while (space_next(s, at, &r, &at)) {
+	while (!space_next(s, at, &r, &at, NULL)) {
 		AUTO_FREE uint8_t *value = malloc(r.record.length + 1);
 
 		BUG_ON(!value || ++n > s->keys.n);
 		(void)!datalog_payload(&r, value, NULL); /* it may be damaged */
 	}
+	for (at = (struct place){ .file = UINT32_MAX }; !space_previous(s, at, &r, &at, NULL);)
+		BUG_ON(++back > s->keys.n);
 	return n;
 }
 

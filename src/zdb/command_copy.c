@@ -66,6 +66,7 @@ void command_data(struct call *c)
 	const struct data_file *f;
 	struct reading r;
 	struct place at;
+	int k;
 
 	if (!call_is_word(call_word(c, 1), "RAW")) {
 		call_refuse(c, "Unknown DATA subcommand");
@@ -75,8 +76,10 @@ void command_data(struct call *c)
 		call_refuse(c, "No such data file");
 	} else if ((at.offset = at.offset ? at.offset : f->head.n_bytes) == f->end) {
 		call_refuse(c, "EOF");
-	} else if (datalog_read(l, at, &r, NULL)) {
+	} else if ((k = datalog_read(l, at, &r, NULL)) == -ENOENT || k == -EBADMSG) {
 		call_refuse(c, "No record at this offset");
+	} else if (k) {
+		call_disk_error(c, k, "Internal Error");
 	} else {
 		resp_array(c->out, 6);
 		resp_bulk(c->out, r.record.id);

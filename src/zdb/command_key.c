@@ -97,7 +97,9 @@ void command_mget(struct call *c)
 		int k = call_word(c, i).n > RECORD_ID_MAX ? SPACE_ABSENT : space_get(&c->session->space->space, call_word(c, i), &at, &r, NULL);
 
 		bytes += k ? 0 : r.record.length;
-		if (!k && bytes > MGET_BYTES_MAX)
+		if (k < 0)
+			call_disk_error(c, k, "Internal Error");
+		else if (!k && bytes > MGET_BYTES_MAX)
 			call_refuse(c, "Too much at once: ask for fewer keys");
 		else if (!k)
 			call_value(c, &r);
@@ -287,8 +289,9 @@ static uint64_t clock_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-typedef bool walk_step(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
+typedef int walk_step(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e);
 
+/* As far as it comes: what cannot be read is said when it is asked for what is behind. */
 static void walk(struct call *c, walk_step *step, struct place at)
 {
 	struct space *s = &c->session->space->space;
@@ -297,27 +300,42 @@ static void walk(struct call *c, walk_step *step, struct place at)
 	char cursor[CURSOR_BYTES];
 	struct reading r;
 	size_t n = 0;
+	int k = 0;
 
-	while (n < SCAN_KEYS_MAX && (!n || clock_us() < until_us) && step(s, at, &r, &at)) {
+	while (n < SCAN_KEYS_MAX && (!n || clock_us() < until_us) && !(k = step(s, at, &r, &at, NULL))) {
 		resp_array(&keys, 3);
 		resp_bulk(&keys, r.record.id);
 		resp_number(&keys, r.record.length);
 		resp_number(&keys, r.record.time_s);
 		n++;
 	}
-	if (!n || buf_check(&keys)) {
+	if (!n && k == DATALOG_END)
 		call_refuse(c, "No more data");
+	else if (!n)
+		call_disk_error(c, k, "Internal Error");
+	else if (buf_check(&keys))
+		call_refuse(c, "Internal Memory Error");
+	if (!n || c->is_refused)
 		return;
-	}
 	resp_array(c->out, 2);
 	resp_bulk(c->out, cursor_of(c, at, cursor));
 	resp_array(c->out, n);
 	buf_add(c->out, buf_str(&keys));
 }
 
+/* One that was made up is the client's mistake and not the disk's. */
+static bool cursor_stands(const struct call *c, struct place at)
+{
+	const struct datalog *l = &c->session->space->space.log;
+	struct reading r;
+	int k = at.offset && datalog_file(l, at.file) ? datalog_read(l, at, &r, NULL) : 0;
+
+	return k != -ENOENT && k != -EBADMSG;
+}
+
 static void run_walk(struct call *c, walk_step *step, struct place at)
 {
-	if (c->in->n == 2 && !cursor_read(c, call_word(c, 1), &at))
+	if (c->in->n == 2 && (!cursor_read(c, call_word(c, 1), &at) || !cursor_stands(c, at)))
 		call_refuse(c, "Invalid key format");
 	else
 		walk(c, step, at);
@@ -343,12 +361,12 @@ void command_keycur(struct call *c)
 		resp_bulk(c->out, cursor_of(c, at, cursor));
 }
 
-/* What was compacted away is no history any more. */
+/* What was compacted away is no history any more; what cannot be read is: who asks for it is told. */
 static bool has_older(struct call *c, struct place parent)
 {
 	struct reading older;
 
-	return parent.offset && !space_version(&c->session->space->space, call_word(c, 1), parent, &older, NULL);
+	return parent.offset && space_version(&c->session->space->space, call_word(c, 1), parent, &older, NULL) <= 0;
 }
 
 void command_history(struct call *c)
@@ -357,6 +375,7 @@ void command_history(struct call *c)
 	char cursor[CURSOR_BYTES], text[16];
 	struct reading r;
 	struct place at, parent;
+	int k;
 
 	if (c->in->n == 2) {
 		if (!key_get(c, &r, &at, false))
@@ -364,8 +383,11 @@ void command_history(struct call *c)
 	} else if (!cursor_read(c, call_word(c, 2), &at)) {
 		call_refuse(c, "Invalid arguments");
 		return;
-	} else if (space_version(s, call_word(c, 1), at, &r, NULL)) {
-		call_refuse(c, at.offset ? "Invalid arguments (invalid key)" : "No more history");
+	} else if ((k = space_version(s, call_word(c, 1), at, &r, NULL))) {
+		if (k < 0 && k != -EBADMSG)
+			call_disk_error(c, k, "Internal Error");
+		else
+			call_refuse(c, at.offset ? "Invalid arguments (invalid key)" : "No more history");
 		return;
 	}
 	resp_array(c->out, 3);

@@ -55,7 +55,7 @@ bool compact_find(const struct space *s, uint32_t *ret_file)
 	for (size_t i = 0; i + 1 < s->log.n_files; i++) {
 		const struct data_file *f = &s->log.files[i];
 
-		if (!may_compact(&s->log, f) || f->dead_bytes <= most || f->dead_bytes < (f->end - f->head.n_bytes) / part)
+		if (f->is_hurt || !may_compact(&s->log, f) || f->dead_bytes <= most || f->dead_bytes < (f->end - f->head.n_bytes) / part)
 			continue;
 		most = f->dead_bytes;
 		*ret_file = f->head.file;
@@ -133,6 +133,13 @@ static int pair_add(struct compact *c, struct pair p, struct err *e)
 	return 0;
 }
 
+/* What cannot be read now may be another time, as long as its file is there: that stays, and is not tried again. */
+static int unreadable(const struct compact *c, int r, struct err *e)
+{
+	datalog_file(&c->space->log, c->file)->is_hurt = true;
+	return err_wrap(e, r, "d%u is not compacted: behind offset %u", c->file, c->at.offset);
+}
+
 static int copy(struct compact *c, const struct reading *r, struct err *e)
 {
 	struct record record = r->record;
@@ -147,9 +154,8 @@ static int copy(struct compact *c, const struct reading *r, struct err *e)
 	buf_reserve(&c->bytes, record.length);
 	if (buf_check(&c->bytes))
 		return err_set(e, -ENOMEM, "compact d%u: out of memory", c->file);
-	k = datalog_payload(r, (uint8_t *)c->bytes.p + n, e);
-	if (k && k != -EBADMSG) /* a damaged value stays, and says so */
-		return k;
+	if ((k = datalog_payload(r, (uint8_t *)c->bytes.p + n, e)))
+		return unreadable(c, k, e);
 	n += record.length;
 	if (pwrite(c->fd, c->bytes.p, n, c->end) != (ssize_t)n)
 		return err_set(e, errno ? -errno : -ENOSPC, "compact d%u: no room for its copy", c->file);
@@ -217,7 +223,7 @@ int compact_step(struct compact *c, struct err *e)
 
 	if (!datalog_file(l, c->file))
 		return err_set(e, -ENOENT, "d%u is gone", c->file);
-	while (datalog_next(l, c->at, &r, &at) && at.file == c->file) {
+	while (!(k = datalog_next_in(l, c->at, &r, &at, e))) {
 		c->at = at;
 		if ((k = step_one(c, &r, e)))
 			return k;
@@ -227,5 +233,5 @@ int compact_step(struct compact *c, struct err *e)
 		if (at.offset - begin >= COMPACT_STEP_BYTES)
 			return COMPACT_MORE;
 	}
-	return finish(c, e);
+	return k < 0 ? unreadable(c, k, e) : finish(c, e);
 }

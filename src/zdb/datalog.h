@@ -25,6 +25,7 @@ struct data_file {
 	uint32_t last; /* its offset; 0 = none */
 	uint32_t dead_bytes; /* of records that are no key's newest, and no deletion; as the space counts */
 	bool is_changed; /* since it was opened or unmarked: for who keeps a copy */
+	bool is_hurt; /* something in it cannot be read: it is not compacted, as it might be another time */
 };
 
 struct data_gap { /* bytes that are no record any more */
@@ -105,6 +106,9 @@ struct data_file *datalog_file(const struct datalog *l, uint32_t file);
 
 void datalog_unmark(struct datalog *l); /* what changes from now on counts */
 
-/* The record behind or before AT (offset 0: the first or the last of that file), whatever it is; false at the end. A file that is gone is stepped over. */
-bool datalog_next(const struct datalog *l, struct place at, struct reading *r, struct place *ret);
-bool datalog_previous(const struct datalog *l, struct place at, struct reading *r, struct place *ret);
+/* The record behind AT (offset 0: the first of that file), whatever it is: in AT's file alone, or going on in the next one; or the one before it (offset 0: the last).
+ * A file that is gone is stepped over, and so is a gap. -errno: what stands there cannot be read, and nobody knows what would come then. */
+enum { DATALOG_END = 1 };
+MUST_CHECK int datalog_next_in(const struct datalog *l, struct place at, struct reading *r, struct place *ret, struct err *e);
+MUST_CHECK int datalog_next(const struct datalog *l, struct place at, struct reading *r, struct place *ret, struct err *e);
+MUST_CHECK int datalog_previous(const struct datalog *l, struct place at, struct reading *r, struct place *ret, struct err *e);

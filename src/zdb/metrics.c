@@ -114,6 +114,15 @@ static double dead_bytes(const struct namespace *n)
 	return sum;
 }
 
+static double hurt_files(const struct namespace *n)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n->space.log.n_files; i++)
+		sum += n->space.log.files[i].is_hurt;
+	return sum;
+}
+
 static double compactions(const struct namespace *n)
 {
 	return (double)n->compactions;
@@ -145,6 +154,7 @@ static const struct {
 	{ "files", "gauge", "Data files.", files },
 	{ "file_bytes", "gauge", "Bytes in them.", file_bytes },
 	{ "dead_bytes", "gauge", "Bytes in them that nobody needs any more.", dead_bytes },
+	{ "hurt_files", "gauge", "Data files that are not compacted, as something in them cannot be read.", hurt_files },
 	{ "compactions_total", "counter", "Data files that were written anew, or removed, to get room back.", compactions },
 	{ "fsyncs_total", "counter", "How often its data was made safe.", syncs },
 	{ "fsync_seconds_total", "counter", "How long that took.", sync_seconds },

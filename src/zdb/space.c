@@ -324,20 +324,33 @@ static bool is_newest(struct space *s, const struct reading *r, struct place at)
 	return !(r->record.flags & RECORD_DELETED) && keydir_find(&s->keys, keydir_tag(&s->keys, r->record.id), at, &seek);
 }
 
-bool space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at)
+typedef int datalog_step(const struct datalog *l, struct place at, struct reading *r, struct place *ret, struct err *e);
+
+static int walk(struct space *s, datalog_step *step, struct place at, struct reading *ret, struct place *ret_at, struct err *e)
 {
-	for (; datalog_next(&s->log, at, ret, ret_at); at = *ret_at)
-		if (is_newest(s, ret, *ret_at))
-			return true;
-	return false;
+	struct place found;
+	int r;
+
+	while (!(r = step(&s->log, at, ret, &found, e)) && !is_newest(s, ret, found))
+		at = found;
+	if (!r)
+		*ret_at = found;
+	return r;
 }
 
-bool space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at)
+int space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e)
 {
-	for (; datalog_previous(&s->log, at, ret, ret_at); at = *ret_at)
-		if (is_newest(s, ret, *ret_at))
-			return true;
-	return false;
+	return walk(s, datalog_next, at, ret, ret_at, e);
+}
+
+int space_next_in(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e)
+{
+	return walk(s, datalog_next_in, at, ret, ret_at, e);
+}
+
+int space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e)
+{
+	return walk(s, datalog_previous, at, ret, ret_at, e);
 }
 
 struct place space_parent(const struct space *s, struct place at, const struct record *r)
@@ -351,9 +364,10 @@ struct place space_parent(const struct space *s, struct place at, const struct r
 
 int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e)
 {
+	const struct data_file *f = datalog_file(&s->log, at.file);
 	int r = datalog_read(&s->log, at, ret, e);
 
-	if (r == -ENOENT || r == -EBADMSG || (!r && !str_eq(ret->record.id, id)))
+	if (r == -ENOENT || (r == -EBADMSG && f->head.generation) || (!r && !str_eq(ret->record.id, id)))
 		return SPACE_ABSENT;
 	return r;
 }

@@ -49,12 +49,14 @@ MUST_CHECK int space_get(struct space *s, struct str id, struct place *ret_at, s
 MUST_CHECK int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e); /* the same */
 MUST_CHECK int space_clear(struct space *s, struct err *e);
 
-/* The next key behind AT ({0, 0}: the first) or before it, oldest first, as it is now; false at the end. */
-bool space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
-bool space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at);
+/* The next key behind AT ({0, 0}: the first) or before it, oldest first, as it is now. 0, DATALOG_END, -errno: from AT on there may be keys that cannot be read. */
+MUST_CHECK int space_next(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e);
+MUST_CHECK int space_next_in(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e); /* of AT's file */
+MUST_CHECK int space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e);
 
 /* Where R's key had its record before that at AT; offset 0 when it is not known. */
 struct place space_parent(const struct space *s, struct place at, const struct record *r);
 
-/* ID's record at AT, which a client names: SPACE_ABSENT when it is none of ID's. */
+/* ID's record at AT, which a client may have named: SPACE_ABSENT when it is none of ID's, or was compacted away. -EBADMSG: no record stands there, and none can have been
+ * compacted away. */
 MUST_CHECK int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e);

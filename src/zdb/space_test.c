@@ -96,6 +96,7 @@ static void check_map(struct space *s, unsigned seed, const char *when)
 	struct place at = { 0 };
 	struct reading r;
 	char id[16];
+	int end;
 
 	for (unsigned i = 0; i < KEYS; i++) {
 		name_of(i, id);
@@ -106,12 +107,13 @@ static void check_map(struct space *s, unsigned seed, const char *when)
 	}
 	T_CHECK(s->data_bytes == bytes && s->keys.n == n, "seed %u, %s: %llu bytes for %llu", seed, when, (unsigned long long)s->data_bytes,
 		(unsigned long long)bytes);
-	while (space_next(s, at, &r, &at))
+	while (!(end = space_next(s, at, &r, &at, NULL)))
 		seen++;
-	T_CHECK(seen == n, "seed %u, %s: a walk sees %llu of %llu", seed, when, (unsigned long long)seen, (unsigned long long)n);
-	for (at = (struct place){ UINT32_MAX, 0 }; space_previous(s, at, &r, &at);)
+	T_CHECK(seen == n && end == DATALOG_END, "seed %u, %s: a walk sees %llu of %llu", seed, when, (unsigned long long)seen,
+		(unsigned long long)n);
+	for (at = (struct place){ UINT32_MAX, 0 }; !(end = space_previous(s, at, &r, &at, NULL));)
 		seen--;
-	T_CHECK(!seen, "seed %u, %s: a walk back sees %lld less", seed, when, (long long)seen);
+	T_CHECK(!seen && end == DATALOG_END, "seed %u, %s: a walk back sees %lld less", seed, when, (long long)seen);
 }
 
 /* Some steps, perhaps not to the end, with changes between them. */
@@ -215,7 +217,7 @@ static void test_versions_of_a_key(void)
 	T_NEED(!space_get(&s, S("k"), &at, &r, NULL) && str_eq(r.payload, S("three")), "the newest");
 	T_NEED(!space_version(&s, S("k"), r.record.parent, &r, NULL) && str_eq(r.payload, S("two")), "the one before");
 	T_CHECK(space_version(&s, S("other"), at, &r, NULL) == SPACE_ABSENT, "another key's");
-	T_CHECK(space_version(&s, S("k"), (struct place){ at.file, at.offset + 1 }, &r, NULL) == SPACE_ABSENT, "where none stands");
+	T_CHECK(space_version(&s, S("k"), (struct place){ at.file, at.offset + 1 }, &r, NULL) == -EBADMSG, "where none stands");
 	T_CHECK(space_version(&s, S("k"), (struct place){ 99, 32 }, &r, NULL) == SPACE_ABSENT, "in no file");
 	space_close(&s);
 }

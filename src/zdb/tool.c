@@ -16,23 +16,46 @@ static int named(struct store *s, const char *space, struct namespace **ret, str
 	return *ret ? 0 : err_set(e, -ENOENT, "there is no namespace '%s'", space);
 }
 
-/* Reads every value; returns how many are damaged. */
+/* What a start found to be no records any more. */
+static int gaps_tell(const struct namespace *n)
+{
+	for (size_t i = 0; i < n->space.log.n_gaps; i++)
+		fprintf(stderr, "zdb: namespace '%s': nothing can be read in d%u from %u to %u\n", n->name, n->space.log.gaps[i].file,
+			n->space.log.gaps[i].from, n->space.log.gaps[i].to);
+	return n->space.log.n_gaps ? TOOL_BAD : 0;
+}
+
+/* Reads the values in FILE; returns how many are well. One that cannot be passed ends it, and is told. */
+static uint64_t sound_in(struct namespace *n, uint32_t file, uint8_t *value)
+{
+	struct place at = { .file = file };
+	struct err e = { 0 };
+	struct reading r;
+	uint64_t sound = 0;
+	int k;
+
+	while (!(k = space_next_in(&n->space, at, &r, &at, &e))) {
+		bool is = !datalog_payload(&r, value, &e);
+
+		if (!is)
+			fprintf(stderr, "zdb: namespace '%s': d%u:%u: %s\n", n->name, at.file, at.offset, e.msg);
+		sound += is;
+	}
+	if (k < 0)
+		fprintf(stderr, "zdb: namespace '%s': d%u is not read on: %s\n", n->name, file, e.msg);
+	return sound;
+}
+
+/* Keys whose values are not there as they were written. */
 static int damaged(struct namespace *n, uint64_t *ret, struct err *e)
 {
 	AUTO_FREE uint8_t *value = malloc(RECORD_PAYLOAD_MAX);
-	struct place at = { 0 };
-	struct reading r;
 
 	if (!value)
 		return err_set(e, -ENOMEM, "check: out of memory");
-	*ret = 0;
-	while (space_next(&n->space, at, &r, &at)) {
-		int k = datalog_payload(&r, value, e);
-
-		if (k && k != -EBADMSG)
-			return k;
-		*ret += k != 0;
-	}
+	*ret = n->space.keys.n;
+	for (size_t i = 0; i < n->space.log.n_files; i++)
+		*ret -= sound_in(n, n->space.log.files[i].head.file, value);
 	return 0;
 }
 
@@ -42,7 +65,7 @@ static int run_check(struct store *s, const char *space, struct err *e)
 
 	printf("%-32s %12s %16s %6s %9s %8s\n", "NAMESPACE", "KEYS", "BYTES", "FILES", "DAMAGED", "GAPS");
 	for (struct namespace *n = s->list; n; n = n->next) {
-		uint64_t bad;
+		uint64_t bad = 0;
 		int r;
 
 		if (space && strcmp(space, n->name))
@@ -51,7 +74,7 @@ static int run_check(struct store *s, const char *space, struct err *e)
 			return err_wrap(e, r, "namespace '%s'", n->name);
 		printf("%-32s %12" PRIu64 " %16" PRIu64 " %6zu %9" PRIu64 " %8zu\n", n->name, n->space.keys.n, n->space.data_bytes,
 		       n->space.log.n_files, bad, n->space.log.n_gaps);
-		worst = bad || n->space.log.n_gaps ? TOOL_BAD : worst;
+		worst = gaps_tell(n) || bad ? TOOL_BAD : worst;
 	}
 	return worst;
 }
@@ -70,36 +93,36 @@ static void key_print(struct str key)
 	printf(STR_FMT, STR_ARG(key));
 }
 
-static void dump_one(struct namespace *n)
+static int dump_one(struct namespace *n, struct err *e)
 {
 	struct place at = { 0 };
 	struct reading r;
 	char when[24];
+	int k;
 
-	while (space_next(&n->space, at, &r, &at)) {
+	while (!(k = space_next(&n->space, at, &r, &at, e))) {
 		format_time(when, r.record.time_s);
 		printf("%s %8u d%u:%u ", when, r.record.length, at.file, at.offset);
 		key_print(r.record.id);
 		putchar('\n');
 	}
+	return k < 0 ? err_wrap(e, k, "dump namespace '%s'", n->name) : gaps_tell(n);
 }
 
 static int run_dump(struct store *s, const char *space, struct err *e)
 {
 	struct namespace *one;
-	int k;
+	int k, worst = 0;
 
-	if (space) {
-		if ((k = named(s, space, &one, e)))
-			return k;
-		dump_one(one);
-		return 0;
-	}
+	if (space)
+		return (k = named(s, space, &one, e)) ? k : dump_one(one, e);
 	for (struct namespace *n = s->list; n; n = n->next) {
 		printf("namespace %s\n", n->name);
-		dump_one(n);
+		if ((k = dump_one(n, e)) < 0)
+			return k;
+		worst = k ? k : worst;
 	}
-	return 0;
+	return worst;
 }
 
 static int run_compact(struct store *s, const char *space, struct err *e)
@@ -152,13 +175,13 @@ static int run_export(struct store *s, const char *space, struct err *e)
 
 	if ((k = named(s, space, &n, e)))
 		return k;
-	while (space_next(&n->space, at, &r, &at))
-		if ((k = one_out(&r, &out, e))) {
-			fprintf(stderr, "zdb: '" STR_FMT "': %s\n", (int)(r.record.id.n < SHOWN_MAX ? r.record.id.n : SHOWN_MAX), r.record.id.p,
-				e->msg);
-			return k;
-		}
-	return fflush(stdout) ? err_set(e, -errno, "export: %m") : 0;
+	while (!(k = space_next(&n->space, at, &r, &at, e)))
+		if ((k = one_out(&r, &out, e)))
+			return err_wrap(e, k, "export: '" STR_FMT "' at d%u:%u", (int)(r.record.id.n < SHOWN_MAX ? r.record.id.n : SHOWN_MAX),
+					r.record.id.p, at.file, at.offset);
+	if (k < 0)
+		return err_wrap(e, k, "export: what is behind is left out");
+	return fflush(stdout) ? err_set(e, -errno, "export: %m") : gaps_tell(n);
 }
 
 /* One SET KEY VALUE [TIME]. */

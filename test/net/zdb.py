@@ -26,10 +26,11 @@ class Store:
     def command(self):
         return [f"{BUILD}/zdb", "--data", f"{self.dir}/data", "--index", f"{self.dir}/index", "--socket", self.socket, *self.options]
 
-    def start(self):
+    def start(self, *said):
         self.child = subprocess.Popen(self.command(), stderr=subprocess.PIPE, text=True)
-        line = self.child.stderr.readline()
-        assert "ready" in line, line
+        for text in (*said, "ready"):
+            line = self.child.stderr.readline()
+            assert text in line, line
 
     def stop(self, sig=signal.SIGTERM):
         """Its exit status, and what it said meanwhile."""

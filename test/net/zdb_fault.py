@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `zdb` on a disk that gives errors: test/net/zdb_fault.py CASE, inside tools/enter. What was answered stays, what cannot be kept is refused."""
-import errno, mmap, os, struct, time
+import contextlib, errno, mmap, os, struct, subprocess, time
 
 import zdb
 from zdb import answer, cases, expect, user
@@ -119,6 +119,112 @@ def room():
         expect(c, [(("MGET", "a", "b", "c", "d", "e", "p", "q"), [b"1", None, b"3", b"4", b"5", b"6", b"7"]), (("FLUSH",), b"OK"), (("DBSIZE",), 0)])
 
 
+def scanned(c, command):
+    """The keys that a walk gives, and how it ends."""
+    keys, cursor = [], []
+    while not isinstance(got := answer(c, command, *cursor), str):
+        cursor = [got[0]]
+        keys += [key.decode() for key, _, _ in got[1]]
+    return keys, got
+
+
+@contextlib.contextmanager
+def hurt(path, change):
+    """What CHANGE makes of the content of PATH, until the block ends."""
+    with open(path, "r+b") as f:
+        was = f.read()
+        now = change(was)
+        for content in now, was:
+            f.seek(0)
+            f.write(content)
+            f.truncate()
+            f.flush()
+            if content is now:
+                yield was
+
+
+def place(c, key):
+    return struct.unpack("<II", answer(c, "KEYCUR", key)[:8])
+
+
+def walk():
+    """A walk that comes to something it cannot read says so: it is not at its end."""
+    keys = [f"k{i}" for i in range(20)]
+    with Store("--datasize", "512KiB") as store:
+        c = user(store)
+        expect(c, [(("SET", "h", "old"), b"h"), *((("SET", key, key.encode() * 33000), key.encode()) for key in keys), (("SET", "h", "new"), b"h")])
+        keys.append("h")
+        whole = {"SCAN": (keys, "-No more data"), "RSCAN": (keys[::-1], "-No more data")}
+        bad = next(i for i, key in enumerate(keys) if place(c, key)[0] == 1) + 2
+        (_, at), older = place(c, keys[bad]), answer(c, "HISTORY", "h")[0]
+        assert {w: scanned(c, w) for w in whole} == whole and answer(c, "HISTORY", "h", older)[2] == b"old"
+        store.fail("pread", errno.EIO)
+        assert {w: scanned(c, w) for w in whole} == {w: ([], "-Internal Error") for w in whole}
+        expect(c, [(("SCAN", b"\0\0\0\0\1\0\0\0\0\0\0\0"), "-Invalid key format"), (("SCAN", b"\0\0\0\0\0\0\0\x7f\0\0\0\0"), "-Invalid key format")])
+        store.fail()
+        first, second = (f"{store.dir}/data/default/d{i}" for i in range(2))
+        unreadable = lambda was: was[:at] + b"?" * 32 + was[at + 32:]
+        with hurt(second, unreadable):
+            assert scanned(c, "SCAN") == (keys[:bad], "-Data is damaged on the disk") and scanned(c, "RSCAN") == (keys[:bad:-1], "-Data is damaged on the disk")
+        with hurt(first, lambda was: b""):
+            got = answer(c, "MGET", keys[0], keys[bad], "none")
+            assert str(got[0]) == "Internal Error" and got[1:] == [keys[bad].encode() * 33000, None], got
+            got = answer(c, "HISTORY", "h")
+            assert got[0] == older and got[2] == b"new", "what was before is said not to be"
+            expect(c, [(("HISTORY", "h", older), "-Internal Error"), (("DATA", "RAW", 0, 0), "-Internal Error")])
+        assert {w: scanned(c, w) for w in whole} == whole
+        offline(store, keys, bad, second, at, unreadable)
+
+
+def offline(store, keys, bad, path, at, unreadable):
+    run = lambda *words: subprocess.run([f"{zdb.BUILD}/zdb", "--data", f"{store.dir}/data", "--index", f"{store.dir}/index", *words], capture_output=True, timeout=60)
+    tools = (("export", "default"), ("dump", "default"), ("dump",), ("check",))
+    assert store.stop()[0] == 0
+    well = [run(*words) for words in tools]
+    assert all(r.returncode == 0 and not r.stderr for r in well) and len(well[1].stdout.splitlines()) == len(keys), well
+    with hurt(path, unreadable):  # with a checkpoint nobody has looked at it before
+        told = [run(*words) for words in tools]
+        assert all(r.returncode == 1 and b"d1:%d" % at in r.stderr for r in told), [r.stderr for r in told]
+        assert well[0].stdout.startswith(told[0].stdout) and len(told[1].stdout.splitlines()) == bad
+        lost = sum(line.split()[2].startswith(b"d1:") for line in well[1].stdout.splitlines()[bad:])
+        assert told[3].stdout.splitlines()[1].split()[4] == b"%d" % lost, told[3]
+    os.unlink(f"{store.dir}/index/default/checkpoint")
+    with hurt(path, unreadable):
+        told = [run(*words) for words in tools]
+        assert all(r.returncode == 1 and b"nothing can be read in d1 from %d to " % at in r.stderr for r in told), [r.stderr for r in told]
+        store.start("its files are damaged in 1 places")
+        c, left = user(store), keys[:bad] + keys[bad + 1:]
+        assert scanned(c, "SCAN") == (left, "-No more data") and scanned(c, "RSCAN") == (left[::-1], "-No more data")
+        assert store.metric('zdb_hurt_files{namespace="default"}') == 1
+        store.stop()
+    store.start()
+    assert scanned(user(store), "SCAN") == (keys, "-No more data"), "something was deleted because it could not be read"
+
+
+def unread():
+    """A compaction does not take away what could not be read: another time it may be."""
+    with Store("--datasize", "512KiB") as store:
+        c, path = user(store), f"{store.dir}/data/default/d0"
+        expect(c, [(("SET", key, key * 1000), key.encode()) for key in ("stays" * 20, "hurts" * 20)] + [(("SET", "k", bytes([i]) * 140000), b"k") for i in range(2)])
+        assert place(c, "k")[0] == 0
+        expect(c, [(("SET", "l", b"x" * 140000), b"l"), (("NSJUMP",), b"OK")])
+        with hurt(path, lambda was: (at := was.rindex(b"hurts")) and was[:at] + b"X" + was[at + 1:]):
+            expect(c, [(("SET", "k", b"new"), b"k")])
+            line = store.child.stderr.readline()
+            assert "d0 is not compacted" in line and "damaged" in line, line
+            assert store.metric('zdb_hurt_files{namespace="default"}') == 1
+            expect(c, [(("GET", "hurts" * 20), "-Data is damaged on the disk"), (("GET", "stays" * 20), b"stays" * 20000)])
+        expect(c, [(("GET", "hurts" * 20), b"hurts" * 20000), (("SET", "k", b"newer"), b"k")])
+        status, said = store.stop()
+        assert status == 0 and "not compacted" not in said, said
+        store.start()
+        deadline = time.monotonic() + 60  # an event of the store's, of which nobody is told
+        while store.metric('zdb_compactions_total{namespace="default"}') < 1:
+            assert time.monotonic() < deadline
+        expect(user(store), [(("GET", key * 20), key.encode() * 20000) for key in ("stays", "hurts")] + [(("GET", "k"), b"newer")])
+        assert store.metric('zdb_hurt_files{namespace="default"}') == 0 and os.path.getsize(path) < 300000
+
+
 def compaction():
     """A compaction that cannot write its copy leaves all as it was, and clients do not notice."""
     with Store("--datasize", "512KiB") as store:
@@ -141,4 +247,4 @@ def compaction():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (sync, write, read, room, compaction)})
+    cases.run({f.__name__: f for f in (sync, write, read, room, walk, unread, compaction)})
