@@ -34,11 +34,7 @@ static bool is_last(const struct space *s, uint32_t file)
  * api/deployment.h): half of that is used up before more is copied than is won. */
 static unsigned dead_part(const struct space *s)
 {
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < s->log.n_files; i++)
-		bytes += s->log.files[i].end;
-	return s->max_bytes && bytes > s->max_bytes + s->max_bytes / 8 ? COMPACT_PART_FULL : COMPACT_PART;
+	return s->max_bytes && datalog_bytes(&s->log) > s->max_bytes + s->max_bytes / 8 ? COMPACT_PART_FULL : COMPACT_PART;
 }
 
 /* Until something of ours is behind them the original's files stay as they are: the original can still go on with them. */
@@ -199,6 +195,7 @@ static int finish(struct compact *c, struct err *e)
 
 	if ((r = datalog_sync(&c->space->log, e))) /* what made a record dead is on the disk before that is gone */
 		return r;
+	space_outdate(c->space);
 	if (!c->last) {
 		r = checkpoint_remove(c->space, e);
 		return r ? r : datalog_drop(&c->space->log, c->file, e);

@@ -38,6 +38,15 @@ struct data_file *datalog_file(const struct datalog *l, uint32_t file)
 	return NULL;
 }
 
+uint64_t datalog_bytes(const struct datalog *l)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < l->n_files; i++)
+		bytes += l->files[i].end;
+	return bytes;
+}
+
 /* --- opening --- */
 
 static int file_open(struct datalog *l, const char *name, uint32_t number, struct err *e)

@@ -103,6 +103,7 @@ MUST_CHECK int datalog_lend(const struct reading *r, struct map *ret, struct err
 bool datalog_is(const struct reading *r, struct str value, uint32_t crc);
 
 struct data_file *datalog_file(const struct datalog *l, uint32_t file);
+uint64_t datalog_bytes(const struct datalog *l); /* of all files */
 
 void datalog_unmark(struct datalog *l); /* what changes from now on counts */
 

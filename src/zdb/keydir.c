@@ -201,6 +201,17 @@ const struct keydir_segment *keydir_each(const struct keydir *k, uint64_t *at)
 	return s;
 }
 
+void keydir_before(const struct keydir_segment *s, struct place end, struct keydir_segment *ret)
+{
+	*ret = (struct keydir_segment){ .depth = s->depth };
+	for (uint32_t i = 0; i < KEYDIR_SLOTS; i++) {
+		struct place at = { s->slots[i].file, s->slots[i].offset };
+
+		if (at.offset && place_is_before(at, end))
+			segment_put(ret, s->slots[i].tag, at);
+	}
+}
+
 static bool is_sound(const struct keydir_segment *s, uint32_t depth, uint64_t at)
 {
 	uint32_t n = 0;

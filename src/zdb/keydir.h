@@ -50,8 +50,17 @@ void keydir_remove(struct keydir *k, struct keydir_seek *s);
 /* Whether TAG has an entry for just that place. */
 bool keydir_find(const struct keydir *k, uint32_t tag, struct place at, struct keydir_seek *ret);
 
-/* The segments one after the other, from *AT = 0: NULL at the end. For checkpoints. */
+/* The segments one after the other, from *AT = 0 or keydir_at() on: NULL at the end. For checkpoints. */
 const struct keydir_segment *keydir_each(const struct keydir *k, uint64_t *at);
+
+/* Where keydir_each() comes to the segment with TAG, which is the first in it, or 1 << 32 for the end. */
+static inline uint64_t keydir_at(const struct keydir *k, uint64_t tag)
+{
+	return tag >> (32 - k->depth);
+}
+
+/* What of S stands before END. */
+void keydir_before(const struct keydir_segment *s, struct place end, struct keydir_segment *ret);
 
 /* The next segment of one that is being read back, in the order of keydir_each(); K is empty before the first. -EBADMSG: it does not fit. */
 MUST_CHECK int keydir_load(struct keydir *k, const struct keydir_segment *s, uint64_t *at, uint32_t depth);

@@ -98,11 +98,7 @@ static double files(const struct namespace *n)
 
 static double file_bytes(const struct namespace *n)
 {
-	double sum = 0;
-
-	for (size_t i = 0; i < n->space.log.n_files; i++)
-		sum += n->space.log.files[i].end;
-	return sum;
+	return (double)datalog_bytes(&n->space.log);
 }
 
 static double dead_bytes(const struct namespace *n)
@@ -126,6 +122,16 @@ static double hurt_files(const struct namespace *n)
 static double compactions(const struct namespace *n)
 {
 	return (double)n->compactions;
+}
+
+static double replayed(const struct namespace *n)
+{
+	return (double)n->space.replayed;
+}
+
+static double unsaved(const struct namespace *n)
+{
+	return (double)(n->space.n_records - n->space.saved_records);
 }
 
 static double syncs(const struct namespace *n)
@@ -156,6 +162,8 @@ static const struct {
 	{ "dead_bytes", "gauge", "Bytes in them that nobody needs any more.", dead_bytes },
 	{ "hurt_files", "gauge", "Data files that are not compacted, as something in them cannot be read.", hurt_files },
 	{ "compactions_total", "counter", "Data files that were written anew, or removed, to get room back.", compactions },
+	{ "replayed_records", "gauge", "Records that the start had to read.", replayed },
+	{ "unsaved_records", "gauge", "Records that a start would have to read, were there one now: what no checkpoint has.", unsaved },
 	{ "fsyncs_total", "counter", "How often its data was made safe.", syncs },
 	{ "fsync_seconds_total", "counter", "How long that took.", sync_seconds },
 	{ "failed", "gauge", "1: a write or sync went wrong, and nothing is written any more until the store is started again.", is_failed },

@@ -29,7 +29,7 @@ struct namespace
 	bool told_failure; /* it was logged that nothing is written into it any more */
 	uint32_t told_file; /* the last data file of which a watcher knows */
 	struct compact *compact; /* of one of its files; NULL = none */
-	int64_t compact_at_s;  /* one failed: not before */
+	int64_t compact_at_s, save_at_s; /* one failed: not before */
 	uint64_t compactions; /* that got to their end */
 	uint64_t io_errors;   /* values that the disk did not give or take */
 	int64_t io_error_s;   /* when it was last; 0 = never */

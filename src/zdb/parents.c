@@ -74,11 +74,6 @@ int parents_end(struct parents *p, struct err *e)
 	return r ? err_set(e, r, "write " PARENTS_NAME ": %s", strerror(-r)) : 0;
 }
 
-static bool is_before(struct place a, struct place b)
-{
-	return a.file < b.file || (a.file == b.file && a.offset < b.offset);
-}
-
 static bool entry_at(int fd, uint64_t i, struct place *ret_at, struct place *ret_parent)
 {
 	uint8_t bytes[ENTRY_BYTES] = { 0 };
@@ -116,13 +111,13 @@ bool parents_find(int dir, struct place at, struct place *ret)
 
 		if (!entry_at(fd, mid, &seen, &parent))
 			return false;
-		if (is_before(seen, at)) {
+		if (place_is_before(seen, at)) {
 			from = mid + 1;
-		} else if (is_before(at, seen)) {
+		} else if (place_is_before(at, seen)) {
 			to = mid;
 		} else {
 			*ret = parent;
-			return is_before(parent, at); /* a damaged one leads nobody in a circle */
+			return place_is_before(parent, at); /* a damaged one leads nobody in a circle */
 		}
 	}
 	return false;

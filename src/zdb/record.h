@@ -36,6 +36,11 @@ struct place { /* of a record; offset 0 = none */
 	uint32_t file, offset;
 };
 
+static inline bool place_is_before(struct place a, struct place b)
+{
+	return a.file < b.file || (a.file == b.file && a.offset < b.offset);
+}
+
 struct record {
 	uint32_t length, time_s, crc; /* of the payload; CRC-32C without inversions, as CHECK compares */
 	uint32_t previous;            /* offset of the record before it in this file; 0 = none */

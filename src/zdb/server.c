@@ -55,8 +55,8 @@ struct server {
 	struct resp_command command;
 	struct client *lends_to; /* it is being served, and its answers are not held; NULL = none */
 	struct lending lending;  /* what they show where it lies */
-	uint64_t synced_ms, compact_ms, look_ms,
-		rotate_ms; /* when it was made safe last; when to compact, UINT64_MAX = nothing was written since; when timers are due; when to rotate */
+	uint64_t synced_ms, tidy_ms, look_ms,
+		rotate_ms; /* when it was made safe last; when to tidy up, UINT64_MAX = nothing was written since; when timers are due; when to rotate */
 	bool is_deaf;
 };
 
@@ -374,8 +374,8 @@ static void run_one(struct server *s, struct client *c, int64_t time_s)
 	if (s->lending.failed)
 		drop_out(s, c);
 	c->wrote |= c->session.space && is_held(s, c->session.space);
-	if (c->session.space && c->session.space->is_dirty && s->compact_ms == UINT64_MAX)
-		s->compact_ms = now_ms() + SERVER_COMPACT_LOOK_MS;
+	if (c->session.space && c->session.space->is_dirty && s->tidy_ms == UINT64_MAX)
+		s->tidy_ms = now_ms() + SERVER_TIDY_LOOK_MS;
 	if (call.removed)
 		detach(s, call.removed);
 	if (c->session.waits_for && !was_waiting) {
@@ -628,9 +628,9 @@ static int timers(struct server *s)
 		for (struct client *c = s->clients; c; c = c->next)
 			look(s, c, now);
 	}
-	if (now >= s->compact_ms)
-		s->compact_ms = store_compact(&s->shared->store, time(NULL)) ? now + SERVER_COMPACT_MS : UINT64_MAX;
-	look_at(s, s->compact_ms);
+	if (now >= s->tidy_ms)
+		s->tidy_ms = store_tidy(&s->shared->store, time(NULL)) ? now + SERVER_TIDY_MS : UINT64_MAX;
+	look_at(s, s->tidy_ms);
 	if (now >= s->rotate_ms) {
 		s->rotate_ms = now + (uint64_t)s->o.rotate_s * 1000;
 		store_rotate(&s->shared->store);
@@ -710,7 +710,7 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 	BUG_ON(!s);
 	*s = (struct server){ .shared = shared,
 			      .o = *o,
-			      .compact_ms = 0,
+			      .tidy_ms = 0,
 			      .look_ms = UINT64_MAX,
 			      .rotate_ms = o->rotate_s ? now_ms() + (uint64_t)o->rotate_s * 1000 : UINT64_MAX,
 			      .epoll = epoll_create1(EPOLL_CLOEXEC),

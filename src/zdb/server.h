@@ -9,8 +9,8 @@ enum {
 	SERVER_OUT_BYTES = 1 << 20,          /* of answers that wait for a client; more commands are not taken from it until they are gone */
 	SERVER_IN_TOTAL_BYTES = 512 << 20,   /* of commands that are not whole yet, all clients together */
 	SERVER_OUT_TOTAL_BYTES = 1024 << 20, /* of answers that wait, all together */
-	SERVER_COMPACT_MS = 5,               /* between two steps of a compaction */
-	SERVER_COMPACT_LOOK_MS = 1000,       /* between two looks for one, while something is written */
+	SERVER_TIDY_MS = 5,                  /* between two steps of a compaction or a checkpoint */
+	SERVER_TIDY_LOOK_MS = 1000,          /* between two looks for one, while something is written */
 	SERVER_STALL_MS = 60000,             /* after which one that takes no answers is closed */
 };
 

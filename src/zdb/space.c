@@ -39,11 +39,13 @@ uint64_t space_seq_of(struct str id)
 }
 
 /* R is no key's newest any more. */
-static void bury(struct space *s, struct place at, const struct record *r)
+static void bury(struct space *s, uint32_t tag, struct place at, const struct record *r)
 {
 	struct data_file *f = datalog_file(&s->log, at.file);
 
 	f->dead_bytes += (uint32_t)record_bytes(&f->head, r);
+	if (s->saving)
+		checkpoint_leaves(s->saving, tag, at, r);
 }
 
 static bool is_original(const struct space *s, struct place at)
@@ -87,7 +89,7 @@ static int replay_one(struct space *s, const struct seen *r, struct err *e)
 		return k;
 	if (!k) {
 		s->data_bytes -= old.record.length;
-		bury(s, was, &old.record);
+		bury(s, r->tag, was, &old.record);
 		if (s->parents && is_original(s, r->at))
 			parents_add(s->parents, r->at, was);
 	}
@@ -121,6 +123,7 @@ static int replay(void *ctx, struct place at, const struct record *r, bool is_da
 
 	(void)is_damaged; /* it is the key's newest all the same: an older value would be wrong without saying so */
 	b->space->replayed++;
+	b->space->n_records++;
 	seen->at = at;
 	seen->tag = keydir_tag(&b->space->keys, r->id);
 	seen->length = r->length;
@@ -152,8 +155,10 @@ static int replay_from_the_first(struct space *s, struct err *e)
 	bool has_original = false;
 	int r;
 
-	for (size_t i = 0; i < s->log.n_files; i++)
+	for (size_t i = 0; i < s->log.n_files; i++) {
 		has_original |= s->log.files[i].head.version == DATA_VERSION_ORIGINAL;
+		s->log.files[i].last = s->log.files[i].dead_bytes = 0; /* as no checkpoint says */
+	}
 	if (has_original && parents_begin(s->index, &s->parents, &why))
 		log_warn("what keys had before is not known of 0-db's files: %s", why.msg);
 	r = replay_all(s, (struct place){ 0 }, e);
@@ -183,15 +188,33 @@ int space_open(struct space *ret, enum space_mode mode, int data, int index, uin
 		s->data_bytes = s->next_id = 0;
 		return replay_from_the_first(s, e);
 	}
+	s->saved_bytes = datalog_bytes(&s->log);
 	return replay_all(s, from, e);
 }
 
 void space_close(struct space *s)
 {
+	checkpoint_free(s->saving);
 	keydir_deinit(&s->keys);
 	datalog_close(&s->log);
 	fd_close(&s->index);
 	*s = (struct space)SPACE_NONE;
+}
+
+static void saving_end(struct space *s)
+{
+	checkpoint_free(s->saving);
+	s->saving = NULL;
+}
+
+int space_save_step(struct space *s, struct err *e)
+{
+	int r = s->saving ? 0 : checkpoint_begin(s, &s->saving, e);
+
+	if (!r && (r = checkpoint_step(s->saving, CHECKPOINT_STEP_BYTES, e)) == CHECKPOINT_MORE)
+		return SPACE_MORE;
+	saving_end(s);
+	return r;
 }
 
 int space_save(struct space *s, struct err *e)
@@ -200,7 +223,26 @@ int space_save(struct space *s, struct err *e)
 
 	if (r || s->log.n_gaps) /* with gaps the records are read each time, so that they are known */
 		return r;
-	return checkpoint_save(s, e);
+	saving_end(s); /* it would be of some time ago */
+	while ((r = space_save_step(s, e)) == SPACE_MORE)
+		;
+	return r;
+}
+
+bool space_is_due(const struct space *s)
+{
+	uint64_t records = s->n_records - s->saved_records, bytes = datalog_bytes(&s->log) - s->saved_bytes, n = s->keys.n;
+
+	return !s->log.failed && !s->log.n_gaps &&
+	       ((records >= SPACE_SAVE_RECORDS && records >= n / SPACE_SAVE_KEYS_PART) ||
+		(bytes >= SPACE_SAVE_BYTES && bytes >= n * SPACE_SAVE_KEY_BYTES));
+}
+
+void space_outdate(struct space *s)
+{
+	saving_end(s);
+	s->saved_records = s->n_records - s->keys.n; /* at least so many are read */
+	s->saved_bytes = 0;
 }
 
 int space_sync(struct space *s, struct err *e)
@@ -216,6 +258,7 @@ static int put(struct space *s, struct record *record, struct str payload, bool 
 
 	if (r)
 		return r;
+	s->n_records++;
 	if (has) {
 		keydir_set(seek, at);
 		return 0;
@@ -253,7 +296,7 @@ int space_set(struct space *s, struct str id, struct str payload, uint32_t time_
 		return r;
 	s->data_bytes += payload.n - before.length;
 	if (!is_new)
-		bury(s, record.parent, &before);
+		bury(s, seek.tag, record.parent, &before);
 	s->next_id += id.p == room;
 	*ret_id = id;
 	return 0;
@@ -297,9 +340,10 @@ int space_delete(struct space *s, struct str id, uint32_t time_s, struct err *e)
 	before = old.record;
 	if ((r = datalog_append(&s->log, &record, S(""), &at, e)))
 		return r;
+	s->n_records++;
 	keydir_remove(&s->keys, &seek);
 	s->data_bytes -= before.length;
-	bury(s, record.parent, &before);
+	bury(s, seek.tag, record.parent, &before);
 	return 0;
 }
 
@@ -308,6 +352,7 @@ int space_clear(struct space *s, struct err *e)
 	uint8_t hash_key[KEYDIR_HASH_KEY_BYTES];
 	int r;
 
+	space_outdate(s);
 	if ((r = checkpoint_remove(s, e)) || (r = datalog_clear(&s->log, e)))
 		return r;
 	memcpy(hash_key, s->keys.hash_key, sizeof(hash_key));

@@ -7,7 +7,15 @@
 
 enum space_mode { SPACE_USER, SPACE_SEQ }; /* keys are chosen, or counted */
 
-enum { SPACE_SEQ_ID_BYTES = 8 };
+enum {
+	SPACE_SEQ_ID_BYTES = 8,
+	/* A start is to read no more than so many records, or a fifth as many as there are keys, */
+	SPACE_SAVE_RECORDS = 1 << 20,
+	SPACE_SAVE_KEYS_PART = 5,
+	/* and no more of data files than that, or four times of what a checkpoint has for each key. */
+	SPACE_SAVE_BYTES = 1 << 30,
+	SPACE_SAVE_KEY_BYTES = 100,
+};
 
 enum space_outcome {
 	SPACE_SAME = 1, /* set: the value was that already */
@@ -25,6 +33,9 @@ struct space {
 	uint64_t max_keys; /* 0 = no limit */
 	uint64_t data_bytes, next_id;
 	uint64_t replayed; /* records that were read when it was opened */
+	uint64_t n_records; /* those, and what was appended since */
+	uint64_t saved_records, saved_bytes; /* of N_RECORDS and of the data files, what the checkpoint on the disk spares a start to read */
+	struct checkpoint *saving; /* the next one, being written; NULL: none is */
 	struct parents *parents; /* of the original's records, while all are read; else NULL */
 };
 #define SPACE_NONE { .log = DATALOG_NONE, .index = -1 }
@@ -37,6 +48,15 @@ void space_close(struct space *s);
 
 /* Writes where all stands, so that the next start need not read all records. Nothing is lost without. */
 MUST_CHECK int space_save(struct space *s, struct err *e);
+
+/* The same in small steps, while it changes: SPACE_MORE until it is done. What is appended meanwhile a start reads in addition. */
+enum { SPACE_MORE = 1 };
+MUST_CHECK int space_save_step(struct space *s, struct err *e);
+bool space_is_due(
+	const struct space *s); /* so much was appended since the last one, or there is none of it any more, that the next one is worth it */
+
+/* Its files are about to be replaced or removed, or just were: no checkpoint is of them any more. */
+void space_outdate(struct space *s);
 MUST_CHECK int space_sync(struct space *s, struct err *e);
 
 /* An empty ID is the next one of a SPACE_SEQ. RET_ID is what was set, in ROOM where it was counted. 0, SPACE_SAME, SPACE_FULL, SPACE_CROWDED, SPACE_ABSENT (a

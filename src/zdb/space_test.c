@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "test/seeds.h"
+#include "zdb/checkpoint.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -163,6 +164,8 @@ static void run(unsigned seed)
 			change(&s);
 			if (i % 8 == 0)
 				compact_some(&s, seed);
+			if (random() % 4 == 0)
+				T_CHECK(space_save_step(&s, &e) >= 0, "%s", e.msg);
 		}
 		check_map(&s, seed, "with changes");
 		if (random() % 2)
@@ -256,15 +259,6 @@ static void test_cleared_for_good(void)
 	space_close(&s);
 }
 
-static uint64_t bytes_of(const struct space *s)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < s->log.n_files; i++)
-		sum += s->log.files[i].end;
-	return sum;
-}
-
 static void test_room_comes_back(void)
 {
 	static char value[2000];
@@ -278,7 +272,8 @@ static void test_room_comes_back(void)
 	}
 	T_NEED(s.log.n_files > 40, "%zu files", s.log.n_files);
 	compact_all(&s); /* nothing else is made safe: a value may not go before the one after it is */
-	T_CHECK(s.log.n_files <= 3 && bytes_of(&s) < 3 * FILE_BYTES, "%zu files with %llu bytes", s.log.n_files, (unsigned long long)bytes_of(&s));
+	T_CHECK(s.log.n_files <= 3 && datalog_bytes(&s.log) < 3 * FILE_BYTES, "%zu files with %llu bytes", s.log.n_files,
+		(unsigned long long)datalog_bytes(&s.log));
 	T_CHECK(holds(&s, "kept", S("for ever"), true) && holds(&s, "k", (struct str){ value, sizeof(value) }, true) &&
 			holds(&s, "gone", S(""), false),
 		"what it holds");
@@ -305,7 +300,8 @@ static void test_one_that_has_a_limit_stays_near_it(void)
 			T_NEED(!set(&s, id, (struct str){ value, VALUE }), "round %u, %u", round, i);
 			compact_all(&s);
 		}
-	T_CHECK(bytes_of(&s) < LIMIT + LIMIT / 4 + 3 * FILE_BYTES, "%llu bytes for a limit of %d", (unsigned long long)bytes_of(&s), LIMIT);
+	T_CHECK(datalog_bytes(&s.log) < LIMIT + LIMIT / 4 + 3 * FILE_BYTES, "%llu bytes for a limit of %d", (unsigned long long)datalog_bytes(&s.log),
+		LIMIT);
 	T_CHECK(s.data_bytes == LIMIT && set(&s, "more", S("1")) == SPACE_FULL, "its limit holds");
 	space_close(&s);
 }
@@ -321,11 +317,139 @@ static void test_more_keys_than_it_may_have(void)
 	space_close(&s);
 }
 
+/* --- a checkpoint, written while the table changes --- */
+
+enum { CROWD = 4000, FILES_MAX = 200 };
+
+static struct { /* what a start has to find */
+	struct place at[CROWD];
+	uint32_t dead_bytes[FILES_MAX];
+	uint64_t data_bytes, n;
+	size_t n_files;
+} was;
+
+static struct place place_of(struct space *s, unsigned i)
+{
+	struct place at;
+	struct reading r;
+	char id[16];
+
+	name_of(i, id);
+	return space_get(s, str_c(id), &at, &r, NULL) ? (struct place){ 0 } : at;
+}
+
+static void remember(struct space *s)
+{
+	was.data_bytes = s->data_bytes;
+	was.n = s->keys.n;
+	was.n_files = s->log.n_files;
+	T_NEED(was.n_files <= FILES_MAX, "%zu files", was.n_files);
+	for (size_t i = 0; i < was.n_files; i++)
+		was.dead_bytes[i] = s->log.files[i].dead_bytes;
+	for (unsigned i = 0; i < CROWD; i++)
+		was.at[i] = place_of(s, i);
+}
+
+static void check_remembered(struct space *s, unsigned seed)
+{
+	T_CHECK(was.data_bytes == s->data_bytes && was.n == s->keys.n && was.n_files == s->log.n_files, "seed %u: %llu bytes, %llu keys, %zu files",
+		seed, (unsigned long long)s->data_bytes, (unsigned long long)s->keys.n, s->log.n_files);
+	for (size_t i = 0; i < was.n_files && i < s->log.n_files; i++)
+		T_CHECK(was.dead_bytes[i] == s->log.files[i].dead_bytes, "seed %u: %u bytes are dead in file %zu, not %u", seed,
+			s->log.files[i].dead_bytes, i, was.dead_bytes[i]);
+	for (unsigned i = 0; i < CROWD; i++) {
+		struct place at = place_of(s, i);
+
+		T_CHECK(at.file == was.at[i].file && at.offset == was.at[i].offset, "seed %u: key %u is at d%u:%u, not d%u:%u", seed, i, at.file,
+			at.offset, was.at[i].file, was.at[i].offset);
+	}
+}
+
+/* N keys are set or deleted. */
+static void stir(struct space *s, unsigned n)
+{
+	while (n--) {
+		char id[16], value[16];
+
+		name_of((unsigned)random() % CROWD, id);
+		snprintf(value, sizeof(value), "%.*lx", (int)(random() % 8), random());
+		if (random() % 3)
+			set(s, id, str_c(value));
+		else
+			T_CHECK(space_delete(s, str_c(id), 1, NULL) >= 0, "%s cannot be deleted", id);
+	}
+}
+
+/* Segment after segment, with changes in between; the table may grow meanwhile. It ends as a crash does. */
+static void save_and_stir(unsigned seed)
+{
+	unsigned n = 20000 + seed;
+	struct err e = { 0 };
+	struct space s;
+	int r;
+
+	srandom(seed);
+	open_at(&s, n, SPACE_USER);
+	stir(&s, (unsigned)random() % 6000);
+	T_NEED(!checkpoint_begin(&s, &s.saving, &e), "%s", e.msg);
+	do {
+		stir(&s, (unsigned)random() % 400);
+		r = checkpoint_step(s.saving, 1, &e);
+		T_NEED(r >= 0, "seed %u: %s", seed, e.msg);
+	} while (r == CHECKPOINT_MORE);
+	checkpoint_free(take(s.saving, NULL));
+	T_CHECK(s.saved_records && s.saved_records <= s.n_records, "what is saved");
+	stir(&s, (unsigned)random() % 400);
+	T_NEED(!space_sync(&s, NULL), "sync");
+	remember(&s);
+	n = (unsigned)(s.n_records - s.saved_records);
+	space_close(&s);
+	open_at(&s, 20000 + seed, SPACE_USER);
+	T_CHECK(s.replayed == n, "seed %u: %llu records are read, not %u", seed, (unsigned long long)s.replayed, n);
+	check_remembered(&s, seed);
+	T_NEED(!checkpoint_remove(&s, &e), "%s", e.msg);
+	space_close(&s);
+	open_at(&s, 20000 + seed, SPACE_USER);
+	check_remembered(&s, seed);
+	space_close(&s);
+}
+
+static void test_saved_while_it_changes(void)
+{
+	seeds_run(save_and_stir, 6);
+}
+
+static void test_when_it_is_worth_it(void)
+{
+	struct space s;
+
+	open_at(&s, 10013, SPACE_USER);
+	T_NEED(!set(&s, "a", S("1")) && !set(&s, "b", S("2")), "set");
+	T_CHECK(s.n_records == 2 && !s.saved_records && !space_is_due(&s), "two records");
+	s.n_records = SPACE_SAVE_RECORDS;
+	T_CHECK(space_is_due(&s), "a million");
+	s.keys.n = 10 * SPACE_SAVE_RECORDS;
+	T_CHECK(!space_is_due(&s), "of ten");
+	s.n_records = 4 * SPACE_SAVE_RECORDS;
+	T_CHECK(space_is_due(&s), "four of ten");
+	s.keys.n = 2;
+	T_CHECK(!space_save(&s, NULL) && !space_is_due(&s) && s.saved_records == s.n_records, "what was saved just now");
+	s.log.files[0].end += SPACE_SAVE_BYTES;
+	T_CHECK(space_is_due(&s), "large values");
+	s.log.files[0].end -= SPACE_SAVE_BYTES;
+	s.keys.n = SPACE_SAVE_RECORDS;
+	space_outdate(&s);
+	T_CHECK(space_is_due(&s), "what was saved is of other files");
+	s.keys.n = 2;
+	space_close(&s);
+}
+
 /* --- the end of the log, damaged in every way --- */
 
 enum { SAFE = 6, TAIL = 2 };
 
-static void tail_make(struct space *s, uint32_t *ret_safe, uint32_t *ret_end, struct place at[SAFE + TAIL])
+/* IS_SAVED: with a checkpoint of what is safe. */
+static void tail_make(struct space *s, bool is_saved, uint32_t *ret_safe, uint32_t *ret_end, struct place at[SAFE + TAIL])
 {
 	struct reading r;
 	char id[16];
@@ -333,8 +457,10 @@ static void tail_make(struct space *s, uint32_t *ret_safe, uint32_t *ret_end, st
 	for (unsigned i = 0; i < SAFE + TAIL; i++) {
 		name_of(i, id);
 		T_NEED(!set(s, id, str_c(id)) && !space_get(s, str_c(id), &at[i], &r, NULL), "set");
-		if (i == SAFE - 1)
+		if (i == SAFE - 1) {
 			*ret_safe = s->log.files[0].end;
+			T_NEED(!is_saved || !space_save(s, NULL), "saved");
+		}
 	}
 	*ret_end = s->log.files[0].end;
 	T_NEED(!space_sync(s, NULL), "sync");
@@ -378,32 +504,46 @@ static void write_file(unsigned n, const char *bytes, size_t n_bytes)
 	T_NEED(f && fwrite(bytes, 1, n_bytes, f) == n_bytes && !fclose(f), "%s: %m", path);
 }
 
-static void test_a_damaged_end_at_every_byte(void)
+static void damage_every_byte(unsigned n, bool is_saved)
 {
-	enum { N = 10004 };
 	static char whole[FILE_BYTES], bytes[FILE_BYTES];
 	struct place place[SAFE + TAIL];
 	uint32_t safe = 0, end = 0;
 	struct space s;
 
-	open_at(&s, N, SPACE_USER);
-	tail_make(&s, &safe, &end, place);
+	open_at(&s, n, SPACE_USER);
+	tail_make(&s, is_saved, &safe, &end, place);
 	T_NEED(pread(s.log.files[0].fd, whole, sizeof(whole), 0) == (ssize_t)end, "read");
 	space_close(&s);
 	for (uint32_t at = safe; at < end; at++) {
-		write_file(N, whole, at);
-		check_tail(N, place, at, UINT32_MAX, "cut");
+		write_file(n, whole, at);
+		check_tail(n, place, at, UINT32_MAX, "cut");
 		memcpy(bytes, whole, sizeof(bytes));
 		memset(bytes + at, 0, end - at);
-		write_file(N, bytes, end);
-		check_tail(N, place, at, UINT32_MAX, "zeros");
+		write_file(n, bytes, end);
+		check_tail(n, place, at, UINT32_MAX, "zeros");
 	}
 	for (uint32_t at = place[0].offset; at < end; at++) {
 		memcpy(bytes, whole, sizeof(bytes));
 		bytes[at] ^= (char)(1 << at % 8);
-		write_file(N, bytes, end);
-		check_tail(N, place, at, at + 1, "a bit");
+		write_file(n, bytes, end);
+		check_tail(n, place, at, at + 1, "a bit");
 	}
+}
+
+static void test_a_damaged_end_at_every_byte(void)
+{
+	damage_every_byte(10004, false);
+}
+
+static void test_the_same_behind_a_checkpoint(void)
+{
+	struct space s;
+
+	damage_every_byte(10014, true);
+	open_at(&s, 10014, SPACE_USER);
+	T_CHECK(s.replayed < SAFE, "%llu records are read", (unsigned long long)s.replayed);
+	space_close(&s);
 }
 
 /* --- the original's files --- */
@@ -537,7 +677,10 @@ int main(void)
 	T_RUN(test_room_comes_back);
 	T_RUN(test_one_that_has_a_limit_stays_near_it);
 	T_RUN(test_more_keys_than_it_may_have);
+	T_RUN(test_saved_while_it_changes);
+	T_RUN(test_when_it_is_worth_it);
 	T_RUN(test_a_damaged_end_at_every_byte);
+	T_RUN(test_the_same_behind_a_checkpoint);
 	T_RUN(test_goes_on_where_the_original_ended);
 	T_RUN(test_what_the_original_had_before);
 	T_RUN(test_a_checkpoint_that_is_wrong_is_no_loss);

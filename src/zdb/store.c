@@ -138,14 +138,6 @@ static int settings_make(const struct store *s, int index, struct str name, stru
 	return r < 0 ? r : settings_save(index, name, s->key, settings, e);
 }
 
-static void save_after(struct namespace *n)
-{
-	struct err e = { 0 };
-
-	if (n->space.replayed >= STORE_REPLAY_SAVE && space_save(&n->space, &e))
-		log_warn("namespace '%s': %s", n->name, e.msg); /* the next start is as long */
-}
-
 /* Opens what is there; SETTINGS are those of one that is made now. */
 static int namespace_open(struct store *s, struct str name, const struct settings *settings, struct err *e)
 {
@@ -177,7 +169,6 @@ static int namespace_open(struct store *s, struct str name, const struct setting
 	n->told_file = last_file(n);
 	if (n->space.log.n_gaps)
 		log_err("namespace '%s': its files are damaged in %zu places; what stood there is lost", n->name, n->space.log.n_gaps);
-	save_after(n);
 	n->next = s->list;
 	s->list = n;
 	s->n++;
@@ -419,17 +410,33 @@ static bool compact_start(struct namespace *n, int64_t now_s)
 	return !r;
 }
 
-bool store_compact(struct store *s, int64_t now_s)
+/* The other way round it would be of files that are replaced: one after the other. */
+static bool save_some(struct namespace *n, int64_t now_s)
+{
+	struct err e = { 0 };
+
+	if (!n->space.saving && (now_s < n->save_at_s || !space_is_due(&n->space)))
+		return false;
+	if (space_save_step(&n->space, &e) < 0) { /* the next start is as long as without */
+		n->save_at_s = now_s + STORE_SAVE_RETRY_S;
+		log_warn("namespace '%s': %s", n->name, e.msg);
+	}
+	return true;
+}
+
+bool store_tidy(struct store *s, int64_t now_s)
 {
 	for (struct namespace *n = s->list; n; n = n->next) {
 		struct err e = { 0 };
 		int r;
 
-		if (!compact_start(n, now_s))
-			continue;
-		if ((r = compact_step(n->compact, &e)) != COMPACT_MORE)
-			compact_end(n, r, &e, now_s);
-		return true;
+		if (!n->space.saving && compact_start(n, now_s)) {
+			if ((r = compact_step(n->compact, &e)) != COMPACT_MORE)
+				compact_end(n, r, &e, now_s);
+			return true;
+		}
+		if (save_some(n, now_s))
+			return true;
 	}
 	return false;
 }

@@ -3,8 +3,13 @@
 #include "base/buf.h"
 #include "zdb/namespace.h"
 
-enum { STORE_REPLAY_SAVE = 1 << 20 /* a start that had to read so many records saves the next one that */ };
-enum { STORE_COMPACT_RETRY_S = 60, STORE_NAMESPACES_MAX = 10000, STORE_FILE_MIN_BYTES = 512 << 10, STORE_FILE_DEFAULT_BYTES = 256 << 20 };
+enum {
+	STORE_COMPACT_RETRY_S = 60,
+	STORE_SAVE_RETRY_S = 600,
+	STORE_NAMESPACES_MAX = 10000,
+	STORE_FILE_MIN_BYTES = 512 << 10,
+	STORE_FILE_DEFAULT_BYTES = 256 << 20
+};
 
 /* Who is told what happens, in the words of 0-db's hooks. WORDS end with NULL. */
 struct store_watch {
@@ -53,5 +58,5 @@ void store_rotate(struct store *s);
 /* Tells who watches of an EVENT of N. */
 void store_tell(const struct store *s, const char *event, const struct namespace *n);
 
-/* A small step towards files without dead records, of one namespace at a time. False: there is nothing to be done now. */
-bool store_compact(struct store *s, int64_t now_s);
+/* A small step towards files without dead records, or else a checkpoint, of one namespace at a time. False: there is nothing to be done now. */
+bool store_tidy(struct store *s, int64_t now_s);

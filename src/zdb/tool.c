@@ -125,21 +125,24 @@ static int run_dump(struct store *s, const char *space, struct err *e)
 	return worst;
 }
 
+static uint64_t bytes_of(const struct store *s)
+{
+	uint64_t bytes = 0;
+
+	for (const struct namespace *n = s->list; n; n = n->next)
+		bytes += datalog_bytes(&n->space.log);
+	return bytes;
+}
+
 static int run_compact(struct store *s, const char *space, struct err *e)
 {
-	uint64_t before = 0, after = 0;
+	uint64_t before = bytes_of(s);
 
 	(void)space;
 	(void)e; /* what fails for one namespace is told, and the others go on */
-	for (const struct namespace *n = s->list; n; n = n->next)
-		for (size_t i = 0; i < n->space.log.n_files; i++)
-			before += n->space.log.files[i].end;
-	while (store_compact(s, 0))
+	while (store_tidy(s, 0))
 		;
-	for (const struct namespace *n = s->list; n; n = n->next)
-		for (size_t i = 0; i < n->space.log.n_files; i++)
-			after += n->space.log.files[i].end;
-	printf("%" PRIu64 " bytes, from %" PRIu64 "\n", after, before);
+	printf("%" PRIu64 " bytes, from %" PRIu64 "\n", bytes_of(s), before);
 	return 0;
 }
 
