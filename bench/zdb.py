@@ -52,6 +52,10 @@ class Server:
         rate = next(float(line.split(",")[1].strip('"')) for line in run.stdout.splitlines() if line.startswith(f'"{what}"'))
         return rate, (self.cpu() - before) * 1e6 / count
 
+    def wakeups(self):
+        lines = [line for path in glob.glob(f"/proc/{self.child.pid}/task/*/status") for line in open(path)]
+        return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
     def memory(self):
         """In kB, of what has no file behind it: pages of files are the kernel's cache, and go when somebody wants the room."""
         return next(int(line.split()[1]) for line in open(f"/proc/{self.child.pid}/status") if line.startswith("RssAnon"))
@@ -70,6 +74,15 @@ def speed(s):
                                 rate, cpu_us = server.run(what, size, clients, pipeline, count)
                                 s.add(f"zdb.{name}", rate)
                                 s.add(f"zdb.cpu.{name}", cpu_us)
+
+
+def idle(s, seconds=10):
+    """How often it wakes up while nobody asks for anything."""
+    for who in ("zdb", *PEERS):
+        with Server(who, True) as server:
+            before = server.wakeups()
+            time.sleep(seconds)
+            s.add(f"zdb.idle.{who}", (server.wakeups() - before) / seconds)
 
 
 def memory(s, keys=2000000):
@@ -115,10 +128,12 @@ def rows():
     yield ("zdb", "start with 10 million keys, after a stop", "zdb.start.stopped", "s", None, 2, None)
     yield ("zdb", "the same when it was killed", "zdb.start.crashed", "s", None, 2, None)
     yield ("zdb", "the same without a checkpoint: all records are read", "zdb.start.unsaved", "s", None, None, None)
+    yield ("zdb", "wake-ups when nobody asks; valkey", "zdb.idle.zdb", "/s", "zdb.idle.valkey", None, 1)
     yield ("zdb", "memory of a key, 2 million of 16 characters; valkey", "zdb.memory.zdb", "B", "zdb.memory.valkey", None, 0.5)
 
 
 def part(s):
     speed(s)
+    idle(s)
     memory(s)
     starts(s)
