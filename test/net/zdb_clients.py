@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """The program `zdb` and what clients read from it: test/net/zdb_clients.py CASE, inside tools/enter."""
-import ctypes, os, random, socket, threading
+import ctypes, os, random, socket, subprocess, threading, time
 
-from zdb import Store, cases, expect, user
+import redis
+
+from zdb import BUILD, Store, cases, expect, user
 
 
 def bulk(value):
@@ -125,5 +127,41 @@ def hiredis():
         c.close()
 
 
+def ours(child, port):
+    """The server's ends of connections to PORT."""
+    pid = os.pidfd_open(child.pid)
+    for fd in map(int, os.listdir(f"/proc/{child.pid}/fd")):
+        if os.readlink(f"/proc/{child.pid}/fd/{fd}").startswith("socket:"):
+            with socket.socket(fileno=ctypes.CDLL(None, use_errno=True).syscall(438, pid, fd, 0)) as s:  # pidfd_getfd
+                if s.family == socket.AF_INET and s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0 and s.getsockname()[1] == port:
+                    yield s
+    os.close(pid)
+
+
+def listeners():
+    """TCP and a Unix socket side by side, and what else the command line says of the default namespace and of when it is made safe."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with Store("--dualnet", "--listen", "127.0.0.1", "--port", str(port), "--maxsize", "1000", "--sync", "interval", "--synctime", "1") as store:
+        near, far = user(store), redis.Redis(port=port, single_connection_client=True, socket_timeout=60, retry=None)
+        far.response_callbacks.clear()
+        expect(far, [(("SET", "k", "v" * 900), b"k"), (("SET", "l", "v" * 101), "-No space left on this namespace")])
+        expect(near, [(("GET", "k"), b"v" * 900), (("SET", "l", "v" * 100), b"l")])
+        assert [s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for s in ours(store.child, port)] == [1]
+        with socket.create_connection(("127.0.0.1", port), 60) as s:
+            s.sendall(b"PING\r\nget l\r\nGET none\r\n")
+            want, got = b"+PONG\r\n$100\r\n" + b"v" * 100 + b"\r\n$-1\r\n", b""
+            while len(got) < len(want):
+                got += s.recv(1000)
+            assert got == want, got
+        deadline = time.monotonic() + 60  # an event of the store's, of which nobody is told
+        while b'zdb_fsyncs_total{namespace="default"} 0' in near.execute_command("METRICS"):
+            assert time.monotonic() < deadline
+        for words in (("--listen", "nowhere"), ("--port", "x"), ("--synctime", "x"), ("--sync", "sometimes")):
+            bad = subprocess.run([f"{BUILD}/zdb", "--data", f"{store.dir}/a", "--index", f"{store.dir}/b", *words], capture_output=True, text=True, timeout=60)
+            assert bad.returncode == 1 and bad.stderr, (words, bad)
+
+
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (lent, hiredis)})
+    cases.run({f.__name__: f for f in (lent, hiredis, listeners)})

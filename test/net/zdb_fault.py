@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `zdb` on a disk that gives errors: test/net/zdb_fault.py CASE, inside tools/enter. What was answered stays, what cannot be kept is refused."""
-import contextlib, errno, mmap, os, struct, subprocess, time
+import contextlib, errno, mmap, os, signal, struct, subprocess, tempfile, time
 
 import zdb
 from zdb import answer, cases, expect, user
@@ -225,6 +225,43 @@ def unread():
         assert store.metric('zdb_hurt_files{namespace="default"}') == 0 and os.path.getsize(path) < 300000
 
 
+@contextlib.contextmanager
+def small(kind):
+    """A folder with a file system of its own, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="zos-zdb-", dir="/run") as folder:
+        at, file = f"{folder}/at", f"{folder}/file"
+        os.mkdir(at)
+        if kind == "ext4":
+            with open(file, "wb") as f:
+                f.truncate(40 << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-m", "0", file], check=True)
+        options = ("-o", "loop", file) if kind == "ext4" else ("-t", "tmpfs", "-o", "size=24M", "none")
+        subprocess.run(["mount", *options, at], check=True)
+        try:
+            yield at
+        finally:
+            subprocess.run(["umount", at], check=True)
+
+
+def full():
+    """A disk that is really full: the writer is told, all that was answered is there, also after a kill."""
+    for kind in "tmpfs", "ext4":
+        with small(kind) as folder, Store("--datasize", "4MiB", folder=folder) as store:
+            c, held = user(store), []
+            for i in range(2000):
+                got = answer(c, "SET", f"k{i}", os.urandom(32768))
+                if got != f"k{i}".encode():
+                    break
+                held.append(i)
+            assert got == "-No space left on device" and len(held) > 300, (kind, got, len(held))
+            assert all(len(answer(c, "GET", f"k{i}")) == 32768 for i in held) and answer(c, "EXISTS", f"k{len(held)}") == 0
+            store.stop(signal.SIGKILL)
+            store.start()
+            c = user(store)
+            assert answer(c, "DBSIZE") == len(held), (kind, answer(c, "DBSIZE"), len(held))
+            assert all(len(answer(c, "GET", f"k{i}")) == 32768 for i in held)
+
+
 def compaction():
     """A compaction that cannot write its copy leaves all as it was, and clients do not notice."""
     with Store("--datasize", "512KiB") as store:
@@ -247,4 +284,4 @@ def compaction():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (sync, write, read, room, walk, unread, compaction)})
+    cases.run({f.__name__: f for f in (sync, write, read, room, walk, unread, full, compaction)})
