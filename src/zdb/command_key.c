@@ -390,8 +390,11 @@ void command_history(struct call *c)
 			call_refuse(c, at.offset ? "Invalid arguments (invalid key)" : "No more history");
 		return;
 	}
+	if ((k = space_parent(s, at, &r.record, &parent, NULL))) {
+		call_disk_error(c, k, "Internal Error");
+		return;
+	}
 	resp_array(c->out, 3);
-	parent = space_parent(s, at, &r.record);
 	if (has_older(c, parent))
 		resp_bulk(c->out, cursor_of(c, parent, cursor));
 	else

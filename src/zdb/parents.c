@@ -74,51 +74,77 @@ int parents_end(struct parents *p, struct err *e)
 	return r ? err_set(e, r, "write " PARENTS_NAME ": %s", strerror(-r)) : 0;
 }
 
-static bool entry_at(int fd, uint64_t i, struct place *ret_at, struct place *ret_parent)
+/* N bytes at OFFSET: 0, PARENTS_NONE when there are fewer, -errno. */
+static int take_at(int fd, uint8_t *ret, size_t n, uint64_t offset)
+{
+	ssize_t k = pread(fd, ret, n, (off_t)offset);
+
+	return k < 0 ? -errno : (size_t)k < n ? PARENTS_NONE : 0;
+}
+
+static int entry_at(int fd, uint64_t i, struct place *ret_at, struct place *ret_parent)
 {
 	uint8_t bytes[ENTRY_BYTES] = { 0 };
 	struct rd r = rd_over(bytes, sizeof(bytes));
+	int k = take_at(fd, bytes, sizeof(bytes), HEAD_BYTES + i * ENTRY_BYTES);
 
-	if (pread(fd, bytes, sizeof(bytes), (off_t)(HEAD_BYTES + i * ENTRY_BYTES)) != sizeof(bytes))
-		return false;
+	if (k)
+		return k;
 	ret_at->file = (uint32_t)rd_le(&r, 4);
 	ret_at->offset = (uint32_t)rd_le(&r, 4);
 	ret_parent->file = (uint32_t)rd_le(&r, 4);
 	ret_parent->offset = (uint32_t)rd_le(&r, 4);
-	return true;
+	return 0;
 }
 
-/* How many entries there are; 0 as well when it is no such file. */
-static uint64_t entries_of(int fd)
+/* How many entries there are. */
+static int entries_of(int fd, uint64_t *ret)
 {
 	uint8_t head[HEAD_BYTES] = { 0 };
 	struct rd r = rd_over(head + sizeof(magic), sizeof(head) - sizeof(magic));
 	struct stat st;
+	int k = take_at(fd, head, sizeof(head), 0);
 
-	if (fstat(fd, &st) || pread(fd, head, sizeof(head), 0) != sizeof(head) || memcmp(head, magic, sizeof(magic)) || rd_le(&r, 4) != VERSION)
-		return 0;
-	return ((uint64_t)st.st_size - HEAD_BYTES) / ENTRY_BYTES;
+	if (k || fstat(fd, &st))
+		return k ? k : -errno;
+	if (memcmp(head, magic, sizeof(magic)) || rd_le(&r, 4) != VERSION)
+		return PARENTS_NONE;
+	*ret = ((uint64_t)st.st_size - HEAD_BYTES) / ENTRY_BYTES;
+	return 0;
 }
 
-bool parents_find(int dir, struct place at, struct place *ret)
+static int find_in(int fd, struct place at, struct place *ret)
 {
-	AUTO_FD int fd = openat(dir, PARENTS_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	uint64_t from = 0, to = fd < 0 ? 0 : entries_of(fd);
-	struct place seen, parent;
+	uint64_t from = 0, to = 0;
+	struct place seen = { 0 }, parent = { 0 };
+	int r = entries_of(fd, &to);
 
-	while (from < to) {
+	while (!r && from < to) {
 		uint64_t mid = from + (to - from) / 2;
 
-		if (!entry_at(fd, mid, &seen, &parent))
-			return false;
+		r = entry_at(fd, mid, &seen, &parent);
+		if (r)
+			break;
 		if (place_is_before(seen, at)) {
 			from = mid + 1;
 		} else if (place_is_before(at, seen)) {
 			to = mid;
 		} else {
+			if (!place_is_before(parent, at)) /* a damaged one leads nobody in a circle */
+				return PARENTS_NONE;
 			*ret = parent;
-			return place_is_before(parent, at); /* a damaged one leads nobody in a circle */
+			return 0;
 		}
 	}
-	return false;
+	return r ? r : PARENTS_NONE;
+}
+
+int parents_find(int dir, struct place at, struct place *ret, struct err *e)
+{
+	AUTO_FD int fd = openat(dir, PARENTS_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int r = fd < 0 ? -errno : find_in(fd, at, ret);
+
+	if (r == -ENOENT)
+		return PARENTS_NONE;
+	return r < 0 ? err_set(e, r, "read " PARENTS_NAME ": %s", strerror(-r)) : r;
 }

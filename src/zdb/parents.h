@@ -16,5 +16,6 @@ void parents_add(struct parents *p, struct place at, struct place parent); /* by
 MUST_CHECK int parents_end(struct parents *p, struct err *e);
 void parents_free(struct parents *p); /* in the place of that: nothing has changed. NULL is fine */
 
-/* What was there before the record at AT; false when it is not known. */
-bool parents_find(int dir, struct place at, struct place *ret);
+/* What was there before the record at AT. 0, PARENTS_NONE: it is not known; -errno: what may know it cannot be read. */
+enum { PARENTS_NONE = 1 };
+MUST_CHECK int parents_find(int dir, struct place at, struct place *ret, struct err *e);

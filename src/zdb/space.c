@@ -398,13 +398,15 @@ int space_previous(struct space *s, struct place at, struct reading *ret, struct
 	return walk(s, datalog_previous, at, ret, ret_at, e);
 }
 
-struct place space_parent(const struct space *s, struct place at, const struct record *r)
+int space_parent(const struct space *s, struct place at, const struct record *r, struct place *ret, struct err *e)
 {
 	struct place parent = r->parent;
+	int k = is_original(s, at) ? parents_find(s->index, at, &parent, e) : 0;
 
-	if (is_original(s, at) && !parents_find(s->index, at, &parent))
-		return (struct place){ 0 };
-	return parent;
+	if (k < 0)
+		return k;
+	*ret = k ? (struct place){ 0 } : parent;
+	return 0;
 }
 
 int space_version(struct space *s, struct str id, struct place at, struct reading *ret, struct err *e)

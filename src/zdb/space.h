@@ -74,8 +74,8 @@ MUST_CHECK int space_next(struct space *s, struct place at, struct reading *ret,
 MUST_CHECK int space_next_in(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e); /* of AT's file */
 MUST_CHECK int space_previous(struct space *s, struct place at, struct reading *ret, struct place *ret_at, struct err *e);
 
-/* Where R's key had its record before that at AT; offset 0 when it is not known. */
-struct place space_parent(const struct space *s, struct place at, const struct record *r);
+/* Where R's key had its record before that at AT; offset 0 when it is not known. -errno: what may know it cannot be read. */
+MUST_CHECK int space_parent(const struct space *s, struct place at, const struct record *r, struct place *ret, struct err *e);
 
 /* ID's record at AT, which a client may have named: SPACE_ABSENT when it is none of ID's, or was compacted away. -EBADMSG: no record stands there, and none can have been
  * compacted away. */

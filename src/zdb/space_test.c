@@ -587,6 +587,15 @@ static void test_goes_on_where_the_original_ended(void)
 	space_close(&s);
 }
 
+static struct place parent_of(struct space *s, struct place at, const struct record *r)
+{
+	struct place parent = { 0 };
+	struct err e = { 0 };
+
+	T_CHECK(!space_parent(s, at, r, &parent, &e), "%s", e.msg);
+	return parent;
+}
+
 static void test_what_the_original_had_before(void)
 {
 	enum { N = 10011, AGAIN = 72 };
@@ -607,13 +616,13 @@ static void test_what_the_original_had_before(void)
 			T_NEED(!set(&s, "k", S("ours")) && !space_save(&s, NULL), "it cannot go on");
 		T_CHECK(s.replayed == (start ? 0 : 3), "%llu records are read", (unsigned long long)s.replayed);
 		T_NEED(!space_get(&s, S("k"), &at, &r, NULL), "get");
-		parent = space_parent(&s, at, &r.record);
+		parent = parent_of(&s, at, &r.record);
 		T_NEED(parent.offset == AGAIN && !space_version(&s, S("k"), parent, &r, NULL), "ours comes behind %u", parent.offset);
-		parent = space_parent(&s, parent, &r.record);
+		parent = parent_of(&s, parent, &r.record);
 		T_NEED(parent.offset == 28 && !space_version(&s, S("k"), parent, &r, NULL) && str_eq(r.payload, S("hello")),
 		       "its second one behind %u", parent.offset);
-		T_CHECK(!space_parent(&s, parent, &r.record).offset, "something is before the first");
-		T_NEED(!space_get(&s, S("l"), &at, &r, NULL) && !space_parent(&s, at, &r.record).offset, "another key's");
+		T_CHECK(!parent_of(&s, parent, &r.record).offset, "something is before the first");
+		T_NEED(!space_get(&s, S("l"), &at, &r, NULL) && !parent_of(&s, at, &r.record).offset, "another key's");
 		space_close(&s);
 	}
 	snprintf(path, sizeof(path), "%s/index%u/parents", folder, N);
@@ -624,7 +633,7 @@ static void test_what_the_original_had_before(void)
 		bytes[i] ^= 0x40;
 		T_NEED(pwrite(fd, bytes, 24, 0) == 24, "%m");
 		open_at(&s, N, SPACE_USER);
-		parent = space_parent(&s, (struct place){ 0, AGAIN }, &(struct record){ 0 });
+		parent = parent_of(&s, (struct place){ 0, AGAIN }, &(struct record){ 0 });
 		T_CHECK(!parent.offset || space_version(&s, S("k"), parent, &r, NULL) || parent.offset == 28, "byte %zu leads to %u:%u", i,
 			parent.file, parent.offset);
 		bytes[i] ^= 0x40;
@@ -632,6 +641,12 @@ static void test_what_the_original_had_before(void)
 		space_close(&s);
 		close(fd);
 	}
+	T_NEED(!unlink(path), "%m");
+	open_at(&s, N, SPACE_USER);
+	T_CHECK(!parent_of(&s, (struct place){ 0, AGAIN }, &(struct record){ 0 }).offset, "it is not known");
+	T_NEED(!mkdir(path, 0700), "%m"); /* which nobody reads */
+	T_CHECK(space_parent(&s, (struct place){ 0, AGAIN }, &(struct record){ 0 }, &parent, NULL) == -EISDIR, "it cannot be read");
+	space_close(&s);
 }
 
 static void test_a_checkpoint_that_is_wrong_is_no_loss(void)
