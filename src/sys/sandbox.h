@@ -11,7 +11,7 @@
 
 /* A set. WRITE includes making and removing; with FLAT, of plain files alone: no directories, links by name, or sockets. */
 enum sandbox_access { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_EXEC = 4, SANDBOX_FLAT = 8 };
-enum { SANDBOX_PATHS_MAX = 16, SANDBOX_PORTS_MAX = 8 };
+enum { SANDBOX_PATHS_MAX = 16, SANDBOX_PORTS_MAX = 8, SANDBOX_IOCTLS_MAX = 4 };
 
 struct sandbox_path {
 	const char *path; /* and all below it; a path that does not exist is passed over. "/": for one whose root holds nothing else */
@@ -35,6 +35,7 @@ struct sandbox {
 	uint16_t connect[SANDBOX_PORTS_MAX], bind[SANDBOX_PORTS_MAX]; /* TCP ports, up to the first 0 */
 	bool any_connect;    /* TCP to any port */
 	unsigned calls;      /* enum sandbox_calls */
+	uint32_t ioctls[SANDBOX_IOCTLS_MAX]; /* requests of ioctl(2), up to the first 0; without any, all of them */
 	uint32_t files_max;  /* open files; 0 = as init set it */
 	uint64_t memory_max; /* address space in bytes; 0 = as init set it */
 	uint64_t file_size_max; /* bytes of one file, EFBIG beyond; 0 = no limit */

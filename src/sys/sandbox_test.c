@@ -6,7 +6,10 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/io.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -97,6 +100,39 @@ static int may_connect_9(void)
 	return connect(fd, (struct sockaddr *)&at, sizeof(at)) && errno != ECONNREFUSED ? errno : 0;
 }
 
+/* Asked of a descriptor that knows neither: whoever is let through hears that from the kernel. */
+static int may_ask(unsigned long request)
+{
+	int fds[2], n;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return 255;
+	return ioctl(fds[0], request, &n) && errno != ENOTTY ? errno : 0;
+}
+
+static int may_ask_one(void)
+{
+	return may_ask(BLKGETSIZE);
+}
+
+static int may_ask_another(void)
+{
+	return may_ask(BLKROSET);
+}
+
+static int may_ask_one_with_more(void)
+{
+	return may_ask(BLKGETSIZE | 1ul << 32);
+}
+
+/* No more than it has: that needs no capability. A kernel may be built without either. */
+static int may_ask_for_ports(void)
+{
+	if (iopl(0) && errno != ENOSYS)
+		return errno;
+	return ioperm(0, 1, 0) && errno != ENOSYS ? errno : 0;
+}
+
 static const struct {
 	const char *name;
 	struct sandbox box;
@@ -125,6 +161,11 @@ static const struct {
 	{ "makes no socket", { .calls = SANDBOX_CALLS_FILES }, 0, may_socket, EPERM },
 	{ "connects to no other port", { .calls = SANDBOX_CALLS_NET, .connect = { 10 } }, 0, may_connect_9, EACCES },
 	{ "connects to its port", { .calls = SANDBOX_CALLS_NET, .connect = { 10, 9 } }, 0, may_connect_9, 0 },
+	{ "asks anything", {}, 0, may_ask_another, 0 },
+	{ "asks what it may", { .ioctls = { BLKGETSIZE64, BLKGETSIZE } }, 0, may_ask_one, 0 },
+	{ "is not kept from it by bits that do not count", { .ioctls = { BLKGETSIZE } }, 0, may_ask_one_with_more, 0 },
+	{ "asks nothing else", { .ioctls = { BLKGETSIZE64, BLKGETSIZE } }, 0, may_ask_another, EPERM },
+	{ "asks for no ports", {}, 0, may_ask_for_ports, EPERM },
 	{ "connects anywhere", { .calls = SANDBOX_CALLS_NET, .any_connect = true }, 0, may_connect_9, 0 },
 };
 
@@ -151,6 +192,7 @@ static int row_run(size_t i)
 
 static void holds_and_lets_through(void)
 {
+	T_CHECK(!may_ask_for_ports(), "outside of a sandbox anyone may ask for what they have: %m");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int got = row_run(i);
 
