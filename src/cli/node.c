@@ -167,18 +167,34 @@ static int node_info(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
-/* What a disk has to say, or of one that is well when it was read through last. */
+/* What a disk said of itself when it was asked last, after WORDS of N bytes. */
+static void smart_says(sd_json_variant *smart, char *words, size_t n, size_t size)
+{
+	uint64_t bad = out_u64(smart, "bad_sectors"), worn = out_u64(smart, "worn");
+
+	if (smart && n < size)
+		n += (size_t)snprintf(words + n, size - n, "; SMART: %s", out_true(smart, "failing") ? "failing" : "well");
+	if (bad && n < size)
+		n += (size_t)snprintf(words + n, size - n, ", %llu bad sectors", (unsigned long long)bad);
+	if (worn && n < size)
+		snprintf(words + n, size - n, ", %llu %% worn", (unsigned long long)worn);
+}
+
+/* What a disk has to say, or of one that is well when it was read through last, and what it says of itself. */
 static const char *disk_says(sd_json_variant *one, char *buf, size_t size)
 {
 	sd_json_variant *scrub = sd_json_variant_by_key(one, "scrub");
 	uint64_t ended_s = out_u64(scrub, "ended"), now_s = (uint64_t)time(NULL);
 	char ago[16];
+	int n;
 
 	if (!scrub || *out_text(one, "text", ""))
 		return out_text(one, "text", "");
 	format_duration(ago, now_s > ended_s ? now_s - ended_s : 0);
-	snprintf(buf, size, "scrubbed %s ago, %llu errors", ago, (unsigned long long)out_u64(scrub, "errors"));
-	return ended_s ? buf : "not scrubbed yet";
+	n = ended_s ? snprintf(buf, size, "scrubbed %s ago, %llu errors", ago, (unsigned long long)out_u64(scrub, "errors"))
+		    : snprintf(buf, size, "not scrubbed yet");
+	smart_says(sd_json_variant_by_key(one, "smart"), buf, (size_t)n, size);
+	return buf;
 }
 
 /* Who opens it. */
@@ -191,13 +207,13 @@ static void openers_format(sd_json_variant *one, char *buf, size_t size)
 
 static void disks_print(sd_json_variant *list)
 {
-	enum { COLUMNS = 8 };
+	enum { COLUMNS = 8, DISK_SAYS_MAX = 128 };
 	struct out_column columns[COLUMNS] = { { "DISK", 0 }, { "SERIAL", 0 }, { "SIZE", 0 }, { "CLASS", 0 },
 					       { "BUS", 0 },  { "STATE", 0 },  { "KEY", 0 },  { "SAYS", 0 } };
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*sizes)[16] = calloc(n + 1, sizeof(*sizes));
-	AUTO_FREE char(*says)[64] = calloc(n + 1, sizeof(*says));
+	AUTO_FREE char(*says)[DISK_SAYS_MAX] = calloc(n + 1, sizeof(*says));
 	AUTO_FREE char(*who)[32] = calloc(n + 1, sizeof(*who));
 
 	BUG_ON(!cells || !sizes || !says || !who);

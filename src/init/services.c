@@ -210,6 +210,19 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
+		.name = "ata", /* of one disk, for a moment: the only one that may send it commands as they are (decision 110) */
+		.argv = { "/usr/lib/zos/disk-ata", "%i" },
+		.is_template = true,
+		.ready = SERVICE_READY_ONESHOT,
+		.is_background = true,
+		.caps = CAP(SYS_RAWIO),
+		.nofile = 16,
+		.pids_max = 1,
+		.memory_max_bytes = 16 * MIB,
+		.start_ms = 60000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "shell", /* flavour debug only: no other image has its program */
 		.argv = { "/usr/bin/busybox", "sh" },
 		.condition = "/dev/hvc0",

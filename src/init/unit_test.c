@@ -9,6 +9,8 @@
 #include "init/setup.h"
 #include "test/t.h"
 
+#include <linux/capability.h>
+
 static void every_cell_is_written(void)
 {
 	for (int s = 0; s < SUPERVISOR_STATES; s++)
@@ -183,6 +185,23 @@ static void the_service_table_holds_together(void)
 	}
 }
 
+/* With SYS_RAWIO a process can drive the machine's ports: who has it has nothing else, is there for a moment, and nobody else has it but whoever has everything. */
+static void ports_are_one_program_s(void)
+{
+	const uint64_t raw = SERVICE_CAP(CAP_SYS_RAWIO);
+	size_t n = 0;
+
+	for (size_t i = 0; i < services_n; i++) {
+		const struct service *s = &services[i];
+
+		if (!(s->caps & raw) || !~s->caps)
+			continue;
+		T_CHECK(s->caps == raw && !strcmp(s->name, "ata") && s->ready == SERVICE_READY_ONESHOT && s->pids_max == 1, "%s", s->name);
+		n++;
+	}
+	T_CHECK(n == 1, "%zu", n);
+}
+
 static void reserve_follows_memory(void)
 {
 	static const struct {
@@ -209,6 +228,7 @@ int main(void)
 	T_RUN(notifications);
 	T_RUN(command_lines);
 	T_RUN(the_service_table_holds_together);
+	T_RUN(ports_are_one_program_s);
 	T_RUN(reserve_follows_memory);
 	return T_END();
 }

@@ -16,7 +16,7 @@ enum {
 struct disk_args { /* what the command line says */
 	const char *name, *uuid, *farm; /* NULL = not said */
 	uint64_t seq;
-	bool rotational;
+	bool rotational, is_ata;
 };
 
 /* Names get another disk when one is pulled out and another put in: -ESTALE unless the kernel's number is the one meant. FLAGS of open(2). */

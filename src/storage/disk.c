@@ -4,16 +4,19 @@
  *   probe     what is on it; as a user of its own, shut in before the first byte is read
  *   mount     mounts its mapping, and looks how it is doing
  *   check     looks how it is doing
- *   smart     what it says of itself, through smartctl, where the image has it; its words are read as by the probe, shut in
+ *   smart     what it says of itself, through smartctl, where the image has it, a SATA disk through init's service (ata.h); its words are read as by the probe, shut in
  *   scrub     reads a slice of all that is on it
  *   erase     an order of the farm: what is on it is gone for ever
  *   release   what is left of one that was pulled out: its mount and its mapping */
+#include "base/file.h"
+#include "storage/ata.h"
 #include "storage/mapping.h"
 #include "storage/probe.h"
 #include "storage/run.h"
 #include "storage/scrub.h"
 #include "storage/smart.h"
 #include "sys/sandbox.h"
+#include "sys/supervisor.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -22,8 +25,9 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
-enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LET_GO_LOOKS_MAX = 16, LET_GO_LOOK_MS = 500 };
+enum { UID_PROBE = 906, PROBE_MEMORY_BYTES = 256 << 20, PROBE_FILES = 16, LET_GO_LOOKS_MAX = 16, LET_GO_LOOK_MS = 500, ATA_PATIENCE_MS = 70000 };
 #define SMARTCTL "/usr/sbin/smartctl"
+#define DISK_ATA "/usr/lib/zos/disk-ata"
 
 static int shut_in(struct err *e)
 {
@@ -103,6 +107,57 @@ static int smartctl_start(const char *name, int *ret_out, struct err *e)
 	return pid < 0 ? err_set(e, -errno, "run %s: %m", SMARTCTL) : 0;
 }
 
+/* What init's service is called for this disk, and the file that it writes into: there already, so that it makes none. One of a run that was killed is another file. */
+static int ata_file_make(const struct disk_args *a, char ret_unit[static SUPERVISOR_NAME_MAX], char ret_path[static ATA_PATH_MAX], int *ret_fd,
+			 struct err *e)
+{
+	int r = dir_make(ATA_DIR, 0700, e);
+
+	if (r)
+		return r;
+	snprintf(ret_unit, SUPERVISOR_NAME_MAX, ATA_UNIT "@%s-%llu", a->name, (unsigned long long)a->seq);
+	snprintf(ret_path, ATA_PATH_MAX, ATA_DIR "/%s-%llu", a->name, (unsigned long long)a->seq);
+	unlink(ret_path);
+	*ret_fd = open(ret_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return *ret_fd < 0 ? err_set(e, -errno, "make %s: %m", ret_path) : 0;
+}
+
+/* One that hangs over a disk which does not answer is left to init. */
+static int ata_run(const char *unit, struct err *e)
+{
+	const unsigned ends = 1u << SUPERVISOR_DONE | 1u << SUPERVISOR_SKIPPED | 1u << SUPERVISOR_BACKOFF | 1u << SUPERVISOR_DOWN;
+	struct supervisor init = SUPERVISOR_DEFAULT;
+	struct supervisor_unit u;
+	struct err unheard;
+	int r = supervisor_start(&init, unit, e);
+
+	if (r)
+		return r;
+	r = supervisor_wait(&init, unit, ends, ATA_PATIENCE_MS, &u, e);
+	if (supervisor_stop(&init, unit, &unheard) < 0 && !r) /* its place is free again */
+		r = err_set(e, unheard.code, "%s", unheard.msg);
+	if (r == -ETIMEDOUT)
+		return err_set(e, r, "it does not answer when it is asked for its health: see its cable");
+	return r || u.state == SUPERVISOR_DONE ? r : err_set(e, -EIO, "it could not be asked for its health: %s ended", unit);
+}
+
+static int ata_smart(const struct disk_args *a, struct answer *ret, struct err *e)
+{
+	char unit[SUPERVISOR_NAME_MAX], path[ATA_PATH_MAX], bytes[sizeof(struct ata_said) + 1];
+	AUTO_FD int fd = -1;
+	int r = ata_file_make(a, unit, path, &fd, e);
+	ssize_t n;
+
+	if (r)
+		return r;
+	r = ata_run(unit, e);
+	unlink(path);
+	if (r || (r = shut_in(e)))
+		return r;
+	n = pread(fd, bytes, sizeof(bytes), 0);
+	return n < 0 ? err_set(e, -errno, "read what it says of its health: %m") : ata_decode((struct str){ bytes, (size_t)n }, &ret->smart, e);
+}
+
 static int smart(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	AUTO_BUF struct buf text = { .limit = SMART_MAX };
@@ -112,8 +167,10 @@ static int smart(const struct disk_args *a, struct answer *ret, struct err *e)
 	ssize_t n;
 	int r;
 
-	if (access(SMARTCTL, X_OK))
+	if (access(a->is_ata ? DISK_ATA : SMARTCTL, X_OK))
 		return 0; /* only metal has disks that say something */
+	if (a->is_ata)
+		return ata_smart(a, ret, e);
 	if ((r = device_open(a, O_RDONLY, &fd, &size, e)) || (r = smartctl_start(a->name, &out, e)) || (r = shut_in(e)))
 		return r;
 	while ((n = read(out, chunk, sizeof(chunk))) > 0)

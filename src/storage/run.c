@@ -19,6 +19,7 @@ static const struct opt opts[] = {
 	OPT(struct disk_args, uuid, "uuid", "UUID", "of its header"),
 	OPT(struct disk_args, farm, "farm", "KEY", "whose node this is"),
 	OPT(struct disk_args, rotational, "rotational", NULL, "it is a hard disk"),
+	OPT(struct disk_args, is_ata, "ata", NULL, "it is a SATA disk"),
 };
 
 static void on_alarm(int sig)
@@ -72,7 +73,7 @@ static int run(const struct run *x, char **argv, struct answer *ret, struct err 
 	for (const struct run_command *c = x->commands; n == 1 && a.name && c < x->commands + x->n_commands; c++)
 		if (!strcmp(c->name, words[0]) && (a.uuid || !c->needs_uuid) && (!a.uuid || answer_uuid_ok(str_c(a.uuid))))
 			return command_run(c, &a, ret, e);
-	return err_set(e, -EINVAL, "usage: %s COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational]", x->program);
+	return err_set(e, -EINVAL, "usage: %s COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational] [--ata]", x->program);
 }
 
 int run_main(const char *program, const struct run_command *commands, size_t n_commands, char **argv)

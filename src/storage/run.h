@@ -1,4 +1,4 @@
-/* PROGRAM COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational] -- one thing done with one disk, for noded, which waits no longer than it
+/* PROGRAM COMMAND --name=NAME --seq=N [--uuid=UUID] [--farm=KEY] [--rotational] [--ata] -- one thing done with one disk, for noded, which waits no longer than it
  * has patience and can kill this. The answer is one line of JSON (answer.h). PROGRAM is `disk` (disk.c) or `disk-keys` (keys.c).
  *
  * Each may be repeated, also after it was killed in the middle; but not while one that hangs in the kernel over a broken disk is still there. */

@@ -20,6 +20,8 @@ static const struct {
 	const char *part;
 	enum storage_transport transport;
 } paths[] = { { "/usb", STORAGE_USB }, { "/ata", STORAGE_SATA } };
+/* Who translates for a SATA disk, on a card for SAS, says this of its maker (SAT, INQUIRY). */
+#define VENDOR_OF_SATA "ATA"
 
 static bool transport_of(int dir, const char *name, enum storage_transport *ret)
 {
@@ -110,6 +112,7 @@ static bool name_is_plain(const char *name)
 static bool disk_read(int block, const char *name, struct storage_found *ret)
 {
 	struct storage_found f = { 0 };
+	char vendor[16];
 	AUTO_FD int dir = openat(block, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0 || !name_is_plain(name) || !transport_of(block, name, &f.transport) || faccessat(dir, "device", F_OK, 0) ||
@@ -119,6 +122,9 @@ static bool disk_read(int block, const char *name, struct storage_found *ret)
 	snprintf(f.name, sizeof(f.name), "%s", name);
 	f.is_rotational = attribute_u64(dir, "queue/rotational");
 	f.is_read_only = attribute_u64(dir, "ro");
+	attribute_text(dir, "device/vendor", vendor, sizeof(vendor));
+	if (f.transport == STORAGE_SCSI && !strcmp(vendor, VENDOR_OF_SATA))
+		f.transport = STORAGE_SATA;
 	serial_read(dir, f.serial);
 	attribute_text(dir, "device/model", f.model, sizeof(f.model));
 	*ret = f;

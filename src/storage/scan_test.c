@@ -52,7 +52,7 @@ static void disks_are_found(void)
 	} rows[] = {
 		{ "nvme0n1", "NV-1", STORAGE_NVME, 5, 4096000, false }, { "sda", "SATA 1", STORAGE_SATA, 6, 4096000, true },
 		{ "sdb", "STICK", STORAGE_USB, 7, 4096000, false },     { "sdc", "naa.5000", STORAGE_SCSI, 8, 4096000, false },
-		{ "vda", "disk0", STORAGE_VIRTIO, 9, 4096000, false },
+		{ "sdd", "SATA 2", STORAGE_SATA, 14, 4096000, false },  { "vda", "disk0", STORAGE_VIRTIO, 9, 4096000, false },
 	};
 	struct storage_found found[8];
 	struct err e = { 0 };
@@ -70,6 +70,10 @@ static void disks_are_found(void)
 	text("devices/pci0/usb1/serial", "STICK\n");
 	disk("sdc", "pci0/host2", "8\n", "8000\n");
 	text("devices/pci0/host2/block/sdc/device/wwid", "naa.5000\n");
+	text("devices/pci0/host2/block/sdc/device/vendor", "SEAGATE \n");
+	disk("sdd", "pci0/host3", "14\n", "8000\n"); /* on a card for SAS */
+	text("devices/pci0/host3/block/sdd/device/wwid", "SATA 2\n");
+	text("devices/pci0/host3/block/sdd/device/vendor", "ATA     \n");
 	disk("vda", "pci0/virtio0", "9\n", "8000\n");
 	text("devices/pci0/virtio0/block/vda/serial", "disk0");
 	disk("vdb", "pci0/virtio1", "10\n", "0\n"); /* no medium */

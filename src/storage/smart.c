@@ -26,23 +26,6 @@ static uint64_t plus(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) || sum > INT64_MAX ? INT64_MAX : sum;
 }
 
-/* Reallocated, pending and uncorrectable sectors: by convention among makers, as attributes have no standard. */
-static uint64_t ata_bad_sectors(sd_json_variant *v)
-{
-	sd_json_variant *table = at(v, "ata_smart_attributes", "table");
-	size_t n = sd_json_variant_is_array(table) ? sd_json_variant_elements(table) : 0;
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		sd_json_variant *one = sd_json_variant_by_index(table, i);
-		uint64_t id = number(sd_json_variant_by_key(one, "id"));
-
-		if (id == 5 || id == 197 || id == 198)
-			sum = plus(sum, number(at(one, "raw", "value")));
-	}
-	return sum;
-}
-
 int smart_decode(struct str text, struct smart *ret, struct err *e)
 {
 	AUTO_JSON sd_json_variant *v = NULL;
@@ -61,7 +44,7 @@ int smart_decode(struct str text, struct smart *ret, struct err *e)
 	if (nvme)
 		s.is_failing &= number(at(nvme, "critical_warning", NULL)) != NVME_TOO_HOT;
 	s.worn = plus(number(at(nvme, "percentage_used", NULL)), number(at(v, "scsi_percentage_used_endurance_indicator", NULL)));
-	s.bad_sectors = plus(plus(number(at(nvme, "media_errors", NULL)), number(at(v, "scsi_grown_defect_list", NULL))), ata_bad_sectors(v));
+	s.bad_sectors = plus(number(at(nvme, "media_errors", NULL)), number(at(v, "scsi_grown_defect_list", NULL)));
 	*ret = s.is_known ? s : (struct smart){ 0 };
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* What a disk says of itself (SMART), as smartctl's JSON has it (smartctl(8), --json): of NVMe, SATA and SAS. Whatever else stands there is passed over. */
+/* What a disk says of itself (SMART), as smartctl's JSON has it (smartctl(8), --json): of NVMe and SAS; of SATA, see ata.h. Whatever else stands there is passed over. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"

@@ -81,6 +81,8 @@ static void arguments_make(const struct storage_system *s, const struct storage_
 		argument_add(a, "--farm=%s", farm);
 	if (d->found.is_rotational)
 		argument_add(a, "--rotational");
+	if (d->found.transport == STORAGE_SATA)
+		argument_add(a, "--ata");
 }
 
 /* What others may not read in a child's arguments, or what is too long for them. RET: its standard input, -1 = none. */

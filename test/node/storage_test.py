@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Disks: blank ones become the node's, what carries anything is left as it is, what is ours comes back after whatever happened to it."""
-import hashlib, os, subprocess, sys
+import hashlib, os, re, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Lab, refused, until
@@ -145,6 +145,13 @@ def first_boot(lab, machine, report):
             until("it was asked", lambda: disks(lab)["nvme"].get("smart"), 150)
             assert disks(lab)["nvme"]["smart"] == {"failing": False, "worn": 0, "bad_sectors": 0}, disks(lab)["nvme"]
             assert all(disks(lab)[n]["state"] == "ready" for n in ("nvme", "virtio", "sata")) and "smart" not in disks(lab)["virtio"]
+        with report.case("a SATA disk says it, too: it is asked by a service that may do nothing else, and leaves nothing behind"):
+            until("it was asked", lambda: disks(lab)["sata"].get("smart"), 150)
+            assert disks(lab)["sata"]["smart"] == {"failing": False, "worn": 0, "bad_sectors": 0}, disks(lab)["sata"]
+            assert re.search(r"ata@sd[a-z]+-\d+: done", node.console.text) and not re.search(r"ata@\S+: (not ready|again|ended)", node.console.text)
+            line = next(s for s in lab.zos("node", "disks", lab.node_key).splitlines() if " sata " in s)
+            assert "SMART: well" in line, line
+            until("health is well", lambda: lab.zos_json("node", "health", lab.node_key)["ok"])
         with report.case("a blank disk on USB is left alone until the farm takes such disks"):
             d = wait_state(lab, "stick", "foreign")
             assert d["bus"] == "usb" and "zos farm usb yes" in d["text"], d
