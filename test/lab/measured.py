@@ -40,7 +40,7 @@ class Place:
         os.makedirs(f"{self.dir}/{tpm}", exist_ok=True)
         control = f"{self.dir}/{tpm}.sock"
         chip = subprocess.Popen(["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.dir}/{tpm}", "--ctrl", f"type=unixio,path={control}",
-                                 "--terminate"], stderr=subprocess.DEVNULL)
+                                 "--terminate", "--log", f"file={self.dir}/{tpm}.log,level=20"], stderr=subprocess.DEVNULL)
         until("the TPM is there", lambda: os.path.exists(control))
         node = Node(media=medium, memory_mib=2048, uefi=variables or self.plain, secure=True, drives=self.disks,
                     extra=["-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"])

@@ -3,6 +3,7 @@
 import os, shutil, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import tpmbus
 from lab import Lab
 from measured import Place
 from qemu import Report
@@ -22,6 +23,13 @@ def main():
         with report.case("another release of the same builder opens it"):
             disk, _ = place.boot(place.medium("next", "builder", "zos.release=2"), "ready")
             assert disk["uuid"] == made["uuid"], disk
+        with report.case("who listens on the TPM's bus hears neither the key nor what opens it: sessions are salted, both are encrypted"):
+            heard = tpmbus.commands(f"{lab.dir}/tpm.log")
+            named = {code: [c for c in heard if c.code == code] for code in tpmbus.HANDLES}
+            assert all(named.values()), {hex(code): len(all) for code, all in named.items()}
+            assert not any(c.hides(tpmbus.DECRYPT) or c.hides(tpmbus.ENCRYPT) for c in named[tpmbus.PCR_EXTEND]), "the firmware's are in clear, and seen so"
+            assert all(c.handles[0] != tpmbus.NO_KEY for c in named[tpmbus.START_AUTH_SESSION]), [c.handles for c in named[tpmbus.START_AUTH_SESSION]]
+            assert all(c.hides(tpmbus.DECRYPT) for c in named[tpmbus.CREATE]) and all(c.hides(tpmbus.ENCRYPT) for c in named[tpmbus.UNSEAL])
         with report.case("an image of another builder does not"):
             disk, _ = place.boot(place.medium("foreign", "stranger"), "failed")
             assert "another builder" in disk["text"], disk
