@@ -159,6 +159,18 @@ static void nothing_is_guessed(void)
 	}
 }
 
+/* HAProxy could run Lua, and is linked with it: what it reads at its start asks for nothing of the kind. */
+static void the_configuration_runs_nothing(void)
+{
+	static const char *const never[] = { "lua", "program", "external-check", "agent-check" };
+	AUTO_BUF struct buf conf = { 0 };
+
+	haproxy_conf_format(&conf);
+	T_NEED(!buf_check(&conf) && strstr(conf.p, "frontend web") && strstr(conf.p, "backend tls255"), "it is whole");
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		T_CHECK(!strcasestr(conf.p, never[i]), "%s", never[i]);
+}
+
 int main(void)
 {
 	T_RUN(a_name_comes_after_its_servers);
@@ -167,5 +179,6 @@ int main(void)
 	T_RUN(passed_through_it_is_another_kind);
 	T_RUN(much_takes_several_looks);
 	T_RUN(nothing_is_guessed);
+	T_RUN(the_configuration_runs_nothing);
 	return T_END();
 }
