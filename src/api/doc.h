@@ -97,8 +97,6 @@ struct farm_gateway {
 	const char *address, *router;   /* IPv4: with its prefix, 198.51.100.7/24, and the way out */
 	const char *address6, *router6; /* IPv6, likewise; NULL = none */
 	const char *card;               /* of the node, on the network of the addresses */
-	const char *acme, *acme_ca;     /* who certifies names: the URL of its directory (RFC 8555), and its own authority, PEM; NULL = nobody */
-	const char *contact;            /* a mail address for those who certify; NULL = none */
 };
 
 /* What a farm says to its nodes. */

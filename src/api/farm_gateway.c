@@ -1,7 +1,6 @@
 /* The gateways of a farm: which of its nodes publish names, and where. */
 #include "api/workload.h"
 
-#include <ctype.h>
 #include <stdio.h>
 
 enum { CARD_NAME_MAX = 15 /* the kernel's own limit */ };
@@ -28,23 +27,6 @@ static bool card_ok(struct str s)
 	return s.n && s.n <= CARD_NAME_MAX && s.p[0] >= 'a';
 }
 
-/* It goes into another program's argument, as does the next. */
-static bool https_ok(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!isgraph((unsigned char)s.p[i]))
-			return false;
-	return str_starts(s, S("https://"));
-}
-
-static bool mail_ok(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!isalnum((unsigned char)s.p[i]) && !strchr("@._+-", s.p[i]))
-			return false;
-	return s.n && isalnum((unsigned char)s.p[0]) && memchr(s.p, '@', s.n);
-}
-
 #define FIELD(field) .off = offsetof(struct farm_gateway, field), .name = #field
 static const struct json_field fields[] = {
 	{ FIELD(node), .kind = JSON_KEY, .required = true },
@@ -54,9 +36,6 @@ static const struct json_field fields[] = {
 	{ FIELD(address6), .kind = JSON_TEXT, .ok = range6_ok, .want = "an IPv6 address with its prefix, such as 2001:db8::7/64" },
 	{ FIELD(router6), .kind = JSON_TEXT, .ok = ip6_ok, .want = "an IPv6 address" },
 	{ FIELD(card), .kind = JSON_TEXT, .ok = card_ok, .want = "the name of a network card, such as eth0" },
-	{ FIELD(acme), .kind = JSON_TEXT, .max = 256, .ok = https_ok, .want = "a URL that starts with https://" },
-	{ FIELD(acme_ca), .kind = JSON_TEXT, .max = 16384 },
-	{ FIELD(contact), .kind = JSON_TEXT, .max = 120, .ok = mail_ok, .want = "a mail address" },
 };
 static const struct farm_gateway defaults = { .card = "eth0" };
 const struct json_table farm_gateway_table = { fields, ARRAY_LEN(fields), sizeof(struct farm_gateway), &defaults };
