@@ -9,7 +9,6 @@ enum {
 	SEND_AGAIN_MS = 100,     /* doubles */
 	SEND_AGAIN_MAX_MS = 2000,
 	SEND_TRIES_MAX = 12,     /* some 20 s: then whoever waits is told why, and tries again later */
-	SETTLE_MS = 1000,        /* from the engine's start until its first pass is over */
 };
 
 static const char *const services[] = { "gateway@web", "gateway@steer" };
@@ -22,6 +21,12 @@ struct published { /* one that was applied, and is not removed yet */
 	bool is_leaving;
 };
 
+/* One that an engine before this one published: it stays as it is until this one has come to it, or does not want it. */
+struct inherited {
+	struct inherited *next;
+	struct route route;
+};
+
 struct gateways {
 	struct provider provider;
 	struct gateway_options o;
@@ -29,6 +34,9 @@ struct gateways {
 	sd_event_source *timer; /* the next call */
 	sd_varlink *link;
 	struct published *all;
+	struct inherited *inherited;
+	bool (*is_wanted)(void *engine, const char *id);
+	bool is_listing;        /* who steers is being asked for them: nothing is told before that */
 	unsigned n_tries;       /* calls in a row that did not get through */
 	bool has_role;
 	char domain[GATEWAY_FQDN_MAX + 1]; /* "" = none */
@@ -117,9 +125,24 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 	return 0;
 }
 
-static void routes_fill(const struct gateways *g, struct routes *ret)
+/* Forgets what has been applied meanwhile, or is not wanted any more. */
+static void inherited_sort(struct gateways *g)
+{
+	for (struct inherited **at = &g->inherited, *one; (one = *at);)
+		if (published_find(g, one->route.id) || !g->is_wanted(g->provider.engine, one->route.id)) {
+			*at = one->next;
+			free(one);
+		} else {
+			at = &one->next;
+		}
+}
+
+static void routes_fill(struct gateways *g, struct routes *ret)
 {
 	ret->n = 0;
+	inherited_sort(g);
+	for (const struct inherited *one = g->inherited; one && ret->n < GATEWAY_ROUTES_MAX; one = one->next)
+		ret->list[ret->n++] = one->route;
 	for (struct published *p = g->all; p; p = p->next) {
 		const struct work *w = p->work;
 		struct route *r = &ret->list[ret->n];
@@ -167,18 +190,22 @@ static int services_end(struct gateways *g, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static bool has_any(const struct gateways *g)
+static bool has_any(struct gateways *g)
 {
+	inherited_sort(g);
 	for (const struct published *p = g->all; p; p = p->next)
 		if (!p->is_leaving)
 			return true;
-	return false;
+	return g->inherited;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct gateways *g = userdata;
 	struct err e = { 0 };
+
+	if (g->is_listing)
+		return 0;
 	bool is_wanted = g->has_role && has_any(g);
 	int r = is_wanted ? call(g, &e) : services_end(g, &e);
 
@@ -269,12 +296,7 @@ static void gateway_configure(struct provider *p, const struct key_pub *node, co
 		send_in(g, 0);
 }
 
-static bool is_same(const struct work *w, const struct deployment *d, const char *name)
-{
-	return key_pub_eq(&w->owner, &d->owner) && !strcmp(w->deployment, d->name) && !strcmp(w->name, name);
-}
-
-/* A name is whose it was first. */
+/* Others' deployments are the engine's to look at. */
 static int name_check(struct gateways *g, const struct deployment *d, size_t at, struct err *e)
 {
 	char fqdn[GATEWAY_FQDN_MAX + 1], other[GATEWAY_FQDN_MAX + 1];
@@ -283,9 +305,6 @@ static int name_check(struct gateways *g, const struct deployment *d, size_t at,
 
 	if (r)
 		return err_set(e, -EBADMSG, "/workloads/%zu: %s", at, why.msg);
-	for (const struct published *p = g->all; p; p = p->next)
-		if (!strcmp(p->work->published.fqdn, fqdn) && !is_same(p->work, d, d->workloads[at].name))
-			return err_set(e, -EEXIST, "/workloads/%zu/data: '%s' is published already, by another workload", at, fqdn);
 	for (size_t i = 0; i < at; i++)
 		if (workload_is_gateway(d->workloads[i].kind) && !fqdn_make(g, &d->workloads[i].gateway, other, &why) && !strcmp(other, fqdn))
 			return err_set(e, -EBADMSG, "/workloads/%zu/data: '%s' is what '%s' publishes", at, fqdn, d->workloads[i].name);
@@ -319,11 +338,50 @@ static int gateway_admit(struct provider *p, const struct deployment *d, const s
 	return r;
 }
 
-/* What an engine before this one left running is told what holds now, or stopped, once it is known. */
+static void inherited_take(struct gateways *g, const struct routes *routes)
+{
+	for (size_t i = 0; i < routes->n; i++) {
+		struct inherited *one = malloc(sizeof(*one));
+
+		BUG_ON(!one);
+		*one = (struct inherited){ g->inherited, routes->list[i] };
+		g->inherited = one;
+	}
+}
+
+static int on_listed(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	AUTO_FREE struct routes *routes = malloc(sizeof(*routes));
+	struct gateways *g = userdata;
+	struct err e = { 0 };
+	int r;
+
+	(void)flags;
+	BUG_ON(!routes);
+	r = error_id ? daemon_error_of(error_id, v, &e) : routes_decode(v, routes, &e);
+	if (r)
+		log_warn("what was published before is not known: %s", e.msg);
+	else
+		inherited_take(g, routes);
+	g->is_listing = false;
+	if (g->link == link)
+		link_closep(&g->link);
+	send_in(g, 0);
+	return 0;
+}
+
+/* What an engine before this one left running goes on: this one comes to its workloads one by one. Where nothing runs there is nobody to ask. */
 static void gateway_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))
 {
-	(void)is_wanted;
-	send_in(gateways_of(p), SETTLE_MS);
+	struct gateways *g = gateways_of(p);
+	struct err e;
+
+	g->is_wanted = is_wanted;
+	if (daemon_connect(g->event, g->o.socket, g, on_listed, &g->link, &e))
+		return;
+	g->is_listing = sd_varlink_invoke(g->link, "zos.Gateway.List", NULL) >= 0;
+	if (!g->is_listing)
+		link_closep(&g->link);
 }
 
 static const struct provider_ops gateway_ops = {
@@ -358,6 +416,12 @@ void gateway_provider_free(struct provider *p)
 	sd_event_source_disable_unref(g->timer);
 	while (g->all)
 		published_drop(g, g->all);
+	while (g->inherited) {
+		struct inherited *one = g->inherited;
+
+		g->inherited = one->next;
+		free(one);
+	}
 	sd_event_unref(g->event);
 	free(g);
 }

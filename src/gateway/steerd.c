@@ -124,6 +124,19 @@ static int on_publish(sd_varlink *link, sd_json_variant *v, sd_varlink_method_fl
 	return 0;
 }
 
+/* For an engine that is started anew: what the one before it wanted. */
+static int on_list(sd_varlink *link, sd_json_variant *v, sd_varlink_method_flags_t flags, void *userdata)
+{
+	const struct steerd *d = userdata;
+	AUTO_JSON sd_json_variant *all = NULL;
+	struct err e = { 0 };
+	int r = routes_build(&d->wanted, &all);
+
+	(void)v;
+	(void)flags;
+	return r ? daemon_reply_error(link, r, &e) : sd_varlink_reply(link, all);
+}
+
 /* The engine is started anew; names stay what they are. */
 static void on_gone(sd_varlink_server *server, sd_varlink *link, void *userdata)
 {
@@ -145,7 +158,8 @@ int steerd_init(struct steerd *d, sd_event *event, const struct steerd_options *
 	sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
 	if ((r = daemon_listen(event, o->socket, 0600, d, &d->server, e)))
 		return r;
-	if ((r = sd_varlink_server_bind_method(d->server, "zos.Gateway.Publish", on_publish)) >= 0)
+	if ((r = sd_varlink_server_bind_method(d->server, "zos.Gateway.Publish", on_publish)) >= 0 &&
+	    (r = sd_varlink_server_bind_method(d->server, "zos.Gateway.List", on_list)) >= 0)
 		r = sd_varlink_server_bind_disconnect(d->server, on_gone);
 	return r < 0 ? err_set(e, r, "listen: %s", strerror(-r)) : 0;
 }

@@ -142,6 +142,30 @@ static void store_name(const struct deployment *d, char ret[static STORE_NAME_MA
 	snprintf(ret, STORE_NAME_MAX, "deployments/%s/%s", owner, d->name);
 }
 
+/* The one at which OTHER publishes what W does; NULL = it does not. */
+static const struct workload *publisher(const struct deployment *other, const struct workload *w)
+{
+	const char *mine = w->gateway.name ? w->gateway.name : w->gateway.fqdn;
+
+	for (size_t i = 0; i < other->n_workloads; i++) {
+		const struct gateway *g = &other->workloads[i].gateway;
+
+		if (other->workloads[i].kind == w->kind && !strcmp(g->name ? g->name : g->fqdn, mine))
+			return &other->workloads[i];
+	}
+	return NULL;
+}
+
+/* A public name is whose it was first, for as long as that is deployed. */
+static int names_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
+{
+	for (size_t i = 0; i < d->n_workloads; i++)
+		for (const struct held *h = workload_is_gateway(d->workloads[i].kind) ? n->held : NULL; h; h = h->next)
+			if (h != old && publisher(h->deployment, &d->workloads[i]))
+				return err_set(e, -EEXIST, "/workloads/%zu/data: the name is published already, by another deployment", i);
+	return 0;
+}
+
 /* All that is looked at before a yes. */
 static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, struct deployment *d, sd_json_variant **ret_secrets,
 		 struct places *ret_places, struct err *e)
@@ -158,7 +182,8 @@ static int judge(struct engine *n, const struct key_pub *caller, sd_json_variant
 	if (n->is_drained && d->n_workloads)
 		return err_set(e, -EBUSY, "the farm is draining this node: take another one, or wait until it is back (a deployment can be deleted)");
 	if ((r = order_of_sequences(n, d, old, e)) || (old && (r = deployment_meets(d, &old->deployment->signers, e))) ||
-	    (r = change_check(n, d, old, e)) || (r = limits_check(n, d, old, e)) || (r = admit(n, d, old ? old->deployment : NULL, ret_places, e)))
+	    (r = change_check(n, d, old, e)) || (r = names_check(n, d, old, e)) || (r = limits_check(n, d, old, e)) ||
+	    (r = admit(n, d, old ? old->deployment : NULL, ret_places, e)))
 		return r;
 	r = secrets_open(&n->seal, d, ret_secrets, e);
 	return r ? r : secrets_fit(d, *ret_secrets, e);

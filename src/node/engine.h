@@ -91,7 +91,7 @@ void engine_tell(struct engine *n);
 MUST_CHECK int engine_check(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, sd_json_variant **ret_changes, struct err *e);
 /* The envelope as its owner sent it. Returns owned. */
 MUST_CHECK int engine_document(struct engine *n, const struct held *h, sd_json_variant **ret, struct err *e);
-/* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -ENOSPC, -EBUSY
+/* Accepts a deployment: checks, stores, then says yes. -EBADMSG, -EKEYREJECTED, -EXDEV, -ESTALE, -EEXIST (a public name), -ENOSPC, -EBUSY
  * (drained), -EIO. */
 MUST_CHECK int engine_deploy(struct engine *n, const struct key_pub *caller, sd_json_variant *envelope, uint64_t *ret_sequence, struct err *e);
 

@@ -146,6 +146,35 @@ static void a_name_follows_its_backends(void)
 		"%s", e.msg);
 }
 
+/* WHO is somebody else. */
+static int others_deploy(const struct key *who, unsigned sequence, const char *workloads, struct err *e)
+{
+	AUTO_JSON sd_json_variant *v = NULL;
+	struct key own = f.owner;
+	uint64_t taken;
+
+	f.owner = *who;
+	envelope_make(&f, sequence, "", workloads, &v);
+	f.owner = own;
+	return engine_deploy(&f.engine, &who->pub, v, &taken, e);
+}
+
+#define OTHERS(name) "{\"name\":\"mine\",\"type\":\"gateway-name-proxy\",\"data\":{\"name\":\"" name "\",\"backends\":[\"203.0.113.5:80\"]}}"
+
+static void a_name_is_whose_it_was_first(void)
+{
+	struct err e = { 0 };
+	struct key other;
+
+	T_NEED(!key_new(KEY_USER, &other), "a key");
+	T_CHECK(!others_deploy(&other, 1, OTHERS("shop"), &e), "a free name: %s", e.msg);
+	T_CHECK(!others_deploy(&other, 2, OTHERS("shop"), &e), "it stays theirs: %s", e.msg);
+	T_CHECK(!others_deploy(&other, 3, "", &e), "and is given back: %s", e.msg);
+	settle(&f);
+	T_CHECK(others_deploy(&other, 4, OTHERS("blog"), &e) == -EEXIST && strstr(e.msg, "/workloads/0/data: the name is published already"), "%s",
+		e.msg);
+}
+
 /* What a provider says to be true no more while it is being applied is applied once more after that. */
 static void a_word_in_between_is_not_lost(void)
 {
@@ -188,6 +217,7 @@ int main(void)
 	T_RUN(a_network_goes_after_its_machines);
 	T_RUN(a_name_waits_for_its_network);
 	T_RUN(a_name_follows_its_backends);
+	T_RUN(a_name_is_whose_it_was_first);
 	T_RUN(a_word_in_between_is_not_lost);
 	T_RUN(a_name_goes_before_its_network);
 	return T_END();

@@ -395,6 +395,43 @@ static void what_dies_comes_back(void)
 	stop(&a);
 }
 
+static struct work *kept;
+
+static bool is_wanted(void *engine, const char *id)
+{
+	(void)engine;
+	return kept && !strcmp(kept->id, id);
+}
+
+/* The engine starts anew: it comes to its workloads one by one, and those that it has not come to yet are served meanwhile. */
+static void a_new_engine_inherits(void)
+{
+	static const struct gateway_options o = { .socket = GATEWAY_SOCKET };
+	pid_t a = backend(8061, "one"), b = backend(8062, "two");
+	struct err e = { 0 };
+
+	kept = work_of(0, "blog", NULL, false, PORTS(8061));
+	work_of(1, NULL, "www.example.org", false, PORTS(8062));
+	work_of(2, NULL, "old.example.org", false, PORTS(8062));
+	T_CHECK(!publish(0) && !publish(1) && !publish(2), "three names");
+	gateway_provider_free(lab.p);
+	T_NEED(!gateway_provider_new(lab.event, &o, &lab.p, &e), "%s", e.msg);
+	lab.p->done = on_done;
+	lab.p->changed = on_changed;
+	lab.p->again = on_again;
+	role_give("apps.example.org");
+	lab.p->ops->sweep(lab.p, is_wanted);
+	T_CHECK(!publish(1), "the new one has come to one of them");
+	T_CHECK(strstr(page("blog.apps.example.org"), "\r\n\r\none") && strstr(page("www.example.org"), "\r\n\r\ntwo"), "one is still as it was");
+	T_CHECK(strstr(page("old.example.org"), " 404 "), "and the one that is not wanted any more is gone");
+	T_CHECK(!publish(0), "it comes to the other, too");
+	withdraw(0);
+	T_CHECK(strstr(page("blog.apps.example.org"), " 404 ") && strstr(page("www.example.org"), "\r\n\r\ntwo"), "and that can go");
+	withdraw(1);
+	stop(&a);
+	stop(&b);
+}
+
 static void others_names_are_refused(void)
 {
 	static char disks[DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE];
@@ -408,9 +445,6 @@ static void others_names_are_refused(void)
 	d->n_workloads = 1;
 	d->workloads[0] = (struct workload){ .name = "site", .kind = WORKLOAD_GATEWAY_NAME, .gateway = { .name = "shop" } };
 	T_CHECK(!lab.p->ops->admit(lab.p, d, NULL, disks, &e), "a free name: %s", e.msg);
-	d->workloads[0].gateway.name = "blog";
-	T_CHECK(lab.p->ops->admit(lab.p, d, NULL, disks, &e) == -EEXIST && strstr(e.msg, "'blog.apps.example.org' is published already"), "%s",
-		e.msg);
 	d->workloads[0] = (struct workload){ .name = "site", .kind = WORKLOAD_GATEWAY_FQDN, .gateway = { .fqdn = "www.example.org" } };
 	T_CHECK(!lab.p->ops->admit(lab.p, d, NULL, disks, &e), "a name of one's own: %s", e.msg);
 	d->workloads[0].gateway.fqdn = "new.apps.example.org";
@@ -442,6 +476,7 @@ static const struct {
 	{ "tls", tls_is_passed_by_its_name },
 	{ "back", what_dies_comes_back },
 	{ "whose", others_names_are_refused },
+	{ "inherited", a_new_engine_inherits },
 };
 
 int main(int argc, char **argv)

@@ -115,7 +115,8 @@ def cluster():
         assert refused.wait(20) != 0
         for p in others:
             p.terminate()
-            assert p.wait(20) == 0
+            said = p.communicate(timeout=20)[1]
+            assert p.returncode == 0, (p.returncode, said)
 
 
 CASES = {"cluster": cluster, "public": public, "lines": lines}

@@ -84,7 +84,7 @@ def published(s, report):
         s.publish("other", "www.example.org", OTHERS, kind="fqdn")
         s.wait_state("other", "site", "ok")
         assert s.page("www.example.org") == (200, OTHER_NONCE) and s.page(f"blog.{DOMAIN}") == (200, NONCE)
-        with refused(f"'blog.{DOMAIN}' is published already"):
+        with refused("the name is published already"):
             s.publish("third", "blog")
 
 
