@@ -351,7 +351,7 @@ static void inherited_take(struct gateways *g, const struct routes *routes)
 
 static int on_listed(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
-	AUTO_FREE struct routes *routes = malloc(sizeof(*routes));
+	AUTO_FREE struct routes *routes = calloc(1, sizeof(*routes));
 	struct gateways *g = userdata;
 	struct err e = { 0 };
 	int r;
