@@ -196,10 +196,7 @@ static int gateway_apply(struct networks *n, struct work *w, struct err *e)
 {
 	int r = edge_make(&n->edge, n->netlink, e);
 
-	if (r)
-		return r;
-	snprintf(w->network.netns, sizeof(w->network.netns), "%s", n->edge.netns);
-	return outlet_apply(&n->segments, w, e);
+	return r ? r : outlet_apply(&n->segments, w, e);
 }
 
 static int network_apply(struct provider *p, struct work *w, struct err *e)
