@@ -61,6 +61,13 @@ static ssize_t pump_put(struct pump *p, const void *at, size_t n)
 	return p->is_socket ? send(p->fd, at, n, MSG_NOSIGNAL) : write(p->fd, at, n);
 }
 
+static void calls_count(struct pump *p, const char *at, size_t n)
+{
+	const char *end = memrchr(at, 0, n);
+
+	p->n_begun = end ? n - 1 - (size_t)(end - at) : p->n_begun + n;
+}
+
 static bool pump_waits(const struct pump *p, const struct mux_stream *m)
 {
 	return p->is_paced && !ring_room(&m->out);
@@ -75,12 +82,14 @@ static bool pump_out(struct pump *p, struct mux_stream *m)
 		size_t front = ring_front(&m->in, &at);
 		ssize_t n = pump_put(p, at, front);
 
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
 			p->writable = false;
-		else if (n < 0)
+		} else if (n < 0) {
 			p->may_write = false, p->is_cut = true;
-		else
+		} else {
+			calls_count(p, at, (size_t)n);
 			mux_drop(m, (size_t)n);
+		}
 		moved |= p->writable;
 	}
 	if (m->eof_got && !m->in.len && !p->shut) {
@@ -188,6 +197,16 @@ bool pumps_are_empty(struct pumps *all)
 		if (all->at[i].used && mux_find(all->mux, all->at[i].id)->in.len)
 			return false;
 	return true;
+}
+
+size_t pumps_begun(const struct pumps *all)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < MUX_STREAMS_MAX; i++)
+		if (all->at[i].used && all->at[i].is_paced)
+			n += all->at[i].n_begun;
+	return n;
 }
 
 void pumps_look(struct pumps *all, uint64_t now_ms)

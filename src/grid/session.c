@@ -32,6 +32,7 @@ struct session {
 	struct tls_ctx *own_ctx; /* a dialler's */
 	struct mux mux;
 	struct pumps pumps;
+	size_t calls_max; /* 0 = any */
 	sd_event_source *defer, *timer;
 	uint8_t peer[32];
 	char to[HUB_SUBJECT_MAX], from[HUB_SUBJECT_MAX]; /* subjects */
@@ -165,6 +166,11 @@ int session_export(const struct session *s, const char *label, const void *conte
 void session_pace(struct session *s, uint32_t id)
 {
 	pump_pace(&s->pumps, id);
+}
+
+void session_calls_max(struct session *s, size_t n)
+{
+	s->calls_max = n;
 }
 
 void session_set_callbacks(struct session *s, const struct session_callbacks *cb)
@@ -303,6 +309,15 @@ static void unread_look(struct session *s, uint64_t now_ms)
 	session_fail(s, LINK_END_ABORTED);
 }
 
+/* Whoever reads calls keeps them until they end. */
+static void calls_look(struct session *s)
+{
+	if (s->phase != PHASE_OPEN || !s->calls_max || pumps_begun(&s->pumps) <= s->calls_max)
+		return;
+	err_set(&s->why, -EFBIG, "the other side's calls are larger than %zu bytes", s->calls_max);
+	session_fail(s, LINK_END_ABORTED);
+}
+
 /* mux -> TLS -> link. */
 static bool move_down(struct session *s)
 {
@@ -417,6 +432,7 @@ static void session_run(struct session *s)
 		moved = move_in(s);
 		if (s->phase == PHASE_OPEN || s->phase == PHASE_ENDING)
 			moved |= pumps_move(&s->pumps);
+		calls_look(s);
 		rekey(s, now);
 		moved |= move_down(s);
 		move_out(s);

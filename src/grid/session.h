@@ -61,6 +61,9 @@ MUST_CHECK int session_open_stream(struct session *s, int fd, uint32_t *ret_id, 
 /* Stream ID, which has a descriptor, carries calls, each of which is answered: more of what comes waits while answers wait, so that whoever
  * calls and reads nothing costs no more than the windows; after GRID_UNREAD_MS of that the session ends. */
 void session_pace(struct session *s, uint32_t id);
+/* What has come of such calls without their end, which is a byte of zero, may be N bytes in all; beyond that (and what was under way) the session
+ * ends. 0 = any number. */
+void session_calls_max(struct session *s, size_t n);
 
 /* What was read from the descriptors is still sent; the descriptors are closed now; no callback follows. */
 void session_close(struct session *s);

@@ -99,6 +99,8 @@ int dsse_decode_text(struct str json, struct dsse *ret, struct err *e)
 	AUTO_BUF struct buf text = { 0 }; /* the parser wants a NUL at the end and none before it */
 
 	*ret = (struct dsse)DSSE_NONE;
+	if (json.n > DSSE_TEXT_MAX)
+		return err_set(e, -EFBIG, "the envelope has %zu bytes: the limit is %d", json.n, DSSE_TEXT_MAX);
 	buf_add(&text, json);
 	if (buf_check(&text) || (json.n && memchr(json.p, '\0', json.n)) || sd_json_parse(text.p ? text.p : "", 0, &v, NULL, NULL) < 0)
 		return err_set(e, -EBADMSG, "the envelope is not JSON");

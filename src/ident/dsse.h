@@ -12,6 +12,7 @@ enum {
 	DSSE_SIGNATURES_MAX = 8,
 	DSSE_TYPE_MAX = 80,
 	DSSE_PAYLOAD_MAX = 1024 * 1024, /* bytes */
+	DSSE_TEXT_MAX = (DSSE_PAYLOAD_MAX + 2) / 3 * 4 + (8 << 10), /* of an envelope as text */
 };
 
 struct dsse_signature {

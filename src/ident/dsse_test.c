@@ -99,6 +99,32 @@ static void too_large(void)
 	T_CHECK(dsse_decode_text(buf_str(&text), &d, &e) == -EFBIG, "%s", e.msg);
 }
 
+/* 100 MB, and 10,000 deep where a field is expected. */
+static void bombs(void)
+{
+	static const char *const begins[] = { "", "{\"payload\":", "{\"payload\":\"\",\"payloadType\":\"t\",\"signatures\":" };
+	AUTO_DSSE struct dsse d = DSSE_NONE;
+	struct err e = { 0 };
+	size_t n = 100 << 20;
+	char *large = malloc(n);
+
+	T_NEED(large, "memory");
+	memset(large, ' ', n);
+	T_CHECK(dsse_decode_text((struct str){ large, n }, &d, &e) == -EFBIG, "%s", e.msg);
+	free(large);
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+		AUTO_BUF struct buf deep = { 0 };
+
+		buf_add(&deep, str_c(begins[i]));
+		for (int k = 0; k < 10000; k++)
+			buf_add(&deep, S("["));
+		for (int k = 0; k < 10000; k++)
+			buf_add(&deep, S("]"));
+		buf_add(&deep, i ? S("}") : S(""));
+		T_CHECK(dsse_decode_text(buf_str(&deep), &d, &e) == -EBADMSG, "%s", begins[i]);
+	}
+}
+
 int main(void)
 {
 	T_RUN(round_trip);
@@ -106,5 +132,6 @@ int main(void)
 	T_RUN(shapes);
 	T_RUN(an_extra_or_repeated_field_is_refused);
 	T_RUN(too_large);
+	T_RUN(bombs);
 	return T_END();
 }

@@ -309,6 +309,8 @@ static int on_login(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 		return daemon_reply_error(link, r, &e);
 	}
 	c->who = l.user;
+	if (c->session)
+		session_calls_max(c->session, is_known(c->gridd, &c->who) ? CALLER_CALL_MAX : CALLER_STRANGER_CALL_MAX);
 	c->active_ms = log_now_ms();
 	deadline_arm(c);
 	return sd_varlink_reply(link, NULL);
@@ -431,6 +433,7 @@ int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32])
 		return -EBUSY;
 	}
 	session_set_callbacks(s, &cb);
+	session_calls_max(s, CALLER_LOGIN_MAX);
 	return 0;
 }
 

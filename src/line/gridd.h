@@ -15,6 +15,8 @@ enum {
 	CALLER_ORDERS_BURST = 50,   /* orders at once, refilled 20 a second */
 	CALLER_ORDERS_PER_S = 20,
 };
+/* Bytes of calls that have begun and not ended, of one session: an order as large as it may be; of a stranger's, which cannot deploy; a login. */
+enum { CALLER_CALL_MAX = DSSE_TEXT_MAX + 1024 /* what a call has around it */, CALLER_STRANGER_CALL_MAX = 64 << 10, CALLER_LOGIN_MAX = 16 << 10 };
 
 enum { GRIDD_LEAVE_MS = 1000 }; /* between a farm document with other hubs and a new start with them */
 enum { GRIDD_TELL_MS = 1000 };  /* between two words to the engine about sessions */

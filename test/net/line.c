@@ -281,6 +281,88 @@ static void who_never_reads_is_cut_off(void)
 	node_remove();
 }
 
+/* A call without an end, to S's node, by each of its streams, logged in as USER (NULL = not at all). Runs until the session is over; 0 = it was cut off
+ * for that. */
+static int endless_run(const struct key *user)
+{
+	static const char piece[] = "a string that never ends, ";
+	struct visit v;
+	struct side s;
+	uint64_t end = log_now_ms() + DEADLINE_S * 1000;
+	int pairs[CALLER_LINKS_MAX][2];
+	uint32_t id;
+	struct err e = { 0 };
+
+	side_init(&s);
+	node_find(&s);
+	visit_dial(&s, &v);
+	UNTIL(&s, v.open || v.over);
+	T_NEED(!user || !visit_login(&v, user), "%s", v.why);
+	for (size_t i = !!user; i < ARRAY_LEN(pairs); i++) { /* stream 0 is the login's */
+		T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pairs[i]), "socketpair");
+		T_NEED(!(i ? session_open_stream(v.session, pairs[i][0], &id, &e) : session_attach(v.session, 0, pairs[i][0], &e)), "%s", e.msg);
+		T_NEED(write(pairs[i][1], "{\"method\":\"", 11) == 11, "begin");
+	}
+	while (!v.over && log_now_ms() < end) {
+		bool took = false;
+
+		for (size_t i = !!user; i < ARRAY_LEN(pairs); i++)
+			took |= write(pairs[i][1], piece, sizeof(piece) - 1) > 0;
+		sd_event_run(s.event, took ? 0 : 50000);
+	}
+	return v.over && strstr(v.why, "broke the session off") ? 0 : 1;
+}
+
+/* What it orders is no deployment, and is read to its end. */
+static int call_large(struct visit *v)
+{
+	AUTO_BUF struct buf arguments = { 0 }, order = { 0 };
+	AUTO_JSON sd_json_variant *a = NULL;
+
+	buf_addf(&arguments, "{\"envelope\":{\"payload\":\"%0*d\"}}", DSSE_PAYLOAD_MAX - 4096, 1);
+	T_NEED(!json_parse(buf_str(&arguments), &a, NULL), "arguments");
+	T_NEED(!order_sign(&node.owner, &node.key, "zos.Deployment.Deploy", a, time(NULL) + 60, &order), "order");
+	return visit_send(v, "zos.Order.Call", "order", buf_str(&order));
+}
+
+static void a_call_without_end_takes_no_memory(void)
+{
+	enum { ENDLESS = 4, EACH_MOST = 4 << 20 };
+	struct visit owner;
+	struct side s;
+	pid_t endless[ENDLESS];
+	size_t before, most = 0;
+
+	node_make(NULL);
+	side_init(&s);
+	node_find(&s);
+	T_CHECK(!visit_open(&s, &owner, &node.owner), "%s", owner.why);
+	T_CHECK(call_large(&owner) == -EBADMSG && strstr(owner.why, "field"), "a call as large as one may be is read: %s", owner.why);
+	before = gridd_memory();
+	for (int i = 0; i < ENDLESS; i++)
+		if (!(endless[i] = fork()))
+			_exit(endless_run(i % 2 ? &node.owner : NULL));
+	for (int i = 0; i < ENDLESS;) {
+		size_t now = gridd_memory();
+
+		most = now > most ? now : most;
+		T_NEED(!visit_call(&owner, &node.owner, "zos.Deployment.List"), "others are served: %s", owner.why);
+		run_for(&s, 100);
+		i += has_ended(endless[i]);
+	}
+	for (int i = 0; i < ENDLESS; i++) {
+		int status = -1;
+
+		T_CHECK(waitpid(endless[i], &status, 0) == endless[i] && !status, "client %d was not cut off: %x", i, status);
+	}
+	T_CHECK(most < before + (size_t)ENDLESS * EACH_MOST, "%zu bytes before, at most %zu", before, most);
+	fprintf(stderr, "# %zu kB a client at most\n", (most - before) / ENDLESS >> 10);
+	visit_close(&owner);
+	run_for(&s, 50);
+	side_deinit(&s);
+	node_remove();
+}
+
 /* One of many processes that all come at once; how many of its sessions were taken, how many not, and none left open. */
 struct crowd {
 	unsigned taken, refused, open;
@@ -377,6 +459,7 @@ static const struct net_case cases[] = {
 	{ "idle", who_does_nothing_makes_room },
 	{ "ended", who_has_ended_is_gone },
 	{ "deaf", who_never_reads_is_cut_off },
+	{ "endless", a_call_without_end_takes_no_memory },
 	{ "thousand", a_thousand_at_once_change_nothing },
 };
 
