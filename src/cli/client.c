@@ -328,37 +328,33 @@ int client_node(struct client *c, const char *which, bool unapproved, const stru
 		       which ? which : ": is one running?");
 }
 
-uint64_t record_free(const struct record *r)
+int client_roomiest(struct client *c, const struct demand *d, const struct record **ret, struct err *e)
 {
-	sd_json_variant *total = sd_json_variant_by_key(r->capacity, "memory"), *used = sd_json_variant_by_key(r->capacity, "memory_used");
-	uint64_t all = total ? sd_json_variant_unsigned(total) : 0, taken = used ? sd_json_variant_unsigned(used) : 0;
-
-	return all > taken && !r->is_drained ? all - taken : 0;
-}
-
-int client_roomiest(struct client *c, uint64_t memory_bytes, const struct record **ret, struct err *e)
-{
-	const struct record *best = NULL;
-	char asked[16], there[16];
+	const struct record *best = NULL, *most = NULL;
+	char why[DEMAND_WHY_MAX], key[KEY_TEXT_SIZE];
 	size_t n = 0, n_drained = 0;
 
-	for (size_t i = 0; i < c->n_nodes; i++)
-		if (is_ours(c, &c->nodes[i])) {
-			n++;
-			n_drained += c->nodes[i].is_drained;
-			if (!best || record_free(&c->nodes[i]) > record_free(best))
-				best = &c->nodes[i];
-		}
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		const struct record *r = &c->nodes[i];
+
+		if (!is_ours(c, r))
+			continue;
+		n++;
+		n_drained += r->is_drained;
+		if (!most || record_free(r) > record_free(most))
+			most = r;
+		if (demand_fits(d, r, why) && (!best || record_free(r) > record_free(best)))
+			best = r;
+	}
 	if (n < 2) /* nothing to choose from: its sentences say why */
 		return client_node(c, NULL, false, ret, e);
-	if (record_free(best) < memory_bytes) {
-		format_size(asked, memory_bytes);
-		format_size(there, record_free(best));
-		return err_set(e, -ENOSPC, "no node has %s of memory free: of your %zu nodes (%zu drained) the roomiest has %s", asked, n, n_drained,
-			       there);
-	}
 	*ret = best;
-	return 0;
+	if (best)
+		return 0;
+	demand_fits(d, most, why);
+	key_pub_format(key, &most->node);
+	return err_set(e, -ENOSPC, "no node has room for it: of your %zu nodes (%zu drained) the one with most memory free, %.8s, has %s", n,
+		       n_drained, key, why);
 }
 
 static void on_ready(void *userdata, struct session *s)

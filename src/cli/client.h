@@ -1,5 +1,6 @@
 /* The client's side of the grid, made synchronous: each call runs the loop until its answer is there or its deadline has passed. */
 #pragma once
+#include "cli/demand.h"
 #include "cli/profile.h"
 #include "grid/directory.h"
 #include "grid/reach.h"
@@ -55,12 +56,9 @@ MUST_CHECK int client_refresh(struct client *c, struct err *e); /* reads the dir
 /* The node that WHICH means: its key or the start of it; NULL = the only one. UNAPPROVED: also nodes that the farm has not approved. Borrowed. */
 MUST_CHECK int client_node(struct client *c, const char *which, bool unapproved, const struct record **ret, struct err *e);
 
-/* Memory for workloads that nobody has, by its record; none where nothing new is taken. */
-uint64_t record_free(const struct record *r);
-
-/* The approved node of the profile's farm with the most memory free for workloads, by the records in the directory; at least MEMORY_BYTES.
+/* Of the approved nodes of the profile's farm that have what D asks for, by the records in the directory, the one with the most memory free for workloads.
  * Borrowed. -ENOSPC, or as client_node(). */
-MUST_CHECK int client_roomiest(struct client *c, uint64_t memory_bytes, const struct record **ret, struct err *e);
+MUST_CHECK int client_roomiest(struct client *c, const struct demand *d, const struct record **ret, struct err *e);
 
 /* A session with one node, logged in. */
 struct link {
@@ -76,8 +74,8 @@ struct link {
 	bool answered;
 	int result;
 	struct err error;
-	sd_json_variant *reply;           /* owned */
-	int (*on_more)(void *ctx, sd_json_variant *reply);            /* non-zero ends the call with that result */
+	sd_json_variant *reply; /* owned */
+	int (*on_more)(void *ctx, sd_json_variant *reply); /* non-zero ends the call with that result */
 	void *more_ctx;
 };
 #define AUTO_LINK CLEANUP(link_close)

@@ -1,6 +1,7 @@
 /* The commands of `zos`: one table, from which help and completion are printed. */
 #pragma once
 #include "cli/client.h"
+#include "cli/table.h"
 
 #include "base/opt.h"
 
@@ -40,12 +41,8 @@ extern const size_t n_key_commands, n_farm_commands, n_hub_commands, n_node_comm
 /* out.c: what people and programs see on standard output. */
 int out_json(sd_json_variant *v, struct err *e);
 int out_json_line(sd_json_variant *v, struct err *e); /* one of many: without a line break in it */
-struct out_column {
-	const char *title;
-	int width; /* filled in by out_table */
-};
-/* ROWS: n_rows * n_columns texts. Prints what fits the terminal; cuts the last column. */
-void out_table(struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows);
+/* table_print() for standard output: what fits the terminal, and colours on one unless NO_COLOR is set. */
+void out_table(const struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows);
 /* One line of progress on standard error, drawn over the one before on a terminal; TOTAL 0 = unknown. */
 void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total);
 void out_progress_end(const struct cli *c);

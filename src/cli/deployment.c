@@ -137,13 +137,10 @@ static void address_format(sd_json_variant *one, char ret[static ADDRESS_SIZE])
 static void status_print(sd_json_variant *status)
 {
 	enum { COLUMNS = 7 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 },
-					       { "STATE", 0 },
-					       { "HEALTH", 0 },
-					       { "KIND", 0 },
-					       { "ADDRESS", 0 },
-					       { "RESTARTS", 0 },
-					       { "IMAGE, SIZE, OR SUBNET", 0 } };
+	static const struct out_column columns[COLUMNS] = {
+		{ "WORKLOAD" }, { "STATE", .is_state = true },  { "HEALTH", .is_state = true }, { "KIND" }, { "ADDRESS" },
+		{ "RESTARTS" }, { "IMAGE, SIZE, OR SUBNET", 0 }
+	};
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
@@ -203,17 +200,19 @@ static void checks_print(sd_json_variant *status)
 static int deploy_node(struct client *c, const char *node, const char *name, sd_json_variant *doc, const struct record **ret, struct err *e)
 {
 	struct key_pub place;
+	struct demand demand;
 
 	profile_place_get(&c->profile, name, &place);
 	if (node || place.role)
 		return deployment_node(c, node, name, ret, e);
-	return client_roomiest(c, document_memory(doc), ret, e);
+	demand_read(doc, &demand);
+	return client_roomiest(c, &demand, ret, e);
 }
 
 static void changes_print(sd_json_variant *list)
 {
 	enum { COLUMNS = 3 };
-	struct out_column columns[COLUMNS] = { { "WORKLOAD", 0 }, { "WOULD", 0 }, { "BECAUSE OF", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "WORKLOAD" }, { "WOULD" }, { "BECAUSE OF" } };
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*because)[160] = calloc(n + 1, sizeof(*because));
@@ -317,7 +316,8 @@ int deployment_send(const struct cli *c, const char *node, sd_json_variant **doc
 }
 
 static const struct opt deploy_opts[] = {
-	OPT(struct deploy_args, node, "node", "N...", "on this node (the start of its key is enough; default: the one with most room)"),
+	OPT(struct deploy_args, node, "node", "N...",
+	    "on this node (the start of its key is enough; default: the one with most memory free that has what it asks for)"),
 	OPT(struct deploy_args, dry_run, "dry-run", NULL, "ask the node what it would change, and change nothing"),
 	OPT(struct deploy_args, no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
 };

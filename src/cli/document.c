@@ -188,22 +188,3 @@ int document_bare(sd_json_variant *envelope, sd_json_variant **ret, struct err *
 	*ret = take_ptr(v);
 	return 0;
 }
-
-uint64_t document_memory(sd_json_variant *doc)
-{
-	sd_json_variant *list = sd_json_variant_by_key(doc, "workloads");
-	uint64_t sum = 0;
-
-	for (size_t i = 0; sd_json_variant_is_array(list) && i < sd_json_variant_elements(list); i++) {
-		sd_json_variant *one = sd_json_variant_by_index(list, i), *type = sd_json_variant_by_key(one, "type");
-		sd_json_variant *memory = sd_json_variant_by_key(sd_json_variant_by_key(one, "data"), "memory");
-		bool is_zdb = sd_json_variant_is_string(type) && !strcmp(sd_json_variant_string(type), "zdb");
-		uint64_t bytes = is_zdb ? ZDB_MEMORY_MIN : 0; /* what it has when nothing is said */
-
-		if (sd_json_variant_is_unsigned(memory))
-			bytes = sd_json_variant_unsigned(memory);
-		if (bytes < UINT64_MAX - sum)
-			sum += bytes;
-	}
-	return sum;
-}

@@ -18,6 +18,3 @@ MUST_CHECK int document_sign(sd_json_variant **doc, const struct key *owner, con
 
 /* The reverse, for `export`: what ENVELOPE holds, without what document_sign() fills in. Returns owned. */
 MUST_CHECK int document_bare(sd_json_variant *envelope, sd_json_variant **ret, struct err *e);
-
-/* Memory that its machines ask for, in bytes. */
-uint64_t document_memory(sd_json_variant *doc);

@@ -1,6 +1,7 @@
 /* Every file in examples/ is one that a node takes. */
 #include "base/file.h"
 #include "base/parse.h"
+#include "cli/demand.h"
 #include "cli/document.h"
 #include "test/t.h"
 
@@ -17,6 +18,7 @@ static int verdict(struct str text, struct err *e)
 	AUTO_JSON sd_json_variant *doc = NULL, *arguments = NULL;
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
 	AUTO_SEAL_KEY struct seal_key seal;
+	struct demand demand;
 	int r;
 
 	T_NEED(!key_new(KEY_USER, &owner) && !key_new(KEY_NODE, &node) && !seal_key_derive(&node, &seal), "keys");
@@ -25,7 +27,8 @@ static int verdict(struct str text, struct err *e)
 	    (r = document_sign(&doc, &owner, &node.pub, 1, &arguments, e)) ||
 	    (r = deployment_open(sd_json_variant_by_key(arguments, "document"), d, e)))
 		return r;
-	T_CHECK(d->n_workloads && document_memory(doc) >= 64 << 20, "it asks for something");
+	demand_read(doc, &demand);
+	T_CHECK(d->n_workloads && demand.memory_bytes >= 64 << 20, "it asks for something");
 	return 0;
 }
 

@@ -301,7 +301,7 @@ static int hub_list(const struct cli *c, const void *args, const char **words, s
 {
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
 	enum { COLUMNS = 3 };
-	struct out_column columns[COLUMNS] = { { "URL", 0 }, { "CERTIFICATE", 0 }, { "KEY", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "URL" }, { "CERTIFICATE" }, { "KEY" } };
 	const char *cells[COLUMNS * HUBS_MAX];
 	int r = profile_open(&p, e);
 

@@ -108,7 +108,7 @@ static void users_put(sd_json_variant *users, char *ret, size_t size)
 static void list_print(sd_json_variant *list)
 {
 	enum { COLUMNS = 5 };
-	struct out_column columns[COLUMNS] = { { "DIGEST", 0 }, { "SIZE", 0 }, { "USED AGO", 0 }, { "IN USE BY", 0 }, { "IMAGE", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "DIGEST" }, { "SIZE" }, { "USED AGO" }, { "IN USE BY" }, { "IMAGE" } };
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE struct {

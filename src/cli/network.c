@@ -76,7 +76,8 @@ static void list_print(sd_json_variant *list)
 		printf("No private network of yours is there: a workload of type 'network' in a deployment is one.\n");
 		return;
 	}
-	struct out_column columns[COLUMNS] = { { "NETWORK", 0 }, { "STATE", 0 }, { "MACHINE", 0 }, { "IPV4", 0 }, { "IPV6", 0 }, { "OUTGOING", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "NETWORK" }, { "STATE", .is_state = true }, { "MACHINE" }, { "IPV4" }, { "IPV6" },
+							    { "OUTGOING" } };
 	AUTO_FREE struct row *rows = calloc(ROWS_MAX, sizeof(*rows));
 	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * COLUMNS, sizeof(*cells));
 	size_t n = 0;
@@ -118,8 +119,8 @@ static void path_row_fill(sd_json_variant *network, sd_json_variant *peer, bool 
 static void paths_print(sd_json_variant *list)
 {
 	enum { ROWS_MAX = 4096 };
-	struct out_column columns[PATH_COLUMNS] = { { "NETWORK", 0 },  { "PEER", 0 },      { "SUBNET", 0 },   { "STATE", 0 },
-						    { "ENDPOINT", 0 }, { "HANDSHAKE", 0 }, { "RECEIVED", 0 }, { "SENT", 0 } };
+	static const struct out_column columns[PATH_COLUMNS] = { { "NETWORK" },  { "PEER" },      { "SUBNET" },   { "STATE", .is_state = true },
+								 { "ENDPOINT" }, { "HANDSHAKE" }, { "RECEIVED" }, { "SENT" } };
 	AUTO_FREE struct path_row *rows = calloc(ROWS_MAX, sizeof(*rows));
 	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * PATH_COLUMNS, sizeof(*cells));
 	size_t n = 0;
@@ -208,7 +209,9 @@ static size_t name_cells(sd_json_variant *name, const char **cells, size_t max)
 static void names_print(sd_json_variant *list)
 {
 	enum { ROWS_MAX = 4096 };
-	struct out_column columns[NAME_COLUMNS] = { { "NAME", 0 }, { "STATE", 0 }, { "BACKEND", 0 }, { "DEPLOYMENT", 0 }, { "MESSAGE", 0 } };
+	static const struct out_column columns[NAME_COLUMNS] = {
+		{ "NAME" }, { "STATE", .is_state = true }, { "BACKEND" }, { "DEPLOYMENT" }, { "MESSAGE" }
+	};
 	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * NAME_COLUMNS, sizeof(*cells));
 	size_t n = 0;
 

@@ -43,8 +43,8 @@ struct node_row {
 static void nodes_table(const struct client *c)
 {
 	enum { COLUMNS = 7 };
-	struct out_column columns[COLUMNS] = { { "NODE", 0 },        { "FARM", 0 }, { "APPROVED", 0 }, { "CPU", 0 },
-					       { "MEMORY FREE", 0 }, { "UP", 0 },   { "VERSION", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "NODE" },        { "FARM" }, { "APPROVED" }, { "CPU" },
+							    { "MEMORY FREE" }, { "UP" },   { "VERSION" } };
 	AUTO_FREE struct node_row *rows = calloc(c->n_nodes + 1, sizeof(*rows));
 	AUTO_FREE const char **cells = calloc(COLUMNS * (c->n_nodes + 1), sizeof(*cells));
 
@@ -208,8 +208,9 @@ static void openers_format(sd_json_variant *one, char *buf, size_t size)
 static void disks_print(sd_json_variant *list)
 {
 	enum { COLUMNS = 8, DISK_SAYS_MAX = 128 };
-	struct out_column columns[COLUMNS] = { { "DISK", 0 }, { "SERIAL", 0 }, { "SIZE", 0 }, { "CLASS", 0 },
-					       { "BUS", 0 },  { "STATE", 0 },  { "KEY", 0 },  { "SAYS", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "DISK" },  { "SERIAL" }, { "SIZE" },
+							    { "CLASS" }, { "BUS" },    { "STATE", .is_state = true },
+							    { "KEY" },   { "SAYS" } };
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE char(*sizes)[16] = calloc(n + 1, sizeof(*sizes));
@@ -278,7 +279,7 @@ static void clock_print(sd_json_variant *clock)
 static void health_print(sd_json_variant *v)
 {
 	enum { COLUMNS = 5 };
-	struct out_column columns[COLUMNS] = { { "SERVICE", 0 }, { "STATE", 0 }, { "SINCE", 0 }, { "RESTARTS", 0 }, { "SAYS", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "SERVICE" }, { "STATE", .is_state = true }, { "SINCE" }, { "RESTARTS" }, { "SAYS" } };
 	sd_json_variant *list = sd_json_variant_by_key(v, "services");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));

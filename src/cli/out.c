@@ -32,36 +32,17 @@ static int terminal_width(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 0 : size.ws_col;
 }
 
-static void row_print(const struct out_column *columns, size_t n, const char *const *cells, int width)
+/* Where somebody looks who has not said otherwise (no-color.org). */
+static bool has_colours(void)
 {
-	int used = 0;
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
-	for (size_t i = 0; i + 1 < n; i++)
-		used += printf("%-*s  ", columns[i].width, cells[i]);
-	if (width > used)
-		printf("%.*s\n", width - used, cells[n - 1]);
-	else
-		printf("%s\n", cells[n - 1]);
+	return isatty(STDOUT_FILENO) && !(no && no[0]) && term && strcmp(term, "dumb") != 0;
 }
 
-void out_table(struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows)
+void out_table(const struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows)
 {
-	const char *titles[16];
-	int width = terminal_width();
-
-	BUG_ON(!n_columns || n_columns > ARRAY_LEN(titles));
-	for (size_t i = 0; i < n_columns; i++) {
-		titles[i] = columns[i].title;
-		columns[i].width = (int)strlen(titles[i]);
-		for (size_t k = 0; k < n_rows; k++) {
-			int w = (int)strlen(rows[k * n_columns + i]);
-
-			columns[i].width = w > columns[i].width ? w : columns[i].width;
-		}
-	}
-	row_print(columns, n_columns, titles, width);
-	for (size_t k = 0; k < n_rows; k++)
-		row_print(columns, n_columns, rows + k * n_columns, width);
+	table_print(stdout, columns, n_columns, rows, n_rows, terminal_width(), has_colours());
 }
 
 void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total)

@@ -154,8 +154,8 @@ static void row_make(const struct stats_machine *m, char ret[static STATS_COLUMN
 
 static void stats_table(const struct stats *s)
 {
-	struct out_column columns[STATS_COLUMNS] = { { "MACHINE", 0 }, { "CPU", 0 },      { "MEMORY", 0 }, { "TASKS", 0 },
-						     { "ROOT", 0 },    { "RECEIVED", 0 }, { "SENT", 0 },   { "RESTARTS", 0 } };
+	static const struct out_column columns[STATS_COLUMNS] = { { "MACHINE" }, { "CPU" },      { "MEMORY" }, { "TASKS" },
+								  { "ROOT" },    { "RECEIVED" }, { "SENT" },   { "RESTARTS" } };
 	AUTO_FREE char(*texts)[STATS_COLUMNS][STATS_CELL_MAX] = calloc(s->n + 1, sizeof(*texts));
 	AUTO_FREE const char **cells = calloc((s->n + 1) * STATS_COLUMNS, sizeof(*cells));
 

@@ -52,7 +52,8 @@ static void list_add(sd_json_variant *deployment, sd_json_variant **list)
 static void list_print(sd_json_variant *list)
 {
 	enum { COLUMNS = 6 };
-	struct out_column columns[COLUMNS] = { { "VOLUME", 0 }, { "KIND", 0 }, { "STATE", 0 }, { "SIZE", 0 }, { "USED", 0 }, { "DISK", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "VOLUME" }, { "KIND" }, { "STATE", .is_state = true },
+							    { "SIZE" },   { "USED" }, { "DISK" } };
 	size_t n = sd_json_variant_elements(list);
 	AUTO_FREE const char **cells = calloc(COLUMNS * (n + 1), sizeof(*cells));
 	AUTO_FREE struct {
@@ -123,7 +124,7 @@ static int volume_snapshot(const struct cli *c, const void *args, const char **w
 static int volume_snapshots(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	enum { COLUMNS = 2 };
-	struct out_column columns[COLUMNS] = { { "SNAPSHOT", 0 }, { "MADE AGO", 0 } };
+	static const struct out_column columns[COLUMNS] = { { "SNAPSHOT" }, { "MADE AGO" } };
 	const struct volume_args *a = args;
 	AUTO_MACHINE struct machine_client m = MACHINE_CLIENT_NONE;
 	AUTO_JSON sd_json_variant *reply = NULL;
