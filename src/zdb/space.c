@@ -182,7 +182,10 @@ int space_open(struct space *ret, enum space_mode mode, int data, int index, uin
 	keydir_init(&s->keys, hash_key);
 	if ((r = datalog_open(&s->log, data, file_max_bytes, e)))
 		return r;
-	if (checkpoint_load(s, &from)) { /* none, or of another state: all is in the records */
+	if ((r = checkpoint_load(s, &from))) { /* none, or of another state: all is in the records */
+		/* one that waits for longer files than these would be taken once they have grown, and find what it does not know */
+		if (r != -ENOENT && (r = checkpoint_remove(s, e)))
+			return r;
 		keydir_deinit(&s->keys);
 		keydir_init(&s->keys, hash_key);
 		s->data_bytes = s->next_id = 0;
