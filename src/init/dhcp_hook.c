@@ -7,8 +7,8 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "init/servers.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -21,7 +21,7 @@
 #define CLOCK "/run/zos/clock" /* clock.c */
 #define RESOLV_CONF "/run/zos/resolv.conf"
 #define NOTIFY_SOCKET "/run/init.notify" /* dhcpcd hands its own environment on to nobody */
-enum { SERVERS_MAX = 3, LEASE_MAX_BYTES = 4096, TOLD_MS = 5000 }; /* resolv.conf(5): more than three are not asked */
+enum { LEASE_MAX_BYTES = 4096, TOLD_MS = 5000 };
 
 static const struct {
 	const char *protocol, *variable, *time, *address;
@@ -42,32 +42,6 @@ static const struct {
 	{ "RELEASE6", "dhcp6", false }, { "STOP6", "dhcp6", false },   { "ROUTERADVERT", "ra", true }, { "STOPPED", "dhcp", false },
 	{ "NOCARRIER", "dhcp", false }, { "DEPARTED", "dhcp", false },
 };
-
-static bool is_address(const char *text)
-{
-	struct in6_addr any;
-
-	return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
-}
-
-/* A line for each address in LIST, between WORD and MORE. */
-static void servers_add(struct buf *b, const char *word, const char *more, const char *list, const char *interface)
-{
-	struct str rest = { list, list ? strlen(list) : 0 }, one;
-	unsigned n = 0;
-
-	while (n < SERVERS_MAX && str_next(&rest, ' ', &one)) {
-		char text[INET6_ADDRSTRLEN];
-
-		if (one.n >= sizeof(text))
-			continue;
-		snprintf(text, sizeof(text), STR_FMT, STR_ARG(one));
-		if (!is_address(text))
-			continue;
-		buf_addf(b, "%s %s%s%s%s\n", word, text, strncmp(text, "fe80:", 5) ? "" : "%", strncmp(text, "fe80:", 5) ? "" : interface, more);
-		n++;
-	}
-}
 
 /* What is known of one lease, in DIR: TEXT, or nothing any more. */
 static int lease_put(const char *dir, const char *interface, const char *protocol, struct str text, struct err *e)
