@@ -64,7 +64,7 @@ static const struct {
 /* Whom others name comes before them. */
 static unsigned rank(unsigned kind)
 {
-	return workload_is_gateway(kind) ? 2 : kind == WORKLOAD_ZMACHINE;
+	return workload_is_gateway(kind) ? 2 : kind == WORKLOAD_ZMACHINE || kind == WORKLOAD_ZDB;
 }
 
 static int kinds_open(struct deployment *d, unsigned of_rank, struct err *e)

@@ -74,11 +74,15 @@ struct mount {
 	bool read_only;
 };
 
-/* One network of its deployment that a machine joins. */
+/* One network of its deployment that a machine, or a zdb, joins. */
 struct join {
 	const char *name;
 	const char *ip;   /* as its owner wrote it; NULL = the node chooses */
 	uint32_t address; /* host byte order: IP, or what was chosen */
+};
+struct joins {
+	struct join list[ZMACHINE_NETWORKS_MAX];
+	size_t n;
 };
 
 struct zmachine {
@@ -93,8 +97,7 @@ struct zmachine {
 	sd_json_variant *modules;                 /* of the kernel, for a virtual machine; NULL = none */
 	struct mount mounts[ZMACHINE_MOUNTS_MAX];
 	size_t n_mounts;
-	struct join networks[ZMACHINE_NETWORKS_MAX];
-	size_t n_networks;
+	struct joins networks;
 };
 
 enum disk_class { DISK_ANY, DISK_SSD, DISK_HDD };
@@ -130,6 +133,7 @@ struct zdb {
 	unsigned class, mode;
 	sd_json_variant *password; /* a string or {"secret": NAME}; NULL = none */
 	bool is_public;            /* without the password it can be read */
+	struct joins networks;     /* whose machines reach it */
 };
 /* What it may take of its disk: values that were overwritten stay until a file of them is written anew (src/zdb/compact.h). */
 static inline uint64_t zdb_disk_bytes(const struct zdb *z)
@@ -257,6 +261,12 @@ MUST_CHECK int deployment_open_text(struct str envelope, struct deployment *d, s
 
 /* The workload of that name; NULL = there is none. */
 const struct workload *deployment_workload(const struct deployment *d, const char *name);
+
+/* Of neither a machine nor a zdb none. */
+static inline const struct joins *workload_joins(const struct workload *w)
+{
+	return w->kind == WORKLOAD_ZDB ? &w->zdb.networks : &w->zmachine.networks;
+}
 
 /* The one at I of G, a workload of D, which deployment_open() took: a machine's name stands for its address in G's network. */
 void gateway_backend(const struct deployment *d, const struct gateway *g, size_t i, struct endpoint *ret);

@@ -427,6 +427,32 @@ static void who_joins_is_strict(void)
 	try(rows, ARRAY_LEN(rows));
 }
 
+#define KV(networks) "{\"name\":\"kv\",\"type\":\"zdb\",\"data\":{\"size\":104857600,\"networks\":[" networks "]}}"
+
+static void a_store_joins_like_a_machine(void)
+{
+	static const struct row rows[] = {
+		{ "", KV(AT("blog", "10.20.1.2")) "," BLOG, NULL },
+		{ "", KV(AUTO("blog")), "/workloads/0/data/networks/0/name: this deployment has no network 'blog'" },
+		{ "", BLOG "," KV(AUTO("blog") "," AUTO("blog")), "/workloads/1/data/networks/1/name: 'blog' stands twice" },
+		{ "", BLOG "," KV(AT("blog", "10.20.1.1")), "/workloads/1/data/networks/0/ip: 10.20.1.1 is none of the addresses" },
+		{ "", BLOG "," KV(AT("blog", "10.20.1.9")) "," IN("b", AT("blog", "10.20.1.9")),
+		  "/workloads/2/data/networks/0/ip: 10.20.1.9 is the address of 'kv' in 'blog'" },
+		{ "", BLOG "," IN("b", AT("blog", "10.20.1.9")) "," KV(AT("blog", "10.20.1.9")),
+		  "/workloads/2/data/networks/0/ip: 10.20.1.9 is the address of 'b' in 'blog'" },
+	};
+	AUTO_DEPLOYMENT struct deployment *d = deployment_new();
+	struct fixture f;
+	struct err e = { 0 };
+
+	try(rows, ARRAY_LEN(rows));
+	fixture_new(&f);
+	T_NEED(!opened(&f, "", KV(AUTO("blog")) "," BLOG "," IN("b", AUTO("blog")), d, &e), "%s", e.msg);
+	T_CHECK(workload_joins(&d->workloads[0])->list[0].address && !workload_joins(&d->workloads[1])->n &&
+			workload_joins(&d->workloads[0])->list[0].address != workload_joins(&d->workloads[2])->list[0].address,
+		"one each");
+}
+
 static void a_network_numbers_its_machines(void)
 {
 	AUTO_DEPLOYMENT struct deployment *d = deployment_new(), *more = deployment_new();
@@ -440,10 +466,10 @@ static void a_network_numbers_its_machines(void)
 	T_NEED(!opened(&f, "", IN("a", AUTO("blog")) "," IN("b", AUTO("blog")) "," BLOG "," IN("z", AUTO("blog")), more, &e), "%s", e.msg);
 	T_CHECK(w[0].network.outgoing && range4_has(&w[0].network.subnet, &w[0].network.range) && network_gateway(&w[0].network) == 0x0a140101,
 		"what is not said");
-	T_CHECK(w[3].zmachine.networks[0].address == 0x0a140107, "as it was asked for");
-	T_CHECK(w[1].zmachine.networks[0].address != w[2].zmachine.networks[0].address, "one each");
-	T_CHECK(w[1].zmachine.networks[0].address == m[0].zmachine.networks[0].address &&
-			w[2].zmachine.networks[0].address == m[1].zmachine.networks[0].address,
+	T_CHECK(w[3].zmachine.networks.list[0].address == 0x0a140107, "as it was asked for");
+	T_CHECK(w[1].zmachine.networks.list[0].address != w[2].zmachine.networks.list[0].address, "one each");
+	T_CHECK(w[1].zmachine.networks.list[0].address == m[0].zmachine.networks.list[0].address &&
+			w[2].zmachine.networks.list[0].address == m[1].zmachine.networks.list[0].address,
 		"whoever comes or goes");
 	T_CHECK(w[0].network.subnet6.prefix == 64 && w[0].network.range6.prefix == 48 && w[0].network.subnet6.address[0] == 0xfd &&
 			range6_has(&w[0].network.range6, &w[0].network.subnet6) &&
@@ -575,6 +601,7 @@ int main(void)
 	T_RUN(devices_are_strict);
 	T_RUN(who_joins_is_strict);
 	T_RUN(a_network_numbers_its_machines);
+	T_RUN(a_store_joins_like_a_machine);
 	T_RUN(secrets_are_strict);
 	T_RUN(values_arrive);
 	T_RUN(what_is_mounted_arrives);

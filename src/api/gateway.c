@@ -64,11 +64,11 @@ static struct str text_at(const struct gateway *g, size_t i)
 static bool machine_find(const struct deployment *d, const char *network, struct str machine, uint32_t *ret)
 {
 	for (size_t w = 0; w < d->n_workloads; w++) {
-		const struct zmachine *z = &d->workloads[w].zmachine;
+		const struct joins *all = &d->workloads[w].zmachine.networks;
 
-		for (size_t i = 0; i < z->n_networks; i++)
-			if (str_eq(machine, str_c(d->workloads[w].name)) && !strcmp(z->networks[i].name, network)) {
-				*ret = z->networks[i].address;
+		for (size_t i = 0; i < all->n; i++)
+			if (str_eq(machine, str_c(d->workloads[w].name)) && !strcmp(all->list[i].name, network)) {
+				*ret = all->list[i].address;
 				return true;
 			}
 	}

@@ -188,6 +188,19 @@ void network_hosts_format(const struct network *n, char first[static IP4_TEXT_SI
 	format_ip4(last, n->subnet.address + FIRST_HOST + hosts(n) - 1);
 }
 
+static bool ip4_ok(struct str s)
+{
+	uint32_t address;
+
+	return !parse_ip4(s, &address);
+}
+
+static const struct json_field join_fields[] = {
+	{ "name", JSON_TEXT, offsetof(struct join, name), .required = true, .ok = name_ok, .want = "the name of a network" },
+	{ "ip", JSON_TEXT, offsetof(struct join, ip), .ok = ip4_ok, .want = "an IPv4 address such as 10.20.1.5" },
+};
+const struct json_table join_table = { join_fields, ARRAY_LEN(join_fields), sizeof(struct join), NULL };
+
 static const struct network *network_of(const struct deployment *d, const struct join *j)
 {
 	const struct workload *w = deployment_workload(d, j->name);
@@ -199,10 +212,10 @@ static const struct network *network_of(const struct deployment *d, const struct
 static const struct workload *holder(const struct deployment *d, const char *name, uint32_t address, const struct join *not_this)
 {
 	for (size_t w = 0; w < d->n_workloads; w++) {
-		const struct zmachine *z = &d->workloads[w].zmachine;
+		const struct joins *all = workload_joins(&d->workloads[w]);
 
-		for (size_t i = 0; i < z->n_networks; i++)
-			if (&z->networks[i] != not_this && z->networks[i].address == address && !strcmp(z->networks[i].name, name))
+		for (size_t i = 0; i < all->n; i++)
+			if (&all->list[i] != not_this && all->list[i].address == address && !strcmp(all->list[i].name, name))
 				return &d->workloads[w];
 	}
 	return NULL;
@@ -233,37 +246,42 @@ static int ip_check(const struct deployment *d, struct join *j, size_t at, size_
 }
 
 /* A machine could not tell two networks apart that have addresses in common. */
-static int overlap_check(const struct deployment *d, const struct zmachine *z, size_t at, size_t i, struct err *e)
+static int overlap_check(const struct deployment *d, const struct joins *all, size_t at, size_t i, struct err *e)
 {
-	const struct network *own = network_of(d, &z->networks[i]);
+	const struct network *own = network_of(d, &all->list[i]);
 
 	for (size_t k = 0; k < i; k++) {
-		const struct network *n = network_of(d, &z->networks[k]);
+		const struct network *n = network_of(d, &all->list[k]);
 
-		if (!strcmp(z->networks[k].name, z->networks[i].name))
+		if (!strcmp(all->list[k].name, all->list[i].name))
 			return err_set(e, -EBADMSG, "/workloads/%zu/data/networks/%zu/name: '%s' stands twice in this machine", at, i,
-				       z->networks[i].name);
+				       all->list[i].name);
 		if (range4_has(&own->range, &n->range) || range4_has(&n->range, &own->range) || range6_has(&own->range6, &n->range6) ||
 		    range6_has(&n->range6, &own->range6))
 			return err_set(e, -EBADMSG,
 				       "/workloads/%zu/data/networks/%zu/name: the ranges of '%s' and '%s' overlap: a machine cannot be in both", at,
-				       i, z->networks[i].name, z->networks[k].name);
+				       i, all->list[i].name, all->list[k].name);
 	}
 	return 0;
 }
 
+static struct joins *joins_of(struct workload *w)
+{
+	return (struct joins *)workload_joins(w);
+}
+
 int joins_check(struct deployment *d, size_t at, struct err *e)
 {
-	struct zmachine *z = &d->workloads[at].zmachine;
+	struct joins *all = joins_of(&d->workloads[at]);
 	int r = 0;
 
-	for (size_t i = 0; i < z->n_networks && !r; i++) {
-		if (!network_of(d, &z->networks[i]))
+	for (size_t i = 0; i < all->n && !r; i++) {
+		if (!network_of(d, &all->list[i]))
 			return err_set(e, -EBADMSG,
 				       "/workloads/%zu/data/networks/%zu/name: this deployment has no network '%s': add one to its workloads", at, i,
-				       z->networks[i].name);
-		if (!(r = overlap_check(d, z, at, i, e)))
-			r = ip_check(d, &z->networks[i], at, i, e);
+				       all->list[i].name);
+		if (!(r = overlap_check(d, all, at, i, e)))
+			r = ip_check(d, &all->list[i], at, i, e);
 	}
 	return r;
 }
@@ -292,14 +310,14 @@ static int number(const struct deployment *d, const char *machine, struct join *
 int joins_number(struct deployment *d, struct err *e)
 {
 	for (size_t at = 0; at < d->n_workloads; at++) {
-		struct zmachine *z = &d->workloads[at].zmachine;
+		struct joins *all = joins_of(&d->workloads[at]);
 
-		for (size_t i = 0; i < z->n_networks; i++)
-			if (!z->networks[i].ip && number(d, d->workloads[at].name, &z->networks[i]))
+		for (size_t i = 0; i < all->n; i++)
+			if (!all->list[i].ip && number(d, d->workloads[at].name, &all->list[i]))
 				return err_set(
 					e, -EBADMSG,
 					"/workloads/%zu/data/networks/%zu: '%s' has no address left for this machine: give it a larger 'subnet'", at,
-					i, z->networks[i].name);
+					i, all->list[i].name);
 	}
 	return 0;
 }

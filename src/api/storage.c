@@ -34,6 +34,7 @@ static const struct json_field zdb_fields[] = {
 	{ "mode", JSON_CHOICE, offsetof(struct zdb, mode), .names = zdb_mode_names },
 	{ "password", JSON_VALUE, offsetof(struct zdb, password), .table = &secret_value_table, .text_max = ZDB_PASSWORD_MAX },
 	{ "public", JSON_BOOL, offsetof(struct zdb, is_public) },
+	JOINS_FIELD(struct zdb),
 };
 static const struct json_table zdb_table = { zdb_fields, ARRAY_LEN(zdb_fields), 0, NULL };
 
@@ -68,7 +69,7 @@ int zdb_open(struct deployment *d, size_t at, struct err *e)
 			e, -EBADMSG,
 			"/workloads/%zu/data/public: without a password everybody who reaches it may write anyway: give it one, or leave out 'public'",
 			at);
-	return secrets_used_check(d, at, e);
+	return (r = joins_check(d, at, e)) ? r : secrets_used_check(d, at, e);
 }
 
 const struct workload *deployment_workload(const struct deployment *d, const char *name)

@@ -21,9 +21,18 @@ MUST_CHECK int secrets_used_check(const struct deployment *d, size_t at, struct 
 /* Whether what the machine at AT mounts is in the deployment and goes together; may decide its isolation. */
 MUST_CHECK int mounts_check(struct deployment *d, size_t at, struct err *e);
 
-/* Whether the networks that the machine at AT joins are in the deployment and go together. */
+/* A field `networks` of TYPE, struct joins in it. */
+#define JOINS_FIELD(type)                \
+	{ "networks",                    \
+	  JSON_LIST,                     \
+	  offsetof(type, networks.list), \
+	  .max = ZMACHINE_NETWORKS_MAX,  \
+	  .table = &join_table,          \
+	  .n_off = offsetof(type, networks.n) }
+extern const struct json_table join_table;
+/* Whether the networks that the one at AT, a machine or a zdb, joins are in the deployment and go together. */
 MUST_CHECK int joins_check(struct deployment *d, size_t at, struct err *e);
-/* Once all machines are known: gives those an address that named none. -EBADMSG when there are too few. */
+/* Once all of those are known: gives those an address that named none. -EBADMSG when there are too few. */
 MUST_CHECK int joins_number(struct deployment *d, struct err *e);
 
 /* farm_gateway.c: the table of a farm's gateways, and whether they go together. */

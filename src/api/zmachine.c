@@ -82,19 +82,6 @@ static const struct json_field mount_fields[] = {
 };
 static const struct json_table mount_table = { mount_fields, ARRAY_LEN(mount_fields), sizeof(struct mount), NULL };
 
-static bool ip4_ok(struct str s)
-{
-	uint32_t address;
-
-	return !parse_ip4(s, &address);
-}
-
-static const struct json_field join_fields[] = {
-	{ "name", JSON_TEXT, offsetof(struct join, name), .required = true, .ok = name_ok, .want = "the name of a network" },
-	{ "ip", JSON_TEXT, offsetof(struct join, ip), .ok = ip4_ok, .want = "an IPv4 address such as 10.20.1.5" },
-};
-static const struct json_table join_table = { join_fields, ARRAY_LEN(join_fields), sizeof(struct join), NULL };
-
 static const struct json_field zmachine_fields[] = {
 	{ "image", JSON_TEXT, offsetof(struct zmachine, image), .required = true, .min = 1, .max = 512 },
 	{ "isolation", JSON_CHOICE, offsetof(struct zmachine, isolation), .names = isolation_names },
@@ -114,8 +101,7 @@ static const struct json_field zmachine_fields[] = {
 	{ "modules", JSON_TEXTS, offsetof(struct zmachine, modules), .max = ZMACHINE_MODULES_MAX },
 	{ "mounts", JSON_LIST, offsetof(struct zmachine, mounts), .max = ZMACHINE_MOUNTS_MAX, .table = &mount_table,
 	  .n_off = offsetof(struct zmachine, n_mounts) },
-	{ "networks", JSON_LIST, offsetof(struct zmachine, networks), .max = ZMACHINE_NETWORKS_MAX, .table = &join_table,
-	  .n_off = offsetof(struct zmachine, n_networks) },
+	JOINS_FIELD(struct zmachine),
 	NOT_YET("public_ip", "a public address"),
 	NOT_YET("gpu", "passing a GPU through"),
 };

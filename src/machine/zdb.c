@@ -1,15 +1,17 @@
 /* A key-value store for an owner, in the place of a machine: the program `zdb` of the node (zdb/node.c), shut into a root of its own that shows
- * /usr and the store's directory, as the first of its own namespace of processes, without a network. Who connects does so by a socket that is
- * here before it and outlives it, so a start refuses nobody. */
+ * /usr and the store's directory, as the first of its own namespace of processes, without a network. Who connects does so by sockets that are
+ * here before it and outlive it, so a start refuses nobody: one for 'zos forward', and, of a store in private networks, one in the namespace that has its links. */
 #include "machine/runner.h"
 
 #include "machine/cage.h"
 #include "machine/group.h"
 #include "sys/cgroup.h"
 #include "sys/mnt.h"
+#include "sys/netns.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,12 +24,12 @@
 
 #define PROGRAM "/usr/lib/zos/zdb"
 #define ROOM "/store" /* as zdb/node.c has it */
-enum { ZDB_UID = 903, TASKS_MAX = 4, BACKLOG = 1024, FAILED = 125, FD_LISTENER = 3, FD_READY = 4 };
+enum { ZDB_UID = 903, TASKS_MAX = 4, BACKLOG = 1024, FAILED = 125 };
 
 static const struct cage_thing shown[] = { { "/usr", true, MS_RDONLY | MS_NOSUID | MS_NODEV } };
 
 struct zdb_box {
-	int listener;
+	int listener, joined; /* JOINED: for its networks; -1 = it has none */
 	char socket[128];
 	sd_event_source *child, *ready;
 	int ready_fd;
@@ -46,6 +48,21 @@ static void address_of(const struct zdb_box *z, struct sockaddr_un *ret)
 	memcpy(ret->sun_path, z->socket, strlen(z->socket) + 1);
 }
 
+/* In the calling thread's network namespace, both families. */
+static int joined_listen(void *ctx, struct err *e)
+{
+	const struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(ZDB_PORT) };
+	AUTO_FD int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct zdb_box *z = ctx;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) || bind(fd, (const struct sockaddr *)&any, sizeof(any)) ||
+	    listen(fd, BACKLOG))
+		return err_set(e, -errno, "listen on port %d of the store's networks: %m", ZDB_PORT);
+	z->joined = take_fd(fd);
+	return 0;
+}
+
 static int zdb_prepare(struct runner *r, struct err *e)
 {
 	const struct group_limits limits = { r->spec.memory_bytes, r->spec.cpu_milli, TASKS_MAX };
@@ -54,7 +71,7 @@ static int zdb_prepare(struct runner *r, struct err *e)
 	int ret;
 
 	BUG_ON(!z);
-	*z = (struct zdb_box){ .listener = -1, .ready_fd = -1 };
+	*z = (struct zdb_box){ .listener = -1, .joined = -1, .ready_fd = -1 };
 	r->box_state = z;
 	snprintf(z->socket, sizeof(z->socket), "%s/zdb", r->dir);
 	address_of(z, &a);
@@ -64,7 +81,7 @@ static int zdb_prepare(struct runner *r, struct err *e)
 	z->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (z->listener < 0 || bind(z->listener, (struct sockaddr *)&a, sizeof(a)) || chmod(z->socket, 0600) || listen(z->listener, BACKLOG))
 		return err_set(e, -errno, "listen on %s: %m", z->socket);
-	return 0;
+	return r->spec.netns[0] ? netns_run(r->spec.netns, joined_listen, z, e) : 0;
 }
 
 static int room_show(const struct runner *r, int mnt, const char *at, struct err *e)
@@ -106,7 +123,14 @@ static void program_run(const struct birth *b, struct err *e)
 	static const char *const env[] = { NULL };
 	const struct machine_spec *s = &b->runner->spec;
 	char size[24], memory[24];
-	const char *argv[] = { "zdb", s->hostname, zdb_mode_names[s->zdb.mode], size, memory, s->zdb.is_public ? "public" : "private", NULL };
+	const char *argv[] = { "zdb",
+			       s->hostname,
+			       zdb_mode_names[s->zdb.mode],
+			       size,
+			       memory,
+			       s->zdb.is_public ? "public" : "private",
+			       s->netns[0] ? "joined" : "alone",
+			       NULL };
 
 	snprintf(size, sizeof(size), "%" PRIu64, s->zdb.size_bytes);
 	snprintf(memory, sizeof(memory), "%" PRIu64, s->memory_bytes);
@@ -117,13 +141,15 @@ static void program_run(const struct birth *b, struct err *e)
 /* The numbers that it knows its descriptors by may be taken by others: first up, out of the way. */
 static bool fds_place(const struct birth *b)
 {
-	const int from[] = { b->password, b->out, b->complaints, zdb_of(b->runner)->listener, b->ready };
+	const struct zdb_box *z = zdb_of(b->runner);
+	const int from[] = { b->password, b->out, b->complaints, z->listener, b->ready, z->joined };
+	const size_t n = ARRAY_LEN(from) - (z->joined < 0);
 	int high[ARRAY_LEN(from)];
 	bool ok = true;
 
-	for (size_t i = 0; i < ARRAY_LEN(from); i++)
+	for (size_t i = 0; i < n; i++)
 		ok &= (high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16)) >= 0;
-	for (size_t i = 0; ok && i < ARRAY_LEN(from); i++)
+	for (size_t i = 0; ok && i < n; i++)
 		ok = dup2(high[i], (int)i) >= 0;
 	return ok;
 }
@@ -258,6 +284,7 @@ static void zdb_deinit(struct runner *r)
 	sd_event_source_disable_unref(z->ready);
 	fd_close(&z->ready_fd);
 	fd_close(&z->listener);
+	fd_close(&z->joined);
 	free(z);
 }
 

@@ -191,30 +191,26 @@ static int machine_apply(struct networks *n, struct work *w, unsigned index, str
 	return r;
 }
 
+/* A store has links into its networks and no other: a namespace in which its runner listens. */
+static int store_apply(struct networks *n, struct work *w, unsigned index, struct err *e)
+{
+	struct network_result *r = &w->network;
+	int ret;
+
+	r->index = index;
+	snprintf(r->netns, sizeof(r->netns), "%s/%s/netns", n->o.dir, w->id);
+	if ((ret = netns_make(r->netns, e)) || (ret = member_apply(&n->segments, w, index, r->netns, e)))
+		return ret;
+	filter_update(n);
+	return 0;
+}
+
 /* What is published, and the way to it. */
 static int gateway_apply(struct networks *n, struct work *w, struct err *e)
 {
 	int r = edge_make(&n->edge, n->netlink, e);
 
 	return r ? r : outlet_apply(&n->segments, w, e);
-}
-
-static int network_apply(struct provider *p, struct work *w, struct err *e)
-{
-	struct networks *n = network_of(p);
-	uint64_t index;
-	int r = index_get(n, w->id, &index, e);
-
-	if (r)
-		return r;
-	if (workload_is_gateway(w->kind))
-		return gateway_apply(n, w, e);
-	if (w->kind != WORKLOAD_NETWORK)
-		return machine_apply(n, w, (unsigned)index, e);
-	w->network.index = (unsigned)index;
-	r = segment_apply(&n->segments, w, (unsigned)index, n->netlink, e);
-	filter_update(n);
-	return r;
 }
 
 static int take_down(struct provider *p, const char *id, struct err *e)
@@ -249,6 +245,28 @@ static int network_remove(struct provider *p, struct work *w, struct err *e)
 	json_unrefp(&w->network.span);
 	w->network = (struct network_result){ 0 };
 	return 0;
+}
+
+static int network_apply(struct provider *p, struct work *w, struct err *e)
+{
+	struct networks *n = network_of(p);
+	uint64_t index;
+	int r;
+
+	if (w->kind == WORKLOAD_ZDB && !w->n_links)
+		return network_remove(p, w, e);
+	if ((r = index_get(n, w->id, &index, e)))
+		return r;
+	if (w->kind == WORKLOAD_ZDB)
+		return store_apply(n, w, (unsigned)index, e);
+	if (workload_is_gateway(w->kind))
+		return gateway_apply(n, w, e);
+	if (w->kind != WORKLOAD_NETWORK)
+		return machine_apply(n, w, (unsigned)index, e);
+	w->network.index = (unsigned)index;
+	r = segment_apply(&n->segments, w, (unsigned)index, n->netlink, e);
+	filter_update(n);
+	return r;
 }
 
 static void network_sweep(struct provider *p, bool (*is_wanted)(void *engine, const char *id))

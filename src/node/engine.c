@@ -276,11 +276,13 @@ static void storage_sync(struct item *it, const struct workload *w)
 }
 
 /* What runs is to run anew, once its storage is as it shall be. */
-static void zdb_sync(struct item *it, const struct workload *w)
+static void zdb_sync(struct item *it, const struct workload *w, const struct held *h)
 {
 	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
 	storage_sync(it, w);
 	it->work.zdb = w->zdb;
+	if (joins_fill(&it->work, h->deployment, w))
+		step_again(it, STEP_NETWORK);
 }
 
 /* Who is connected stays. */
@@ -317,7 +319,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	if (is_machine(it))
 		machine_sync(n, it, w, h);
 	else if (it->work.kind == WORKLOAD_ZDB)
-		zdb_sync(it, w);
+		zdb_sync(it, w, h);
 	else if (it->work.kind == WORKLOAD_NETWORK)
 		network_sync(it, w);
 	else if (it->view.kind == PLAN_GATEWAY)

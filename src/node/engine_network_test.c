@@ -103,6 +103,42 @@ static void a_network_goes_after_its_machines(void)
 	down(&f);
 }
 
+#define KV(networks) "{\"name\":\"kv\",\"type\":\"zdb\",\"data\":{\"size\":104857600,\"networks\":[" networks "]}}"
+
+/* A store is to networks what a machine is. */
+static void a_store_joins_and_leaves_too(void)
+{
+	struct err e = { 0 };
+
+	log_clear();
+	up(&f);
+	f.fakes[STEP_NETWORK].later = true;
+	T_NEED(!deploy(&f, 1, "", KV(IN_BLOG) "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply storage kv;") && said("apply network blog;") && !said("network kv") && !strcmp(state_of(&f, "kv"), "waiting"), "%.*s",
+		(int)f.log.len, f.log.p);
+	f.fakes[STEP_NETWORK].later = false;
+	strcpy(f.fakes[STEP_NETWORK].busy->network.netns, "/there");
+	f.fakes[STEP_NETWORK].provider.done(&f.engine, f.fakes[STEP_NETWORK].busy, 0, NULL);
+	settle(&f);
+	T_CHECK(at("apply network kv;") < at("apply machine kv;") && !strcmp(state_of(&f, "kv"), "ok"), "%.*s", (int)f.log.len, f.log.p);
+	log_clear();
+	T_NEED(!deploy(&f, 2, "", KV("") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("remove machine kv;") < at("apply network kv;") && at("apply network kv;") < at("apply machine kv;"), "%.*s", (int)f.log.len,
+		f.log.p);
+	log_clear();
+	T_NEED(!deploy(&f, 3, "", KV("{\"name\":\"blog\",\"ip\":\"10.20.1.9\"}") "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("remove machine kv;") < at("apply network kv;") && at("apply network kv;") < at("apply machine kv;") && !said("network blog;"),
+		"%.*s", (int)f.log.len, f.log.p);
+	log_clear();
+	T_NEED(!deploy(&f, 4, "", "", &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(at("remove machine kv;") < at("remove network blog;") && said("remove network kv;"), "%.*s", (int)f.log.len, f.log.p);
+	down(&f);
+}
+
 #define SITE(name, backends) \
 	"{\"name\":\"site\",\"type\":\"gateway-name-proxy\",\"data\":{\"name\":\"" name "\",\"network\":\"blog\",\"backends\":[" backends "]}}"
 #define AT(ip) BOX("web", "{\"name\":\"blog\",\"ip\":\"" ip "\"}")
@@ -215,6 +251,7 @@ int main(void)
 	T_RUN(whoever_joins_or_leaves_starts_anew);
 	T_RUN(a_neighbour_s_address_is_nobody_s_business);
 	T_RUN(a_network_goes_after_its_machines);
+	T_RUN(a_store_joins_and_leaves_too);
 	T_RUN(a_name_waits_for_its_network);
 	T_RUN(a_name_follows_its_backends);
 	T_RUN(a_name_is_whose_it_was_first);

@@ -7,18 +7,23 @@ static bool is_machine(const struct item *it)
 	return it->work.kind == WORKLOAD_ZMACHINE;
 }
 
+static bool runs(const struct item *it)
+{
+	return is_machine(it) || it->work.kind == WORKLOAD_ZDB;
+}
+
 /* Whether the way to the backends of the published name leads through GROUND. */
 static bool leads_to(const struct item *name, const struct item *ground)
 {
 	return name->view.kind == PLAN_GATEWAY && name->view.steps[STEP_NETWORK] != STEP_ABSENT && !strcmp(name->work.backends_in, ground->work.id);
 }
 
-/* Whether MACHINE mounts, or joins, GROUND. One that runs by an older document may have what its new one does not name. */
+/* Whether MACHINE, or a store, mounts, or joins, GROUND. One that runs by an older document may have what its new one does not name. */
 static bool is_on(const struct item *machine, const struct item *ground)
 {
 	const struct work *w = &machine->work;
 
-	if (!is_machine(machine) || strcmp(w->family, ground->work.family))
+	if (!runs(machine) || strcmp(w->family, ground->work.family))
 		return false;
 	if (machine->view.changed)
 		return true;
@@ -94,10 +99,10 @@ static bool sources_find(struct engine *n, struct item *it)
 bool ground_check(struct engine *n, struct item *it)
 {
 	it->waits_for[0] = '\0';
-	it->view.unlinked = it->view.kind == PLAN_GATEWAY ? !backends_find(n, it) : is_machine(it) && !links_find(n, it);
+	it->view.unlinked = it->view.kind == PLAN_GATEWAY ? !backends_find(n, it) : runs(it) && !links_find(n, it);
 	if (is_machine(it))
 		return !sources_find(n, it) || it->view.unlinked;
 	if (it->view.kind == PLAN_GATEWAY)
 		return it->view.unlinked;
-	return it->work.kind == WORKLOAD_ZDB ? !it->work.storage.path[0] : is_in_use(n, it);
+	return it->work.kind == WORKLOAD_ZDB ? !it->work.storage.path[0] || it->view.unlinked : is_in_use(n, it);
 }

@@ -34,16 +34,16 @@ static void link_fill(struct network_link *l, const struct deployment *d, const 
 
 bool joins_fill(struct work *w, const struct deployment *d, const struct workload *machine)
 {
-	const struct zmachine *z = &machine->zmachine;
-	bool differs = w->n_links != z->n_networks;
+	const struct joins *all = workload_joins(machine);
+	bool differs = w->n_links != all->n;
 
-	for (size_t i = 0; i < z->n_networks; i++) {
+	for (size_t i = 0; i < all->n; i++) {
 		struct network_link before = w->links[i], *l = &w->links[i];
 
-		link_fill(l, d, &z->networks[i], w->id);
+		link_fill(l, d, &all->list[i], w->id);
 		differs |= strcmp(before.network, l->network) || before.end.address.address != l->end.address.address;
 	}
-	w->n_links = z->n_networks;
+	w->n_links = all->n;
 	return differs;
 }
 
@@ -74,11 +74,10 @@ static void gateway_mark(const struct deployment *d, const struct gateway *g, st
 
 void joins_mark(const struct deployment *d, const struct workload *w, struct buf *ret)
 {
-	const struct zmachine *z = &w->zmachine;
+	const struct joins *all = workload_joins(w);
 
 	if (workload_is_gateway(w->kind))
 		gateway_mark(d, &w->gateway, ret);
-
-	for (size_t i = 0; i < z->n_networks; i++)
-		buf_addf(ret, "\n%s %u", z->networks[i].name, z->networks[i].address);
+	for (size_t i = 0; i < all->n; i++)
+		buf_addf(ret, "\n%s %u", all->list[i].name, all->list[i].address);
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include "node/engine.h"
 
-/* W's links as MACHINE of D has them. Returns whether they are others than before. */
+/* W's links as MACHINE, or a zdb, of D has them. Returns whether they are others than before. */
 bool joins_fill(struct work *w, const struct deployment *d, const struct workload *machine);
 /* What GATEWAY of D publishes. */
 void joins_gateway_fill(struct work *w, const struct deployment *d, const struct workload *gateway);

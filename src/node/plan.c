@@ -6,7 +6,7 @@ static const bool has_step[PLAN_KINDS][STEPS] = {
 	[PLAN_MACHINE] = { [STEP_IMAGE] = true, [STEP_NETWORK] = true, [STEP_MACHINE] = true },
 	[PLAN_STORAGE] = { [STEP_STORAGE] = true },
 	[PLAN_NETWORK] = { [STEP_NETWORK] = true },
-	[PLAN_STORE] = { [STEP_STORAGE] = true, [STEP_MACHINE] = true },
+	[PLAN_STORE] = { [STEP_STORAGE] = true, [STEP_NETWORK] = true, [STEP_MACHINE] = true },
 	[PLAN_GATEWAY] = { [STEP_NETWORK] = true, [STEP_GATEWAY] = true },
 };
 

@@ -1,7 +1,7 @@
 /* What to do next for one workload: a pure function of what is wanted, what is observed, and the time.
  *
  * A machine is brought up step by step (its image, its links, the machine itself) and taken down in reverse; a volume, a disk or a network is one
- * step, a store that and then what runs on it; a published name is the way to its backends, and then the name. No failure ever removes anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
+ * step, a store that, its links, and then what runs on it; a published name is the way to its backends, and then the name. No failure ever removes anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ struct plan_view {
 	enum plan_step_state steps[STEPS];
 	int changed;         /* the machine that runs is of an older revision, or of an older image */
 	int blocked;         /* of what runs: what it mounts, or runs on, is not there; of storage and networks: a machine still has it */
-	int unlinked;        /* a machine's, a published name's: a network that it joins, or leads to, does not stand yet */
+	int unlinked;        /* a machine's, a store's, a published name's: a network that it joins, or leads to, does not stand yet */
 	int exclusive;       /* storage's: what is to be done with it is done when no machine has it */
 	int stale;           /* what is up is what the image's tag stood for under an older sequence: it is to be looked up again */
 	unsigned attempts;   /* failures in a row */

@@ -206,17 +206,21 @@ static int storage_json(const struct engine *n, const struct work *w, sd_json_va
 		SD_JSON_BUILD_PAIR_CONDITION(w->storage.disk[0] != '\0', "device", SD_JSON_BUILD_STRING(w->storage.disk)));
 }
 
-/* It has no address of its own yet: it is reached by 'zos forward'. */
+/* Its addresses are those in its networks: without any it is reached by 'zos forward' alone. */
 static int zdb_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
 {
-	int r = storage_json(n, w, ret);
+	AUTO_JSON sd_json_variant *addresses = NULL;
+	int r = sd_json_variant_new_array(&addresses, NULL, 0);
 
-	return r < 0 ? r
-		     : sd_json_variant_merge_objectbo(
-			       ret, SD_JSON_BUILD_PAIR_STRING("namespace", w->name), SD_JSON_BUILD_PAIR("address", SD_JSON_BUILD_EMPTY_ARRAY),
-			       SD_JSON_BUILD_PAIR_UNSIGNED("port", ZDB_PORT), SD_JSON_BUILD_PAIR_STRING("mode", zdb_mode_names[w->zdb.mode]),
-			       SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
-			       SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)));
+	for (size_t i = 0; r >= 0 && i < w->n_links; i++)
+		r = ip_append(&w->links[i].end, &addresses);
+	return r < 0 || (r = storage_json(n, w, ret)) < 0
+		       ? r
+		       : sd_json_variant_merge_objectbo(
+				 ret, SD_JSON_BUILD_PAIR_STRING("namespace", w->name), SD_JSON_BUILD_PAIR_VARIANT("address", addresses),
+				 SD_JSON_BUILD_PAIR_UNSIGNED("port", ZDB_PORT), SD_JSON_BUILD_PAIR_STRING("mode", zdb_mode_names[w->zdb.mode]),
+				 SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
+				 SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)));
 }
 
 static int machine_append(const struct work *w, const struct network_link *l, sd_json_variant **ret)

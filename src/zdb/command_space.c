@@ -1,6 +1,7 @@
 /* Namespaces: made, set, selected, removed. */
 #include "base/parse.h"
 #include "zdb/call.h"
+#include "zdb/checkpoint.h"
 
 #include <inttypes.h>
 #include <sys/statvfs.h>
@@ -72,6 +73,7 @@ void command_nsinfo(struct call *c)
 {
 	const struct namespace *n = call_named(c, "Namespace not found");
 	AUTO_BUF struct buf b = { 0 };
+	const struct store_options *o = &c->shared->store.o;
 	const struct data_file *last;
 	uint64_t index_bytes, next = 0;
 
@@ -94,7 +96,8 @@ void command_nsinfo(struct call *c)
 			 n->settings.max_bytes > n->space.data_bytes ? n->settings.max_bytes - n->space.data_bytes : 0);
 	disk_room(&b, "index_disk_freespace", n->space.index);
 	disk_room(&b, "data_disk_freespace", n->space.log.dir);
-	buf_addf(&b, "data_path: %s/%s\nindex_path: %s/%s\n", c->shared->store.o.data, n->name, c->shared->store.o.index, n->name);
+	buf_addf(&b, "data_path: %s/%s\ndata_active: %s/%s/d%u\n", o->data, n->name, o->data, n->name, last ? last->head.file : 0);
+	buf_addf(&b, "index_path: %s/%s\nindex_active: %s/%s/" CHECKPOINT_NAME "\n", o->index, n->name, o->index, n->name);
 	buf_addf(&b, "data_current_id: %u\ndata_current_offset: %u\n", last ? last->head.file : 0, last ? last->end : 0);
 	resp_bulk(c->out, buf_str(&b));
 }

@@ -1,5 +1,5 @@
-/* zdb NAMESPACE user|seq SIZE MEMORY public|private -- the store of one owner on a node: one namespace, which is as these words say, and nobody
- * who could change that. The password is what can be read from standard input; clients come by the listening socket 3; 4 is told when they
+/* zdb NAMESPACE user|seq SIZE MEMORY public|private joined|alone -- the store of one owner on a node: one namespace, which is as these words say, and nobody
+ * who could change that. The password is what can be read from standard input; clients come by the listening socket 3, and by 5 when it is joined to networks; 4 is told when they
  * are served. The machine's runner (machine/zdb.c) starts it in a root that shows ROOM and no more; it shuts itself in further. */
 #include "base/file.h"
 #include "base/log.h"
@@ -13,12 +13,22 @@
 #include <time.h>
 
 #define ROOM "/store"
-enum { FD_LISTENER = 3, FD_READY = 4, FILE_MIN_BYTES = 1 << 20, FILE_MAX_BYTES = 256 << 20, FILES = 32, KEY_BYTES = 24, NOFILE = 4096 };
+enum {
+	FD_LISTENER = 3,
+	FD_READY = 4,
+	FD_JOINED = 5,
+	FILE_MIN_BYTES = 1 << 20,
+	FILE_MAX_BYTES = 256 << 20,
+	FILES = 32,
+	KEY_BYTES = 24,
+	NOFILE = 4096
+};
 
 struct words {
 	struct str name;
 	struct settings settings;
 	uint64_t memory_bytes;
+	bool is_joined;
 };
 
 static int words_parse(char **argv, struct words *ret, struct err *e)
@@ -28,6 +38,7 @@ static int words_parse(char **argv, struct words *ret, struct err *e)
 	ret->name = str_c(argv[1]);
 	s->mode = strcmp(argv[2], "seq") ? SPACE_USER : SPACE_SEQ;
 	s->is_public = !strcmp(argv[5], "public");
+	ret->is_joined = !strcmp(argv[6], "joined");
 	if (!namespace_name_ok(ret->name) || parse_u64(str_c(argv[3]), UINT64_MAX, &s->max_bytes) ||
 	    parse_u64(str_c(argv[4]), UINT64_MAX, &ret->memory_bytes))
 		return err_set(e, -EINVAL, "these are not the words that a runner says");
@@ -73,8 +84,8 @@ static int shut_in(struct err *e)
 
 static int serve(struct shared *shared, const struct words *w, int stop, struct err *e)
 {
-	const struct server_options o = { .has_listener = true,
-					  .listener = FD_LISTENER,
+	const struct server_options o = { .listeners = { FD_LISTENER, FD_JOINED },
+					  .n_listeners = w->is_joined ? 2 : 1,
 					  .in_total_bytes = w->memory_bytes / 4,
 					  .out_total_bytes = w->memory_bytes / 8,
 					  .sync = SERVER_SYNC_ALWAYS };
@@ -112,7 +123,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	int stop = stop_fd(), r;
 
-	if (argc != 6)
+	if (argc != 7)
 		return 2;
 	log_init("zdb", false);
 	random_bytes(bytes, sizeof(bytes));

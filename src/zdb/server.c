@@ -721,8 +721,8 @@ int server_new(struct shared *shared, const struct server_options *o, struct ser
 		r = err_set(e, -ENOMEM, "serve clients: out of memory");
 	if (!r && o->socket)
 		r = listen_unix(s, o->socket, e);
-	if (!r && o->has_listener)
-		r = listener_add(s, o->listener, e);
+	for (size_t i = 0; !r && i < o->n_listeners; i++)
+		r = listener_add(s, o->listeners[i], e);
 	if (!r && o->listen)
 		r = listen_tcp(s, o->listen, o->port, e);
 	if (r) {

@@ -28,8 +28,8 @@ struct server_beside { /* something else that the loop looks at when FD can be r
 
 struct server_options {
 	const char *listen, *port, *socket; /* an address and a port, or the path of a Unix socket; NULL = not that */
-	bool has_listener; /* LISTENER is one that is there already (takes) */
-	int listener;
+	int listeners[2]; /* some that are there already (takes) */
+	size_t n_listeners;
 	uint64_t in_total_bytes, out_total_bytes; /* SERVER_IN_TOTAL_BYTES and SERVER_OUT_TOTAL_BYTES, or less */
 	enum server_sync sync;
 	uint32_t interval_s;

@@ -132,7 +132,7 @@ def namespaces():
         info = stranger.execute_command("NSINFO", "one").decode()
         assert all(line in info.splitlines() for line in (
             "name: one", "entries: 2", "public: no", "worm: no", "locked: no", "frozen: no", "password: yes", "data_size_bytes: 10", "data_size_mb: 0.00", "data_limits_bytes: 10",
-            "space_available: 0", "next_internal_id: 0x0000000000000000", "mode: userkey", "stats_data_io_errors: 0", f"data_path: {store.dir}/data/one", f"index_path: {store.dir}/index/one",
+            "space_available: 0", "next_internal_id: 0x0000000000000000", "mode: userkey", "stats_data_io_errors: 0", f"data_path: {store.dir}/data/one", f"index_path: {store.dir}/index/one", f"data_active: {store.dir}/data/one/d0", f"index_active: {store.dir}/index/one/checkpoint",
             "data_current_id: 0")), info
         expect(admin, [(("NSSET", "one", "public", "1"), b"OK")])
         expect(reader, [(("SELECT", "one"), b"OK"), (("GET", "k"), b"1"), (("SET", "k", "2"), "-Namespace is in read-only mode"),
@@ -186,7 +186,7 @@ def walks():
         for i in range(0, 3000, 3):
             c.execute_command("DEL", f"key-{i}")
         want = [f"key-{i}".encode() for i in range(3000) if i % 3]
-        for command, keys in (("SCAN", want), ("RSCAN", want[::-1])):
+        for command, keys in (("SCAN", want), ("SCANX", want), ("RSCAN", want[::-1])):
             seen, cursor = [], []
             while not isinstance(got := answer(c, command, *cursor), str):
                 cursor = [got[0]]
@@ -478,6 +478,12 @@ def metrics():
         assert {name: seen.get(name) for name in want} == want, {name: (seen.get(name), value) for name, value in want.items() if seen.get(name) != value}
         assert seen["zdb_commands_failed_total"] >= 2, text  # this client asks for things of redis, too
         assert 32 <= seen['zdb_fsyncs_total{namespace="default"}'] <= 40 and seen['zdb_fsync_seconds_total{namespace="default"}'] > 0, text
+        together = c.pipeline(transaction=False)
+        for i in range(500):
+            together.execute_command("SET", f"p{i}", "v")
+        assert together.execute() == [f"p{i}".encode() for i in range(500)]
+        syncs = int(re.search(r'^zdb_fsyncs_total\{namespace="one"\} (\d+)', c.execute_command("METRICS").decode(), re.M)[1])
+        assert syncs - seen['zdb_fsyncs_total{namespace="one"}'] < 100, "what comes at once is made safe at once"
         assert seen['zdb_command_seconds_bucket{le="+Inf"}'] == seen["zdb_command_seconds_count"] > 60 and seen["zdb_command_seconds_sum"] > 0, text
 
 

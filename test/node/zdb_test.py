@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """A key-value store as a workload: deployed, reached by redis' own client through the session, shut in, kept over every end of what runs it."""
-import contextlib, json, os, re, socket, sys
+import contextlib, json, os, re, secrets, socket, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import redis
 from lab import Failed, Lab, refused, until
 from qemu import Report
+from registry import Registry
+from storage import WAIT, Storage
 
 MIB = 1 << 20
 PORT = 9900
@@ -174,31 +176,104 @@ def kept(o, node, report):
             assert answer(c, "GET", "k1") == "v1"
 
 
+class Networks(Storage):
+    """Machines that talk to a store by its name."""
+
+    def says(self, deployment, machine, host, *lines):
+        """What comes back for LINES from the store at HOST, without line ends; "" when nobody is reached."""
+        text = "".join(f"{line}\\r\\n" for line in lines)
+        try:
+            return self.sh(deployment, machine, f"(printf '{text}'; sleep 1) | nc -w 5 {host} {PORT} | tr -d '\\r' | tr '\\n' ' '").strip()
+        except Failed:
+            return ""
+
+    def kv(self, name, networks, **data):
+        return {"name": name, "type": "zdb", "data": {"size": "100MiB", "networks": networks, **data}}
+
+    def member(self, name, *networks):
+        return self.box(name, WAIT, [], networks=[{"name": n} for n in networks])
+
+
+def network(name, subnet):
+    return {"name": name, "type": "network", "data": {"subnet": subnet, "outgoing": False}}
+
+
+def joined(o, s, node, report):
+    word = secrets.token_hex(8)
+    machines = [s.member("in", "back"), s.member("out")]
+    with report.case("in a private network machines reach it by its name, in both families, and others do not"):
+        s.put("app", network("back", "10.30.1.0/24"), *machines, s.kv("kv", [{"name": "back", "ip": "10.30.1.9"}], **{"class": "ssd", "password": "once"}),
+              s.kv("count", [{"name": "back"}], **{"class": "hdd", "mode": "seq", "password": "once", "public": True}))
+        state = s.state("app", "kv")
+        assert state["state"] == "ok" and state["address"][0] == "10.30.1.9" and state["port"] == PORT, state
+        until("its name is answered", lambda: s.says("app", "in", "kv.back.internal", "PING") == "+PONG", 30)
+        assert s.says("app", "in", "kv", "SELECT kv once", f"SET a {word}") == "+OK $1 a"
+        for host in state["address"]:
+            assert s.says("app", "in", host, "SELECT kv once", "GET a") == f"+OK $16 {word}", host
+        assert s.says("app", "in", "kv", "SELECT kv wrong", "GET a").startswith("-Access denied"), "its password is asked for there, too"
+        s.put("same", network("back", "10.30.1.0/24"), s.member("in", "back"))
+        for name, machine in (("app", "out"), ("same", "in")):
+            assert not s.says(name, machine, "10.30.1.9", "PING"), (name, machine)
+    with report.case("it has no way into its networks, and none out"):
+        stores = pid_of(node).split()
+        for pid in stores:
+            assert node.shell(f"tail -n +3 /proc/{pid}/net/dev | cut -d: -f1")[0].split() == ["lo"], pid
+    with report.case("each lies on a disk of its class; one that counts its keys is read without its password by whom it is public for"):
+        classes = {d["uuid"]: d["class"] for d in s.disks().values()}
+        assert {name: classes[s.state("app", name)["device"]] for name in ("kv", "count")} == {"kv": "ssd", "count": "hdd"}
+        with o.lab.forward("app/count", PORT) as (local, _):
+            c = redis.Redis(port=local, socket_timeout=60)
+            c.response_callbacks.clear()
+            assert c.execute_command("SELECT", "count", "once") == b"OK"
+            assert [c.execute_command("SET", "", v) for v in ("one", "two")] == [n.to_bytes(8, "little") for n in (0, 1)]
+        assert s.says("app", "in", "count", "SELECT count", "DBSIZE", "SET x 1") == "+OK :2 -Namespace is in read-only mode"
+    with report.case("it outlives the engine, and answers after it was killed itself"):
+        answers = lambda: s.says("app", "in", "kv", "SELECT kv once", "GET a") == f"+OK $16 {word}"
+        node.shell("kill -9 $(pidof noded)")
+        until("it answers", answers, 60)  # exec goes through the engine
+        assert len(stores) == 2 and pid_of(node).split() == stores
+        node.shell(f"kill -9 {' '.join(stores)}")
+        until("it answers again", answers, 60)
+        assert not set(pid_of(node).split()) & set(stores)
+    with report.case("out of its network it is reached no more, and has what it had"):
+        s.put("app", network("back", "10.30.1.0/24"), *machines, s.kv("kv", [], **{"class": "ssd", "password": "once"}))
+        assert s.state("app", "kv")["address"] == [] and not s.says("app", "in", "10.30.1.9", "PING")
+        with o.lab.forward("app/kv", PORT) as (local, _):
+            c = redis.Redis(port=local, socket_timeout=60)
+            c.response_callbacks.clear()
+            assert c.execute_command("SELECT", "kv", "once") == b"OK" and c.execute_command("GET", "a") == word.encode()
+        for name in ("app", "same"):
+            o.lab.zos("delete", name)
+        until("nothing of it is left", lambda: not node.shell("ls /run/zos/network | grep -E '^[0-9a-f]{16}$'")[0], 60)
+
+
 def main():
     report = Report("make node T=zdb")
-    with Lab() as lab:
+    with Lab() as lab, Registry() as registry:
         lab.start_hub()
-        lab.make_farm()
-        lab.zos("farm", "allow", lab.zos("key").strip())
-        drive = f"{lab.dir}/disk"
-        with open(drive, "wb") as f:
-            f.truncate(3000 * MIB)
+        lab.make_farm_with(registry)
+        drive, ssd = f"{lab.dir}/disk", f"{lab.dir}/ssd"
+        for path in (drive, ssd):
+            with open(path, "wb") as f:
+                f.truncate(3000 * MIB)
+        flash = ["-drive", f"if=none,format=raw,file={ssd},id=ssd", "-device", "nvme,drive=ssd,serial=ssd"]
         o = Owner(lab)
-        with lab.node("debug", memory_mib=1024, drives=[drive]) as node:
+        with lab.node("debug", memory_mib=1536, drives=[drive], extra=flash) as node:
             node.wait_line(r"is up, (\d+) services", 120)
             lab.zos("farm", "approve", lab.wait_nodes()[0]["node"])
-            until("there is room", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 1000 * MIB, 120)
+            until("there is room", lambda: all(lab.zos_json("node", "info")["capacity"][c] > 1000 * MIB for c in ("hdd", "ssd")), 120)
+            joined(o, Networks(lab, registry, node), node, report)
             reached(o, report)
             refusals(o, report)
             shut_in(o, node, report)
             kept(o, node, report)
         with report.case("the power fails, and the node that comes back has it"):
-            with lab.newcomer(lab.node("debug", memory_mib=1024, drives=[drive])) as (node, _):
+            with lab.newcomer(lab.node("debug", memory_mib=1024, drives=[drive], extra=flash)) as (node, _):
                 o.wait_ok(120)
                 with o.client("second") as c:
                     assert answer(c, "GET", "k1") == "v1" and answer(c, "GET", "a") == "one"
                 lab.zos("delete", "shop")
-                until("its data is gone", lambda: not node.shell("ls /zos/disks/*/volumes")[0].split(), 60)
+                until("its data is gone", lambda: not node.shell("find /zos/disks/*/volumes -mindepth 1 -maxdepth 1")[0].split(), 60)
                 assert not pid_of(node)
     sys.exit(report.end())
 
