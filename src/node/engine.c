@@ -463,10 +463,18 @@ static void on_again(void *engine, struct work *w)
 	pass_arm(engine);
 }
 
-void engine_restore(struct engine *n, struct item *it, const char *snapshot)
+int engine_restore(struct engine *n, struct item *it, const char *snapshot, struct err *e)
 {
-	snprintf(it->work.storage.restore, sizeof(it->work.storage.restore), "%s", snapshot);
+	struct storage_result *s = &it->work.storage;
+	int r;
+
+	snprintf(s->restore, sizeof(s->restore), "%s", snapshot);
+	if ((r = placed_keep(n, &it->work, e))) {
+		s->restore[0] = '\0';
+		return r;
+	}
 	on_again(n, &it->work);
+	return 0;
 }
 
 static void order_do(struct engine *n, struct item *it, const struct plan_order *o)

@@ -102,7 +102,7 @@ struct item *engine_item(struct engine *n, const struct key_pub *owner, const ch
 MUST_CHECK int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e);
 
 /* The volume IT goes back to SNAPSHOT: machines that have it are stopped before and started after. */
-void engine_restore(struct engine *n, struct item *it, const char *snapshot);
+MUST_CHECK int engine_restore(struct engine *n, struct item *it, const char *snapshot, struct err *e);
 
 /* Stops all machines and takes no deployment any more, or ends that: durable before it is acted on. -EIO. */
 MUST_CHECK int engine_drain(struct engine *n, bool on, struct err *e);

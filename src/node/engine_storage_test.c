@@ -223,6 +223,30 @@ static void a_damaged_document_buries_nothing(void)
 	down(&f);
 }
 
+/* It was said to be done: it is, whatever becomes of the engine before; and once it was, never again. */
+static void a_restore_outlives_the_engine(void)
+{
+	struct fixture f;
+	struct item *data;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", BOX("web", ON("data", "/srv")) "," VOLUME("data", "104857600"), &e), "%s", e.msg);
+	settle(&f);
+	T_NEED((data = engine_item(&f.engine, &f.owner.pub, "site", "data")), "item");
+	log_clear(&f);
+	T_CHECK(!engine_restore(&f.engine, data, "one", &e), "%s", e.msg);
+	restart(&f);
+	settle(&f);
+	T_CHECK(at(&f, "restore one;") >= 0 && at(&f, "restore one;") < at(&f, "apply machine web") && !strcmp(state_of(&f, "web"), "ok"), "%s",
+		f.log.p);
+	log_clear(&f);
+	restart(&f);
+	settle(&f);
+	T_CHECK(at(&f, "apply storage data") >= 0 && at(&f, "restore") < 0 && !strcmp(state_of(&f, "web"), "ok"), "%s", f.log.p);
+	down(&f);
+}
+
 static void what_cannot_change_is_refused(void)
 {
 	static const struct {
@@ -254,6 +278,7 @@ int main(void)
 	T_RUN(its_place_is_kept_with_the_document);
 	T_RUN(what_was_being_deleted_is_buried);
 	T_RUN(a_damaged_document_buries_nothing);
+	T_RUN(a_restore_outlives_the_engine);
 	T_RUN(what_cannot_change_is_refused);
 	return T_END();
 }

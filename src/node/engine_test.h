@@ -51,6 +51,11 @@ static int fake_storage(struct provider *p, struct work *w, bool apply, struct e
 		return err_set(e, -EUCLEAN, "fake: not known");
 	if (apply)
 		snprintf(s->path, sizeof(s->path), "/fake/%s", w->name);
+	if (apply && s->restore[0]) {
+		buf_addf(&container_of(p, struct fake, provider)->f->log, "restore %s;", s->restore);
+		s->restore[0] = '\0';
+		return p->keep(p->engine, w, e);
+	}
 	if (apply && s->stage == STORAGE_MADE)
 		return 0;
 	s->stage = apply ? STORAGE_MADE : STORAGE_NOWHERE;

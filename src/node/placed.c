@@ -10,10 +10,10 @@
 
 static const char *const stage_names[] = { [STORAGE_CHOSEN] = "chosen", [STORAGE_MADE] = "made", NULL };
 
-/* "STAGE DISK NAME OWNER DEPLOYMENT WORKLOAD"; an empty value is nowhere. */
+/* "STAGE DISK NAME OWNER DEPLOYMENT WORKLOAD", and RESTORE while that is to be done; an empty value is nowhere. */
 struct placed {
 	enum storage_stage stage;
-	struct str disk, name, owner, deployment, workload;
+	struct str disk, name, owner, deployment, workload, restore;
 };
 
 static int decode(struct str text, struct placed *ret)
@@ -24,7 +24,9 @@ static int decode(struct str text, struct placed *ret)
 	if (!text.n)
 		return 0;
 	if (!str_next(&text, ' ', &stage) || !str_next(&text, ' ', &ret->disk) || !str_next(&text, ' ', &ret->name) ||
-	    !str_next(&text, ' ', &ret->owner) || !str_next(&text, ' ', &ret->deployment) || !str_next(&text, ' ', &ret->workload) || text.p)
+	    !str_next(&text, ' ', &ret->owner) || !str_next(&text, ' ', &ret->deployment) || !str_next(&text, ' ', &ret->workload))
+		return -EBADMSG;
+	if (text.p && (!str_next(&text, ' ', &ret->restore) || text.p || !ret->restore.n || ret->restore.n >= STORAGE_SNAPSHOT_SIZE))
 		return -EBADMSG;
 	for (unsigned i = STORAGE_CHOSEN; stage_names[i]; i++)
 		if (str_eq(stage, str_c(stage_names[i])))
@@ -74,6 +76,7 @@ void placed_load(struct engine *n, struct item *it)
 	s->stage = p.stage;
 	snprintf(s->disk, sizeof(s->disk), STR_FMT, STR_ARG(p.disk));
 	snprintf(s->name, sizeof(s->name), STR_FMT, STR_ARG(p.name));
+	snprintf(s->restore, sizeof(s->restore), STR_FMT, STR_ARG(p.restore));
 }
 
 static void name_make(struct work *w, uint64_t sequence)
@@ -107,7 +110,8 @@ int placed_keep(void *engine, struct work *w, struct err *e)
 	BUG_ON(s->stage == STORAGE_UNKNOWN);
 	key_pub_format(owner, &w->owner);
 	if (s->stage != STORAGE_NOWHERE)
-		buf_addf(&text, "%s %s %s %s %s %s", stage_names[s->stage], s->disk, s->name, owner, w->deployment, w->name);
+		buf_addf(&text, "%s %s %s %s %s %s%s%s", stage_names[s->stage], s->disk, s->name, owner, w->deployment, w->name,
+			 s->restore[0] ? " " : "", s->restore);
 	placed_path(w->id, path);
 	r = buf_check(&text) ? err_set(e, -ENOMEM, "out of memory") : put(engine, path, buf_str(&text), e);
 	return err_wrap(e, r, "remember where '%s' is", w->name);

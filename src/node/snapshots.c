@@ -85,7 +85,7 @@ int volume_forget(struct request *q, struct err *e)
 	return ask(q, PROVIDER_FORGET, q->args.volume.snapshot, e);
 }
 
-/* Noted: machines that have it are stopped first. Its state says how that went. */
+/* Noted for good: machines that have it are stopped first. Its state says how that went. */
 int volume_restore(struct request *q, struct err *e)
 {
 	struct item *it;
@@ -95,7 +95,8 @@ int volume_restore(struct request *q, struct err *e)
 		return r;
 	if (it->view.steps[STEP_STORAGE] != STEP_DONE)
 		return err_set(e, -EBUSY, "'%s' is not at hand: 'zos get %s' says what it waits for", it->work.name, it->work.deployment);
-	engine_restore(q->s->engine, it, q->args.volume.snapshot);
+	if ((r = engine_restore(q->s->engine, it, q->args.volume.snapshot, e)))
+		return r;
 	return sd_varlink_reply(q->link, NULL);
 }
 

@@ -372,8 +372,8 @@ static int restore(const struct job *j, struct err *e)
 		path_of(j, VOLUMES, j->more[1], from);
 	else
 		snapshot_path(j, j->more[1], from);
-	if (!is_there(from))
-		return no_snapshot(j->more[1], e);
+	if (!is_there(from)) /* what was imported goes with its restore: that was done, and is asked for once more */
+		return is_import ? volume_print(j, group, path, e) : no_snapshot(j->more[1], e);
 	if ((r = subvolume_remove(other, e)) || (r = copy_make(from, other, 0, group, e)))
 		return r;
 	if (syncfs(j->root) || renameat2(AT_FDCWD, other, AT_FDCWD, data, RENAME_EXCHANGE) || syncfs(j->root))

@@ -217,6 +217,24 @@ static int answer_take(struct attached *a, struct str text, struct str *ret_path
 	return 0;
 }
 
+/* R: done, or refused; what is in it is whole either way. Before a machine has it again it is no more to be done: it would undo what that writes. */
+static int restored(struct attached *a, int r, struct err *e)
+{
+	struct provider *p = &a->all->provider;
+	struct storage_result *s = &a->work->storage;
+	char name[sizeof(s->restore)];
+	struct err why = { 0 };
+	int kept;
+
+	memcpy(name, s->restore, sizeof(name));
+	s->restore[0] = '\0';
+	if (!(kept = p->keep(p->engine, a->work, &why)))
+		return r;
+	memcpy(s->restore, name, sizeof(name));
+	*e = why;
+	return kept;
+}
+
 static void on_made(void *ctx, const struct task_end *end)
 {
 	struct attached *a = ctx;
@@ -228,7 +246,8 @@ static void on_made(void *ctx, const struct task_end *end)
 	int r = end->went_well ? 0 : end->why.code;
 
 	a->task = NULL;
-	s->restore[0] = '\0'; /* done, or refused: what is in it is whole either way */
+	if (s->restore[0])
+		r = restored(a, r, &e);
 	if (!r)
 		r = answer_take(a, end->output, &path, &e);
 	if (!r && s->stage != STORAGE_MADE) {
@@ -387,19 +406,31 @@ static void importer_tell(struct attached *a, const struct task_end *end)
 }
 
 /* What came in is whole: the engine has its machines stopped, and then it is restored. */
+static void imported(struct attached *a, struct task_end *end)
+{
+	struct provider *p = &a->all->provider;
+	struct storage_result *s = &a->work->storage;
+
+	snprintf(s->restore, sizeof(s->restore), STORAGE_IMPORTED);
+	if (p->keep(p->engine, a->work, &end->why)) {
+		s->restore[0] = '\0';
+		end->went_well = false;
+		return;
+	}
+	p->again(p->engine, a->work);
+}
+
 static void on_streamed(void *ctx, const struct task_end *end)
 {
 	struct attached *a = ctx;
-	struct provider *p = &a->all->provider;
+	struct task_end how = *end;
 
 	a->stream = NULL;
 	if (a->importer < 0)
 		return; /* it has said by itself how that ended */
-	if (end->went_well) {
-		snprintf(a->work->storage.restore, sizeof(a->work->storage.restore), STORAGE_IMPORTED);
-		p->again(p->engine, a->work);
-	}
-	importer_tell(a, end);
+	if (how.went_well)
+		imported(a, &how);
+	importer_tell(a, &how);
 }
 
 static int stream_admit(const struct volumes *v, const struct attached *a, const struct work *w, struct err *e)

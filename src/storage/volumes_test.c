@@ -328,7 +328,13 @@ static void snapshots_are_made_and_gone_back_to(void)
 	T_CHECK(!ask(&f, PROVIDER_FORGET, "one") && !strcmp(asked(&f), "forget /a data.1 one\n"), "%s", f.why);
 	strcpy(f.work.storage.restore, "one");
 	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "restore /a data.1 10737418240 one\n") && !f.work.storage.restore[0], "%s", f.why);
-	T_CHECK(f.work.storage.path[0], "and it is at hand");
+	T_CHECK(f.work.storage.path[0] && f.log.p && strstr(f.log.p, "keep data"), "it is at hand, and that it was done is remembered: %s", f.log.p);
+	strcpy(f.work.storage.restore, "two");
+	f.fail_keep = 1;
+	T_CHECK(apply(&f, &f.work) == -EIO && !strcmp(f.work.storage.restore, "two"), "it would be done again under who writes to it: %s", f.why);
+	(void)asked(&f);
+	T_CHECK(!apply(&f, &f.work) && !strcmp(asked(&f), "restore /a data.1 10737418240 two\n") && !f.work.storage.restore[0], "once more: %s",
+		f.why);
 	down(&f);
 }
 

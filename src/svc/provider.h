@@ -60,11 +60,11 @@ struct storage_result {
 	enum storage_stage stage;
 	char disk[STORAGE_UUID_SIZE]; /* "" = NOWHERE */
 	char name[STORAGE_NAME_SIZE]; /* of it there; another for each that was ever deployed under one name */
+	char restore[STORAGE_SNAPSHOT_SIZE]; /* a volume goes back to this snapshot, once no machine has it: apply() does it, clears and keeps this */
 	/* Observed. */
 	char path[WORK_PATH_MAX]; /* its directory or its raw file; "" = not at hand */
-	bool is_waiting;          /* apply() failed because that disk is not here: nothing can be done but wait */
-	char restore[STORAGE_SNAPSHOT_SIZE]; /* a volume goes back to this snapshot, once no machine has it: apply() does it, and clears this */
-	uint64_t used_bytes;      /* as look() saw it last */
+	bool is_waiting; /* apply() failed because that disk is not here: nothing can be done but wait */
+	uint64_t used_bytes; /* as look() saw it last */
 	char trouble[STORAGE_TROUBLE_SIZE]; /* so, too: what is wrong with its disk, which is here; "" = nothing */
 };
 
@@ -75,8 +75,8 @@ static const char *const work_hold_names[] __attribute__((unused)) = { "none", "
 /* What was seen of a published name. */
 struct gateway_result {
 	char fqdn[GATEWAY_FQDN_MAX + 1];
-	bool is_seen;      /* with the next two */
-	unsigned n_up;     /* backends that answer */
+	bool is_seen; /* with the next two */
+	unsigned n_up; /* backends that answer */
 	char message[200]; /* what it lacks; "" = nothing */
 };
 
@@ -86,21 +86,21 @@ struct work {
 	struct key_pub owner;
 	const char *deployment, *name;
 	char family[WORK_ID_LEN + 1]; /* the same for all of the deployment */
-	char revision[17];        /* hex: says whether two specs are the same */
-	sd_json_variant *data;    /* owned: what spec's texts point into */
-	sd_json_variant *env;     /* owned, wiped: what spec.env is, values in place of secrets' names */
+	char revision[17]; /* hex: says whether two specs are the same */
+	sd_json_variant *data; /* owned: what spec's texts point into */
+	sd_json_variant *env; /* owned, wiped: what spec.env is, values in place of secrets' names */
 	sd_json_variant *secrets; /* owned, wiped: name -> value; for spec.pull */
 	enum work_hold hold;
-	bool is_drained;          /* its node is: it is stopped, whatever hold says */
-	unsigned kind;            /* enum workload_kind */
-	struct zmachine spec;     /* a zmachine's; isolation is decided: never ISOLATION_AUTO */
+	bool is_drained; /* its node is: it is stopped, whatever hold says */
+	unsigned kind; /* enum workload_kind */
+	struct zmachine spec; /* a zmachine's; isolation is decided: never ISOLATION_AUTO */
 	char sources[ZMACHINE_MOUNTS_MAX][WORK_PATH_MAX]; /* what spec.mounts are of: storage.path of each */
-	const char *formats[ZMACHINE_MOUNTS_MAX];         /* of those that are disks; NULL = a directory */
-	struct volume volume;     /* a volume's */
-	struct zmount zmount;     /* a zmount's */
-	struct zdb zdb;           /* a zdb's */
-	struct network net;       /* a network's */
-	struct gateway gateway;   /* a gateway's, and what its backends' texts stand for; "" = they have public addresses */
+	const char *formats[ZMACHINE_MOUNTS_MAX]; /* of those that are disks; NULL = a directory */
+	struct volume volume; /* a volume's */
+	struct zmount zmount; /* a zmount's */
+	struct zdb zdb; /* a zdb's */
+	struct network net; /* a network's */
+	struct gateway gateway; /* a gateway's, and what its backends' texts stand for; "" = they have public addresses */
 	struct endpoint backends[GATEWAY_BACKENDS_MAX];
 	size_t n_backends;
 	char backends_in[WORK_ID_LEN + 1]; /* the id of their network */
@@ -112,7 +112,7 @@ struct work {
 	struct machine_result machine;
 	struct gateway_result published;
 	struct {
-		const char *what;     /* static text, such as "pulling"; NULL = nothing to tell */
+		const char *what; /* static text, such as "pulling"; NULL = nothing to tell */
 		uint64_t done, total; /* bytes; total 0 = not known */
 	} progress;
 };
@@ -126,10 +126,10 @@ static inline enum work_hold work_hold_now(const struct work *w)
 /* A byte stream into a workload, or an answer from it, for its owner; or the same of the provider itself, without a workload. */
 struct provider_stream {
 	enum { PROVIDER_RUNNER, PROVIDER_TCP, PROVIDER_CALL } kind; /* CALL of storage: "export" {snapshot?} and "import" of a volume */
-	uint64_t port;                  /* TCP */
-	const char *method;             /* RUNNER: a call to the machine's runner, CALL: to the provider's daemon; static text */
-	sd_json_variant *parameters;    /* RUNNER, CALL: borrowed for the call; may be NULL */
-	bool has_stream;                /* CALL: the daemon gets the other end of FD */
+	uint64_t port; /* TCP */
+	const char *method; /* RUNNER: a call to the machine's runner, CALL: to the provider's daemon; static text */
+	sd_json_variant *parameters; /* RUNNER, CALL: borrowed for the call; may be NULL */
+	bool has_stream; /* CALL: the daemon gets the other end of FD */
 	/* Called exactly once when stream() returns 0, before or after that: takes FD, which is -1 when R is a negative errno or there is only REPLY (borrowed). */
 	void (*ready)(void *ctx, int fd, sd_json_variant *reply, int r, const struct err *e);
 	void *ctx;
@@ -180,7 +180,7 @@ struct provider {
 	void (*changed)(void *engine, struct work *w);
 	/* What was applied is not true any more, or what failed could be done now: apply W's storage, or the published name that it is, again, at once. */
 	void (*again)(void *engine, struct work *w);
-	/* W's stage, disk and name: remembered for good when this returns 0. */
+	/* W's stage, disk, name and restore: remembered for good when this returns 0. */
 	int (*keep)(void *engine, struct work *w, struct err *e);
 	/* W's data is to go and its disk is not here: remembered for good for when it comes, and W is NOWHERE. */
 	int (*bury)(void *engine, struct work *w, struct err *e);

@@ -286,6 +286,7 @@ def archives():
         archive, said = exported(d, "a.1")
         assert not said and sorted(os.listdir(f"{d.at}/volumes/a.1")) == ["data", "snapshots"], "the copy is gone"
         assert imported(d, "b.1", archive) == 0
+        d.volume("restore", "b.1", 100 * MIB, "/imported")  # whoever does not know that it was done asks once more, and nothing changes
         now = look(other)
         assert now == was, [(k, was.get(k), now.get(k)) for k in was.keys() | now.keys() if was.get(k) != now.get(k)]
         assert os.stat(f"{other}/holes").st_blocks * 512 < MIB, "holes are holes again"
