@@ -15,12 +15,12 @@ HEADERS = 32 << 10
 
 
 def record(lab, disk):
-    """The log of a blank disk that becomes the node's, and its UUID."""
+    """The log of a blank disk that becomes the node's, its UUID, and the node's record."""
     with lab.newcomer(lab.node(extra=disk.arguments())) as (_, node):
         lab.zos("farm", "approve", node["node"])
         until("the disk is ready", lambda: disks(lab, node)["cut"]["state"] == "ready")
         uuid = disks(lab, node)["cut"]["uuid"]
-    return list(disk.entries()), uuid
+    return list(disk.entries()), uuid, node
 
 
 def disks(lab, node):
@@ -36,16 +36,21 @@ def main():
         lab.make_farm()
         lab.zos("farm", "allow", lab.zos("key").strip())
         disk = Disk(f"{lab.dir}/disk", SIZE)
-        log, uuid = record(lab, disk)
+        log, uuid, node = record(lab, disk)
         finished = next(i for i, e in enumerate(log) if e[0] < HEADERS and b"complete" in disk.data(e))
         cuts = [0, *sorted(chance.sample(range(1, finished), rounds)), len(log)]  # only one can be whole: all have the same UUID then
         print(f"     {len(log)} writes, cut behind {cuts}, seed {seed}")
         paths = [disk.replay(log, cut, f"{lab.dir}/cut-{cut}", SIZE, chance) for cut in cuts]
-        with lab.newcomer(lab.node(drives=paths, memory_mib=2048)) as (_, node):
-            lab.zos("farm", "approve", node["node"])
+        with lab.node(drives=paths, memory_mib=2048) as machine:
+            machine.wait_line(r"is up, (\d+) services", 200)
+
+            def is_back():  # as who it was: until the whole disk has been read it may be somebody new, whom nobody should approve
+                return any(n["node"] == node["node"] and n["boot_time"] != node["boot_time"] for n in lab.zos_json("node", "list"))
 
             def known():
                 return all(d["state"] in ("ready", "foreign", "failed") for d in disks(lab, node).values())
+            until("the node of the whole disk is back", is_back, 120)
+            lab.zos("farm", "approve", node["node"])
             until("all disks were looked at", lambda: len(disks(lab, node)) == len(cuts) and known(), 120)
             for i, cut in enumerate(cuts):
                 d = disks(lab, node)[f"disk{i}"]

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The power fails while owners deploy, resize, delete and make snapshots, and a machine writes to its volume: what was said to be done is done
+"""The power fails while owners deploy, resize, delete, make snapshots and go back to one, and a machine writes to its volume: what was said to be done is done
 afterwards, nothing is half done, and what the machine had flushed is there. ROUNDS=8 moments, as SEED says; each is a start of the node."""
 import json, os, random, re, sys, time
 
@@ -38,6 +38,9 @@ class Power(Owner):
         wrote = re.findall(r"wrote (\d+)", self.lab.zos("logs", "shop/box"))
         self.marks.append((disk.count(), {**what, "files": int(wrote[-1]) if wrote else 0}))
 
+    def sh(self, name, script):
+        return self.lab.zos("exec", f"{name}/box", "--", "/usr/bin/sh", "-c", script)
+
     def expected(self, cut):
         """All that was said to be done before the first CUT writes were on their way."""
         all = {}
@@ -62,6 +65,11 @@ def act(s, disk):
     s.done(disk, other=2)
     zos("deploy", s.file("third", "100MiB", WAIT))
     s.done(disk, third=1)
+    s.sh("third", "echo before > /srv/word; sync")
+    zos("volume", "snapshot", "third/data", "one")
+    s.sh("third", "echo after > /srv/word; sync")
+    zos("volume", "restore", "third/data", "one")  # at once: it is done when the machine is down
+    s.done(disk, word="before\n")
     until("it has written for a while", lambda: "wrote 40\n" in zos("logs", "shop/box"), 120)
     s.done(disk)
 
@@ -82,6 +90,8 @@ def look(s, want):
         assert next(w for w in lab.zos_json("volume", "list") if w["deployment"] == "shop")["size"] >= want["size"]
     if "snapshot" in want:
         assert [x["name"] for x in lab.zos_json("volume", "snapshots", "shop/data")["snapshots"]] == [want["snapshot"]]
+    if "word" in want:
+        until("the volume went back", lambda: s.sh("third", "cat /srv/word") == want["word"], 60)
     if want.get("files"):
         out = lab.zos("exec", "shop/box", "--", "/usr/bin/sh", "-c", CHECK.replace("COUNT", str(want["files"])))
         assert out == "looked\n", out[:300]
@@ -95,7 +105,7 @@ def main():
         lab.start_hub()
         lab.make_farm_with(registry)
         disk = Disk(f"{lab.dir}/disk", SIZE)
-        with report.case("deployments, a resize, a snapshot and a deletion while every write is recorded"):
+        with report.case("deployments, a resize, snapshots, a restore and a deletion while every write is recorded"):
             with lab.node("debug", memory_mib=2048, extra=disk.arguments()) as node:
                 node.wait_line(r"is up, (\d+) services", 120)
                 identity = lab.wait_nodes()[0]["node"]

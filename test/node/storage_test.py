@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Disks: blank ones become the node's, what carries anything is left as it is, what is ours comes back after whatever happened to it."""
-import hashlib, os, re, subprocess, sys
+import hashlib, json, os, re, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import Lab, refused, until
@@ -8,6 +8,7 @@ from qemu import Report
 
 MIB = 1 << 20
 SIZE = 1100 * MIB
+HEADERS_BYTES = 16 * MIB  # what LUKS2 has before the data
 
 
 def run(*command, **more):
@@ -71,6 +72,15 @@ class Machine:
                      "-device", f"scsi-hd,bus=scsi.0,drive={name},serial={name},rotation_rate=1"]
         args += ["-drive", f"if=none,format=raw,file={self.stick},id=stick", "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,serial=stick,id=stick-usb"]
         return args
+
+
+def key_slots(path):
+    """The sectors of a disk's key slots, which are random: each is nowhere else."""
+    meta = json.loads(subprocess.run(["cryptsetup", "luksDump", "--dump-json-metadata", path], capture_output=True, check=True).stdout)
+    areas = [(int(k["area"]["offset"]), int(k["area"]["size"])) for k in meta["keyslots"].values()]
+    with open(path, "rb") as f:
+        data = f.read(HEADERS_BYTES)
+    return [data[i:i + 512] for at, size in areas for i in range(at, at + size, 512) if any(data[i:i + 512])]
 
 
 def disks(lab):
@@ -138,9 +148,13 @@ def first_boot(lab, machine, report):
                 good, _, bad = done.stdout.strip().partition(" / ")
                 assert good == "ok" and words in bad, done.stdout + done.stderr
         with report.case("the farm wipes one of ours: it is another disk then"):
-            before = disks(lab)["nvme"]["uuid"]
+            before, slots = disks(lab)["nvme"]["uuid"], key_slots(machine.blank["nvme"])
             lab.zos("node", "disks", "wipe", "nvme", "--confirm", "nvme")
             until("it has another UUID", lambda: wait_state(lab, "nvme", "ready")["uuid"] != before)
+        with report.case("nothing of the keys that opened it is on it any more"):
+            with open(machine.blank["nvme"], "rb") as f:
+                left = f.read(HEADERS_BYTES)
+            assert slots and not [s for s in slots if s in left], "a sector of the old key slots is still there"
         with report.case("what a disk says of its own health is shown, and that it says nothing is no fault"):
             until("it was asked", lambda: disks(lab)["nvme"].get("smart"), 150)
             assert disks(lab)["nvme"]["smart"] == {"failing": False, "worn": 0, "bad_sectors": 0}, disks(lab)["nvme"]

@@ -3,6 +3,7 @@
 import io, os, re, subprocess, sys, tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
+import terminal
 from lab import ZOS, Failed, Lab, refused, until
 from qemu import Report
 from registry import Registry
@@ -64,22 +65,52 @@ def snapshots(s, report):
         s.sh("shop", "root", "echo hello > /srv/word")
 
 
+def scheduled(s, keep):
+    """The kept volume's snapshots of its schedule, by name; never more than KEEP."""
+    names = {x["name"] for x in s.lab.zos_json("volume", "snapshots", "kept/auto")["snapshots"]}
+    assert len(names) <= keep and all(n.startswith("auto-") for n in names), names
+    return names
+
+
+def schedule(s, report):
+    with report.case("a volume's schedule makes a snapshot at once and then each minute; the oldest goes when there are more than it keeps"):
+        seen = set()
+        def goes_on():
+            now = scheduled(s, 2)
+            seen.update(now)
+            return len(seen) > 2 and now == set(sorted(seen)[-2:])
+        until("the third has taken the place of the first", goes_on, 240)
+        times = [int(n.removeprefix("auto-")) for n in sorted(seen)]
+        assert all(after - before >= 60 for before, after in zip(times, times[1:])), times
+        newest = max(scheduled(s, 2))
+        s.sh("kept", "box", "echo after > /srv/word; sync")
+        s.lab.zos("volume", "restore", "kept/auto", newest)
+        s.wait_state("kept", "box", "ok")
+        assert s.sh("kept", "box", "cat /srv/word") == "before\n"
+        s.lab.zos("delete", "kept")
+
+
 def zos_bytes(s, *words, data=None):
     return subprocess.run([ZOS, *words], input=data, capture_output=True, env=s.lab.environment())
+
+
+def drawn(s, *words, data=None):
+    """The same with standard error on a terminal: what was shown there, too."""
+    return terminal.run([ZOS, *words], s.lab.environment(), stdout=subprocess.PIPE, data=data)
 
 
 def archives(s, report):
     with report.case("what is in a volume goes through the session as an archive, and into another one, whose machines see it"):
         s.sh("shop", "root", "mkdir /srv/tree; echo deep > /srv/tree/leaf; chown -R 1000:33 /srv/tree; ln -s leaf /srv/tree/link; sync")
-        out = zos_bytes(s, "volume", "export", "shop/data")
-        assert out.returncode == 0 and not out.stderr, out.stderr
+        out, shown = drawn(s, "volume", "export", "shop/data")
+        assert out.returncode == 0 and re.search(r"exporting +\S+ MiB", shown), shown
         with tarfile.open(fileobj=io.BytesIO(out.stdout)) as t:
             leaf = t.getmember("tree/leaf")
             assert (leaf.uid, leaf.gid, t.extractfile(leaf).read()) == (1000, 33, b"deep\n") and t.getmember("tree/link").linkname == "leaf"
         s.put("copy", volume("data", "100MiB"), s.box("box", COUNTS, [on("data", "/srv")]))
         s.sh("copy", "box", "echo old > /srv/old")
-        done = zos_bytes(s, "volume", "import", "copy/data", data=out.stdout)
-        assert done.returncode == 0, done.stderr
+        done, shown = drawn(s, "volume", "import", "copy/data", data=out.stdout)
+        assert done.returncode == 0 and re.search(r"the archive +\S+ MiB", shown), shown
         s.wait_state("copy", "box", "ok")
         until("it runs on what came", lambda: s.sh("copy", "box", "cat /srv/tree/link; stat -c %u:%g /srv/tree; ls /srv/old 2>&1 | wc -l") == "deep\n1000:33\n1\n", 60)
         assert s.sh("copy", "box", "sha256sum < /srv/some") == s.sh("shop", "root", "sha256sum < /srv/some")
@@ -101,6 +132,13 @@ def machine(s, report):
         s.put("vm", disk, s.box("box", WAIT, [on("disk", "/srv/db")], isolation="vm", memory="256MiB"))
         out = s.sh("vm", "box", "head -c 20000000 /dev/urandom > /srv/db/x; sync; sha256sum < /srv/db/x; grep /srv/db /proc/mounts")
         assert "ext4" in out and "/dev/vd" in out, out
+    with report.case("what it deletes there and gives back is free on the node's disk again"):
+        taken = lambda: int(s.node.shell("stat -c %b /zos/disks/*/disks/*")[0]) * 512
+        s.sh("vm", "box", "head -c 50000000 /dev/urandom > /srv/db/y; sync")
+        full = taken()
+        s.sh("vm", "box", "rm /srv/db/y; sync; fstrim /srv/db")
+        assert full > 150 * MIB and taken() < full - 100 * MIB, (full, taken())
+        assert s.sh("vm", "box", "sha256sum < /srv/db/x").split()[0] == out.split()[0]
     with report.case("a disk that was made larger is so in its machine when that starts again, with all that was in it"):
         df = "df -P -m /srv/db | tail -n1 | awk '{print $2}'"
         small = int(s.sh("vm", "box", df))
@@ -147,11 +185,14 @@ def main():
                 until("it is durable", lambda: lab.zos_json("node", "info")["durable"], 120)
                 until("there is room for volumes", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 3000 * MIB, 60)
                 until("both are ready", lambda: [d["state"] for d in s.disks().values()] == ["ready", "ready"], 120)
+            s.put("kept", volume("auto", "100MiB", snapshots={"every": 60, "keep": 2}),
+                  s.box("box", "[ -e /srv/word ] || echo before > /srv/word; sync; " + WAIT, [on("auto", "/srv")]))
             containers(s, report)
             grows(s, report)
             snapshots(s, report)
             archives(s, report)
             digest = machine(s, report)
+            schedule(s, report)
             refusals(s, report)
             s.sh("shop", "root", "sha256sum < /srv/some > /srv/sum && sync")
             starts = int(s.sh("shop", "root", "wc -l < /srv/starts"))

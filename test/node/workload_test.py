@@ -3,7 +3,7 @@
 import fcntl, os, pty, re, secrets, select, signal, struct, subprocess, sys, termios, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-import workload
+import terminal, workload
 from lab import GUEST_SEES_HOST, ZOS, Failed, Lab, refused, until, wait_for
 from qemu import Report, Timeout
 from registry import Registry
@@ -65,16 +65,21 @@ def runs(s, report, name, how):
 
 
 class Terminal:
-    """zos exec with a terminal of its own; waits on what it shows."""
+    """zos with a terminal of its own; waits on what it shows."""
 
-    def __init__(self, s, name, script, rows=24, cols=80):
+    def __init__(self, s, *words, rows=24, cols=80):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-        self.zos = subprocess.Popen([ZOS, "exec", name, "--", "/usr/bin/sh", "-c", script], stdin=slave, stdout=slave, stderr=slave,
+        self.zos = subprocess.Popen([ZOS, *words], stdin=slave, stdout=slave, stderr=slave,
                                     env=dict(s.lab.environment(), TERM="vt100"), start_new_session=True,
-                                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+                                    preexec_fn=self.sit_down)
         os.close(slave)
         self.line = TerminalLine(self.master)
+
+    @staticmethod
+    def sit_down():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever was started in the background ignores it, and so would its children
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def resize(self, rows, cols):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
@@ -98,7 +103,7 @@ def inside(s, report, name):
         done = subprocess.run([ZOS, "exec", name, "--", "/nope"], capture_output=True, text=True, env=s.lab.environment())
         assert done.returncode == 125 and "nope" in done.stderr, done
     with report.case(f"{name}: exec gives a terminal, its size, its changes and Ctrl-C"):
-        t = Terminal(s, name, "tty; stty size; echo $TERM; trap 'stty size' WINCH; trap 'echo out; exit 5' INT; echo ready; "
+        t = Terminal(s, "exec", name, "--", "/usr/bin/sh", "-c", "tty; stty size; echo $TERM; trap 'stty size' WINCH; trap 'echo out; exit 5' INT; echo ready; "
                               "while :; do sleep 0.1; done")
         t.line.read_until("/dev/pts/0\n24 80\nvt100\nready", 60)
         t.resize(50, 132)
@@ -202,7 +207,42 @@ def tables(s, report):
         key = s.lab.wait_nodes()[0]["node"]
         for words in (("node", "list"), ("node", "info"), ("node", "health"), ("node", "disks")):
             said = s.lab.zos(*words)
-            assert said.strip() and ("list" not in words or key[:12] in said), (words, said)
+            assert said.strip() and ("list" not in words or key in said) and "\033" not in said, (words, said)
+    with report.case("on a terminal tables are as wide as it is, states have colours, and a key is cut to what zos takes for it"):
+        for words in (("ps",), ("get", "web"), ("stats", "--once"), ("node", "list"), ("node", "disks"), ("image", "list")):
+            done, shown = terminal.run([ZOS, *words], s.lab.environment())
+            plain = re.sub("\033\\[[0-9;]*[A-Za-z]|.*\r", "", shown)
+            assert not done.returncode and plain.strip() and max(map(len, plain.splitlines())) <= 80, (words, shown)
+        assert "\033[32mok\033[0m" in terminal.run([ZOS, "get", "web"], s.lab.environment())[1]
+        assert "\033" not in terminal.run([ZOS, "get", "web"], dict(s.lab.environment(), NO_COLOR="1"))[1]
+        cut = re.search(r"^(N\w{7,})…", terminal.run([ZOS, "node", "list"], s.lab.environment())[1], re.M)[1]
+        assert key.startswith(cut) and s.lab.zos_json("node", "info", cut)["node"] == key, cut
+
+
+def lives(s, report):
+    with report.case("stats are drawn over each other on a terminal, and are one table after another elsewhere"):
+        t = Terminal(s, "stats")
+        for _ in range(2):
+            t.line.read_until("\033[H", 60)
+            t.line.read_until("web-vm", 60)
+        os.write(t.master, b"\x03")
+        assert t.wait() == -signal.SIGINT
+        zos = s.lab.start_zos("stats", stdout=subprocess.PIPE)
+        said = [zos.stdout.readline() for _ in range(6)]
+        zos.terminate()
+        zos.wait(60)
+        assert sum(line.startswith("MACHINE") for line in said) == 2 and "\033" not in "".join(said), said
+    for name in ("web", "web-vm"):
+        with report.case(f"{name}: its console is what it wrote before and what it writes now" + ", its kernel's words among that" * (name == "web-vm")):
+            zos = s.lab.start_zos("console", name, stdout=subprocess.PIPE)
+            lines = TerminalLine(zos.stdout.fileno())
+            lines.read_until("start worker process", 60)
+            assert name == "web" or re.search(r"^\[ *\d+\.\d+\] ", lines.text, re.M), lines.text
+            word = secrets.token_hex(8)
+            subprocess.run([ZOS, "exec", name, "--", "/usr/bin/sh", "-c", f"echo {word} > /proc/1/fd/2"], env=s.lab.environment(), timeout=120)
+            lines.read_until(word, 60)
+            zos.terminate()
+            zos.wait(60)
 
 
 def what_is_inside(s, report):
@@ -271,6 +311,7 @@ def main():
             runs(s, report, "web-vm", "--vm")
             what_is_inside(s, report)
             tables(s, report)
+            lives(s, report)
             inside(s, report, "web")
             inside(s, report, "web-vm")
             wishes(s, report, "web")
