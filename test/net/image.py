@@ -223,18 +223,24 @@ def tar_of(files):
     return out.getvalue()
 
 
+# what things are called: index, manifest, configuration, layer
+OCI = [f"application/vnd.oci.image.{kind}" for kind in ("index.v1+json", "manifest.v1+json", "config.v1+json", "layer.v1.tar+gzip")]
+DOCKER = [f"application/vnd.docker.{kind}" for kind in ("distribution.manifest.list.v2+json", "distribution.manifest.v2+json", "container.image.v1+json",
+                                                         "image.rootfs.diff.tar.gzip")]
+
+
 class Image:
     """An image in memory: blobs by digest, its manifest, what a registry answers. FILES: name -> content of one layer."""
 
-    def __init__(self, files, pack=gzip.compress, media="application/vnd.oci.image.layer.v1.tar+gzip", diff_id=None, tar=None):
+    def __init__(self, files, pack=gzip.compress, media=None, diff_id=None, tar=None, kinds=OCI):
         tar = tar_of(files) if tar is None else tar
         self.blobs = {}
         layer = pack(tar)
         config = self.blob(json.dumps({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/a"]},
                                        "rootfs": {"type": "layers", "diff_ids": [diff_id or sha256(tar)]}}).encode())
-        self.manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                                    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config},
-                                    "layers": [{"mediaType": media, **self.blob(layer)}]}).encode()
+        self.kinds = kinds
+        self.manifest = json.dumps({"schemaVersion": 2, "mediaType": kinds[1], "config": {"mediaType": kinds[2], **config},
+                                    "layers": [{"mediaType": media or kinds[3], **self.blob(layer)}]}).encode()
         self.digest = sha256(self.manifest)
 
     def blob(self, data):
@@ -242,8 +248,8 @@ class Image:
         return {"digest": sha256(data), "size": len(data)}
 
     def index(self, architecture="amd64"):
-        return json.dumps({"schemaVersion": 2, "manifests": [
-            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": self.digest, "size": len(self.manifest),
+        return json.dumps({"schemaVersion": 2, "mediaType": self.kinds[0], "manifests": [
+            {"mediaType": self.kinds[1], "digest": self.digest, "size": len(self.manifest),
              "platform": {"os": "linux", "architecture": architecture}}]}).encode()
 
 
@@ -433,6 +439,17 @@ def case_protocol():
             assert imaged.pull(liar.host() + "/x", trust(liar))[0]["digest"] == image.digest
         with Liar(image, lambda h, p: p.endswith("/latest") and (h.send(200, image.index("arm64")) or True)) as liar:
             imaged.refused("zos.NotFound", "it has: linux/arm64", liar.host() + "/x", trust(liar))
+        docker, asked = Image({"a": b"hello"}, kinds=DOCKER), []
+
+        def docker_list(h, path):
+            asked.append(h.headers.get("Accept", ""))
+            return path.endswith("/latest") and (h.send(200, docker.index(), Content_Type=DOCKER[0]) or True)
+
+        with Liar(docker, docker_list) as liar:
+            pulled = imaged.pull(liar.host() + "/x", trust(liar))[0]
+            assert pulled["digest"] == docker.digest and all(kind in asked[0] for kind in (*DOCKER[:2], *OCI[:2])), (pulled, asked)
+            with Mounted(pulled["layers"]) as root:
+                assert open(f"{root}/a").read() == "hello"
         other = Image({"b": b"slow"})
         go = threading.Event()
         with Liar(other, lambda h, p: first_layer(other) in p and not go.wait(DEADLINE_S)) as liar:
