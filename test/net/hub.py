@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """`zos hub run --public` as its operator and others see it: test/net/hub.py CASE, inside tools/enter."""
-import base64, json, os, signal, socket, ssl, sys, time
+import base64, json, os, signal, socket, ssl, subprocess, sys, time
 
 os.environ["ZOS"] = os.environ.get("ZOS_BUILD", "build/release") + "/zos"
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
@@ -58,6 +58,23 @@ def public():
         lab.start_hub(lab.port, public="hub.example")
         assert json.loads(lab.hub_line) == hub
         assert certificate(lab.port, hub["ca"])["serialNumber"] == before
+
+
+def https():
+    """The port that most firewalls let out, in a network of its own: here it may be somebody's already, or root's alone."""
+    os.unshare(os.CLONE_NEWNET)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with Lab() as lab, Lab() as other:
+        lab.start_hub(443, public="hub.example")
+        hub = json.loads(lab.hub_line)
+        assert hub["url"] == "tls://hub.example:443", hub
+        assert ("DNS", "hub.example") in certificate(443, hub["ca"])["subjectAltName"]
+        other.zos("hub", "use", "tls://127.0.0.1:443", hub["key"], hub["ca"])
+        assert other.zos_json("node", "list") == []
+        print("# that is the only port others reach it at")
+        heard = subprocess.run(["ss", "-Hltn"], check=True, capture_output=True, text=True).stdout
+        ports = {line.split()[3] for line in heard.splitlines()}
+        assert ports in ({"*:443"}, {"0.0.0.0:443"}, {"[::]:443"}), heard
 
 
 def lines():
@@ -119,5 +136,5 @@ def cluster():
             assert p.returncode == 0, (p.returncode, said)
 
 
-CASES = {"cluster": cluster, "public": public, "lines": lines}
+CASES = {"cluster": cluster, "public": public, "lines": lines, "https": https}
 cases.run(CASES)
