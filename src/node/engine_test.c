@@ -437,6 +437,38 @@ static void capacity_is_kept(void)
 	down(&f);
 }
 
+/* They share the processors: each may have all of them, and none more. */
+static void no_machine_has_more_processors_than_the_node(void)
+{
+#define OF(name, cpu)                                                                                                       \
+	"{\"name\":\"" name "\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":" cpu ",\"memory\":67108864," \
+	"\"isolation\":\"container\"}}"
+	static const struct {
+		const char *workloads, *why;
+		uint64_t then_milli; /* what is promised after it */
+	} rows[] = {
+		{ OF("a", "4"), NULL, 4000 },
+		{ OF("a", "4.001"), "/workloads/0/data/cpu: 4.001 is more than the node's 4", 4000 },
+		{ OF("a", "4") "," OF("b", "4"), NULL, 8000 },
+		{ OF("a", "4") "," OF("b", "5"), "/workloads/1/data/cpu: 5.000 is more than the node's 4", 8000 },
+		{ OF("a", "0.25"), NULL, 250 },
+	};
+	struct fixture f;
+
+	up(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = { 0 };
+		int r = deploy(&f, (unsigned)i + 1, "", rows[i].workloads, &e);
+
+		T_CHECK(r == (rows[i].why ? -ENOSPC : 0) && (!r || strstr(e.msg, rows[i].why)), "row %zu: %d %s", i, r, e.msg);
+		T_CHECK(f.engine.capacity.used_cpu_milli == rows[i].then_milli, "row %zu: %llu", i,
+			(unsigned long long)f.engine.capacity.used_cpu_milli);
+		settle(&f);
+	}
+	down(&f);
+#undef OF
+}
+
 static void modules_are_those_that_the_node_has(void)
 {
 	struct fixture f;
@@ -562,6 +594,7 @@ int main(void)
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);
 	T_RUN(capacity_is_kept);
+	T_RUN(no_machine_has_more_processors_than_the_node);
 	T_RUN(modules_are_those_that_the_node_has);
 	T_RUN(a_farms_limits_for_a_key_are_kept);
 	T_RUN(a_farms_limits_hold_for_the_sum);
