@@ -160,6 +160,46 @@ static void who_does_nothing_makes_room(void)
 	node_remove();
 }
 
+/* Also for them it ends; an open stream is not idleness, however silent it is. */
+static void whom_the_farm_names_has_a_longer_time(void)
+{
+	struct gridd_limits short_idle = tight;
+	struct visit stranger, idle, busy;
+	struct side s;
+	uint64_t begin;
+	int stream;
+	char heard = 0;
+
+	short_idle.stranger_idle_ms = 200;
+	short_idle.idle_ms = 1500;
+	node_make(&short_idle);
+	side_init(&s);
+	node_find(&s);
+	T_CHECK(!visit_open(&s, &busy, &node.owner), "%s", busy.why);
+	stream = visit_stream(&busy, &node.owner);
+	begin = log_now_ms();
+	T_CHECK(!visit_open(&s, &idle, &node.owner), "%s", idle.why);
+	T_CHECK(!visit_open(&s, &stranger, NULL), "%s", stranger.why);
+	UNTIL(&s, stranger.over);
+	UNTIL(&s, idle.over);
+	T_CHECK(log_now_ms() - begin >= short_idle.idle_ms && strstr(idle.why, "has finished"), "after %llu ms: %s",
+		(unsigned long long)(log_now_ms() - begin), idle.why);
+	run_for(&s, short_idle.idle_ms);
+	T_CHECK(!busy.over, "with a stream: %s", busy.why);
+	T_CHECK(write(stream, "!", 1) == 1, "write");
+	UNTIL(&s, busy.over || read(stream, &heard, 1) == 1 || heard == '!');
+	T_CHECK(!busy.over, "it still carries: %s", busy.why);
+	close(stream);
+	UNTIL(&s, busy.over);
+	T_CHECK(strstr(busy.why, "has finished"), "%s", busy.why);
+	visit_close(&stranger);
+	visit_close(&idle);
+	visit_close(&busy);
+	run_for(&s, 50);
+	side_deinit(&s);
+	node_remove();
+}
+
 /* A client that ends, whether it says good-bye or not, takes nothing of the node's any longer. */
 static void ended_by_a_signal(struct side *s, struct visit *owner)
 {
@@ -457,6 +497,7 @@ static const struct net_case cases[] = {
 	{ "share", one_key_has_its_share },
 	{ "peers", nodes_have_places_beside_those },
 	{ "idle", who_does_nothing_makes_room },
+	{ "own-idle", whom_the_farm_names_has_a_longer_time },
 	{ "ended", who_has_ended_is_gone },
 	{ "deaf", who_never_reads_is_cut_off },
 	{ "endless", a_call_without_end_takes_no_memory },

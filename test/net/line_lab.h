@@ -32,6 +32,34 @@ static inline int nothing(struct provider *p, struct work *w, struct err *e)
 	return 0;
 }
 
+static inline int on_echo(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	char bytes[64];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	(void)revents;
+	(void)userdata;
+	if (n > 0 && write(fd, bytes, (size_t)n) == n)
+		return 0;
+	close(fd);
+	sd_event_source_disable_unref(source);
+	return 0;
+}
+
+/* A stream that says what it hears, until that ends. */
+static inline int echo(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e)
+{
+	sd_event_source *source;
+	int fd[2];
+
+	(void)w;
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) &&
+		       sd_event_add_io(((struct engine *)p->engine)->event, &source, fd[1], EPOLLIN, on_echo, NULL) >= 0,
+	       "echo");
+	s->ready(s->ctx, fd[0], NULL, 0, e);
+	return 0;
+}
+
 static inline void farm_make(struct buf *ret)
 {
 	AUTO_BUF struct buf body = { 0 };
@@ -46,7 +74,7 @@ static inline void farm_make(struct buf *ret)
 
 static inline _Noreturn void engine_run(int report)
 {
-	static const struct provider_ops ops = { .apply = nothing, .remove = nothing, .hold = nothing };
+	static const struct provider_ops ops = { .apply = nothing, .remove = nothing, .hold = nothing, .stream = echo };
 	static struct provider provider = { .name = "any", .ops = &ops };
 	struct provider *providers[STEPS];
 	const char *dirs[] = { node.dir };
@@ -286,12 +314,33 @@ static inline int visit_login(struct visit *v, const struct key *user)
 	return visit_send(v, CALL_LOGIN, "login", buf_str(&login));
 }
 
-static inline int visit_call(struct visit *v, const struct key *user, const char *method)
+/* ARGUMENTS may be NULL. */
+static inline int visit_call_with(struct visit *v, const struct key *user, const char *method, sd_json_variant *arguments)
 {
 	AUTO_BUF struct buf order = { 0 };
 
-	T_NEED(!order_sign(user, &node.key, method, NULL, time(NULL) + 60, &order), "order");
+	T_NEED(!order_sign(user, &node.key, method, arguments, time(NULL) + 60, &order), "order");
 	return visit_send(v, "zos.Order.Call", "order", buf_str(&order));
+}
+
+static inline int visit_call(struct visit *v, const struct key *user, const char *method)
+{
+	return visit_call_with(v, user, method, NULL);
+}
+
+/* The stream that an answer names; returns its other end. */
+static inline int visit_stream(struct visit *v, const struct key *user)
+{
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	struct err e = { 0 };
+	int pair[2];
+
+	T_NEED(sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("name", "any")) >= 0, "json");
+	T_NEED(!visit_call_with(v, user, "zos.Image.Push", arguments), "%s", v->why);
+	T_NEED(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) &&
+		       !session_attach(v->session, (uint32_t)sd_json_variant_unsigned(sd_json_variant_by_key(v->reply, "stream")), pair[0], &e),
+	       "%s", e.msg);
+	return pair[1];
 }
 
 /* Dials and logs in as USER, or as a stranger. */
