@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What is in the image, read back from the EROFS itself: only what the manifest names, and nothing that runs orders."""
+"""What is in the image, read back from the EROFS itself: only what the manifest names, and nothing that runs orders; and what is around it."""
 import glob, os, re, stat, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
@@ -109,6 +109,29 @@ def check(report, flavour, root):
         assert not bad, bad
 
 
+def first_archive(path):
+    """Sizes by name, in their order, of what is in the first of the archives that PATH is made of: where the kernel looks before it unpacks anything."""
+    with open(path, "rb") as f:
+        text = subprocess.run(["cpio", "-tv", "--quiet"], stdin=f, capture_output=True, text=True, check=True).stdout
+    return {words[-1]: int(words[4]) for line in text.splitlines() if (words := line.split())[0].startswith("-")}
+
+
+def early(report):
+    microcode = ["kernel/x86/microcode/AuthenticAMD.bin", "kernel/x86/microcode/GenuineIntel.bin"]
+    with report.case("metal: begins with the processors' microcode, which the kernel loads first; cloud and debug have none"):
+        first = {flavour: first_archive(f"build/image/{flavour}/initrd.img") for flavour in ("cloud", "debug", "metal")}
+        assert sorted([*first["metal"]][:2]) == microcode and all(first["metal"][name] > 100000 for name in microcode), first["metal"]
+        for flavour in ("cloud", "debug"):
+            assert first[flavour] and not [name for name in first[flavour] if "microcode" in name], first[flavour]
+
+
+def client(report):
+    with report.case("the client is one static program: it asks for no library and no loader"):
+        libraries, loader = elf("/usr/bin/readelf")
+        assert libraries and loader, "others do"
+        assert elf("build/release/zos") == ([], []), elf("build/release/zos")
+
+
 def main():
     report = Report("make node T=image")
     for flavour in ("cloud", "metal", "debug"):
@@ -116,6 +139,8 @@ def main():
             subprocess.run(["fsck.erofs", f"--extract={root}", "--preserve", "--xattrs", f"build/image/{flavour}/root.erofs"], check=True,
                            stdout=subprocess.DEVNULL)
             check(report, flavour, root)
+    early(report)
+    client(report)
     for flavour, limit in SIZES.items():
         with report.case(f"{flavour}: kernel and all stay below {limit / 1e6:.0f} MB"):
             size = os.path.getsize(f"build/image/{flavour}/zos.efi")
