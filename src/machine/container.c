@@ -110,6 +110,15 @@ static int tasks_watch(struct runner *r, struct err *e)
 	return ret < 0 ? err_set(e, ret, "watch %s: %s", path, strerror(-ret)) : 0;
 }
 
+/* A runner that died could not have crun forget its container, whose processes PID 1 has ended: its name would be taken. */
+static int crun_forget(const struct runner *r, struct err *e)
+{
+	char state[128];
+
+	snprintf(state, sizeof(state), "%s/crun", r->dir);
+	return tree_remove(AT_FDCWD, state, e);
+}
+
 static int container_prepare(struct runner *r, struct err *e)
 {
 	const struct group_limits limits = { r->spec.memory_bytes, r->spec.cpu_milli, GROUP_CONTAINER_TASKS_MAX };
@@ -119,7 +128,7 @@ static int container_prepare(struct runner *r, struct err *e)
 	BUG_ON(!c);
 	r->box_state = c;
 	snprintf(c->group, sizeof(c->group), "%s/run", r->box_group);
-	if ((ret = group_make(r->box_group, &limits, e)) || (ret = tasks_watch(r, e)))
+	if ((ret = crun_forget(r, e)) || (ret = group_make(r->box_group, &limits, e)) || (ret = tasks_watch(r, e)))
 		return ret;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
 		return err_set(e, -errno, "adopt what crun leaves: %m");
@@ -215,13 +224,39 @@ static int pid_read(const struct runner *r, pid_t *ret)
 	return 0;
 }
 
+static bool is_named_crun(pid_t pid)
+{
+	AUTO_BUF struct buf name = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	return !file_read(AT_FDCWD, path, 32, &name, NULL) && str_eq(buf_str(&name), S("crun\n"));
+}
+
+/* Of what crun forks at each start one process ends that nobody waits for, and falls to this one, the subreaper. The other children are waited for by
+ * who started them: CRUN itself, the container's FIRST process, and what looks after sessions and health. */
+static void strays_reap(pid_t crun, pid_t first)
+{
+	AUTO_BUF struct buf text = { 0 };
+	struct str rest, word;
+	uint64_t pid;
+
+	if (file_read(AT_FDCWD, "/proc/thread-self/children", 65536, &text, NULL))
+		return;
+	for (rest = buf_str(&text); str_next(&rest, ' ', &word);)
+		if (!parse_u64(word, INT32_MAX, &pid) && (pid_t)pid != crun && (pid_t)pid != first && is_named_crun((pid_t)pid))
+			(void)waitpid((pid_t)pid, NULL, WNOHANG);
+}
+
 static int on_crun_end(sd_event_source *source, const siginfo_t *si, void *userdata)
 {
 	struct runner *r = userdata;
 	struct container *c = container_of_runner(r);
+	bool is_made = si->si_code == CLD_EXITED && !si->si_status && !pid_read(r, &c->pid);
 
 	(void)source;
-	if (si->si_code == CLD_EXITED && !si->si_status && !pid_read(r, &c->pid)) {
+	strays_reap(si->si_pid, c->pid);
+	if (is_made) {
 		sd_event_source_disable_unref(take_ptr(c->child));
 		if (sd_event_add_child(r->event, &c->child, c->pid, WEXITED, on_container_end, r) >= 0) {
 			/* the end comes last: first all that was said */

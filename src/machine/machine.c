@@ -230,6 +230,9 @@ static int start(struct attached *a, struct err *e)
 	runner_path(m, a->id, "", path);
 	if ((r = machine_spec_build(a->work, resolvers, &spec, e)) || (r = dir_make(path, 0711, e)))
 		return r;
+	runner_path(m, a->id, "restarts", path);
+	if (unlink(path) && errno != ENOENT)
+		return err_set(e, -errno, "remove %s: %m", path);
 	runner_path(m, a->id, "spec.json", path);
 	if ((r = file_keep(AT_FDCWD, path, buf_str(&spec), 0600, e)) || (r = hold_write(a, e)))
 		return r;

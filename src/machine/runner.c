@@ -9,6 +9,7 @@
 #include "sys/cgroup.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -51,6 +52,31 @@ static void tell(struct runner *r)
 			(void)sd_varlink_notify(r->watchers[i], v);
 }
 
+/* For a runner that comes after this one because PID 1 found it dead. */
+static void restarts_keep(const struct runner *r)
+{
+	char path[128], text[24];
+	struct err e = { 0 };
+	int n = snprintf(text, sizeof(text), "%" PRIu64, r->life.restarts);
+
+	snprintf(path, sizeof(path), "%s/restarts", r->dir);
+	if (file_keep(AT_FDCWD, path, (struct str){ text, (size_t)n }, 0600, &e))
+		log_warn("keep the count of restarts: %s", e.msg);
+}
+
+/* The engine starts a runner without that file. Where it is, a runner died and its machine with it: that is a restart, too, unless its owner wishes
+ * it to rest. */
+static void restarts_load(struct runner *r)
+{
+	AUTO_BUF struct buf text = { 0 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/restarts", r->dir);
+	if (!file_read(AT_FDCWD, path, 24, &text, NULL) && !parse_u64(buf_str(&text), UINT32_MAX, &r->life.restarts) && r->hold == RUNNER_HOLD_NONE)
+		r->life.restarts++;
+	restarts_keep(r);
+}
+
 static void step(struct runner *r, enum life_event event, int status);
 
 static void begin(struct runner *r)
@@ -83,8 +109,10 @@ static void step(struct runner *r, enum life_event event, int status)
 	uint64_t timer_ms;
 	enum life_act act = life_step(&r->life, event, status, now_ms(r), &timer_ms);
 
-	if (act == LIFE_DELAY)
+	if (act == LIFE_DELAY) {
 		message_add(r, timer_ms);
+		restarts_keep(r);
+	}
 	if (timer_ms) {
 		sd_event_source_set_time_relative(r->timer, timer_ms * 1000);
 		sd_event_source_set_enabled(r->timer, SD_EVENT_ONESHOT);
@@ -469,6 +497,7 @@ int runner_init(struct runner *ret, sd_event *event, const char *id, struct err 
 	if ((code = cgroup_split(r, e)) || (code = serve(r, e)) || (code = r->box->prepare(r, e)))
 		return code;
 	hold_load(r);
+	restarts_load(r);
 	if (r->hold == RUNNER_HOLD_NONE)
 		begin(r);
 	else

@@ -42,6 +42,14 @@ class Setup:
                               env=self.lab.environment(), **more)
         return done.stdout, done.stderr, done.returncode
 
+    def group(self, name):
+        """The control group of machine NAME, its runner's and its own."""
+        ident, _ = self.node.shell(f"grep -l '\"hostname\":\"{name}\"' /run/zos/machines/*/spec.json | cut -d/ -f5")
+        return f"/sys/fs/cgroup/zos/machines/{ident}"
+
+    def runner(self, name):
+        return self.node.shell(f"head -n1 {self.group(name)}/runner/cgroup.procs")[0]
+
     def check_page(self, name):
         page = self.lab.fetch(name)
         assert page.strip() == f"page {self.nonce}", page
@@ -171,10 +179,7 @@ def wishes(s, report, name):
                 s.lab.zos(what, name)
         s.node.shell("kill -9 $(pidof noded)")
         wait_state(s, name, "stopped")
-        unit = s.node.shell("for p in $(pidof machine); do echo $(tr '\\0' ' ' </proc/$p/cmdline) $p; done")[0].split()
-        runners = {ident: pid for _, ident, pid in zip(unit[::3], unit[1::3], unit[2::3])}
-        mine = next(i for i in runners if f'"hostname":"{name}"' in s.node.shell(f"cat /run/zos/machines/{i}/spec.json")[0])
-        s.node.shell(f"kill -9 {runners[mine]}")
+        s.node.shell(f"kill -9 {s.runner(name)}")
         wait_state(s, name, "stopped")
         s.lab.zos("start", name)
         wait_state(s, name, "ok")
@@ -266,24 +271,80 @@ def what_is_inside(s, report):
         assert said["NoNewPrivs"] == "1", said
 
 
+class Seen:
+    """What must be there once and no more, whatever was killed: programs, folders, devices, the lease; and what was counted."""
+    DAEMONS = {"noded": "noded", "gridd": "gridd", "imaged": "imaged", "console": "console", "drivers": "modload", "clock": "clock", "dhcp": "dhcpcd"}
+    MACHINES = ("web", "web-vm")
+
+    def __init__(self, s, killed=()):
+        """KILLED: machines whose processes are others afterwards; of those of nobody else the numbers count too."""
+        self.s, self.killed = s, killed
+
+    def processes(self):
+        """Of the daemons how many init has started: dhcpcd, for one, has as many below it as it needs."""
+        said, _ = self.s.node.shell(f"for p in {' '.join(self.DAEMONS.values())}; do for i in $(pidof $p); do grep -q 'PPid:.1$' /proc/$i/status && echo $p; done; done; "
+                                    "for p in crun machine nginx qemu-system-x86_64; do echo $p $(pidof $p); done; ls /run/zos/machines /sys/class/net; "
+                                    "ip -4 addr show dev eth0 | grep inet; ip route; cat /run/zos/resolv.conf")
+        if self.killed:
+            said = re.sub(r"^([\w-]+)((?: \d+)+)$", lambda m: f"{m[1]} x{len(m[2].split())}", said, flags=re.M)
+        return sorted(said.splitlines())
+
+    def look(self):
+        try:
+            health = self.s.lab.zos_json("node", "health")
+            machines = {name: self.s.status(name) for name in self.MACHINES}
+        except Failed as e:  # the engine, or the line to it, is being started again
+            return str(e)
+        return {"well": health["ok"], "restarts": {u["name"]: u["restarts"] for u in health["services"]},
+                "machines": {name: (now["state"], now["restarts"]) for name, now in machines.items()}, "processes": self.processes()}
+
+
+def comes_back(s, report, what, kill, services=(), machines=()):
+    """KILL, a line of the shell, ends those and no others."""
+    with report.case(f"{what}: there again, once, and counted; nobody else noticed"):
+        seen = Seen(s, machines)
+        want = wait_for("all is well", seen.look, lambda now: not isinstance(now, str) and now["well"])
+        assert {state for state, _ in want["machines"].values()} == {"ok"} and any("inet 10.0.2.15" in line for line in want["processes"]), want
+        assert "crun" in want["processes"], f"crun leaves something behind at each start: {want}"
+        s.node.shell(kill)
+        for service in services:
+            want["restarts"][service] += 1
+        for name in machines:
+            want["machines"][name] = ("ok", want["machines"][name][1] + 1)
+        wait_for(f"all is as before, and counted: {want}", seen.look, lambda now: now == want, 240)
+        for name in seen.MACHINES:
+            s.check_page(name)
+        assert (now := seen.look()) == want, now
+
+
 def survives(s, report):
     for daemon in ("noded", "gridd", "imaged"):
-        with report.case(f"kill -9 of {daemon}: both go on, nothing is doubled"):
-            before, _ = s.node.shell("pidof nginx qemu-system-x86_64 machine | tr ' ' '\\n' | sort -n")
-            restarts = {name: s.status(name)["restarts"] for name in ("web", "web-vm")}
-            s.node.shell(f"kill -9 $(pidof {daemon})")
-            for name in restarts:
-                s.check_page(name)
-            for name in restarts:
-                status = s.status(name)
-                assert status["state"] == "ok" and status["restarts"] == restarts[name], status
-            after, _ = s.node.shell("pidof nginx qemu-system-x86_64 machine | tr ' ' '\\n' | sort -n")
-            assert before == after, (before, after)
+        comes_back(s, report, f"kill -9 of {daemon}", f"kill -9 $(pidof {daemon})", services=[daemon])
+    comes_back(s, report, "kill -9 of dhcp", "kill -9 $(pidof dhcpcd | tr ' ' '\\n' | sort -n | head -n1)", services=["dhcp"])
+    for name in Seen.MACHINES:
+        comes_back(s, report, f"kill -9 of the runner of {name}", f"kill -9 {s.runner(name)}", machines=[name])
+    comes_back(s, report, "the runner of web is out of memory", f"echo 64K > {s.group('web')}/runner/memory.max", machines=["web"])
+    programs = " ".join(Seen.DAEMONS.values())
+    comes_back(s, report, "kill -9 of all daemons and runners together", f"kill -9 $(pidof {programs} machine)",
+               services=list(Seen.DAEMONS), machines=Seen.MACHINES)
     with report.case("a killed workload is started again"):
+        before = s.status("web")["restarts"]
         s.node.shell("kill -9 $(pidof nginx | tr ' ' '\\n' | sort -n | head -n1)")
-        until("it was started again", lambda: s.status("web")["restarts"] >= 1)
+        until("it was started again", lambda: s.status("web")["restarts"] > before)
         s.check_page("web")
-        assert s.status("web")["restarts"] == 1, s.status("web")
+        assert s.status("web")["restarts"] == before + 1, s.status("web")
+
+
+def grows(s, report, name, how, more_cpu=0, more_mib=0):
+    """MORE: what its group has beside, for QEMU."""
+    with report.case(f"{name}: other cpu and memory by a new sequence hold on the node, and what was restarted before counts no longer"):
+        limits = lambda: s.node.shell(f"cat {s.group(name)}/box/cpu.max {s.group(name)}/box/memory.max")[0].split()
+        assert limits() == [str(100000 + more_cpu), "100000", str(256 + more_mib << 20)] and s.status(name)["restarts"], (limits(), s.status(name))
+        s.lab.zos("run", s.image, "--name", name, "--cpu", "2", "--memory", "160MiB", how)
+        assert limits() == [str(200000 + more_cpu), "100000", str(160 + more_mib << 20)], limits()
+        s.check_page(name)
+        status = s.status(name)
+        assert status["state"] == "ok" and not status["restarts"], status
 
 
 def refusals(s, report):
@@ -295,6 +356,10 @@ def refusals(s, report):
     with report.case("more memory than the node has is refused, with what is left"):
         with refused("needs 64 GiB of memory and this node has"):
             s.lab.zos("run", s.image, "--name", "big", "--memory", "64GiB", "--container")
+    with report.case("more processors than the node has are refused, with what it has; all of them, 'web' has"):
+        with refused("/workloads/0/data/cpu: 3.000 is more than the node's 2"):
+            s.lab.zos("run", s.image, "--name", "web", "--cpu", "3", "--memory", "160MiB", "--container")
+        assert s.status("web")["state"] == "ok" and {d["name"] for d in s.lab.zos_json("ps")["deployments"]} == {"web", "web-vm"}
 
 
 def main():
@@ -318,6 +383,8 @@ def main():
             wishes(s, report, "web-vm")
             theirs_alone(s, report)
             survives(s, report)
+            grows(s, report, "web", "--container", 0)
+            grows(s, report, "web-vm", "--vm", more_cpu=50000, more_mib=64)
             refusals(s, report)
             with report.case("deleted without a trace"):
                 assert s.traces() != clean
