@@ -8,11 +8,13 @@ from owner import on_a_node
 from qemu import Report, Timeout
 
 SERVER = "echo ok > /var/www/html/up; echo begins; exec nginx -g 'daemon off;'"
+# a server that is there for as long as a file is
+BESIDE = "trap exit TERM; echo > /up; echo begins; while :; do if [ ! -e /up ]; then nginx -s stop; elif ! pidof nginx; then nginx; fi >/dev/null; sleep 1; done"
 IDLE = "trap exit TERM; echo ok > /up; echo begins; while :; do sleep 1; done"
 
 
 def fails_and_recovers(o, report, isolation, kind, script, check, breaks, mends, why):
-    name, patience = f"{kind}-{isolation}", 10 if isolation == "vm" else 6  # a server takes its time, longer in a virtual machine
+    name, patience = f"{kind}-{isolation}", 15 if isolation == "vm" else 6  # a server takes its time, longer in a virtual machine
     with report.case(f"{isolation}: {kind}: well, degraded, well again, then restarted"):
         with o.machine(name, isolation, script, health={**check, "every": 1, "timeout": 5, "failures": patience}):
             shown = o.wait(name, "up and well", lambda s: s["state"] == "ok" and s["health"]["state"] == "passing")["health"]
@@ -113,6 +115,7 @@ def main():
                                "rm /var/www/html/up", "echo > /var/www/html/up", "port 80 answered 404 to GET /up")
             fails_and_recovers(o, report, isolation, "exec", IDLE, {"exec": ["/usr/bin/sh", "-c", "cat /up"]}, "rm /up", "echo > /up",
                                "the check ended with status 1: ")
+            fails_and_recovers(o, report, isolation, "tcp", BESIDE, {"tcp": 80}, "rm /up", "echo > /up", "port 80: Connection refused")
     return report.end()
 
 
