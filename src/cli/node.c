@@ -234,17 +234,30 @@ static void disks_print(sd_json_variant *list)
 	out_table(columns, COLUMNS, cells, n);
 }
 
+/* Who else could read the disks, of which N_BARE keep their key themselves. */
+static void keys_print(sd_json_variant *v, size_t n_bare)
+{
+	if (out_true(v, "keys_sealed"))
+		return;
+	if (n_bare)
+		printf("keys       are not sealed: whoever takes a disk away can read it\n");
+	else
+		printf("keys       are in the TPM, but Secure Boot is off: a disk taken away is unreadable, yet whoever starts another system on this\n"
+		       "           machine can read it. Enrol Secure Boot keys before data matters: doc/boot.md, Keys of disks in the TPM\n");
+}
+
 /* What there is to say about disks: those that are not ready, and who else could read the others. */
 static void disks_summary(sd_json_variant *v)
 {
 	sd_json_variant *list = sd_json_variant_by_key(v, "disks");
-	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0, n_ready = 0;
+	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0, n_ready = 0, n_bare = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		sd_json_variant *one = sd_json_variant_by_index(list, i);
 		bool is_ready = !strcmp(out_text(one, "state", ""), "ready");
 
 		n_ready += is_ready;
+		n_bare += !strcmp(out_text(one, "key", ""), "on the disk");
 		if (!is_ready)
 			printf("disk       %s, serial '%s', is %s%s%s\n", *out_text(one, "name", "") ? out_text(one, "name", "") : "-",
 			       out_text(one, "serial", ""), out_text(one, "state", "?"), *out_text(one, "text", "") ? ": " : "",
@@ -260,8 +273,8 @@ static void disks_summary(sd_json_variant *v)
 	}
 	if (n)
 		printf("disks      %zu ready of %zu\n", n_ready, n);
-	if (n_ready && !out_true(v, "keys_sealed"))
-		printf("keys       are not sealed: whoever takes a disk away can read it\n");
+	if (n_ready)
+		keys_print(v, n_bare);
 }
 
 static void clock_print(sd_json_variant *clock)

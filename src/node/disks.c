@@ -74,7 +74,7 @@ bool disks_are_well(const struct storage *s)
 	return true;
 }
 
-bool disks_are_sealed(const struct storage *s)
+bool disks_are_in_tpm(const struct storage *s)
 {
 	for (const struct storage_disk *d = s->disks; d; d = d->next)
 		if (d->state == LIFE_READY && d->key != ANSWER_KEY_TPM)

@@ -14,4 +14,4 @@ void disks_forget(struct storage *s, sd_varlink *link);
 /* None has failed, none is degraded, and none is missing. */
 bool disks_are_well(const struct storage *s);
 /* The keys of all that are ready are kept by the TPM. */
-bool disks_are_sealed(const struct storage *s);
+bool disks_are_in_tpm(const struct storage *s);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "node/clock.h"
 #include "node/disks.h"
+#include "sys/secureboot.h"
 #include "sys/supervisor.h"
 
 static const struct supervisor supervisor = SUPERVISOR_DEFAULT;
@@ -27,7 +28,7 @@ int health_build(const struct line *l, const struct storage *s, sd_json_variant 
 {
 	AUTO_FREE struct supervisor_unit *units = calloc(HEALTH_UNITS_MAX, sizeof(*units));
 	AUTO_JSON sd_json_variant *list = NULL, *hubs = NULL, *sessions = NULL, *disks = NULL, *clock = NULL;
-	bool ok = disks_are_well(s) && clock_is_well(l->engine->farm);
+	bool ok = disks_are_well(s) && clock_is_well(l->engine->farm), is_secure = secureboot_is_on(SECUREBOOT_PAGE);
 	int n, r;
 
 	BUG_ON(!units);
@@ -56,10 +57,12 @@ int health_build(const struct line *l, const struct storage *s, sd_json_variant 
 	if (r >= 0)
 		r = clock_json(l->engine->farm, &clock);
 	if (r >= 0)
-		r = sd_json_buildo(ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
-				   SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
-				   SD_JSON_BUILD_PAIR_VARIANT("disks", disks), SD_JSON_BUILD_PAIR_VARIANT("clock", clock),
-				   SD_JSON_BUILD_PAIR_CONDITION(s->disks != NULL, "keys_sealed", SD_JSON_BUILD_BOOLEAN(disks_are_sealed(s))));
+		r = sd_json_buildo(
+			ret, SD_JSON_BUILD_PAIR_BOOLEAN("ok", ok), SD_JSON_BUILD_PAIR_VARIANT("services", list),
+			SD_JSON_BUILD_PAIR_VARIANT("hubs", hubs), SD_JSON_BUILD_PAIR_VARIANT("sessions", sessions),
+			SD_JSON_BUILD_PAIR_VARIANT("disks", disks), SD_JSON_BUILD_PAIR_VARIANT("clock", clock),
+			SD_JSON_BUILD_PAIR_BOOLEAN("secure_boot", is_secure),
+			SD_JSON_BUILD_PAIR_CONDITION(s->disks != NULL, "keys_sealed", SD_JSON_BUILD_BOOLEAN(is_secure && disks_are_in_tpm(s))));
 	return r < 0 ? err_set(e, r, "describe the services: %s", strerror(-r)) : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "api/json.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "sys/secureboot.h"
 
 #include <fcntl.h>
 #include <openssl/bio.h>
@@ -312,6 +313,16 @@ static int secret_take(const TPM2B_SENSITIVE_DATA *secret, struct token *t, stru
 	return 0;
 }
 
+/* What Secure Boot is now is said because it is what a farmer may just have switched. */
+static int kept(TSS2_RC rc, struct err *e)
+{
+	return err_set(
+		e, -EACCES,
+		"the TPM keeps its key (%#x): it was sealed for another builder's images, or under other Secure Boot settings or keys (it is %s now): "
+		"as they were, it opens",
+		rc, secureboot_is_on(SECUREBOOT_PAGE) ? "on" : "off");
+}
+
 static int unseal_once(struct tpm *tpm, ESYS_TR object, struct token *t, struct err *e)
 {
 	TPM2B_SENSITIVE_DATA *secret = NULL;
@@ -323,11 +334,7 @@ static int unseal_once(struct tpm *tpm, ESYS_TR object, struct token *t, struct 
 		return r;
 	r = policy_meet(tpm, session, e);
 	if (!r && (rc = Esys_Unseal(tpm->esys, object, session, ESYS_TR_NONE, ESYS_TR_NONE, &secret)))
-		r = rc == TPM2_RC_PCR_CHANGED
-			    ? fail(rc, "unseal the key", e)
-			    : err_set(e, -EACCES,
-				      "the TPM keeps its key (%#x): it was sealed for images of another builder, or under other Secure Boot keys or settings",
-				      rc);
+		r = rc == TPM2_RC_PCR_CHANGED ? fail(rc, "unseal the key", e) : kept(rc, e);
 	if (!r) {
 		r = secret_take(secret, t, e);
 		explicit_bzero(secret, sizeof(*secret));

@@ -3,7 +3,7 @@
 import hashlib, io, json, os, re, shutil, subprocess, sys, tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import ZOS, Failed, Lab, refused, until, wait_for
+from lab import ZOS, Lab, refused, until, wait_for
 from measured import Place
 from qemu import Report
 
@@ -75,7 +75,7 @@ class Recovery:
                 assert "tpm, farm" in lab.zos("node", "disks", key)
             with case("a disk that is open needs no recovery, and says so"):
                 with refused("is open: there is nothing to recover"):
-                    self.recover("disk0", key)
+                    self.place.recover("disk0", key)
             self.volume_fill(key)
             self.volume_is_whole()
         return key
@@ -83,7 +83,7 @@ class Recovery:
     def cleared(self, key):
         """The TPM is cleared, one disk is recovered after the other."""
         lab, case, place = self.lab, self.report.case, self.place
-        shutil.rmtree(f"{lab.dir}/tpm")
+        shutil.rmtree(f"{place.dir}/tpm")
         with place.up(self.medium) as stranger:
             with case("once the TPM was cleared the disks are shut, and say why and what helps"):
                 assert stranger != key
@@ -91,35 +91,16 @@ class Recovery:
                     d = place.wait(stranger, "failed", serial)
                     assert "this one was cleared" in d["text"] and "zos node disks recover" in d["text"], d
             with case("the farm's owner opens one, and the node is who it was"):
-                self.recover("disk0", stranger)
-                until("the node is back", lambda: self.is_back(key))
-                d = place.wait(key, "ready")
+                self.place.recover("disk0", stranger)
+                d = place.wait_back(key)
                 assert d["key"] == "tpm" and d["recovery"], d
                 assert place.wait(key, "failed", "disk1")["uuid"]
             self.refusals(key)
             with case("and the other one"):
-                self.recover("disk1", key)
+                self.place.recover("disk1", key)
                 assert place.wait(key, "ready", "disk1")["key"] == "tpm"
             with case("what is in its volume is as it was"):
                 self.volume_is_whole()
-
-    def recover(self, serial, key):
-        """A disk that is shut is tried again now and then, and cannot be recovered just then."""
-        def is_done():
-            try:
-                self.lab.zos("node", "disks", "recover", serial, key)
-                return True
-            except Failed as e:
-                if "ask again in a moment" not in str(e):
-                    raise
-                return False
-        until(f"{serial} is recovered", is_done)
-
-    def is_back(self, key):
-        try:
-            return self.place.look(key)["state"] == "ready"
-        except Failed:
-            return False
 
     def refusals(self, key):
         lab, case = self.lab, self.report.case
@@ -137,11 +118,11 @@ class Recovery:
             os.rename(self.seed, f"{self.seed}.kept")
             try:
                 with refused("there is no recovery.seed"):
-                    self.recover("disk1", key)
+                    self.place.recover("disk1", key)
                 shutil.copyfile(f"{lab.config}/farm.seed", self.seed)
                 os.chmod(self.seed, 0o600)
                 with refused("for another recovery key"):
-                    self.recover("disk1", key)
+                    self.place.recover("disk1", key)
             finally:
                 os.rename(f"{self.seed}.kept", self.seed)
 
@@ -163,11 +144,11 @@ class Recovery:
                     assert header(path)[:2] == (["0"], ["zos"]), header(path)
                     with open(path, "rb") as f:
                         assert secret.encode() not in f.read(HEADER), "the sealed secret is still there"
-        shutil.rmtree(f"{lab.dir}/tpm")
+        shutil.rmtree(f"{place.dir}/tpm")
         with place.up(self.medium) as stranger:
             with case("and then nobody opens a disk whose TPM was cleared"):
                 with refused("keeps no recovery key"):
-                    self.recover("disk0", stranger)
+                    self.place.recover("disk0", stranger)
 
 
 def main():
