@@ -1,15 +1,31 @@
 #!/usr/bin/python3
 """With a TPM the key of a disk is the TPM's. Under Secure Boot it gives it to images of the same builder on this machine, with its firmware as it was, and to nobody
 else; without, to whatever runs on this machine and knows how to ask: the node says which it is."""
-import os, shutil, sys
+import os, shutil, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import tpmbus
+from firmware import run
+from foreign import Foreign, said
 from lab import Lab, until
 from measured import Place
 from qemu import Report
 
+REFUSED_POLICY = "Esys_Unseal(0x99D)"           # TPM_RC_POLICY_FAIL, session 1 (TPM 2.0, part 2): another PCR 7
+REFUSED_IMAGE = "Esys_PolicyAuthorize(0x1C4)"   # TPM_RC_VALUE, parameter 1: another PCR 11 than was signed
 HALF_SEALED = "are in the TPM, but Secure Boot is off"
+
+
+def opens(disk, key):
+    """Whether KEY opens DISK, as cryptsetup sees it."""
+    return subprocess.run(["cryptsetup", "open", "--test-passphrase", "--key-file", "-", disk], input=key, capture_output=True).returncode == 0
+
+
+def asked(place, medium, **how):
+    """What a system that is not ours is told by the TPM of this machine, and the key that it got."""
+    with place.machine(medium, **how) as node, node:
+        node.wait_line("foreign: that was all", 200)
+        return said(node.console.text)
 
 
 class Sealed:
@@ -50,6 +66,27 @@ class Sealed:
             disk, _ = place.boot(self.first, "failed", tpm="other")
             assert "another TPM" in disk["text"], disk
 
+    def foreign(self):
+        """What is not ours and yet starts under these Secure Boot keys, because it bears a signature that the firmware believes."""
+        place, case = self.place, self.case
+        them = Foreign(f"{place.dir}/them", place.disks[0], f"{place.dir}/first.efi", f"{place.dir}/builder.pem")
+        with case("what bears another believed signature measures what the image would, and the TPM keeps the key: PCR 7 tells who signed"):
+            steps, key = asked(place, them.medium("others", f"{place.dir}/other"))
+            assert steps.pop("unseal").startswith(REFUSED_POLICY) and set(steps.values()) == {"done"} and not key, (steps, key)
+        with case("what bears the image's own is told the key: nobody else may have that signature (SECURITY.md)"):
+            steps, key = asked(place, them.medium("own", f"{place.dir}/db"))
+            assert set(steps.values()) == {"done"} and opens(place.disks[0], key), steps
+        with case("and not when it starts by systemd's stub, as an image with a shell would: PCR 11 tells what was started"):
+            steps, key = asked(place, them.uki("shell", f"{place.dir}/db"))
+            assert steps["verifysignature"] == "done" and steps["policyauthorize"].startswith(REFUSED_IMAGE), steps
+            assert steps["unseal"].startswith(REFUSED_POLICY) and not key, steps
+        with case("the debug flavour does not even start so, signed as the image is: its modules bear no signature (decision 096)"):
+            debug = shutil.copy("build/image/debug/zos.efi", f"{place.dir}/debug.efi")
+            run("os/sign-image", f"{place.dir}/db.key", f"{place.dir}/db.crt", debug)
+            self.lab.zos("farm", "media", debug, f"{place.dir}/debug.img")
+            with place.machine(f"{place.dir}/debug.img") as node, node:
+                node.wait_line(r"load /modules/\w+\.ko: ", 200)
+
     def after(self):
         place, case = self.place, self.case
         with case("none of them has changed anything: the first image opens it again"):
@@ -78,6 +115,27 @@ class HalfSealed:
                 made, health, text = self.place.look(key), self.lab.zos_json("node", "health", key), self.lab.zos("node", "health", key)
             assert made["key"] == "tpm" and not health["keys_sealed"] and not health["secure_boot"] and HALF_SEALED in text, (made, health, text)
 
+    def foreign(self):
+        place, case = self.place, self.case
+        them = Foreign(f"{place.dir}/them", place.disks[0], f"{place.dir}/first.efi", f"{place.dir}/builder.pem")
+        with case("it is not: what anybody starts here measures what the image would, and is told the key"):
+            steps, self.told = asked(place, them.medium("anybody"), secure=False)
+            assert set(steps.values()) == {"done"} and opens(place.disks[0], self.told), steps
+        with case("the debug flavour is refused by the TPM itself, whoever asks from its shell"):
+            self.lab.zos("farm", "media", "build/image/debug/zos.efi", f"{place.dir}/debug.img")
+            with place.up(f"{place.dir}/debug.img", more=[them.drive()], secure=False) as key:
+                assert "is not signed" in place.wait(key, "failed")["text"]
+                self.ask_from_shell(place.node, "as-is")
+                self.ask_from_shell(place.node, "")
+
+    def ask_from_shell(self, node, how):
+        """Root's, with the same program."""
+        text, _ = node.shell("mkdir -p /run/them && mount -t tmpfs none /run/them && tar x -C /run/them -f /dev/$(grep -l disk1 /sys/block/vd*/serial | cut -d/ -f4)"
+                             f" && mount --bind /dev /run/them/dev && chroot /run/them /init {how}; umount /run/them/dev /run/them", 120)
+        steps, key = said(text)
+        assert steps["verifysignature"] == "done" and steps["policyauthorize"].startswith(REFUSED_IMAGE), text
+        assert steps["unseal"].startswith(REFUSED_POLICY) and not key and ("pcrextend" in steps) == (not how), text
+
     def enrolled(self):
         with self.case("once keys are enrolled the disk is shut and says why, and the farm's recovery key has it sealed under them"):
             with self.place.up(self.first) as stranger:
@@ -87,6 +145,10 @@ class HalfSealed:
                 self.place.wait_back(self.key)
                 health = self.lab.zos_json("node", "health", self.key)
                 assert health["keys_sealed"] and health["secure_boot"], health
+        with self.case("the key that was told before opens the disk no more, and the new one is not told"):
+            them = Foreign(f"{self.place.dir}/later", self.place.disks[0], f"{self.place.dir}/first.efi", f"{self.place.dir}/builder.pem")
+            steps, key = asked(self.place, them.medium("later"), secure=False)
+            assert steps["unseal"].startswith(REFUSED_POLICY) and not key and not opens(self.place.disks[0], self.told), steps
 
 
 def main():
@@ -95,7 +157,7 @@ def main():
         lab.start_hub()
         lab.make_farm()
         lab.zos("farm", "allow", lab.zos("key").strip())
-        for parts in (Sealed, ("ours", "not_ours", "after")), (HalfSealed, ("ours", "enrolled")):
+        for parts in (Sealed, ("ours", "not_ours", "foreign", "after")), (HalfSealed, ("ours", "foreign", "enrolled")):
             machine = parts[0](lab, report)
             for part in parts[1]:
                 getattr(machine, part)()
