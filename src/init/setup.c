@@ -1,6 +1,7 @@
 #include "init/setup.h"
 
 #include "base/file.h"
+#include "init/service.h"
 #include "sys/cgroup.h"
 #include "sys/mnt.h"
 
@@ -136,21 +137,32 @@ static void reserve_set(setup_warn_fn *warn)
 		warn(e.msg);
 }
 
-static void groups_make(setup_warn_fn *warn)
+static void group_ready(const char *path, setup_warn_fn *warn)
 {
-	static const char *const parents[] = { "", "/zos", "/zos/machines", "/zos/services" };
 	static const struct str controllers[] = { S("+cpu"), S("+memory"), S("+pids"), S("+io") };
 	struct err e;
 
-	for (size_t i = 0; i < ARRAY_LEN(parents); i++) {
-		char path[CGROUP_PATH_MAX];
-
-		snprintf(path, sizeof(path), "/sys/fs/cgroup%s", parents[i]);
-		if (cgroup_make(path, &e))
+	if (cgroup_make(path, &e))
+		warn(e.msg);
+	for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
+		if (cgroup_set(path, "cgroup.subtree_control", controllers[i], &e))
 			warn(e.msg);
-		for (size_t k = 0; k < ARRAY_LEN(controllers); k++)
-			if (cgroup_set(path, "cgroup.subtree_control", controllers[k], &e))
-				warn(e.msg);
+}
+
+/* A group has the files of its limits where its parent hands the controllers on: also those of templates' instances (init/unit.c names them). */
+static void groups_make(setup_warn_fn *warn)
+{
+	static const char *const parents[] = { "", "/zos", "/zos/services" };
+	char path[CGROUP_PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(parents); i++) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup%s", parents[i]);
+		group_ready(path, warn);
+	}
+	for (size_t i = 0; i < services_n; i++) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/zos/%ss", services[i].name);
+		if (services[i].is_template)
+			group_ready(path, warn);
 	}
 }
 

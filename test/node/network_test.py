@@ -107,8 +107,18 @@ def lasting(s, report):
         assert sorted(s.node.shell("pidof dnsmasq")[0].split()) == sorted(before)
         assert s.fetches("blog", "vm", "web.front.internal") and s.fetches("blog", "web", "db") and s.state("blog", "web")["restarts"] == restarts
     with report.case("what answers for names dies: another one does"):
+        answered = lambda: s.fetches("blog", "vm", "web.front.internal") and s.fetches("blog", "db", "web")
         s.node.shell("kill -9 $(pidof dnsmasq)")
-        until("names are answered", lambda: s.fetches("blog", "vm", "web.front.internal") and s.fetches("blog", "db", "web"), 30)
+        until("names are answered", answered, 30)
+    with report.case("it runs out of memory: killed, and there is another one with what it should have"):
+        at = s.node.shell("find /sys/fs/cgroup/zos/namess -mindepth 1 -maxdepth 1 -type d | head -n1")[0].strip()
+        unit, limit = f"names@{os.path.basename(at)}", lambda: s.node.shell(f"cat {at}/memory.max")[0].strip()
+        assert limit() == str(48 << 20), (at, limit())
+        s.node.shell(f"echo 64K > {at}/memory.max; true")
+        s.node.wait_line(f"{unit}: killed for want of memory", 60)
+        s.node.wait_line(f"{unit}: up", 60)
+        until("names are answered", answered, 30)
+        assert limit() == str(48 << 20), limit()
 
 
 def changed(s, report):
