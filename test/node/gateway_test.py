@@ -119,7 +119,7 @@ def lasting(s, report):
         assert s.node.shell("pidof haproxy")[0] == before
     with report.case("HAProxy dies: all names are back, with nobody's help"):
         limits = s.node.shell("cd /sys/fs/cgroup/zos/gateways/web; cat memory.max pids.max")[0].split()
-        assert limits == [str(512 << 20), "64"], limits
+        assert limits == [str(512 << 20), "128"], limits
         s.node.shell("kill -9 $(pidof haproxy)")
         until("both are served", lambda: s.page(f"blog.{DOMAIN}") == (200, NONCE) and s.page("www.example.org") == (200, OTHER_NONCE), 60)
 
