@@ -233,9 +233,18 @@ static bool is_named_crun(pid_t pid)
 	return !file_read(AT_FDCWD, path, 32, &name, NULL) && str_eq(buf_str(&name), S("crun\n"));
 }
 
-/* Of what crun forks at each start one process ends that nobody waits for, and falls to this one, the subreaper. The other children are waited for by
- * who started them: CRUN itself, the container's FIRST process, and what looks after sessions and health. */
-static void strays_reap(pid_t crun, pid_t first)
+/* It was waited for by being watched. */
+static int on_stray(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	(void)si;
+	(void)userdata;
+	sd_event_source_disable_unref(source);
+	return 0;
+}
+
+/* Of what crun forks at each start one process ends, now or a little later, that nobody waits for, and falls to this one, the subreaper. The other children are
+ * waited for by who started them: CRUN itself, the container's FIRST process, and what looks after sessions and health. */
+static void strays_watch(struct runner *r, pid_t crun, pid_t first)
 {
 	AUTO_BUF struct buf text = { 0 };
 	struct str rest, word;
@@ -243,9 +252,12 @@ static void strays_reap(pid_t crun, pid_t first)
 
 	if (file_read(AT_FDCWD, "/proc/thread-self/children", 65536, &text, NULL))
 		return;
-	for (rest = buf_str(&text); str_next(&rest, ' ', &word);)
+	for (rest = buf_str(&text); str_next(&rest, ' ', &word);) {
+		sd_event_source *source;
+
 		if (!parse_u64(word, INT32_MAX, &pid) && (pid_t)pid != crun && (pid_t)pid != first && is_named_crun((pid_t)pid))
-			(void)waitpid((pid_t)pid, NULL, WNOHANG);
+			(void)sd_event_add_child(r->event, &source, (pid_t)pid, WEXITED, on_stray, NULL); /* -EBUSY: somebody does */
+	}
 }
 
 static int on_crun_end(sd_event_source *source, const siginfo_t *si, void *userdata)
@@ -255,7 +267,7 @@ static int on_crun_end(sd_event_source *source, const siginfo_t *si, void *userd
 	bool is_made = si->si_code == CLD_EXITED && !si->si_status && !pid_read(r, &c->pid);
 
 	(void)source;
-	strays_reap(si->si_pid, c->pid);
+	strays_watch(r, si->si_pid, c->pid);
 	if (is_made) {
 		sd_event_source_disable_unref(take_ptr(c->child));
 		if (sd_event_add_child(r->event, &c->child, c->pid, WEXITED, on_container_end, r) >= 0) {
