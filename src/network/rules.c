@@ -19,6 +19,8 @@ static const char *const private4[] = {
 	"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
 };
 
+/* A chain that drops what nothing accepts ends with that rule, too: while the kernel puts new rules in the place of old ones, the old chain is unhooked before
+ * the new one's policy is in force (net/netfilter/nf_tables_api.c, commit); rules are from the first packet on. */
 static const char chains[] = "	chain input {\n"
 			     "		type filter hook input priority filter; policy drop;\n"
 			     "		iif lo accept\n"
@@ -27,6 +29,7 @@ static const char chains[] = "	chain input {\n"
 			     "		udp dport @tunnels accept\n"
 			     "		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
 			     "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
+			     "		drop\n"
 			     "	}\n"
 			     "	chain from_machine {\n"
 			     "		meta nfproto ipv6 drop\n"
@@ -43,6 +46,7 @@ static const char chains[] = "	chain input {\n"
 			     "		oifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
 			     "		iifname \"" RULES_DEVICE "*\" jump from_machine\n"
 			     "		iifname \"" RULES_UPLINK "*\" ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
+			     "		drop\n"
 			     "	}\n"
 			     "	chain antispoof {\n"
 			     "		type filter hook prerouting priority raw;\n"
@@ -75,9 +79,11 @@ static const char edge_chains[] = "	chain input {\n"
 				  "		icmp type echo-request limit rate 100/second accept\n"
 				  "		icmpv6 type echo-request limit rate 100/second accept\n"
 				  "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept\n"
+				  "		drop\n"
 				  "	}\n"
 				  "	chain forward {\n"
 				  "		type filter hook forward priority filter; policy drop;\n"
+				  "		drop\n"
 				  "	}\n"
 				  "	chain output {\n"
 				  "		type filter hook output priority filter; policy drop;\n"
@@ -93,6 +99,7 @@ static const char edge_chains[] = "	chain input {\n"
 				  "		ip daddr @private4 drop\n"
 				  "		ip daddr 0.0.0.0/0 accept\n"
 				  "		ip6 daddr 2000::/3 accept\n"
+				  "		drop\n"
 				  "	}\n}\n";
 
 void rules_edge_format(const struct rules *r, struct buf *ret)

@@ -1,6 +1,6 @@
 /* A private network's packet filter: two tables, replaced together. On the bridge, each port may send what its machine may say: frames of its own
  * MAC; ARP, IPv4 and IPv6 of its own addresses; no router's and no DHCP server's words. Whatever cannot be read far enough to know is
- * dropped. A port that the sets do not know sends nothing. */
+ * dropped. A port that the sets do not know sends nothing. Why each chain ends with a drop: rules.c. */
 #include "network/edge.h"
 #include "network/outlet.h"
 
@@ -45,6 +45,7 @@ static const char bridge_chains[] =
 	"	chain prerouting {\n"
 	"		type filter hook prerouting priority filter; policy drop;\n"
 	"		iifname \"" RULES_DEVICE "*\" goto from_machine\n"
+	"		drop\n"
 	"	}\n";
 
 /* What the link out is for, and nothing else; no packet passes from one link to another, but between machines, devices and declared ranges of peers. */
@@ -63,6 +64,7 @@ static const char inet_chains[] = "	chain from_device {\n"
 				  "		iifname \"" SPAN_DEVICE "\" ip saddr @near4 goto from_device\n"
 				  "		iifname \"" SPAN_DEVICE "\" ip6 saddr @near6 goto from_device\n"
 				  "		iifname \"up0\" ct state established accept\n"
+				  "		drop\n"
 				  "	}\n"
 				  "	chain output {\n"
 				  "		type filter hook output priority filter; policy accept;\n"
@@ -173,7 +175,7 @@ static void forward_format(const struct segment *g, struct buf *ret)
 		buf_add(ret,
 			S("		iifname \"" EDGE_DOOR "\" oifname { \"br0\", \"" SPAN_DEVICE "\" } ip daddr . tcp dport @outlets accept\n"
 			  "		oifname \"" EDGE_DOOR "\" ct state established,related accept\n"));
-	buf_add(ret, S("	}\n"));
+	buf_add(ret, S("		drop\n	}\n"));
 }
 
 /* Published names' backends see the gateway of their network, to which everybody has a way back. */
@@ -220,7 +222,7 @@ static void input_format(const struct segment *g, struct buf *ret)
 			 "		ip daddr %s tcp flags & (syn | ack) != syn accept\n"
 			 "		ip daddr %s icmp type destination-unreachable accept\n",
 			 v4, v4);
-	buf_add(ret, S("	}\n}\n"));
+	buf_add(ret, S("		drop\n	}\n}\n"));
 }
 
 void segment_rules_format(const struct segment *g, struct buf *ret)
