@@ -29,6 +29,14 @@ def scans(wire, node, report):
         assert wire.ask_whether_alive(), (wire.alive4, wire.alive6)
         node.hvc.sock.sendall(b"ping -c 1 -W 1 192.0.2.1\n")
         assert wire.run(lambda: any(kind == "ipv4" and protocol == 1 for kind, protocol, _ in wire.told), 10), "its ping was not seen"
+    with report.case("nothing answers while new rules take the place of old ones, again and again"):
+        node.hvc.sock.sendall(b"for i in $(seq 40); do cp /run/zos/resolv.conf /run/zos/next; mv /run/zos/next /run/zos/resolv.conf; sleep 0.2; done; ping -c 1 -W 1 192.0.2.1\n")
+        said, rounds = [], 0
+        while not any(protocol == 1 for _, protocol, _ in said) and rounds < 3000:  # its ping says that it is through
+            said += wire.scan((4, "tcp"), (22, 80, 443, 4222), 0.01)
+            rounds += 1
+        answers = [a for a in said if a[1] != 1]
+        assert not answers and 20 < rounds < 3000, (rounds, answers[:3])
     for version in (4, 6):
         with report.case(f"IPv{version}: no TCP port answers"):
             answers = wire.scan((version, "tcp"), range(1, 65536))
