@@ -33,7 +33,7 @@ def scans(wire, node, report):
         node.hvc.sock.sendall(b"for i in $(seq 40); do cp /run/zos/resolv.conf /run/zos/next; mv /run/zos/next /run/zos/resolv.conf; sleep 0.2; done; ping -c 1 -W 1 192.0.2.1\n")
         said, rounds = [], 0
         while not any(protocol == 1 for _, protocol, _ in said) and rounds < 3000:  # its ping says that it is through
-            said += wire.scan((4, "tcp"), (22, 80, 443, 4222), 0.01)
+            said += wire.scan((4, "tcp"), range(1, 257), 0.01)  # closely: it is a moment that each change would leave open
             rounds += 1
         answers = [a for a in said if a[1] != 1]
         assert not answers and 20 < rounds < 3000, (rounds, answers[:3])
