@@ -70,7 +70,8 @@ def act(s, disk):
     s.sh("third", "echo after > /srv/word; sync")
     zos("volume", "restore", "third/data", "one")  # at once: it is done when the machine is down
     s.done(disk, word="before\n")
-    until("it has written for a while", lambda: "wrote 40\n" in zos("logs", "shop/box"), 120)
+    more = s.marks[-1][1]["files"] + 20
+    until("it has written for a while", lambda: f"wrote {more}\n" in zos("logs", "shop/box"), 120)
     s.done(disk)
 
 
@@ -115,7 +116,8 @@ def main():
                 first = disk.count()
                 act(s, disk)
         log = list(disk.entries())
-        cuts = sorted(chance.sample(range(first, len(log)), rounds))
+        last = next(count for count, what in s.marks if "word" in what)  # one at least comes behind all of it
+        cuts = sorted([*chance.sample(range(first, last), rounds - 1), chance.randrange(last, len(log))])
         print(f"     {len(log)} writes, cut behind {cuts}, seed {seed}")
         for cut in cuts:
             want = s.expected(cut)
