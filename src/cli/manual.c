@@ -62,7 +62,7 @@ static void group_case(const struct command *c)
 
 static void bash_print(void)
 {
-	printf("_zos() {\n\tlocal line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" words=\"\"\n\tcase \"$line\" in\n\t\"\") words=\"");
+	printf("_zos() {\n\tlocal line=\"${COMP_WORDS[*]:1:$((COMP_CWORD-1))}\" words=\"\"\n\tcase \"$line\" in\n\t\"\") words=\"");
 	first_words_print();
 	printf("--help --version\" ;;\n");
 	each_command(group_case);
@@ -80,7 +80,7 @@ static int cmd_completion(const struct cli *c, const void *args, const char **wo
 	if (!is_zsh && strcmp(words[0], "bash"))
 		return err_set(e, -EINVAL, "'%s' is no shell that this knows: bash or zsh", words[0]);
 	if (is_zsh) /* which can read what bash reads */
-		printf("autoload -Uz compinit bashcompinit && compinit && bashcompinit\n");
+		printf("autoload -Uz compinit bashcompinit\n(( $+functions[compdef] )) || compinit\nbashcompinit\n");
 	bash_print();
 	return 0;
 }

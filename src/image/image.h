@@ -21,6 +21,8 @@ struct image_options {
 	const char *socket; /* borrowed */
 };
 
+extern const struct json_table image_progress_table, image_answer_table; /* what imaged answers to a pull */
+
 /* Returns owned. */
 MUST_CHECK int image_provider_new(sd_event *event, const struct image_options *o, struct provider **ret, struct err *e);
 void image_provider_free(struct provider *p);

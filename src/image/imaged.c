@@ -440,7 +440,7 @@ static const struct json_field pull_fields[] = {
 	{ "registries", JSON_LIST, offsetof(struct pull_args, registries), .max = FARM_REGISTRIES_MAX, .table = &registry_table,
 	  .n_off = offsetof(struct pull_args, n_registries) },
 };
-static const struct json_table pull_table = { pull_fields, ARRAY_LEN(pull_fields), 0, NULL };
+const struct json_table imaged_pull_table = { pull_fields, ARRAY_LEN(pull_fields), sizeof(struct pull_args), NULL };
 
 /* What the farm says about a registry. */
 static const struct farm_registry *registry_find(const struct pull_args *a, const char *host)
@@ -550,7 +550,7 @@ static int on_pull(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	struct imaged *d = userdata;
 	struct pull_args a = { .digest = "", .holder = "", .user = "", .owner = "" };
 	struct err e = { 0 };
-	int r = json_decode(parameters, &pull_table, &a, &e);
+	int r = json_decode(parameters, &imaged_pull_table, &a, &e);
 
 	if (!r && !(flags & SD_VARLINK_METHOD_MORE))
 		r = err_set(&e, -EBADMSG, "this call answers with a stream: ask with 'more'");
@@ -566,7 +566,7 @@ static const struct json_field push_fields[] = {
 	{ "owner", JSON_TEXT, offsetof(struct push_args, owner), .required = true, .min = 1, .max = KEY_TEXT_LEN },
 	{ "name", JSON_TEXT, offsetof(struct push_args, name), .required = true, .min = 1, .max = 200 },
 };
-static const struct json_table push_table = { push_fields, ARRAY_LEN(push_fields), 0, NULL };
+const struct json_table imaged_push_table = { push_fields, ARRAY_LEN(push_fields), sizeof(struct push_args), NULL };
 
 /* The digest is not known before it is all there, and a local reference needs one. */
 static int push_reference(const char *name, struct reference *ret, struct err *e)
@@ -606,7 +606,7 @@ static int on_push(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 {
 	struct push_args a = { 0 };
 	struct err e = { 0 };
-	int r = json_decode(parameters, &push_table, &a, &e);
+	int r = json_decode(parameters, &imaged_push_table, &a, &e);
 
 	(void)flags;
 	if (!r)
@@ -641,7 +641,7 @@ struct prune_args {
 static const struct json_field prune_fields[] = {
 	{ "owner", JSON_TEXT, offsetof(struct prune_args, owner), .min = 1, .max = KEY_TEXT_LEN },
 };
-static const struct json_table prune_table = { prune_fields, ARRAY_LEN(prune_fields), 0, NULL };
+const struct json_table imaged_prune_table = { prune_fields, ARRAY_LEN(prune_fields), sizeof(struct prune_args), NULL };
 
 static int on_prune(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
@@ -649,7 +649,7 @@ static int on_prune(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	struct imaged *d = userdata;
 	struct err e = { 0 };
 	uint64_t bytes = 0;
-	int r = json_decode(parameters, &prune_table, &a, &e);
+	int r = json_decode(parameters, &imaged_prune_table, &a, &e);
 
 	(void)flags;
 	if (!r)
@@ -664,14 +664,14 @@ struct release_args {
 static const struct json_field release_fields[] = {
 	{ "holder", JSON_TEXT, offsetof(struct release_args, holder), .required = true, .max = HOLDER_MAX, .ok = name_ok, .want = "a name" },
 };
-static const struct json_table release_table = { release_fields, ARRAY_LEN(release_fields), 0, NULL };
+const struct json_table imaged_release_table = { release_fields, ARRAY_LEN(release_fields), sizeof(struct release_args), NULL };
 
 static int on_release(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct imaged *d = userdata;
 	struct release_args a = { 0 };
 	struct err e = { 0 };
-	int r = json_decode(parameters, &release_table, &a, &e);
+	int r = json_decode(parameters, &imaged_release_table, &a, &e);
 
 	(void)flags;
 	if (r)

@@ -30,6 +30,9 @@ struct imaged {
 };
 #define IMAGED_NONE { 0 }
 
+/* Arguments of its calls. */
+extern const struct json_table imaged_pull_table, imaged_push_table, imaged_prune_table, imaged_release_table;
+
 /* Listens, then enters the sandbox. */
 MUST_CHECK int imaged_init(struct imaged *d, sd_event *event, const struct imaged_options *o, struct err *e);
 void imaged_deinit(struct imaged *d);

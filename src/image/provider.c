@@ -37,13 +37,13 @@ static const struct json_field progress_fields[] = {
 	{ "done", JSON_U64, offsetof(struct pull_reply, done), .required = true },
 	{ "total", JSON_U64, offsetof(struct pull_reply, total), .required = true },
 };
-static const struct json_table progress_table = { progress_fields, ARRAY_LEN(progress_fields), 0, NULL };
+const struct json_table image_progress_table = { progress_fields, ARRAY_LEN(progress_fields), sizeof(struct pull_reply), NULL };
 static const struct json_field image_fields[] = {
 	{ "digest", JSON_TEXT, offsetof(struct pull_reply, digest), .required = true, .min = 71, .max = 71 },
 	{ "config", JSON_ANY, offsetof(struct pull_reply, config), .required = true },
 	{ "layers", JSON_TEXTS, offsetof(struct pull_reply, layers), .required = true, .max = WORK_LAYERS_MAX },
 };
-static const struct json_table image_table = { image_fields, ARRAY_LEN(image_fields), 0, NULL };
+const struct json_table image_answer_table = { image_fields, ARRAY_LEN(image_fields), sizeof(struct pull_reply), NULL };
 
 static void progress_set(struct work *w, const struct pull_reply *p)
 {
@@ -60,7 +60,7 @@ static void progress_set(struct work *w, const struct pull_reply *p)
 static int result_take(struct work *w, sd_json_variant *v, struct err *e)
 {
 	struct pull_reply p = { 0 };
-	int r = json_decode(v, &image_table, &p, e);
+	int r = json_decode(v, &image_answer_table, &p, e);
 
 	if (r)
 		return err_wrap(e, r, "imaged's answer");
@@ -82,7 +82,7 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 
 	(void)link;
 	if (!error_id && (flags & SD_VARLINK_REPLY_CONTINUES)) {
-		if (!json_decode(v, &progress_table, &step, &e)) {
+		if (!json_decode(v, &image_progress_table, &step, &e)) {
 			progress_set(w, &step);
 			p->changed(p->engine, w);
 		}

@@ -225,7 +225,7 @@ struct order_args {
 static const struct json_field order_fields[] = {
 	{ "order", JSON_ANY, offsetof(struct order_args, order), .required = true },
 };
-static const struct json_table order_table = { order_fields, ARRAY_LEN(order_fields), 0, NULL };
+const struct json_table gridd_order_table = { order_fields, ARRAY_LEN(order_fields), sizeof(struct order_args), NULL };
 
 static int relay_start(struct caller *c, sd_varlink *link, sd_json_variant *parameters, bool more, struct err *e)
 {
@@ -261,7 +261,7 @@ static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 		r = err_set(&e, -EACCES, "log in first: the first call of a session is %s", CALL_LOGIN);
 	else if (!may_order(c, log_now_ms()))
 		r = err_set(&e, -EBUSY, "more than %d orders a second: slow down", CALLER_ORDERS_PER_S);
-	else if (!(r = json_decode(parameters, &order_table, &a, &e)) && !(r = order_check(c, a.order, &passed, &e)))
+	else if (!(r = json_decode(parameters, &gridd_order_table, &a, &e)) && !(r = order_check(c, a.order, &passed, &e)))
 		r = relay_start(c, link, passed, flags & SD_VARLINK_METHOD_MORE, &e);
 	return r ? daemon_reply_error(link, r, &e) : 0;
 }
@@ -286,7 +286,7 @@ struct login_args {
 static const struct json_field login_fields[] = {
 	{ "login", JSON_ANY, offsetof(struct login_args, login), .required = true },
 };
-static const struct json_table login_table = { login_fields, ARRAY_LEN(login_fields), 0, NULL };
+const struct json_table gridd_login_table = { login_fields, ARRAY_LEN(login_fields), sizeof(struct login_args), NULL };
 
 static int on_login(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
@@ -299,7 +299,7 @@ static int on_login(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	(void)flags;
 	if (c->who.role)
 		r = err_set(&e, -EBUSY, "this session has logged in already");
-	else if (!(r = json_decode(parameters, &login_table, &a, &e)))
+	else if (!(r = json_decode(parameters, &gridd_login_table, &a, &e)))
 		r = login_open(a.login, &c->gridd->node, c->tls_key, time(NULL), &l, &e);
 	if (!r && (r = place_check(c->gridd, &l.user, &e)))
 		c->gridd->n_refused++;

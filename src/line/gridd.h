@@ -92,12 +92,14 @@ MUST_CHECK int gridd_init(struct gridd *ret, sd_event *event, const char *noded,
 void gridd_deinit(struct gridd *g);
 
 /* caller.c */
+extern const struct json_table gridd_order_table, gridd_login_table; /* arguments of its calls */
 int caller_accept(void *gridd, struct session *s, const uint8_t peer[static 32]);
 void caller_free_all(struct gridd *g);
 unsigned caller_count(const struct gridd *g); /* that have logged in */
 MUST_CHECK int caller_serve(struct gridd *g, struct err *e); /* makes the varlink server that sessions speak to */
 
 /* ways.c: sessions to other nodes, on the engine's order */
+extern const struct json_table gridd_errand_table; /* one of those */
 MUST_CHECK int ways_watch(struct gridd *g, struct err *e); /* asks the engine for its orders, anew */
 void ways_free_all(struct gridd *g);
 /* The key of a meeting, as base64, from the session S that O was brought in, to LISTENER by its signer. -EBADMSG, -ENOTCONN, -EPROTO. */

@@ -478,7 +478,7 @@ static const struct json_field errand_fields[] = {
 	{ "login", JSON_ANY, offsetof(struct errand, login), .required = true },
 	{ "order", JSON_ANY, offsetof(struct errand, order), .required = true },
 };
-static const struct json_table errand_table = { errand_fields, ARRAY_LEN(errand_fields), 0, NULL };
+const struct json_table gridd_errand_table = { errand_fields, ARRAY_LEN(errand_fields), sizeof(struct errand), NULL };
 
 static int on_work(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
 {
@@ -495,7 +495,7 @@ static int on_work(sd_varlink *link, sd_json_variant *v, const char *error_id, s
 	}
 	x = calloc(1, sizeof(*x));
 	BUG_ON(!x);
-	if (json_decode(v, &errand_table, x, &e)) {
+	if (json_decode(v, &gridd_errand_table, x, &e)) {
 		log_err("the engine's order to meet a node: %s", e.msg);
 		free(x);
 		return 0;

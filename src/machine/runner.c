@@ -247,13 +247,13 @@ struct hold_args {
 static const struct json_field hold_fields[] = {
 	{ "hold", JSON_CHOICE, offsetof(struct hold_args, hold), .required = true, .names = hold_names },
 };
-static const struct json_table hold_table = { hold_fields, ARRAY_LEN(hold_fields), 0, NULL };
+const struct json_table runner_hold_table = { hold_fields, ARRAY_LEN(hold_fields), sizeof(struct hold_args), NULL };
 
 static int on_hold(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct hold_args a = { 0 };
 	struct err e = { 0 };
-	int ret = json_decode(parameters, &hold_table, &a, &e);
+	int ret = json_decode(parameters, &runner_hold_table, &a, &e);
 
 	(void)flags;
 	if (ret)
@@ -267,14 +267,14 @@ struct restart_args {
 	bool always;
 };
 static const struct json_field restart_fields[] = { { "always", JSON_BOOL, offsetof(struct restart_args, always) } };
-static const struct json_table restart_table = { restart_fields, ARRAY_LEN(restart_fields), 0, NULL };
+const struct json_table runner_restart_table = { restart_fields, ARRAY_LEN(restart_fields), sizeof(struct restart_args), NULL };
 
 static int on_restart(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct runner *r = userdata;
 	struct restart_args a = { 0 };
 	struct err e = { 0 };
-	int ret = json_decode(parameters, &restart_table, &a, &e);
+	int ret = json_decode(parameters, &runner_restart_table, &a, &e);
 
 	(void)flags;
 	if (ret)
@@ -354,7 +354,7 @@ struct logs_args {
 	bool follow;
 };
 static const struct json_field logs_fields[] = { { "follow", JSON_BOOL, offsetof(struct logs_args, follow) } };
-static const struct json_table logs_table = { logs_fields, ARRAY_LEN(logs_fields), 0, NULL };
+const struct json_table runner_logs_table = { logs_fields, ARRAY_LEN(logs_fields), sizeof(struct logs_args), NULL };
 
 static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
@@ -364,7 +364,7 @@ static int on_logs(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	int fd[2], ret;
 
 	(void)flags;
-	if ((ret = json_decode(parameters, &logs_table, &a, &e)))
+	if ((ret = json_decode(parameters, &runner_logs_table, &a, &e)))
 		return daemon_reply_error(link, ret, &e);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
 		return daemon_reply_error(link, -errno, NULL);

@@ -83,4 +83,6 @@ int runner_reply_fd(sd_varlink *link, int fd);
 /* The exit status that a shell would show. */
 int runner_exit_status(int wait_status);
 
+extern const struct json_table runner_hold_table, runner_restart_table, runner_logs_table; /* arguments of its calls */
+
 extern const struct box_ops container_box, vm_box, disk_box, zdb_box;

@@ -103,7 +103,7 @@ static const struct json_field exec_fields[] = {
 	{ "workdir", JSON_TEXT, offsetof(struct exec_args, workdir), .max = 4095 },
 	{ "term", JSON_TEXT, offsetof(struct exec_args, term), .max = 64 },
 };
-static const struct json_table exec_table = { exec_fields, ARRAY_LEN(exec_fields), 0, NULL };
+const struct json_table runner_exec_table = { exec_fields, ARRAY_LEN(exec_fields), sizeof(struct exec_args), NULL };
 
 static const char *or_empty(const char *text)
 {
@@ -119,7 +119,7 @@ int session_method(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	int fd[2], ret;
 
 	(void)flags;
-	if ((ret = json_decode(parameters, &exec_table, &a, &e)))
+	if ((ret = json_decode(parameters, &runner_exec_table, &a, &e)))
 		return daemon_reply_error(link, ret, &e);
 	p = (struct exec_program){ .tty = a.tty,
 				   .rows = (uint32_t)a.rows,

@@ -9,6 +9,7 @@ void session_renew(struct runner *r);
 void session_deinit(struct runner *r);
 
 /* The method zos.Runner.Exec {argv, tty, rows, cols, user, workdir, term}; its reply carries the stream. */
+extern const struct json_table runner_exec_table;
 int session_method(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *runner);
 
 /* For the child: closes all but the standard files, A and B (-1 = none). */

@@ -16,7 +16,7 @@ static const struct json_field watch_fields[] = {
 	{ "inboxes", JSON_TEXTS, offsetof(struct watch_args, inboxes), .required = true, .max = HUBS_MAX },
 	{ "tls_key", JSON_TEXT, offsetof(struct watch_args, tls_key), .required = true, .min = 64, .max = 64 },
 };
-static const struct json_table watch_table = { watch_fields, ARRAY_LEN(watch_fields), 0, NULL };
+const struct json_table line_watch_table = { watch_fields, ARRAY_LEN(watch_fields), sizeof(struct watch_args), NULL };
 
 struct hub_row {
 	const char *url, *why;
@@ -42,7 +42,7 @@ static const struct json_field state_fields[] = {
 	{ "sessions_max", JSON_U64, offsetof(struct state_args, sessions_max), .required = true },
 	{ "sessions_refused", JSON_U64, offsetof(struct state_args, sessions_refused), .required = true },
 };
-static const struct json_table state_table = { state_fields, ARRAY_LEN(state_fields), 0, NULL };
+const struct json_table line_state_table = { state_fields, ARRAY_LEN(state_fields), sizeof(struct state_args), NULL };
 
 static int hubs_json(const struct farm *f, sd_json_variant **ret)
 {
@@ -181,7 +181,7 @@ int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters)
 	struct watch_args a = { 0 };
 	struct err e = { 0 };
 	uint8_t key[32];
-	int r = json_decode(parameters, &watch_table, &a, &e);
+	int r = json_decode(parameters, &line_watch_table, &a, &e);
 
 	if (r || parse_hex(str_c(a.tls_key), key, sizeof(key)))
 		return daemon_reply_error(link, -EBADMSG, &e);
@@ -204,7 +204,7 @@ int line_state(struct line *l, sd_varlink *link, sd_json_variant *parameters)
 {
 	struct state_args a = { 0 };
 	struct err e = { 0 };
-	int r = json_decode(parameters, &state_table, &a, &e);
+	int r = json_decode(parameters, &line_state_table, &a, &e);
 
 	if (r)
 		return daemon_reply_error(link, r, &e);

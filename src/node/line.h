@@ -34,6 +34,7 @@ void line_deinit(struct line *l);
 /* The method zos.Line.Watch {inboxes, tls_key} -> {records: [{inbox, record}], node, hubs: [{url, key, ca}], known: [key], peers: [key]} ...; no
  * inboxes and then no records for a gridd that does not know its hubs yet. `known` are the keys that the farm names: its own and whom it allows;
  * `peers` the nodes that this node's networks name. */
+extern const struct json_table line_watch_table, line_state_table;
 int line_watch(struct line *l, sd_varlink *link, sd_json_variant *parameters);
 /* The method zos.Line.State {hubs: [{url, up, since, why}], sessions, sessions_max, sessions_refused}: how gridd stands with its hubs, and
  * how many sessions there are, may be, and were refused by a limit since it started. */

@@ -277,7 +277,7 @@ static const struct json_field met_fields[] = {
 	{ "error", JSON_TEXT, offsetof(struct met_args, error), .max = 80 },
 	{ "message", JSON_TEXT, offsetof(struct met_args, message), .max = ERR_MSG_MAX },
 };
-static const struct json_table met_table = { met_fields, ARRAY_LEN(met_fields), 0, NULL };
+const struct json_table meet_met_table = { met_fields, ARRAY_LEN(met_fields), sizeof(struct met_args), NULL };
 
 struct reply_args {
 	sd_json_variant *meeting;
@@ -354,7 +354,7 @@ int meet_met(struct meet *m, sd_varlink *link, sd_json_variant *parameters)
 	struct met_args a = { 0 };
 	struct meet_flight *f;
 	struct err e = { 0 };
-	int r = json_decode(parameters, &met_table, &a, &e);
+	int r = json_decode(parameters, &meet_met_table, &a, &e);
 
 	if (r)
 		return daemon_reply_error(link, r, &e);

@@ -41,6 +41,7 @@ void meet_hurry(struct meet *m);
 
 /* gridd's methods: zos.Line.Meetings, which it observes, and zos.Line.Met. */
 int meet_watch(struct meet *m, sd_varlink *link);
+extern const struct json_table meet_met_table;
 int meet_met(struct meet *m, sd_varlink *link, sd_json_variant *parameters);
 void meet_gone(struct meet *m, sd_varlink *link);
 

@@ -256,7 +256,7 @@ static const struct json_field order_arg_fields[] = {
 	{ "order", JSON_ANY, offsetof(struct order_args, order), .required = true },
 	{ "psk", JSON_TEXT, offsetof(struct order_args, psk), .min = MEET_KEY_TEXT_LEN, .max = MEET_KEY_TEXT_LEN },
 };
-static const struct json_table order_arg_table = { order_arg_fields, ARRAY_LEN(order_arg_fields), 0, NULL };
+const struct json_table serve_order_table = { order_arg_fields, ARRAY_LEN(order_arg_fields), sizeof(struct order_args), NULL };
 
 static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags, void *userdata)
 {
@@ -264,7 +264,7 @@ static int on_order(sd_varlink *link, sd_json_variant *parameters, sd_varlink_me
 	struct order_args a = { 0 };
 	AUTO_ORDER struct order o = { 0 };
 	struct err e = { 0 };
-	int r = json_decode(parameters, &order_arg_table, &a, &e);
+	int r = json_decode(parameters, &serve_order_table, &a, &e);
 
 	if (!r)
 		r = order_open(a.order, &s->engine->identity.pub, time(NULL), &o, &e);

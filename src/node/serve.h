@@ -16,5 +16,6 @@ struct serve {
 #define SERVE_NONE { .nonces = NONCES_NONE, .meet = MEET_NONE }
 
 /* Listens on SOCKET; takes orders once its nonces have a file. RET is to be released whatever is returned. */
+extern const struct json_table serve_order_table; /* arguments of zos.Order.Call */
 MUST_CHECK int serve_init(struct serve *ret, struct engine *engine, struct storage *storage, const char *socket, struct err *e);
 void serve_deinit(struct serve *s);

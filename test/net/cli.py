@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What `zos` prints about itself, and what it writes for machines to start from, used as its user would: test/net/cli.py CASE, inside tools/enter."""
-import contextlib, os, re, struct, subprocess, sys
+import contextlib, fcntl, os, pty, re, select, struct, subprocess, sys, termios, time
 
 ZOS = os.environ["ZOS"] = os.environ.get("ZOS_BUILD", "build/release") + "/zos"
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
@@ -65,6 +65,34 @@ def completion():
     assert commands <= complete("zos "), commands - complete("zos ")
 
 
+def zsh():
+    """The same in zsh, at a terminal: what stands on the line once it was completed, and what it shows where several words would do."""
+    rows = [("zos node inf", "zos node info "), ("zos deploy --dr", "zos deploy --dry-run "), ("zos deploy app.json --no", "--node")]
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    shell = subprocess.Popen(["zsh", "-fi"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=dict(os.environ, TERM="dumb", PS1="%% ", HOME="/nowhere"))
+    os.close(slave)
+    try:
+        typed(master, f'source <("{ZOS}" completion zsh); echo rea""dy\n', "ready")
+        for line, want in rows:
+            typed(master, f"{line}\t\t", want)
+            typed(master, "\x15echo do\"\"ne\n", "done")  # the line is wiped
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(master)
+
+
+def typed(master, keys, want):
+    """Types KEYS and waits until WANT is shown behind what was there."""
+    shown, deadline = b"", time.monotonic() + 60
+    os.write(master, keys.encode())
+    while want.encode() not in shown:
+        ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
+        assert ready, f"{keys!r} did not show {want!r}: {shown!r}"
+        shown += os.read(master, 1 << 16)
+
+
 def manual():
     text = zos("manual")
     for name in re.findall(r"^  zos ((?:[a-z]+ ?)+?) (?= *[A-Z\[]|  )", zos("--help"), re.M):
@@ -122,4 +150,4 @@ def netboot():
         refused(lab, "no script can hold", "netboot", uki, folder, "--force")
 
 
-cases.run({"completion": completion, "manual": manual, "media": media, "netboot": netboot})
+cases.run({"completion": completion, "zsh": zsh, "manual": manual, "media": media, "netboot": netboot})
