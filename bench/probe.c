@@ -10,7 +10,8 @@
  *   until ID STATE     asks init for machine@ID; microseconds until its runner says STATE
  *   vm-hand MEMORY MAC DEVICE ADDRESS GATEWAY LAYER...
  *                      starts QEMU by hand with the runner's own arguments; microseconds until guest-init says that the
- * program runs */
+ * program runs
+ *   vm-hold ...        the same, and goes on until it is ended */
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "machine/qemu.h"
@@ -278,7 +279,7 @@ static int config_send(int fd, const char *address, const char *gateway, size_t 
 	return 0;
 }
 
-static int cmd_vm_hand(char **argv)
+static int vm_by_hand(char **argv, bool hold)
 {
 	static struct qemu_args args;
 	int layers[GUEST_LAYERS_MAX], pairs[GUEST_PORTS + 1][2];
@@ -309,9 +310,21 @@ static int cmd_vm_hand(char **argv)
 	}
 	r = ready_wait(pairs[0][0]);
 	printf("%llu\n", (unsigned long long)(now_us() - began_us));
-	kill(pid, SIGKILL);
+	fflush(stdout);
+	if (!hold || r)
+		kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	return r;
+}
+
+static int cmd_vm_hand(char **argv)
+{
+	return vm_by_hand(argv, false);
+}
+
+static int cmd_vm_hold(char **argv)
+{
+	return vm_by_hand(argv, true);
 }
 
 static const struct {
@@ -320,7 +333,7 @@ static const struct {
 	int (*run)(char **argv);
 } commands[] = {
 	{ "stamp", 0, cmd_stamp }, { "exec", 1, cmd_exec },   { "procs", 0, cmd_procs },     { "kill", 1, cmd_kill },
-	{ "start", 1, cmd_start }, { "until", 2, cmd_until }, { "vm-hand", 6, cmd_vm_hand },
+	{ "start", 1, cmd_start }, { "until", 2, cmd_until }, { "vm-hand", 6, cmd_vm_hand }, { "vm-hold", 6, cmd_vm_hold },
 };
 
 int main(int argc, char **argv)
@@ -328,6 +341,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
 		if (!strcmp(argv[1], commands[i].name) && argc - 2 >= commands[i].n_args)
 			return commands[i].run(argv + 2);
-	fprintf(stderr, "bench-probe stamp|exec|procs|kill|start|until|vm-hand ...\n");
+	fprintf(stderr, "bench-probe stamp|exec|procs|kill|start|until|vm-hand|vm-hold ...\n");
 	return 2;
 }

@@ -154,13 +154,16 @@ class Lab:
             select_pause()
 
 
-def sample(rows, count=1):
-    """COUNT of ROWS, as SEED says, which is printed; all of them where ALL is set."""
-    if os.environ.get("ALL"):
-        return rows
+def drawn(words):
+    """What draws as SEED says, which is printed with WORDS."""
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
-    print(f"     {count} of {len(rows)}, seed {seed}")
-    return random.Random(seed).sample(rows, count)
+    print(f"     {words}, seed {seed}")
+    return random.Random(seed)
+
+
+def sample(rows, count=1):
+    """COUNT of ROWS; all of them where ALL is set."""
+    return rows if os.environ.get("ALL") else drawn(f"{count} of {len(rows)}").sample(rows, count)
 
 
 @contextlib.contextmanager
