@@ -43,6 +43,18 @@ static void zmachine_add(sd_json_variant *data, struct demand *ret)
 	ret->needs_kvm |= is_text(data, "isolation", "vm");
 }
 
+static void fqdn_add(sd_json_variant *data, struct demand *ret)
+{
+	(void)data;
+	ret->needs_gateway = true;
+}
+
+static void name_add(sd_json_variant *data, struct demand *ret)
+{
+	(void)data;
+	ret->needs_domain = true;
+}
+
 static void volume_add(sd_json_variant *data, struct demand *ret)
 {
 	disk_add(data, u64_of(data, "size"), ret);
@@ -59,7 +71,8 @@ static void zdb_add(sd_json_variant *data, struct demand *ret)
 static const struct {
 	const char *type;
 	void (*add)(sd_json_variant *data, struct demand *ret);
-} kinds[] = { { "zmachine", zmachine_add }, { "volume", volume_add }, { "zmount", volume_add }, { "zdb", zdb_add } };
+} kinds[] = { { "zmachine", zmachine_add }, { "volume", volume_add },           { "zmount", volume_add },
+	      { "zdb", zdb_add },           { "gateway-fqdn-proxy", fqdn_add }, { "gateway-name-proxy", name_add } };
 
 void demand_read(sd_json_variant *doc, struct demand *ret)
 {
@@ -101,7 +114,7 @@ static bool has(uint64_t asked, uint64_t there, const char *of, char why[static 
 
 bool demand_fits(const struct demand *d, const struct record *r, char ret_why[static DEMAND_WHY_MAX])
 {
-	sd_json_variant *kvm = sd_json_variant_by_key(r->capacity, "kvm");
+	sd_json_variant *kvm = sd_json_variant_by_key(r->capacity, "kvm"), *gateway = sd_json_variant_by_key(r->capacity, "gateway");
 	uint64_t ssd = left(r->capacity, "ssd", "ssd_used"), hdd = left(r->capacity, "hdd", "hdd_used"), cpu = u64_of(r->capacity, "cpu_milli");
 
 	snprintf(ret_why, DEMAND_WHY_MAX, "%s", r->is_drained ? "been drained" : "");
@@ -112,5 +125,9 @@ bool demand_fits(const struct demand *d, const struct record *r, char ret_why[st
 		snprintf(ret_why, DEMAND_WHY_MAX, "%g processors, and a machine asks for %g", (double)cpu / 1000, (double)d->cpu_milli / 1000);
 	else if (d->needs_kvm && !(sd_json_variant_is_boolean(kvm) && sd_json_variant_boolean(kvm)))
 		snprintf(ret_why, DEMAND_WHY_MAX, "no KVM, and a machine is to be a virtual one");
+	else if ((d->needs_gateway || d->needs_domain) && !gateway)
+		snprintf(ret_why, DEMAND_WHY_MAX, "no public address to publish names at: the farm makes gateways ('zos farm gateway')");
+	else if (d->needs_domain && is_text(r->capacity, "gateway", ""))
+		snprintf(ret_why, DEMAND_WHY_MAX, "no domain to give a name of: publish a name of your own");
 	return !ret_why[0];
 }

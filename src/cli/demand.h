@@ -7,6 +7,7 @@ struct demand {
 	uint64_t cpu_milli;                       /* of the largest machine: processors are shared */
 	uint64_t ssd_bytes, hdd_bytes, any_bytes; /* of disks, by class */
 	bool needs_kvm;
+	bool needs_gateway, needs_domain; /* it publishes names: of their owner, of the gateway's domain */
 };
 
 /* DOC: after document_resolve(). */

@@ -138,8 +138,8 @@ static void status_print(sd_json_variant *status)
 {
 	enum { COLUMNS = 7 };
 	static const struct out_column columns[COLUMNS] = {
-		{ "WORKLOAD" }, { "STATE", .is_state = true },  { "HEALTH", .is_state = true }, { "KIND" }, { "ADDRESS" },
-		{ "RESTARTS" }, { "IMAGE, SIZE, OR SUBNET", 0 }
+		{ "WORKLOAD" }, { "STATE", .is_state = true },       { "HEALTH", .is_state = true }, { "KIND" }, { "ADDRESS" },
+		{ "RESTARTS" }, { "IMAGE, SIZE, SUBNET OR NAME", 0 }
 	};
 	sd_json_variant *list = sd_json_variant_by_key(status, "workloads");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
@@ -162,7 +162,7 @@ static void status_print(sd_json_variant *status)
 		cell[3] = out_text(one, "isolation", out_text(one, "type", "?"));
 		cell[4] = addresses[i];
 		cell[5] = restarts[i];
-		cell[6] = out_text(one, "image", out_text(one, "subnet", sizes[i]));
+		cell[6] = out_text(one, "image", out_text(one, "subnet", out_text(one, "fqdn", sizes[i])));
 	}
 	out_table(columns, COLUMNS, cells, n);
 	for (size_t i = 0; i < n; i++) {
@@ -355,6 +355,8 @@ static const struct opt run_opts[] = {
 	OPT(struct run_all, run.password, "password", "FILE", "with that password or token, sealed to the node"),
 	OPT(struct run_all, run.disk, "disk", NULL, "boot the disk image in the image's /disk, as a virtual machine"),
 	OPT(struct run_all, run.user_data, "user-data", "FILE", "for the disk image's cloud-init; it travels in clear in the signed document"),
+	OPT(struct run_all, run.publish, "publish", "NAME[:PORT]",
+	    "its port (default 80) under that name of a gateway's domain, or under a whole name of yours"),
 	OPT(struct run_all, deploy.node, "node", "N...", "on this node"),
 	OPT(struct run_all, deploy.no_wait, "no-wait", NULL, "return as soon as the node has accepted it"),
 };

@@ -231,11 +231,13 @@ static int gateway_list(const struct cli *c, const void *args, const char **word
 
 struct join_args {
 	const char *node, *out, *endpoint;
+	bool qr;
 };
 static const struct opt join_opts[] = {
 	OPT(struct join_args, node, "node", "N...", "on this node (default: where the deployment was sent)"),
 	OPT(struct join_args, out, "out", "FILE", "where the configuration goes; - is standard output (default: DEVICE.conf)"),
 	OPT(struct join_args, endpoint, "endpoint", "HOST:PORT", "how the device reaches the node (default: an address that the node says it has)"),
+	OPT(struct join_args, qr, "qr", NULL, "show it as a code for a telephone, and write no file but --out's (qrencode draws it)"),
 };
 
 /* T's network among LIST; where T names none the one that is there. Borrowed. */
@@ -277,6 +279,20 @@ static int config_write(const char *path, const struct buf *text, struct err *e)
 	return 0;
 }
 
+/* By its standard input: what stands among a program's words is seen by all who use the computer. */
+static int code_show(const struct buf *text, struct err *e)
+{
+	FILE *to = popen("qrencode -t ANSIUTF8", "we");
+	int status;
+
+	fflush(stdout);
+	if (!to)
+		return err_set(e, -errno, "start qrencode: %m");
+	fwrite(text->p, 1, text->len, to); /* what it did not get it says */
+	status = pclose(to);
+	return status ? err_set(e, -EIO, "qrencode could not draw it: take the device out with 'zos network leave' and join it without --qr") : 0;
+}
+
 static int join_write(const struct join_args *a, sd_json_variant *status, struct target *t, const struct access_device *d, const char *path,
 		      struct err *e)
 {
@@ -287,12 +303,12 @@ static int join_write(const struct join_args *a, sd_json_variant *status, struct
 
 	BUG_ON(sd_json_variant_new_array(&list, NULL, 0) < 0);
 	list_add(status, NETWORK, &list);
-	if ((r = network_find(t, list, &network, e)) || (r = access_format(network, d, a->endpoint, &text, e)) || (r = config_write(path, &text, e)))
+	if ((r = network_find(t, list, &network, e)) || (r = access_format(network, d, a->endpoint, &text, e)) ||
+	    (path && (r = config_write(path, &text, e))) || (a->qr && (r = code_show(&text, e))))
 		return r;
-	if (strcmp(path, "-"))
-		fprintf(stderr,
-			"%s: for '%s', which is %s in %s/%s. Bring it up with 'wg-quick up', or show it to a telephone with 'qrencode -t ansiutf8'\n",
-			path, d->name, d->ip, t->deployment, t->machine);
+	if (path && strcmp(path, "-"))
+		fprintf(stderr, "%s: for '%s', which is %s in %s/%s. Bring it up with 'wg-quick up'\n", path, d->name, d->ip, t->deployment,
+			t->machine);
 	return 0;
 }
 
@@ -315,10 +331,12 @@ static int join_send(const struct cli *c, const char *node, const char *deployme
 /* Before anything is sent: the keys are made once, and would be lost. */
 static int join_check(const struct join_args *a, const char *path, struct err *e)
 {
-	if (strcmp(path, "-") && !access(path, F_OK))
+	if (path && strcmp(path, "-") && !access(path, F_OK))
 		return err_set(e, -EEXIST, "%s is there already: name another file with --out", path);
 	if (a->endpoint && !access_is_endpoint(a->endpoint))
 		return err_set(e, -EINVAL, "'%s' is no place for a device to reach: write HOST:PORT", a->endpoint);
+	if (a->qr && system("command -v qrencode >/dev/null"))
+		return err_set(e, -ENOENT, "there is no 'qrencode' on this machine, which draws the code: install it, or leave out --qr");
 	return 0;
 }
 
@@ -329,13 +347,14 @@ static int network_join(const struct cli *c, const void *args, const char **word
 	AUTO_JSON sd_json_variant *list = NULL, *status = NULL;
 	sd_json_variant *network;
 	struct target t;
-	char path[80];
+	char name[80];
+	const char *path = a->out ? a->out : a->qr ? NULL : name; /* NULL = no file */
 	int r;
 
 	if (!name_ok(str_c(words[1])))
 		return err_set(e, -EINVAL, "'%s' is not a name: a-z, 0-9 and -, at most 36 characters", words[1]);
-	snprintf(path, sizeof(path), "%s.conf", words[1]);
-	if ((r = join_check(a, a->out ? a->out : path, e)))
+	snprintf(name, sizeof(name), "%s.conf", words[1]);
+	if ((r = join_check(a, path, e)))
 		return r;
 	if ((r = network_target(words[0], &t, e)) || (r = workloads_read(&(struct network_args){ a->node }, NETWORK, t.deployment, &list, e)) ||
 	    (r = network_find(&t, list, &network, e)))
@@ -343,7 +362,7 @@ static int network_join(const struct cli *c, const void *args, const char **word
 	d.network = t.machine;
 	if ((r = access_keys_make(&d, e)) || (r = access_ip_choose(network, &d, e)) || (r = join_send(c, a->node, t.deployment, &d, &status, e)))
 		return r;
-	return join_write(a, status, &t, &d, a->out ? a->out : path, e);
+	return join_write(a, status, &t, &d, path, e);
 }
 
 static int network_leave(const struct cli *c, const void *args, const char **words, struct err *e)

@@ -5,7 +5,7 @@
 #include <systemd/sd-json.h>
 
 struct run_args {
-	const char *name, *user_data, *login, *password;
+	const char *name, *user_data, *login, *password, *publish;
 	struct opt_texts secrets;
 	uint64_t memory_bytes;
 	uint32_t cpu;

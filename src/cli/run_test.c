@@ -33,6 +33,21 @@ static const struct row {
 		  "web", "\"image\":\"r/web\",\"isolation\":\"auto\",\"pull\":{\"user\":\"shop\",\"secret\":\"registry\"},"
 			 "\"env\":{\"DB_PASSWORD\":{\"secret\":\"secret-1\"},\"KEY\":{\"secret\":\"secret-2\"}},\"cpu\":1,\"memory\":268435456"),
 	  0 },
+	{ { .publish = "blog:8080" },
+	  { "r/web" },
+	  "{\"name\":\"web\",\"workloads\":[{\"name\":\"net\",\"type\":\"network\",\"data\":{\"subnet\":\"10.20.1.0/24\"}},"
+	  "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web\",\"isolation\":\"auto\",\"networks\":[{\"name\":\"net\"}],\"cpu\":1,"
+	  "\"memory\":268435456}},{\"name\":\"site\",\"type\":\"gateway-name-proxy\",\"data\":{\"name\":\"blog\",\"network\":\"net\",\"backends\":[\"web:8080\"]}}]}",
+	  0 },
+	{ { .publish = "www.example.org", .name = "net" },
+	  { "r/web" },
+	  "{\"name\":\"net\",\"workloads\":[{\"name\":\"network\",\"type\":\"network\",\"data\":{\"subnet\":\"10.20.1.0/24\"}},"
+	  "{\"name\":\"net\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web\",\"isolation\":\"auto\",\"networks\":[{\"name\":\"network\"}],\"cpu\":1,"
+	  "\"memory\":268435456}},{\"name\":\"site\",\"type\":\"gateway-fqdn-proxy\",\"data\":{\"fqdn\":\"www.example.org\",\"network\":\"network\","
+	  "\"backends\":[\"net:80\"]}}]}",
+	  0 },
+	{ { .publish = "blog:0" }, { "r/web" }, "a port from 1 to 65535", -EINVAL },
+	{ { .publish = ":80" }, { "r/web" }, "write NAME or NAME:PORT", -EINVAL },
 	{ { .vm = true, .container = true }, { "r/web" }, "--container and --vm exclude each other", -EINVAL },
 	{ { .user_data = "file" }, { "r/web" }, "add --disk", -EINVAL },
 	{ { .user_data = "/nonexistent", .disk = true }, { "r/web" }, "/nonexistent", -ENOENT },

@@ -27,6 +27,7 @@ static int capacity_json(const struct engine *n, sd_json_variant **ret)
 	const struct capacity *c = &n->capacity;
 	struct provider *p = n->providers[STEP_STORAGE];
 	struct provider_room ssd = { 0 }, hdd = { 0 };
+	const struct farm_gateway *gateway = n->farm ? farm_gateway_find(n->farm, &n->identity.pub) : NULL;
 
 	if (p->ops->room)
 		p->ops->room(p, &ssd, &hdd);
@@ -35,7 +36,8 @@ static int capacity_json(const struct engine *n, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_UNSIGNED("memory", c->memory_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", c->used_memory_bytes),
 		SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("ssd", ssd.bytes),
 		SD_JSON_BUILD_PAIR_UNSIGNED("ssd_used", ssd.used_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("hdd", hdd.bytes),
-		SD_JSON_BUILD_PAIR_UNSIGNED("hdd_used", hdd.used_bytes), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm));
+		SD_JSON_BUILD_PAIR_UNSIGNED("hdd_used", hdd.used_bytes), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm),
+		SD_JSON_BUILD_PAIR_CONDITION(gateway != NULL, "gateway", SD_JSON_BUILD_STRING(gateway && gateway->domain ? gateway->domain : "")));
 }
 
 int info_build(const struct engine *n, const struct line *l, sd_json_variant **ret)

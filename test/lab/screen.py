@@ -1,5 +1,5 @@
 """What a node shows on its screen, as a picture: QEMU's screendump, and PNG without a library."""
-import ctypes, os, struct, zlib
+import ctypes, os, re, struct, zlib
 
 VGA = ["-vga", "std"]
 
@@ -47,7 +47,19 @@ def modules(node, size, columns, rows, edge):
 def codes_read(node):
     """The texts of all QR codes that a reader finds on NODE's screen: it gets the pixels and nothing else."""
     width, height, pixels = pixels_of(node)
-    grey = bytes((r + g + b) // 3 for r, g, b in zip(pixels[::3], pixels[1::3], pixels[2::3]))
+    return codes_in(width, height, bytes((r + g + b) // 3 for r, g, b in zip(pixels[::3], pixels[1::3], pixels[2::3])))
+
+
+def blocks_read(text, scale=4):
+    """The same of what a terminal shows of TEXT, light half blocks on a dark ground."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n")
+    rows = [[char in light for char in line] for line in lines for light in ("█▀", "█▄")]
+    width = max(map(len, rows))
+    grey = b"".join(bytes(255 * is_light for is_light in row + [False] * (width - len(row)) for _ in range(scale)) * scale for row in rows)
+    return codes_in(width * scale, len(rows) * scale, grey)
+
+
+def codes_in(width, height, grey):
     zbar = ctypes.CDLL("libzbar.so.0")
     for name in ("zbar_image_scanner_create", "zbar_image_create", "zbar_image_first_symbol", "zbar_symbol_next", "zbar_symbol_get_data"):
         getattr(zbar, name).restype = ctypes.c_void_p

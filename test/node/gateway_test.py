@@ -88,6 +88,15 @@ def published(s, report):
             s.publish("third", "blog")
 
 
+def from_one_command(s, report):
+    with report.case("one command without a file publishes an image; its name is taken out with it"):
+        shown = s.lab.zos("run", s.image, "--name", "quick", "--container", "--publish", "quick:80")
+        assert f"quick.{DOMAIN}" in shown, shown
+        until("its page is there", lambda: s.page(f"quick.{DOMAIN}") == (200, NONCE), 60)
+        s.lab.zos("delete", "quick")
+        assert s.page(f"quick.{DOMAIN}")[0] == 404 and s.page(f"blog.{DOMAIN}") == (200, NONCE)
+
+
 def shut(s, report):
     with report.case("the public side reaches the web's ports, and nothing of the node; the address answers pings"):
         assert s.answers(ADDRESS, 80) and s.answers(ADDRESS, 443)
@@ -204,6 +213,7 @@ def main():
             s = Owner(lab, f"{registry.host(GUEST_SEES_HOST)}/nginx:1", node, computer)
             roles(s, key, report)
             published(s, report)
+            from_one_command(s, report)
             shut(s, report)
             promises.check(node, report, "On a gateway")
             lasting(s, report)

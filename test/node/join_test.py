@@ -6,6 +6,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
 from lab import GUEST_SEES_HOST, Failed, Lab, refused, until
 from lan import Computer, Lan
+from screen import blocks_read
 from qemu import Report
 from registry import Registry
 from storage import Storage
@@ -63,6 +64,14 @@ def joins(s, report):
         document = s.lab.zos("export", "blog")
         assert private not in document and shared not in document and row["key"] in document
         assert s.computer.run("wg", "pubkey", input=private).stdout.strip() == row["key"]
+    with report.case("for a telephone it is shown as a code, which a reader reads, and no file is written"):
+        shown = s.join("tablet", "--qr")
+        text, = blocks_read(shown)
+        private = re.search(r"PrivateKey = (\S+)", text)[1]
+        row = next(r for r in s.lab.zos_json("export", "blog")["workloads"][0]["data"]["access"] if r["name"] == "tablet")
+        assert s.computer.run("wg", "pubkey", input=private).stdout.strip() == row["key"] and f"Address = {row['ip']}/32" in text and "PresharedKey" in text, text
+        assert not os.path.exists(f"{s.lab.dir}/tablet.conf")
+        s.lab.zos("network", "leave", "blog", "tablet")
     return conf
 
 
