@@ -121,7 +121,7 @@ static enum life_act ended(struct life *l, bool unwell, uint64_t now_ms, uint64_
 	return LIFE_DELAY;
 }
 
-enum life_act life_step(struct life *l, enum life_event event, int status, uint64_t now_ms, uint64_t *ret_timer_ms)
+enum life_act machine_life_step(struct life *l, enum life_event event, int status, uint64_t now_ms, uint64_t *ret_timer_ms)
 {
 	enum life_act act = steps[l->state][event].act;
 	bool unwell = l->state == LIFE_FAILING;

@@ -42,4 +42,4 @@ extern const char *const life_names[];
 
 /* STATUS is the exit status for LIFE_ENDED. *ret_timer_ms: when to send LIFE_TIMER, from now; 0 = not. Order of duties: first what is
  * returned, then the timer. */
-enum life_act life_step(struct life *l, enum life_event event, int status, uint64_t now_ms, uint64_t *ret_timer_ms);
+enum life_act machine_life_step(struct life *l, enum life_event event, int status, uint64_t now_ms, uint64_t *ret_timer_ms);

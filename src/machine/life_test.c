@@ -9,7 +9,7 @@ static void every_cell_is_written(void)
 			struct life l = { .state = s };
 			uint64_t timer;
 
-			T_CHECK(life_step(&l, ev, 0, 0, &timer) != LIFE_UNWRITTEN, "state %d event %d", s, ev);
+			T_CHECK(machine_life_step(&l, ev, 0, 0, &timer) != LIFE_UNWRITTEN, "state %d event %d", s, ev);
 		}
 }
 
@@ -28,8 +28,8 @@ static void the_policy_decides(void)
 		struct life l = LIFE_NEW(rows[i].policy);
 		uint64_t timer;
 
-		life_step(&l, LIFE_STARTED, 0, 5, &timer);
-		T_CHECK(life_step(&l, LIFE_ENDED, rows[i].status, 10, &timer) == rows[i].act, "row %zu", i);
+		machine_life_step(&l, LIFE_STARTED, 0, 5, &timer);
+		T_CHECK(machine_life_step(&l, LIFE_ENDED, rows[i].status, 10, &timer) == rows[i].act, "row %zu", i);
 		T_CHECK(!!timer == (rows[i].act == LIFE_DELAY) && l.exit_status == rows[i].status, "row %zu", i);
 	}
 }
@@ -40,16 +40,16 @@ static void pauses_grow_until_it_runs_steadily(void)
 	uint64_t timer, now = 1, before = 0;
 
 	for (int i = 0; i < 20; i++) {
-		life_step(&l, LIFE_STARTED, 0, now, &timer);
-		T_CHECK(life_step(&l, LIFE_ENDED, 1, now + 5, &timer) == LIFE_DELAY, "round %d", i);
+		machine_life_step(&l, LIFE_STARTED, 0, now, &timer);
+		T_CHECK(machine_life_step(&l, LIFE_ENDED, 1, now + 5, &timer) == LIFE_DELAY, "round %d", i);
 		T_CHECK(timer >= before && timer <= LIFE_BACKOFF_MAX_MS, "round %d: %llu", i, (unsigned long long)timer);
 		before = timer;
 		now += timer;
-		T_CHECK(life_step(&l, LIFE_TIMER, 0, now, &timer) == LIFE_START, "round %d", i);
+		T_CHECK(machine_life_step(&l, LIFE_TIMER, 0, now, &timer) == LIFE_START, "round %d", i);
 	}
 	T_CHECK(before == LIFE_BACKOFF_MAX_MS && l.restarts == 20, "%llu", (unsigned long long)before);
-	life_step(&l, LIFE_STARTED, 0, now, &timer);
-	life_step(&l, LIFE_ENDED, 1, now + LIFE_STEADY_MS, &timer);
+	machine_life_step(&l, LIFE_STARTED, 0, now, &timer);
+	machine_life_step(&l, LIFE_ENDED, 1, now + LIFE_STEADY_MS, &timer);
 	T_CHECK(timer == LIFE_BACKOFF_FIRST_MS, "a steady run starts over: %llu", (unsigned long long)timer);
 }
 
@@ -58,10 +58,10 @@ static void stops_politely_then_not(void)
 	struct life l = LIFE_NEW(RESTART_ALWAYS);
 	uint64_t timer;
 
-	life_step(&l, LIFE_STARTED, 0, 1, &timer);
-	T_CHECK(life_step(&l, LIFE_STOP, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "asked");
-	T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "made");
-	T_CHECK(life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_QUIT, "no restart");
+	machine_life_step(&l, LIFE_STARTED, 0, 1, &timer);
+	T_CHECK(machine_life_step(&l, LIFE_STOP, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "asked");
+	T_CHECK(machine_life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "made");
+	T_CHECK(machine_life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_QUIT, "no restart");
 }
 
 static void held_and_released(void)
@@ -69,17 +69,18 @@ static void held_and_released(void)
 	struct life l = LIFE_NEW(RESTART_ALWAYS);
 	uint64_t timer;
 
-	life_step(&l, LIFE_STARTED, 0, 1, &timer);
-	T_CHECK(life_step(&l, LIFE_HOLD, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "asked to end");
-	T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "made to end");
-	T_CHECK(life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_REST && l.state == LIFE_HELD && !timer && !l.restarts, "rests");
-	T_CHECK(life_step(&l, LIFE_RELEASE, 0, 5, &timer) == LIFE_SOON && timer == LIFE_SOON_MS, "released");
-	T_CHECK(life_step(&l, LIFE_TIMER, 0, 6, &timer) == LIFE_START, "starts");
-	life_step(&l, LIFE_STARTED, 0, 7, &timer);
-	T_CHECK(life_step(&l, LIFE_RESTART, 0, 8, &timer) == LIFE_TERM, "restarted");
-	T_CHECK(life_step(&l, LIFE_ENDED, 1, 9, &timer) == LIFE_SOON && !l.restarts && !l.failures, "at once, and it is no failure");
-	T_CHECK(life_step(&l, LIFE_HOLD, 0, 10, &timer) == LIFE_REST && l.state == LIFE_HELD, "held before it came up");
-	T_CHECK(life_step(&l, LIFE_TIMER, 0, 11, &timer) == LIFE_NOTHING && life_step(&l, LIFE_STOP, 0, 12, &timer) == LIFE_QUIT, "goes");
+	machine_life_step(&l, LIFE_STARTED, 0, 1, &timer);
+	T_CHECK(machine_life_step(&l, LIFE_HOLD, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "asked to end");
+	T_CHECK(machine_life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "made to end");
+	T_CHECK(machine_life_step(&l, LIFE_ENDED, 137, 4, &timer) == LIFE_REST && l.state == LIFE_HELD && !timer && !l.restarts, "rests");
+	T_CHECK(machine_life_step(&l, LIFE_RELEASE, 0, 5, &timer) == LIFE_SOON && timer == LIFE_SOON_MS, "released");
+	T_CHECK(machine_life_step(&l, LIFE_TIMER, 0, 6, &timer) == LIFE_START, "starts");
+	machine_life_step(&l, LIFE_STARTED, 0, 7, &timer);
+	T_CHECK(machine_life_step(&l, LIFE_RESTART, 0, 8, &timer) == LIFE_TERM, "restarted");
+	T_CHECK(machine_life_step(&l, LIFE_ENDED, 1, 9, &timer) == LIFE_SOON && !l.restarts && !l.failures, "at once, and it is no failure");
+	T_CHECK(machine_life_step(&l, LIFE_HOLD, 0, 10, &timer) == LIFE_REST && l.state == LIFE_HELD, "held before it came up");
+	T_CHECK(machine_life_step(&l, LIFE_TIMER, 0, 11, &timer) == LIFE_NOTHING && machine_life_step(&l, LIFE_STOP, 0, 12, &timer) == LIFE_QUIT,
+		"goes");
 }
 
 static void who_is_unwell_is_started_anew(void)
@@ -94,10 +95,10 @@ static void who_is_unwell_is_started_anew(void)
 		struct life l = LIFE_NEW(rows[i].policy);
 		uint64_t timer;
 
-		life_step(&l, LIFE_STARTED, 0, 1, &timer);
-		T_CHECK(life_step(&l, LIFE_UNWELL, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "row %zu: asked", i);
-		T_CHECK(life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "row %zu: made", i);
-		T_CHECK(life_step(&l, LIFE_ENDED, 0, 4, &timer) == rows[i].act && l.restarts == rows[i].restarts, "row %zu: %llu", i,
+		machine_life_step(&l, LIFE_STARTED, 0, 1, &timer);
+		T_CHECK(machine_life_step(&l, LIFE_UNWELL, 0, 2, &timer) == LIFE_TERM && timer == LIFE_GRACE_MS, "row %zu: asked", i);
+		T_CHECK(machine_life_step(&l, LIFE_TIMER, 0, 3, &timer) == LIFE_KILL, "row %zu: made", i);
+		T_CHECK(machine_life_step(&l, LIFE_ENDED, 0, 4, &timer) == rows[i].act && l.restarts == rows[i].restarts, "row %zu: %llu", i,
 			(unsigned long long)l.restarts);
 	}
 }

@@ -107,7 +107,7 @@ static void message_add(struct runner *r, uint64_t timer_ms)
 static void step(struct runner *r, enum life_event event, int status)
 {
 	uint64_t timer_ms;
-	enum life_act act = life_step(&r->life, event, status, now_ms(r), &timer_ms);
+	enum life_act act = machine_life_step(&r->life, event, status, now_ms(r), &timer_ms);
 
 	if (act == LIFE_DELAY) {
 		message_add(r, timer_ms);
