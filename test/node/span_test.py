@@ -11,7 +11,8 @@ from qemu import Report
 from registry import Registry
 from storage import Storage
 
-NONCE = secrets.token_hex(16)
+NONCE, THERE = secrets.token_hex(16), secrets.token_hex(16)
+ADDRESS, DOMAIN = "192.0.2.180", "apps.example.org"  # at which the first node publishes
 # Each serves the page. One counts for whoever connects, the other listens to that, and notes when it has to connect again.
 COUNTS = "nginx; trap exit TERM; while :; do nc -l -p 7000 -e sh -c 'while echo $((i=i+1)); do sleep 0.2; done' & wait $!; done"
 HEARS = "nginx; trap exit TERM; while :; do nc -w 60 10.20.2.200 7000 >> /tmp/flow 2>/dev/null & wait $!; echo again >> /tmp/flow; sleep 1; done"
@@ -47,8 +48,8 @@ class End(Storage):
     def as_peer(self, **more):
         return {"node": self.key, "subnet": self.subnet, **more}
 
-    def put(self, *peers):
-        self.write("blog", [self.network(*peers), self.box("web", self.script, [], networks=[{"name": "net", "ip": self.ip4}])])
+    def put(self, *peers, more=()):
+        self.write("blog", [self.network(*peers), self.box("web", self.script, [], networks=[{"name": "net", "ip": self.ip4}]), *more])
         self.on("deploy", f"{self.lab.dir}/blog.json")
 
     def path_end(self):
@@ -142,6 +143,25 @@ def joined(a, b, computer, report):
             computer.run("wg-quick", "down", conf)
 
 
+def published(a, b, computer, report):
+    ask = ["curl", "-sg", "-m", "5", "-H", f"Host: blog.{DOMAIN}", f"http://{ADDRESS}/there"]
+    is_there = lambda: THERE in computer.run(*ask, check=False).stdout
+    with report.case("a gateway publishes what runs on another node, through the tunnel, and does not any more"):
+        b.run(f"echo {THERE} > /var/www/html/there")
+        a.lab.zos("farm", "gateway", a.key, "--address", f"{ADDRESS}/24", "--router", Lan.ip(9), "--card", "eth1", "--domain", DOMAIN)
+        site = {"name": "site", "type": "gateway-name-proxy", "data": {"name": "blog", "network": "net", "backends": [f"{b.ip4}:80"]}}
+        since = len(a.lan.frames)
+        a.put(b.as_peer(), more=[site])
+        until("its page is there", is_there, 60)
+        state = next(w for w in json.loads(a.on("get", "blog", "--json"))["workloads"] if w["name"] == "site")
+        assert state["state"] == "ok" and state["answering"] == 1, state
+        clear = [f for f in a.lan.frames[since:] if THERE.encode() in f]  # by the visitor, who asked without TLS, and by nobody else
+        assert clear and all(f[:6] == clear[0][:6] and Lan.mac(2) not in (f[:6], f[6:12]) for f in clear), clear[:2]
+        a.put(b.as_peer())
+        assert not is_there()
+        a.lab.zos("farm", "gateway", a.key, "--forget")
+
+
 def lasting(a, b, report):
     other = {"key": base64.b64encode(secrets.token_bytes(32)).decode(), "subnet": "10.20.9.0/24", "endpoint": "192.0.2.99:51820"}
     heard = lambda: a.run("cat /tmp/flow").split()
@@ -225,6 +245,7 @@ def main():
         meet(a, b, lan, report)
         reach(a, b, lan, report)
         joined(a, b, computer, report)
+        published(a, b, computer, report)
         lasting(a, b, report)
         undeclared(a, b, report)
         strangers(a, b, lan, report)
