@@ -1,6 +1,7 @@
 # A menu, nothing more: each line calls the tool that does the work. T=NAME picks one test.
 T ?=
 ONCE ?=
+NODES ?=
 in := tools/enter
 debug := build/debug
 release := build/release
@@ -22,8 +23,8 @@ metal-image: build ## the same with the drivers and firmware of real machines
 	@$(in) os/make-image metal
 debug-image: build
 	@$(in) os/make-image debug
-run: image     ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that)
-	@trap '' INT; $(in) python3 tools/demo $(if $(ONCE),--once); exit $$?
+run: image $(if $(NODES),metal-image) ## boot a node, deploy nginx on it twice, show that it answers (ONCE=1 ends after that; NODES=2 adds a gateway)
+	@trap '' INT; $(in) python3 tools/demo $(if $(ONCE),--once) $(if $(NODES),--two); exit $$?
 test: image metal-image debug-image $(debug)/build.ninja ## everything CI runs
 	@$(in) ninja -C $(debug) $(quiet) && $(in) tools/test
 check: $(debug)/build.ninja ## unit tests, under ASan and UBSan (T=room/noun picks one)
