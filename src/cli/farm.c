@@ -259,29 +259,74 @@ static int allow_body(const struct client *c, const struct farm *f, const void *
 	return body_change(f, "allow", list, ret);
 }
 
-/* Brings the document to every node of the farm that is there; the others get it from the next one who does. */
+static int node_tell(struct client *c, const struct key_pub *node, sd_json_variant *arguments, struct err *e)
+{
+	AUTO_LINK struct link link = { 0 };
+	int r = link_open(c, &(struct record){ .node = *node }, &link, e);
+
+	return r ? r : link_call(&link, "zos.Node.SetFarm", arguments, NULL, e);
+}
+
+/* Those of the farm's nodes that are in the directory now: it is read again while they are told. */
+static size_t nodes_of_farm(const struct client *c, struct key_pub *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_nodes; i++)
+		if (key_pub_eq(&c->nodes[i].farm, &c->key.pub) && c->nodes[i].approved)
+			ret[n++] = c->nodes[i].node;
+	return n;
+}
+
+/* Tells NODES, each of which is heard of. One that is not there is passed over: its last record stays in the directory for some minutes. -EIO: one
+ * would not have it. */
+static int nodes_tell(struct client *c, const struct key_pub *nodes, size_t n, sd_json_variant *arguments, struct err *e)
+{
+	size_t n_absent = 0, n_refused = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char key[KEY_TEXT_SIZE];
+		struct err why = { 0 };
+		int r = node_tell(c, &nodes[i], arguments, &why);
+
+		key_pub_format(key, &nodes[i]);
+		n_absent += r == -EHOSTUNREACH;
+		n_refused += r && r != -EHOSTUNREACH;
+		if (r)
+			fprintf(stderr, "node %.8s... has not got the new farm document: %s\n", key, why.msg);
+		else
+			fprintf(stderr, "node %.8s... has the new farm document\n", key);
+	}
+	if (n_absent)
+		fprintf(stderr, "once %s there, 'zos farm tell' brings it to %s\n", n_absent == 1 ? "it is" : "they are",
+			n_absent == 1 ? "it" : "them");
+	return n_refused ? err_set(e, -EIO, "%zu of %zu nodes would not take the farm document; why stands above", n_refused, n) : 0;
+}
+
 static int publish(struct client *c, struct err *e)
 {
 	AUTO_BUF struct buf envelope = { 0 };
 	AUTO_JSON sd_json_variant *doc = NULL, *arguments = NULL;
+	AUTO_FREE struct key_pub *nodes = calloc(c->n_nodes + 1, sizeof(*nodes));
 	int r = file_read(c->profile.dir_fd, "farm.json", FARM_FILE_MAX, &envelope, e);
 
+	BUG_ON(!nodes);
 	if (r || (r = json_parse(buf_str(&envelope), &doc, e)))
 		return r;
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_VARIANT("document", doc)) < 0)
 		return err_set(e, -ENOMEM, "send the farm document: out of memory");
-	for (size_t i = 0; i < c->n_nodes; i++) {
-		AUTO_LINK struct link link = { 0 };
-		char key[KEY_TEXT_SIZE];
+	return nodes_tell(c, nodes, nodes_of_farm(c, nodes), arguments, e);
+}
 
-		if (!key_pub_eq(&c->nodes[i].farm, &c->key.pub) || !c->nodes[i].approved)
-			continue;
-		key_pub_format(key, &c->nodes[i].node);
-		if ((r = link_open(c, &c->nodes[i], &link, e)) || (r = link_call(&link, "zos.Node.SetFarm", arguments, NULL, e)))
-			return err_wrap(e, r, "node %.8s", key);
-		fprintf(stderr, "node %.8s... has the new farm document\n", key);
-	}
-	return 0;
+static int farm_tell(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	int r = client_open(&client, KEY_FARM, e);
+
+	(void)c;
+	(void)args;
+	(void)words;
+	return r ? r : publish(&client, e);
 }
 
 /* Signs the farm document anew with what BODY makes of it, and tells the nodes, through the hubs that they are on now. */
@@ -655,6 +700,7 @@ const struct command farm_commands[] = {
 	  .max_words = 1,
 	  .run = farm_recovery },
 	{ .name = "farm hubs", .help = "let the farm's nodes use the hubs that you use ('zos hub list')", .run = farm_hubs },
+	{ .name = "farm tell", .help = "bring the farm document to the nodes that were not there when it changed", .run = farm_tell },
 	{ .name = "farm trust", .words = "A...", .help = "use the nodes of this farm", .min_words = 1, .max_words = 1, .run = farm_trust },
 };
 const size_t n_farm_commands = ARRAY_LEN(farm_commands);

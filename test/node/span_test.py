@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """A private network on two nodes: machines reach each other through the tunnel in both families, nobody between them reads along, what is not declared
 does not pass, and what flows goes on while peers come and the engine or a node starts again."""
-import base64, contextlib, json, os, secrets, sys, tempfile
+import base64, contextlib, json, os, secrets, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import workload
-from lab import GUEST_SEES_HOST, Failed, Lab, refused, until
+from lab import GUEST_SEES_HOST, ZOS, Failed, Lab, refused, until
 from lan import Computer, Lan
 from qemu import Report
 from registry import Registry
@@ -215,11 +215,25 @@ def gone(a, report):
         assert a.node.shell(f"grep -ci ':{port:04X} ' /proc/net/udp")[0].strip() == "0"
 
 
+def told(a, *words):
+    """What a change of the farm document says of the nodes."""
+    got = subprocess.run([ZOS, "farm", *words], env=a.lab.environment(), capture_output=True, text=True, timeout=120)
+    assert got.returncode == 0, got.stderr
+    return {line[5:13]: "has the new" in line for line in got.stderr.splitlines() if line.startswith("node ")}
+
+
 def again(a, b, report):
-    with report.case("a node that starts again meets anew, and its machine is reached as before"):
+    with report.case("a node that is not there when the farm changes keeps no other from hearing of it, and is told later"):
+        user = a.lab.zos("key").split()[0]
+        assert told(a, "allow", user) == {a.key[:8]: True, b.key[:8]: True}
         shaken = a.path()["handshake"]
         b.stop()
+        assert told(a, "allow", user) == {a.key[:8]: True, b.key[:8]: False}
         b.start()
+        until("it is told", lambda: told(a, "tell") == {a.key[:8]: True, b.key[:8]: True}, 60)
+        sequences = [a.lab.zos_json("node", "info", end.key)["farm_sequence"] for end in (a, b)]
+        assert sequences[0] == sequences[1], sequences
+    with report.case("a node that starts again meets anew, and its machine is reached as before"):
         until("it is reached", lambda: a.fetches(b.ip4), 240)
         assert b.path()["preshared"] and a.path()["handshake"] > shaken and b.fetches(a.ip4)
 
