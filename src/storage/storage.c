@@ -391,6 +391,18 @@ static enum life_event event_of(struct storage_disk *d, const struct answer *a)
 	return events[a->outcome];
 }
 
+/* D has been opened: one of that name that is gone was the same disk, in a place that gives it another serial number, as adapters do. */
+static void twin_forget(struct storage *s, const struct storage_disk *d)
+{
+	for (struct storage_disk *one = s->disks; one; one = one->next) {
+		if (one->state != LIFE_GONE || strcmp(one->uuid, d->uuid))
+			continue;
+		job_stop(one);
+		disk_forget(s, one);
+		return;
+	}
+}
+
 /* What a child found out about its disk. */
 static void disk_learn(struct storage_disk *d, enum life_act act, const struct answer *a)
 {
@@ -410,6 +422,7 @@ static void disk_learn(struct storage_disk *d, enum life_act act, const struct a
 	if (act == LIFE_UNLOCK) {
 		d->key = a->key;
 		d->found.is_rotational = a->is_rotational;
+		twin_forget(d->storage, d);
 	}
 	if (act == LIFE_MOUNT)
 		d->care = a->care;
@@ -483,7 +496,8 @@ static struct storage_disk *disk_find(struct storage *s, uint64_t diskseq)
 static struct storage_disk *disk_find_gone(struct storage *s, const struct storage_found *f)
 {
 	for (struct storage_disk *d = s->disks; d; d = d->next)
-		if (d->state == LIFE_GONE && f->serial[0] && !strcmp(d->found.serial, f->serial) && !strcmp(d->found.model, f->model))
+		if (d->state == LIFE_GONE && f->serial[0] &&
+		    !strcmp(d->found.serial, f->serial)) /* its model has another name behind another controller */
 			return d;
 	return NULL;
 }

@@ -260,6 +260,51 @@ static void a_disk_that_vanishes_comes_back(void)
 	storage_deinit(&s);
 }
 
+/* Behind another controller its model is called otherwise, behind an adapter its serial number, too. */
+static void one_that_comes_back_elsewhere_is_the_same(void)
+{
+	static const char *const serials[] = { "one", "adapter" };
+
+	for (size_t i = 0; i < ARRAY_LEN(serials); i++) {
+		struct storage s;
+		struct kernel k;
+
+		setup_ready(&s, &k);
+		k.n = 0;
+		storage_rescan(&s);
+		END(ANSWER_DONE);
+		plug(&k, "sda", serials[i], 9, STORAGE_SATA);
+		snprintf(k.disks[0].model, sizeof(k.disks[0].model), "a disk");
+		storage_rescan(&s);
+		END(ANSWER_OURS, .uuid = UUID);
+		T_CHECK(!s.disks->next == !i, "what is not opened yet may be another");
+		END(ANSWER_DONE, .key = ANSWER_KEY_DISK);
+		END(ANSWER_DONE);
+		LOG_IS("GONE vda, release vda, probe sda, unlock sda, mount sda, READY sda");
+		T_CHECK(!s.disks->next && s.disks->state == LIFE_READY && !strcmp(s.disks->found.name, "sda"), "it is one disk");
+		storage_deinit(&s);
+	}
+}
+
+/* PAINS: no empty replacement for something that existed, wherever it comes back. */
+static void one_that_comes_back_blank_is_left_alone(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	k.n = 0;
+	storage_rescan(&s);
+	END(ANSWER_DONE);
+	plug(&k, "sda", "one", 9, STORAGE_SATA);
+	snprintf(k.disks[0].model, sizeof(k.disks[0].model), "a disk");
+	storage_rescan(&s);
+	END(ANSWER_BLANK);
+	LOG_IS("GONE vda, release vda, probe sda");
+	T_CHECK(s.disks->state == LIFE_FOREIGN && strstr(s.disks->sentence, UUID), "%s", s.disks->sentence);
+	storage_deinit(&s);
+}
+
 static void who_vanishes_before_it_is_known_is_forgotten(void)
 {
 	struct storage s;
@@ -733,6 +778,8 @@ int main(void)
 	T_RUN(each_is_settled_by_its_own_end);
 	T_RUN(what_failed_is_looked_at_again);
 	T_RUN(a_disk_that_vanishes_comes_back);
+	T_RUN(one_that_comes_back_elsewhere_is_the_same);
+	T_RUN(one_that_comes_back_blank_is_left_alone);
 	T_RUN(who_vanishes_before_it_is_known_is_forgotten);
 	T_RUN(another_disk_of_that_name_is_another_disk);
 	T_RUN(drivers_are_waited_for);
