@@ -34,7 +34,7 @@ static int hear(const uint8_t *data, size_t n, size_t piece, enum exec_from from
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	for (int from = EXEC_FROM_CALLER; from <= EXEC_FROM_SERVER; from++) {
+	for (int from = EXEC_FROM_CALLER; from <= EXEC_FROM_ARCHIVE; from++) {
 		AUTO_BUF struct buf whole = { 0 }, cut = { 0 };
 
 		if (hear(data, n, n ? n : 1, from, &whole) != hear(data, n, 1, from, &cut) || whole.len != cut.len ||

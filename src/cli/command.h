@@ -45,6 +45,8 @@ int out_json_line(sd_json_variant *v, struct err *e); /* one of many: without a 
 void out_table(const struct out_column *columns, size_t n_columns, const char *const *rows, size_t n_rows);
 /* One line of progress on standard error, drawn over the one before on a terminal; TOTAL 0 = unknown. */
 void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total);
+/* The same with how long the rest of it may take; UINT64_MAX = unknown. */
+void out_progress_left(const struct cli *c, const char *what, uint64_t done, uint64_t total, uint64_t left_s);
 void out_progress_end(const struct cli *c);
 /* The text under KEY, or OTHERWISE. Borrowed. */
 const char *out_text(sd_json_variant *v, const char *key, const char *otherwise);

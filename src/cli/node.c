@@ -2,9 +2,12 @@
 
 #include "api/recovery.h"
 #include "base/parse.h"
+#include "cli/pace.h"
 
 #include <stdio.h>
 #include <time.h>
+
+enum { DISK_PATIENCE_MS = 320 * 1000 }; /* longer than the node gives a disk: who asked hears how it ended */
 
 static int node_json(const struct record *r, sd_json_variant **ret)
 {
@@ -320,17 +323,24 @@ static void health_print(sd_json_variant *v)
 }
 
 /* One call without arguments but ARGUMENTS, signed by the key of ROLE. A node that is named by its whole key is who is meant, approved or not. */
-static int node_call(char role, const char *which, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
+static int node_open(char role, const char *which, struct client *client, struct link *link, struct err *e)
 {
-	AUTO_CLIENT struct client client = CLIENT_NONE;
-	AUTO_LINK struct link link = { 0 };
 	const struct record *node;
 	bool is_meant = which && strlen(which) == KEY_TEXT_LEN;
 	int r;
 
-	if ((r = client_open(&client, role, e)) || (r = client_node(&client, which, is_meant, &node, e)) || (r = link_open(&client, node, &link, e)))
+	if ((r = client_open(client, role, e)) || (r = client_node(client, which, is_meant, &node, e)))
 		return r;
-	return link_call(&link, method, arguments, ret, e);
+	return link_open(client, node, link, e);
+}
+
+static int node_call(char role, const char *which, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
+	int r = node_open(role, which, &client, &link, e);
+
+	return r ? r : link_call(&link, method, arguments, ret, e);
 }
 
 static int node_health(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -407,6 +417,18 @@ static int node_disks(const struct cli *c, const void *args, const char **words,
 	return 0;
 }
 
+/* What the node does with a disk: it gives that five minutes, and who waits sees for how long. */
+static int disk_order(const struct cli *c, struct link *l, const char *what, const char *method, sd_json_variant *arguments, struct err *e)
+{
+	struct pace pace = PACE_INIT(c, what);
+	int r = pace_begin(&pace, l->client->event, e);
+
+	if (!r)
+		r = link_call_within(l, DISK_PATIENCE_MS, method, arguments, NULL, e);
+	pace_end(&pace);
+	return r;
+}
+
 struct wipe_args {
 	const char *confirm;
 };
@@ -415,6 +437,8 @@ static const struct opt wipe_opts[] = { OPT(struct wipe_args, confirm, "confirm"
 static int node_disks_wipe(const struct cli *c, const void *args, const char **words, struct err *e)
 {
 	const struct wipe_args *a = args;
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	AUTO_LINK struct link link = { 0 };
 	AUTO_JSON sd_json_variant *arguments = NULL;
 	int r;
 
@@ -423,7 +447,8 @@ static int node_disks_wipe(const struct cli *c, const void *args, const char **w
 			       words[0], words[0]);
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("serial", words[0]), SD_JSON_BUILD_PAIR_STRING("confirm", a->confirm)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
-	r = node_call(KEY_FARM, words[1], "zos.Node.WipeDisk", arguments, NULL, e);
+	if (!(r = node_open(KEY_FARM, words[1], &client, &link, e)))
+		r = disk_order(c, &link, "wiping the disk", "zos.Node.WipeDisk", arguments, e);
 	if (!r && !c->json)
 		printf("What was on it is gone for ever, and the node takes it as a new disk: 'zos node disks' shows it.\n");
 	return r;
@@ -466,7 +491,7 @@ static int secret_seal(struct link *l, const char *digest, const char *uuid, con
 	return r;
 }
 
-static int disk_recover(struct link *l, const char *digest, const char *serial, struct err *e)
+static int disk_recover(const struct cli *c, struct link *l, const char *digest, const char *serial, struct err *e)
 {
 	AUTO_JSON sd_json_variant *which = NULL, *token = NULL, *arguments = NULL;
 	AUTO_BUF struct buf sealed = { 0 };
@@ -486,7 +511,7 @@ static int disk_recover(struct link *l, const char *digest, const char *serial, 
 	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("serial", serial), SD_JSON_BUILD_PAIR_STRING("uuid", uuid),
 			   SD_JSON_BUILD_PAIR_STRING("secret", sealed.p)) < 0)
 		return err_set(e, -ENOMEM, "ask the node: out of memory");
-	return link_call(l, "zos.Node.RecoverDisk", arguments, NULL, e);
+	return disk_order(c, l, "recovering the disk", "zos.Node.RecoverDisk", arguments, e);
 }
 
 /* A node whose disks are all shut has forgotten that it was approved, and must not be approved as somebody new: it is the old one again once a disk of it is
@@ -508,7 +533,7 @@ static int node_disks_recover(const struct cli *c, const void *args, const char 
 	is_ours = node->approved && key_pub_eq(&node->farm, &client.key.pub);
 	if (!is_ours && (!words[1] || strcmp(words[1], key)) && (r = farm_confirm(key, e)))
 		return r;
-	if ((r = link_open(&client, node, &link, e)) || (r = disk_recover(&link, digest, words[0], e)))
+	if ((r = link_open(&client, node, &link, e)) || (r = disk_recover(c, &link, digest, words[0], e)))
 		return r;
 	if (!c->json)
 		printf("It is opened, and its key is the TPM's again: 'zos node disks' shows it. A node that had no disk open starts again as who it was.\n");

@@ -45,10 +45,10 @@ void out_table(const struct out_column *columns, size_t n_columns, const char *c
 	table_print(stdout, columns, n_columns, rows, n_rows, terminal_width(), has_colours());
 }
 
-void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total)
+void out_progress_left(const struct cli *c, const char *what, uint64_t done, uint64_t total, uint64_t left_s)
 {
 	enum { BAR = 24 };
-	char bar[BAR + 1], a[16], b[16];
+	char bar[BAR + 1], a[16], b[16], left[16] = "";
 	int full = total ? (int)(done * BAR / total) : 0;
 
 	if (c->json || !c->tty)
@@ -59,13 +59,20 @@ void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t
 	bar[BAR] = '\0';
 	format_size(a, done);
 	format_size(b, total);
+	if (left_s != UINT64_MAX)
+		format_duration(left, left_s);
 	if (total)
-		fprintf(stderr, "\r\033[K%-28.60s [%s] %s of %s", what, bar, a, b);
+		fprintf(stderr, "\r\033[K%-28.60s [%s] %s of %s%s%s%s", what, bar, a, b, left[0] ? ", " : "", left, left[0] ? " left" : "");
 	else if (done)
 		fprintf(stderr, "\r\033[K%-28.60s %s", what, a);
 	else
 		fprintf(stderr, "\r\033[K%.70s", what);
 	fflush(stderr);
+}
+
+void out_progress(const struct cli *c, const char *what, uint64_t done, uint64_t total)
+{
+	out_progress_left(c, what, done, total, UINT64_MAX);
 }
 
 void out_progress_end(const struct cli *c)

@@ -2,18 +2,20 @@
 #include "cli/machine.h"
 
 #include "cli/document.h"
+#include "cli/pace.h"
 #include "cli/upload.h"
 #include "sys/exec_wire.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
-enum { CHUNK = 16384, SHOWN_EVERY = 1 << 20 /* bytes */ };
+enum { CHUNK = 16384 };
 
 struct download {
-	const struct cli *cli;
+	struct pace pace;
 	struct exec_ear ear;
-	uint64_t bytes, shown;
+	uint64_t bytes, total; /* TOTAL: 0 = not known */
 	bool told, is_over; /* the last frame came; nothing more does */
 	int r;
 	struct err *e;
@@ -35,6 +37,9 @@ static void frame_take(struct download *d, const struct exec_frame *f)
 		if (fwrite(f->data.p, 1, f->data.n, to) != f->data.n)
 			download_end(d, err_set(d->e, -errno, "write the archive: %m"));
 		d->bytes += f->data.n;
+		break;
+	case EXEC_TOTAL:
+		d->total = (uint64_t)f->b << 32 | f->a;
 		break;
 	case EXEC_EXIT:
 		download_end(d, fflush(stdout) ? err_set(d->e, -errno, "write the archive: %m") : 0);
@@ -65,10 +70,8 @@ static int on_bytes(sd_event_source *source, int fd, uint32_t events, void *user
 	if (!d->told && (n <= 0 || r < 0))
 		download_end(d, err_set(d->e, -EIO, "the archive broke off after %llu bytes: what came is not all of it, do it again",
 					(unsigned long long)d->bytes));
-	if (d->bytes - d->shown >= SHOWN_EVERY) {
-		d->shown = d->bytes;
-		out_progress(d->cli, "exporting", d->bytes, 0);
-	}
+	if (!d->told && d->bytes)
+		pace_show(&d->pace, d->bytes, d->total);
 	return 0;
 }
 
@@ -85,7 +88,7 @@ int cmd_volume_export(const struct cli *c, const void *args, const char **words,
 	const struct export_args *a = args;
 	AUTO_MACHINE struct machine_client m = MACHINE_CLIENT_NONE;
 	AUTO_JSON sd_json_variant *arguments = NULL;
-	struct download d = { .cli = c, .ear.from = EXEC_FROM_SERVER, .e = e };
+	struct download d = { .pace = PACE_INIT(c, "exporting"), .ear.from = EXEC_FROM_ARCHIVE, .e = e };
 	sd_event_source *source = NULL;
 	int fd[2], r;
 
@@ -102,7 +105,7 @@ int cmd_volume_export(const struct cli *c, const void *args, const char **words,
 		return err_set(e, r, "read the archive: %s", strerror(-r));
 	r = client_wait(&m.client, &d.is_over, 0);
 	sd_event_source_disable_unref(source);
-	out_progress_end(c);
+	pace_end(&d.pace);
 	return r ? err_set(e, r, "read the archive: %s", strerror(-r)) : d.r;
 }
 
@@ -113,6 +116,7 @@ int cmd_volume_import(const struct cli *c, const void *args, const char **words,
 	AUTO_JSON sd_json_variant *arguments = NULL, *status = NULL;
 	struct upload up = { .method = "zos.Volume.Import", .name = "the archive", .fd = STDIN_FILENO };
 	char left_out[UPLOAD_WORD_MAX];
+	struct stat st;
 	int r;
 
 	if (isatty(STDIN_FILENO))
@@ -120,6 +124,8 @@ int cmd_volume_import(const struct cli *c, const void *args, const char **words,
 	if ((r = machine_open(&m, words[0], a->node, e)) || (r = arguments_make(&m, NULL, &arguments, e)))
 		return r;
 	up.arguments = arguments;
+	if (!fstat(up.fd, &st) && S_ISREG(st.st_mode))
+		up.total = (uint64_t)st.st_size;
 	if ((r = upload_run(&up, c, &m.client, &m.link, left_out, e)) || (r = deployment_wait(c, &m.link, m.target.deployment, &status, e)))
 		return r;
 	if (c->json)

@@ -1,6 +1,7 @@
 #include "cli/upload.h"
 
 #include "base/parse.h"
+#include "cli/pace.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@ struct push {
 	int pipe; /* our end of the stream */
 	sd_event_source *io, *input;
 	uint64_t sent;
+	struct pace pace;
 	struct buf heard; /* lines from the node, the last of them not whole */
 	char *word;
 	char chunk[CHUNK];
@@ -95,7 +97,7 @@ static void speak(struct push *p)
 		return;
 	p->at += (size_t)n;
 	p->sent += (uint64_t)n;
-	out_progress(p->cli, p->what->name, p->sent, p->what->total);
+	pace_show(&p->pace, p->sent, p->what->total);
 }
 
 static int on_stream(sd_event_source *s, int fd, uint32_t events, void *userdata)
@@ -173,7 +175,9 @@ int upload_run(const struct upload *u, const struct cli *c, struct client *clien
 	int fds[2], r;
 
 	BUG_ON(!p);
-	*p = (struct push){ .what = u, .cli = c, .pipe = -1, .heard = { .limit = 64 * LINE_MAX_BYTES }, .word = ret_word, .e = e };
+	*p = (struct push){
+		.what = u, .cli = c, .pipe = -1, .pace = PACE_INIT(c, u->name), .heard = { .limit = 64 * LINE_MAX_BYTES }, .word = ret_word, .e = e
+	};
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return err_set(e, -errno, "make a stream: %m");
 	p->pipe = fds[0];

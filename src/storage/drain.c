@@ -119,7 +119,8 @@ static int content_put(struct drain *d, int fd, uint64_t size, struct err *e)
 	AUTO_BUF struct buf fill = { 0 };
 	int r = 0;
 
-	for (uint64_t at = 0; at < size && !r;) {
+	d->unread += d->is_dry ? size : 0;
+	for (uint64_t at = 0; at < size && !r && !d->is_dry;) {
 		ssize_t n = read(fd, bytes, size - at < PIECE ? (size_t)(size - at) : PIECE);
 
 		if (!n)

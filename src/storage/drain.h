@@ -11,6 +11,8 @@ enum {
 struct drain {
 	int (*put)(void *ctx, struct str bytes, struct err *e); /* takes what comes out */
 	void *ctx;
+	bool is_dry;           /* what is in files is not read: it counts as UNREAD, and all else is put */
+	uint64_t unread;
 	uint64_t left_out;     /* entries and attributes that an archive does not take: sockets, devices */
 	struct buf name, head; /* of where it is */
 	struct buf names, values; /* of attributes */

@@ -161,11 +161,41 @@ static int frames_put(void *ctx, struct str bytes, struct err *e)
 	return all_send(f->stream, buf_str(&f->all)) ? err_set(e, -EPIPE, "who asked for the archive is gone") : 0;
 }
 
+static int bytes_count(void *ctx, struct str bytes, struct err *e)
+{
+	(void)e;
+	*(uint64_t *)ctx += bytes.n;
+	return 0;
+}
+
+/* How long the archive will be, so that who waits for it sees how far it is: it is of a snapshot, and comes out the same twice. */
+static int total_send(int root, int stream, struct err *e)
+{
+	AUTO_BUF struct buf b = { 0 };
+	uint64_t total = 0;
+	struct drain d = DRAIN_INIT(bytes_count, &total);
+	int r;
+
+	d.is_dry = true;
+	r = drain_all(&d, root, e);
+	total += d.unread;
+	drain_deinit(&d);
+	if (r)
+		return r;
+	exec_put(&b, EXEC_TOTAL, (uint32_t)total, (uint32_t)(total >> 32));
+	if (buf_check(&b))
+		return err_set(e, -ENOMEM, "send the archive: out of memory");
+	return all_send(stream, buf_str(&b)) ? err_set(e, -EPIPE, "who asked for the archive is gone") : 0;
+}
+
 static int drain_run(int root, int stream, uint64_t *ret_left_out, struct err *e)
 {
 	struct frames f = { .stream = stream };
 	struct drain d = DRAIN_INIT(frames_put, &f);
-	int r = drain_all(&d, root, e);
+	int r = total_send(root, stream, e);
+
+	if (!r)
+		r = drain_all(&d, root, e);
 
 	*ret_left_out = d.left_out;
 	drain_deinit(&d);

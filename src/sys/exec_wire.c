@@ -24,15 +24,17 @@ void exec_put_data(struct buf *ret, enum exec_type type, struct str data)
 
 void exec_put(struct buf *ret, enum exec_type type, uint32_t a, uint32_t b)
 {
-	bool is_size = type == EXEC_RESIZE, is_bare = type == EXEC_EOF || type == EXEC_HANGUP;
+	bool is_size = type == EXEC_RESIZE, is_bare = type == EXEC_EOF || type == EXEC_HANGUP, is_long = type == EXEC_TOTAL;
 
-	head_put(ret, type, is_bare ? 0 : 4);
+	head_put(ret, type, is_bare ? 0 : is_long ? 8 : 4);
 	if (is_size) {
 		buf_add_le(ret, a, 2);
 		buf_add_le(ret, b, 2);
 	} else if (!is_bare) {
 		buf_add_le(ret, a, 4);
 	}
+	if (is_long)
+		buf_add_le(ret, b, 4);
 }
 
 void exec_put_failed(struct buf *ret, const char *sentence)
@@ -135,11 +137,13 @@ static const struct row {
 	{ EXEC_SIGNAL, CALLER, 4, 4, false },
 	{ EXEC_HANGUP, CALLER, 0, 0, false },
 	{ EXEC_START, 1u << EXEC_FROM_RUNNER, 1, EXEC_DATA_MAX, true },
-	{ EXEC_OUT, 1u << EXEC_FROM_SERVER, 1, EXEC_DATA_MAX, true },
-	{ EXEC_ERR, 1u << EXEC_FROM_SERVER, 1, EXEC_DATA_MAX, true },
+#define SERVER (1u << EXEC_FROM_SERVER | 1u << EXEC_FROM_ARCHIVE)
+	{ EXEC_OUT, SERVER, 1, EXEC_DATA_MAX, true },
+	{ EXEC_ERR, SERVER, 1, EXEC_DATA_MAX, true },
 	{ EXEC_CREDIT, 1u << EXEC_FROM_SERVER, 4, 4, false },
-	{ EXEC_EXIT, 1u << EXEC_FROM_SERVER, 4, 4, false },
-	{ EXEC_FAILED, 1u << EXEC_FROM_SERVER, 1, EXEC_WORD_MAX, true },
+	{ EXEC_EXIT, SERVER, 4, 4, false },
+	{ EXEC_FAILED, SERVER, 1, EXEC_WORD_MAX, true },
+	{ EXEC_TOTAL, 1u << EXEC_FROM_ARCHIVE, 8, 8, false },
 };
 
 static const struct row *head_check(const struct exec_ear *ear, size_t *ret_bytes)
@@ -173,8 +177,10 @@ static bool frame_read(struct exec_ear *ear, const struct row *row, size_t n, st
 	else if (f.type == EXEC_RESIZE) {
 		f.a = (uint32_t)rd_le(&r, 2);
 		f.b = (uint32_t)rd_le(&r, 2);
-	} else if (n)
+	} else if (n) {
 		f.a = (uint32_t)rd_le(&r, 4);
+		f.b = n == 8 ? (uint32_t)rd_le(&r, 4) : 0;
+	}
 	if ((f.type == EXEC_SIGNAL && (!f.a || f.a > 64)) || (f.type == EXEC_EXIT && f.a > 255) ||
 	    (f.type == EXEC_CREDIT && (!f.a || f.a > EXEC_WINDOW)) || (f.type == EXEC_FAILED && !text_ok(f.data)))
 		return false;

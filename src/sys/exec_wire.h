@@ -30,8 +30,9 @@ enum exec_type {
 	EXEC_CREDIT = 18, /* u32: so many bytes of input were taken */
 	EXEC_EXIT = 19,  /* u32, 0 to 255; the last frame */
 	EXEC_FAILED = 20, /* printable ASCII: it never ran, and why; the last frame */
+	EXEC_TOTAL = 21, /* u64: so many bytes of OUT will come in all */
 };
-enum exec_from { EXEC_FROM_CALLER, EXEC_FROM_RUNNER, EXEC_FROM_SERVER }; /* who may say what */
+enum exec_from { EXEC_FROM_CALLER, EXEC_FROM_RUNNER, EXEC_FROM_SERVER, EXEC_FROM_ARCHIVE }; /* who may say what; the last: doc/volume-archive.md */
 
 struct exec_program { /* borrowed; texts are never NULL */
 	bool tty;
@@ -43,7 +44,7 @@ struct exec_program { /* borrowed; texts are never NULL */
 struct exec_frame {
 	enum exec_type type;
 	struct str data;  /* STDIN, OUT, ERR, START, FAILED: borrowed from the ear until its next take */
-	uint32_t a, b;    /* rows and columns; signal; credit; status */
+	uint32_t a, b;    /* rows and columns; signal; credit; status; low and high half of the total */
 };
 
 /* All append one frame. DATA of any length becomes as many frames as it takes. */

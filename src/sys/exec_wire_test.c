@@ -81,6 +81,10 @@ static void the_ear_refuses(void)
 		{ EXEC_FROM_SERVER, S("\24\0\2\0no\22\0\4\0\1\0\0\0"), "t!" },
 		{ EXEC_FROM_SERVER, S("\24\0\2\0n\33"), "!" },           /* an order to a terminal */
 		{ EXEC_FROM_SERVER, S("GET / HTTP/1.1\r\n"), "!" },
+		{ EXEC_FROM_ARCHIVE, S("\25\0\10\0\1\2\3\4\5\6\7\10\20\0\1\0x"), "up" },
+		{ EXEC_FROM_ARCHIVE, S("\25\0\4\0\1\2\3\4"), "!" },   /* a total has 8 bytes */
+		{ EXEC_FROM_SERVER, S("\25\0\10\0\1\2\3\4\5\6\7\10"), "!" }, /* nobody knows how much a program says */
+		{ EXEC_FROM_ARCHIVE, S("\22\0\4\0\0\0\1\0"), "!" },   /* it takes no input */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)

@@ -196,7 +196,7 @@ class Stream:
 def exported(disk, name, snapshot=""):
     """(the archive, what is said of what it lacks): out of frames, as zos reads them."""
     s = Stream(disk, "export", name, snapshot)
-    archive, said = bytearray(), ""
+    archive, said, total = bytearray(), "", None
     read = s.sock.makefile("rb").read
     while head := read(4):
         kind, _, n = struct.unpack("<BBH", head)
@@ -205,9 +205,13 @@ def exported(disk, name, snapshot=""):
             archive += data
         elif kind == 17:
             said += data.decode()
+        elif kind == 21:
+            assert total is None and not archive, "it is said first, and once"
+            total, = struct.unpack("<Q", data)
         else:
             assert (kind, data) == (19, bytes(4)), (kind, data)
     s.end()
+    assert total == len(archive), (total, len(archive))
     return bytes(archive), said
 
 

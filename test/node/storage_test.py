@@ -3,7 +3,8 @@
 import hashlib, json, os, re, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Lab, refused, until
+import terminal
+from lab import ZOS, Lab, refused, until
 from qemu import Report
 
 MIB = 1 << 20
@@ -149,7 +150,8 @@ def first_boot(lab, machine, report):
                 assert good == "ok" and words in bad, done.stdout + done.stderr
         with report.case("the farm wipes one of ours: it is another disk then"):
             before, slots = disks(lab)["nvme"]["uuid"], key_slots(machine.blank["nvme"])
-            lab.zos("node", "disks", "wipe", "nvme", "--confirm", "nvme")
+            done, shown = terminal.run([ZOS, "node", "disks", "wipe", "nvme", "--confirm", "nvme"], lab.environment())
+            assert done.returncode == 0 and "wiping the disk" in shown, (done, shown)
             until("it has another UUID", lambda: wait_state(lab, "nvme", "ready")["uuid"] != before)
         with report.case("nothing of the keys that opened it is on it any more"):
             with open(machine.blank["nvme"], "rb") as f:
