@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Volumes and disks of machines on a booted node: there, shared, limited, there again after the node went down, missed when their disk is missing."""
-import io, os, re, subprocess, sys, tarfile
+import contextlib, io, os, re, subprocess, sys, tarfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import terminal
 from lab import ZOS, Failed, Lab, refused, until
-from qemu import Report
+from qemu import Report, Timeout
 from registry import Registry
 from storage import WAIT, Storage, on, volume
 
@@ -103,7 +103,7 @@ def archives(s, report):
     with report.case("what is in a volume goes through the session as an archive, and into another one, whose machines see it"):
         s.sh("shop", "root", "mkdir /srv/tree; echo deep > /srv/tree/leaf; chown -R 1000:33 /srv/tree; ln -s leaf /srv/tree/link; sync")
         out, shown = drawn(s, "volume", "export", "shop/data")
-        assert out.returncode == 0 and re.search(r"exporting +\S+ MiB", shown), shown
+        assert out.returncode == 0 and re.search(r"exporting +\[#*\.*\] \S+ MiB of \S+ MiB", shown), shown
         with tarfile.open(fileobj=io.BytesIO(out.stdout)) as t:
             leaf = t.getmember("tree/leaf")
             assert (leaf.uid, leaf.gid, t.extractfile(leaf).read()) == (1000, 33, b"deep\n") and t.getmember("tree/link").linkname == "leaf"
@@ -166,6 +166,86 @@ def refusals(s, report):
             s.lab.zos("deploy", f"{s.lab.dir}/tape.json")
 
 
+# where a disk can be plugged in while the node runs: a SAS controller, and a PCIe slot
+PORTS = ["-device", "virtio-scsi-pci,id=sas", "-device", "pcie-root-port,id=bay,chassis=7"]
+
+
+def is_let_go(node):
+    """QEMU ends a disk a moment after the machine knows that it is gone."""
+    try:
+        node.qmp("blockdev-del", **{"node-name": "late"})
+    except Timeout:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def plugged(node, path, serial, driver, bus):
+    """A disk that is plugged in there; and pulled out at the end, under whatever has it."""
+    node.qmp("blockdev-add", **{"driver": "raw", "node-name": "late", "file": {"driver": "file", "filename": path}})
+    node.qmp("device_add", driver=driver, bus=bus, drive="late", serial=serial, id="late")
+    yield
+    node.qmp("device_del", id="late")
+    node.wait_line(rf"disk \w+: gone, serial '{serial}'", 60)
+    until("QEMU has let go of it", lambda: is_let_go(node))
+
+
+def untouched(s, since):
+    """What needs nothing of that disk runs as it did SINCE."""
+    w = s.state("free", "box")
+    assert (w["state"], w["restarts"], s.sh("free", "box", "cat /tmp/mark")) == ("ok", since, "mark\n"), w
+
+
+def late(s, report, drives, options, place, serials):
+    """The disk with the volume is not there when the node starts, comes, goes and comes again somewhere else, all under a node that runs."""
+    uuid = place["shop", "data"]
+    serial = serials[uuid]
+    mine = [w for w, disk in place.items() if disk == uuid]
+    path, other = drives[int(serial.removeprefix("disk"))], drives[1 - int(serial.removeprefix("disk"))]
+    boxes = {"data": ("shop", "root"), "disk": ("vm", "box")}
+
+    def waits():
+        for name, workload in mine:
+            s.wait_state(name, workload, "waiting", 180)
+            assert uuid in s.state(name, workload)["message"], s.state(name, workload)
+            s.wait_state(*boxes[workload], "waiting")
+            assert f"waits for '{workload}'" in s.state(*boxes[workload])["message"], s.state(*boxes[workload])
+
+    def runs():
+        for name, workload in mine:
+            s.wait_state(name, workload, "ok", 120)
+            s.wait_state(*boxes[workload], "ok", 180)
+        assert s.sh("shop", "root", "sha256sum < /srv/some | cmp - /srv/sum && cat /srv/word") == "hello\n"
+        assert sorted(serials) == sorted(d["uuid"] for d in s.lab.zos_json("node", "disks")["disks"] if d["uuid"]), s.disks()
+        untouched(s, since)
+
+    with s.lab.node("debug", **{**options, "drives": [other], "extra": PORTS}) as s.node:
+        s.node.wait_line(r"is up, (\d+) services", 200)
+        with report.case("without the disk that has it, a volume is waited for and says for which, and what needs no disk runs"):
+            waits()
+            s.put("free", s.box("box", WAIT, []))
+            s.sh("free", "box", "echo mark > /tmp/mark")
+            since = s.state("free", "box")["restarts"]
+        with plugged(s.node, path, serial, "scsi-hd", "sas.0"):
+            with report.case("the disk comes while the node runs: what waited for it starts by itself, with its data"):
+                runs()
+        with report.case("pulled out under what runs, it is waited for again, and all else is as it was"):
+            waits()
+            untouched(s, since)
+        with plugged(s.node, path, serial, "virtio-blk-pci", "bay"):
+            with report.case("plugged in elsewhere it is the same disk, and all is as before"):
+                runs()
+                until("health is well", lambda: s.lab.zos_json("node", "health")["ok"])
+        with report.case("what is deleted without its disk goes when the disk comes, and nothing comes back"):
+            waits()
+            s.lab.zos("delete", "shop")
+            with plugged(s.node, path, serial, "scsi-hd", "sas.0"):
+                until("it is ready", lambda: s.disks()[serial]["state"] == "ready")
+                until("it is gone from its disk", lambda: s.node.shell("ls /zos/disks/*/volumes")[0].count(".") == 0, 60)
+                assert not any(d["name"] == "shop" and not d["deleted"] for d in s.lab.zos_json("ps")["deployments"])
+                untouched(s, since)
+
+
 def main():
     report = Report("make node T=volume")
     with Lab() as lab, Registry() as registry:
@@ -215,21 +295,9 @@ def main():
                 place = {w: s.state(*w)["device"] for w in (("shop", "data"), ("vm", "disk"))}
                 registry.start(registry.port)
                 serials = {d["uuid"]: d["serial"] for d in s.disks().values()}
-        lost = int(serials[place["shop", "data"]].removeprefix("disk"))
-        with report.case("without the disk that has it, a volume is waited for, and what needs no disk runs"):
-            with lab.node("debug", **{**options, "drives": [drives[1 - lost]]}) as node:
-                s.node = node
-                s.wait_state("shop", "data", "waiting", 180)
-                s.wait_state("shop", "root", "waiting")
-                s.put("free", s.box("box", WAIT, []))
-                s.lab.zos("delete", "shop")
-        with report.case("what was deleted without its disk goes when the disk comes, and nothing comes back"):
-            with lab.node("debug", **options) as node:
-                s.node = node
-                s.wait_state("free", "box", "ok", 180)
-                assert not any(d["name"] == "shop" and not d["deleted"] for d in lab.zos_json("ps")["deployments"])
-                until("it is gone from its disk", lambda: node.shell("ls /zos/disks/*/volumes")[0].count(".") == 0, 60)
+        late(s, report, drives, options, place, serials)
     sys.exit(report.end())
 
 
-main()
+if __name__ == "__main__":
+    main()
