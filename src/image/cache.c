@@ -196,6 +196,20 @@ static bool record_is_whole(const struct cache *c, const char *scope, const stru
 	return true;
 }
 
+int cache_record_find(const struct cache *c, const char *scope, const char *digest, struct cache_record *ret, struct err *e)
+{
+	CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
+	const char *hex;
+	int r = record_load(c, scope, digest, &it, e);
+
+	if (r)
+		return r == -EBADMSG ? -ENOENT : r;
+	if (!record_is_whole(c, scope, &it, cache_layer_is_there, &hex))
+		return err_set(e, -ENOENT, "layer %.12s... is not in the cache any more", hex);
+	*ret = take(it, (struct cache_record){ 0 });
+	return 0;
+}
+
 int cache_record_use(const struct cache *c, const char *scope, const char *digest, struct cache_record *ret, struct err *e)
 {
 	CLEANUP(cache_record_deinit) struct cache_record it = { 0 };
@@ -508,6 +522,20 @@ static int held_list(const struct cache *c, struct held *ret, struct err *e)
 	for (struct dirent *f = readdir(d); f; f = readdir(d))
 		held_add(ret, dirfd(d), f->d_name);
 	return 0;
+}
+
+int cache_needs(const struct cache *c, int (*each)(void *ctx, const struct cache_need *n), void *ctx, struct err *e)
+{
+	CLEANUP(held_deinit) struct held held = { 0 };
+	int r = held_list(c, &held, e);
+
+	for (size_t i = 0; i < held.n && !r; i++) {
+		struct cache_need n = { .holder = held.holders[i], .name = held.names[i] };
+
+		BUG_ON(!name_decode(str_c(n.name), n.scope, n.digest)); /* held_add() has looked */
+		r = each(ctx, &n);
+	}
+	return r;
 }
 
 static bool is_held(const struct held *h, const char *name)

@@ -46,10 +46,21 @@ bool cache_layer_use(const struct cache *c, const char *scope, const char *hex);
 /* The record of an image that is whole, all of it marked as used now. -ENOENT when anything is missing. Returns owned. */
 MUST_CHECK int cache_record_use(const struct cache *c, const char *scope, const char *digest, struct cache_record *ret, struct err *e);
 
+/* The same, without a mark. */
+MUST_CHECK int cache_record_find(const struct cache *c, const char *scope, const char *digest, struct cache_record *ret, struct err *e);
+
 /* Notes that HOLDER, a name of the engine's, needs the image; one image each, the last one counts. Outlives the daemon. */
 MUST_CHECK int cache_hold(const struct cache *c, const char *holder, const char *scope, const char *digest, struct err *e);
 void cache_release(const struct cache *c, const char *holder);
 MUST_CHECK int cache_holders(const struct cache *c, sd_json_variant **ret, struct err *e); /* an array of their names. Returns owned */
+
+/* Which image a holder needs. */
+struct cache_need {
+	const char *holder, *name; /* borrowed; NAME: what its record is called */
+	char scope[CACHE_SCOPE_LEN + 1], digest[DIGEST_LEN + 1];
+};
+/* Calls EACH for what every holder needs, until it returns something else than 0. */
+MUST_CHECK int cache_needs(const struct cache *c, int (*each)(void *ctx, const struct cache_need *n), void *ctx, struct err *e);
 
 /* What is there: [{reference, digest, owner, size, used (Unix time), holders: [name]}]; shared layers count for each. Returns owned. */
 MUST_CHECK int cache_list(const struct cache *c, sd_json_variant **ret, struct err *e);

@@ -7,6 +7,7 @@
 #define IMAGED_SOCKET "/run/zos/imaged/sock" /* init makes its directory, for imaged */
 #define IMAGED_CACHE "/run/zos/imaged/cache"
 #define IMAGEMOVE_PROGRAM "/usr/lib/zos/imagemove"
+#define IMAGECOPY_PROGRAM "/usr/lib/zos/imagecopy"
 #define IMAGED_MKFS "/usr/bin/mkfs.erofs"
 
 /* What images may take of a file system: a tenth, but not less than 2 GiB where that is not more than half. */
@@ -15,6 +16,12 @@ static inline uint64_t image_limit_default(uint64_t fs_bytes)
 	uint64_t tenth = fs_bytes / 10, floor = fs_bytes / 2 < 2ull << 30 ? fs_bytes / 2 : 2ull << 30;
 
 	return tenth > floor ? tenth : floor;
+}
+
+/* What copies of the images in use may take of a disk that has not the cache: an eighth, at most 8 GiB. */
+static inline uint64_t image_copy_limit(uint64_t fs_bytes)
+{
+	return fs_bytes / 8 < 8ull << 30 ? fs_bytes / 8 : 8ull << 30;
 }
 
 struct image_options {

@@ -6,6 +6,8 @@
  * under imaged's hands, a record after its layers; a pull that is under way is asked for again by the engine. */
 #include "base/file.h"
 #include "base/log.h"
+#include "image/filecopy.h"
+#include "image/share.h"
 #include "sys/mnt.h"
 #include "sys/supervisor.h"
 
@@ -13,46 +15,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 enum { UID_IMAGED = 902, PATH_BYTES = 256 };
 #define SERVICE "imaged"
-
-static int copy_bytes(int from, int to)
-{
-	ssize_t n;
-
-	while ((n = sendfile(to, from, NULL, 1 << 24)) > 0)
-		;
-	return n < 0 ? -errno : 0;
-}
-
-/* Under a passing name until it is whole, with its own times: they say what was used last. */
-static int file_copy(int from_dir, int to_dir, const char *name, struct err *e)
-{
-	AUTO_FD int from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	char passing[PATH_BYTES];
-	struct stat st;
-	int r;
-
-	if (from < 0 || fstat(from, &st))
-		return errno == ENOENT ? 0 : err_set(e, -errno, "read %s: %m", name); /* evicted meanwhile */
-	if (!faccessat(to_dir, name, F_OK, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
-		return 0;
-	snprintf(passing, sizeof(passing), ".%.200s", name);
-	AUTO_FD int to = openat(to_dir, passing, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (to < 0)
-		return err_set(e, -errno, "make %s: %m", name);
-	r = copy_bytes(from, to);
-	if (!r && (fchown(to, st.st_uid, st.st_gid) || fchmod(to, st.st_mode & 0777) ||
-		   futimens(to, (const struct timespec[]){ st.st_atim, st.st_mtim }) || fsync(to) || renameat(to_dir, passing, to_dir, name)))
-		r = -errno;
-	if (!r)
-		return 0;
-	unlinkat(to_dir, passing, 0);
-	return err_set(e, r, "copy %s: %s", name, strerror(-r));
-}
 
 static int folder_copy(int from, int to, const char *name, struct err *e)
 {
@@ -71,7 +37,7 @@ static int folder_copy(int from, int to, const char *name, struct err *e)
 	take_fd(from_fd);
 	while (!r && (entry = readdir(d)))
 		if (entry->d_name[0] != '.')
-			r = file_copy(dirfd(d), to_fd, entry->d_name, e);
+			r = filecopy(dirfd(d), to_fd, entry->d_name, e);
 	return r;
 }
 
@@ -147,6 +113,8 @@ static int to_disk(const char *from, const char *to, struct err *e)
 		return 0; /* it is there already */
 	if (fchown(to_fd, UID_IMAGED, UID_IMAGED) || fchown(from_fd, UID_IMAGED, UID_IMAGED) || fchmod(to_fd, 0700))
 		return err_set(e, -errno, "give the cache to " SERVICE ": %m");
+	if (unlinkat(to_fd, SHARE_MARK, 0) && errno != ENOENT)
+		return err_set(e, -errno, "make %s the cache: %m", to);
 	if ((r = all_copy(from_fd, to_fd, e)) || (r = mnt_bind(to, from, MS_NOSUID | MS_NODEV | MS_NOEXEC, e)) || (r = imaged_restart(e)))
 		return r;
 	return empty(take_fd(from_fd), e);

@@ -431,6 +431,8 @@ static void step_ended(struct engine *n, struct item *it, int r, const struct er
 		it->error[0] = '\0';
 		if (s == STEP_IMAGE && v->steps[s] == STEP_DONE)
 			image_ended(n, it);
+		if (s == STEP_IMAGE && n->images_changed)
+			n->images_changed(n->images_ctx);
 		if (s == STEP_MACHINE) {
 			v->attempts = 0;
 			v->changed = v->changed && v->steps[s] == STEP_DONE;
@@ -670,17 +672,6 @@ int engine_join(struct engine *n, const char *dir, struct err *e)
 	return 0;
 }
 
-void engine_images_moved(struct engine *n)
-{
-	for (struct item *it = n->items; it; it = it->next) {
-		if (!is_machine(it) || (it->view.steps[STEP_IMAGE] != STEP_DONE && it->view.steps[STEP_IMAGE] != STEP_FAILED))
-			continue;
-		it->view.steps[STEP_IMAGE] = STEP_FAILED;
-		it->view.retry_at_ms = 0;
-	}
-	pass_arm(n);
-}
-
 static int identity_load(struct engine *n, struct err *e)
 {
 	AUTO_BUF struct buf text = { 0 };
@@ -726,6 +717,22 @@ static bool is_wanted(void *engine, const char *id)
 		if (!strcmp(it->work.id, id))
 			return true;
 	return false;
+}
+
+void engine_images_moved(struct engine *n, bool is_lost)
+{
+	struct provider *p = n->providers[STEP_IMAGE];
+
+	if (p->ops->sweep)
+		p->ops->sweep(p, is_wanted);
+	for (struct item *it = n->items; it; it = it->next) {
+		it->view.changed |= is_lost && is_machine(it) && it->view.steps[STEP_MACHINE] != STEP_ABSENT;
+		if (!is_machine(it) || (it->view.steps[STEP_IMAGE] != STEP_DONE && it->view.steps[STEP_IMAGE] != STEP_FAILED))
+			continue;
+		it->view.steps[STEP_IMAGE] = STEP_FAILED;
+		it->view.retry_at_ms = 0;
+	}
+	pass_arm(n);
 }
 
 static void providers_attach(struct engine *n, struct provider *const providers[static STEPS])

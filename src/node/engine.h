@@ -65,6 +65,8 @@ struct engine {
 	void *record_ctx;
 	void (*status_changed)(void *ctx); /* what people see of it, too */
 	void *status_ctx;
+	void (*images_changed)(void *ctx); /* a machine has its image, or needs it no more */
+	void *images_ctx;
 };
 #define ENGINE_NONE { .store = STORE_NONE, .identity = KEY_NONE }
 
@@ -123,8 +125,9 @@ void engine_unwatch(struct engine *n, sd_varlink *link);
 /* One directory more for the state: what is newer in it holds from now on. */
 MUST_CHECK int engine_join(struct engine *n, const char *dir, struct err *e);
 
-/* The image cache is somewhere else, and may lack what it had: each machine's image is asked for again, under what runs. */
-void engine_images_moved(struct engine *n);
+/* The image cache is somewhere else, or has more than before, and may lack what it had: each machine's image is asked for again, under what runs. IS_LOST: what runs
+ * may have its root on a disk that is gone, and starts again once its image is there. */
+void engine_images_moved(struct engine *n, bool is_lost);
 
 /* For accept.c. Takes D and SECRETS: it is what its owner wants from now on. */
 void engine_take(struct engine *n, struct deployment *d, sd_json_variant *secrets);

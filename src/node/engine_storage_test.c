@@ -247,6 +247,40 @@ static void a_restore_outlives_the_engine(void)
 	down(&f);
 }
 
+static void count_changes(void *ctx)
+{
+	(*(int *)ctx)++;
+}
+
+/* The cache moves under what runs; where its disk is gone, so is a machine's root: it starts again, but not before its image is there. */
+static void images_move_under_machines(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+	int changes = 0;
+
+	up(&f);
+	f.engine.images_changed = count_changes;
+	f.engine.images_ctx = &changes;
+	T_NEED(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(!strcmp(state(&f), "ok") && changes == 1, "%s, %d", state(&f), changes);
+	log_clear(&f);
+	engine_images_moved(&f.engine, false);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;") && changes == 2, "'%s', %d", f.log.p, changes);
+	log_clear(&f);
+	f.fakes[STEP_IMAGE].fail = 1;
+	engine_images_moved(&f.engine, true);
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;") && !strcmp(state(&f), "retrying"), "'%s' %s", f.log.p, state(&f));
+	log_clear(&f);
+	engine_images_moved(&f.engine, false); /* to where it is */
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;apply machine web;") && !strcmp(state(&f), "ok"), "'%s' %s", f.log.p, state(&f));
+	down(&f);
+}
+
 static void what_cannot_change_is_refused(void)
 {
 	static const struct {
@@ -279,6 +313,7 @@ int main(void)
 	T_RUN(what_was_being_deleted_is_buried);
 	T_RUN(a_damaged_document_buries_nothing);
 	T_RUN(a_restore_outlives_the_engine);
+	T_RUN(images_move_under_machines);
 	T_RUN(what_cannot_change_is_refused);
 	return T_END();
 }

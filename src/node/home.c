@@ -13,10 +13,8 @@
 
 enum {
 	AGAIN_US = 60 * 1000000,
-	MOVE_MS = 600 * 1000,
 	PATIENCE_MS = 30 * 1000, /* for disks that are slow to answer at the start: PID 1 waits a minute for noded */
 };
-#define IMAGES "images"   /* on one of them */
 #define STATE "state"     /* on each disk */
 #define NONCES ".nonces"  /* in each state directory */
 
@@ -100,6 +98,14 @@ static bool is_home(const struct home *h, const char *dir)
 	return false;
 }
 
+bool home_has(const struct home *h, const struct storage_disk *d)
+{
+	char dir[STORE_DIR_MAX];
+
+	state_dir(d, dir);
+	return d->state == LIFE_READY && is_home(h, dir);
+}
+
 size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max)
 {
 	const struct home *h = ctx;
@@ -107,16 +113,14 @@ size_t home_disks(void *ctx, struct volumes_disk *ret, size_t max)
 
 	for (const struct storage_disk *d = h->storage->disks; h->engine && d && n < max; d = d->next) {
 		struct volumes_disk *one = &ret[n];
-		char dir[STORE_DIR_MAX];
 
-		state_dir(d, dir);
-		if (d->state != LIFE_READY || !is_home(h, dir))
+		if (!home_has(h, d))
 			continue;
 		*one = (struct volumes_disk){ .size_bytes = d->found.size_bytes, .is_rotational = d->found.is_rotational };
 		snprintf(one->uuid, sizeof(one->uuid), "%s", d->uuid);
 		snprintf(one->path, sizeof(one->path), "%s", d->path);
-		if (!strcmp(d->uuid, h->images))
-			one->images_bytes = image_limit_default(d->found.size_bytes);
+		one->images_bytes =
+			strcmp(d->uuid, h->images.disk) ? image_copy_limit(d->found.size_bytes) : image_limit_default(d->found.size_bytes);
 		n++;
 	}
 	return n;
@@ -257,79 +261,7 @@ static int disk_meet(struct home *h, const struct storage_disk *d, struct err *e
 	return 0;
 }
 
-static void timer_arm(struct home *h);
-
-static void on_moved(void *ctx, const struct task_end *end)
-{
-	struct home *h = ctx;
-
-	h->moving = NULL;
-	if (end->went_well) {
-		log_info("images are kept %s%s", h->images[0] ? "on disk " : "in memory", h->images);
-		engine_images_moved(h->engine);
-		return;
-	}
-	log_err("move the image cache: %s", end->why.msg);
-	h->images[0] = '\0';
-	timer_arm(h);
-}
-
-static void images_move(struct home *h, const char *to)
-{
-	const char *const argv[] = { h->paths.imagemove, h->paths.cache, to, NULL };
-	struct err e = { 0 };
-
-	task_drop(take_ptr(h->moving));
-	if (task_start(&h->moving, h->event, argv, -1, MOVE_MS, on_moved, h, &e))
-		log_err("%s", e.msg);
-}
-
-/* Whether images were kept on it before. */
-static bool has_images(const struct storage_disk *d)
-{
-	char path[STORE_DIR_MAX];
-
-	snprintf(path, sizeof(path), "%s/" IMAGES "/layers", d->path);
-	return !access(path, F_OK);
-}
-
-/* Images lie on one disk: where they were, else on one that does not turn if there is one, then the largest. */
-static bool is_better_for_images(const struct storage_disk *d, const struct storage_disk *than)
-{
-	if (than && has_images(d) != has_images(than))
-		return has_images(d);
-	if (!than || d->found.is_rotational != than->found.is_rotational)
-		return !than || !d->found.is_rotational;
-	return d->found.size_bytes > than->found.size_bytes;
-}
-
-static void images_settle(struct home *h)
-{
-	const struct storage_disk *best = NULL;
-	char dir[STORE_DIR_MAX], to[STORE_DIR_MAX];
-
-	for (const struct storage_disk *d = h->storage->disks; d && !h->images[0]; d = d->next) {
-		state_dir(d, dir);
-		if (d->state == LIFE_READY && is_home(h, dir) && is_better_for_images(d, best))
-			best = d;
-	}
-	if (!best)
-		return;
-	snprintf(h->images, sizeof(h->images), "%s", best->uuid);
-	snprintf(to, sizeof(to), "%s/" IMAGES, best->path);
-	images_move(h, to);
-}
-
-/* They are pulled again, onto another disk if there is one. */
-static void images_lose(struct home *h)
-{
-	h->images[0] = '\0';
-	images_settle(h);
-	if (!h->images[0])
-		images_move(h, "-");
-}
-
-static void timer_arm(struct home *h)
+void home_again(struct home *h)
 {
 	(void)sd_event_source_set_time_relative(h->timer, AGAIN_US);
 	(void)sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
@@ -347,11 +279,11 @@ static void all_meet(struct home *h)
 			continue;
 		log_err("disk %s: %s", d->uuid, e.msg);
 		if (r != -EXDEV)
-			timer_arm(h);
+			home_again(h);
 	}
 	disks_configure(h->storage, h->engine->farm); /* one that came may have brought a newer document */
 	clock_configure(h->engine->farm);
-	images_settle(h);
+	home_images_settle(h);
 	engine_tell(h->engine);
 }
 
@@ -384,8 +316,7 @@ static void on_gone(void *ctx, const struct storage_disk *d)
 	store_drop(&h->engine->store, dir);
 	nonces_drop(h->nonces, path);
 	volumes_went(h->volumes, d->uuid);
-	if (!strcmp(d->uuid, h->images))
-		images_lose(h);
+	home_images_went(h, d->uuid);
 	engine_tell(h->engine);
 }
 
@@ -410,7 +341,7 @@ static void on_lost(void *ctx, const char *dir, const struct err *why)
 	(void)why;
 	nonces_path(dir, path);
 	nonces_drop(h->nonces, path);
-	timer_arm(h);
+	home_again(h);
 }
 
 int home_init(struct home *ret, sd_event *event, const struct home_paths *paths, struct storage *storage, struct err *e)
@@ -421,12 +352,12 @@ int home_init(struct home *ret, sd_event *event, const struct home_paths *paths,
 	if ((r = sd_event_add_time(event, &ret->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, ret)) < 0)
 		return err_set(e, r, "make a timer: %s", strerror(-r));
 	(void)sd_event_source_set_enabled(ret->timer, SD_EVENT_OFF);
-	return 0;
+	return home_images_init(ret, e);
 }
 
 void home_deinit(struct home *h)
 {
-	task_drop(h->moving);
+	home_images_deinit(h);
 	sd_event_source_disable_unref(h->timer);
 	sd_event_unref(h->event);
 	*h = (struct home)HOME_NONE;
@@ -500,6 +431,8 @@ int home_begin(struct home *h, struct engine *n, struct nonces *nonces, struct p
 	h->volumes = volumes;
 	n->store.lost = on_lost;
 	n->store.ctx = h;
+	n->images_changed = home_images_changed;
+	n->images_ctx = h;
 	for (size_t i = 0; i < n->store.n_roots && !r; i++) {
 		char path[NONCES_PATH_MAX];
 

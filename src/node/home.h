@@ -11,8 +11,25 @@
 
 struct home_paths {
 	const char *ram;  /* the state directory in memory */
-	const char *cache, *imagemove; /* the image cache, and the program that puts it onto a disk */
+	const char *cache, *imagemove, *imagecopy; /* the image cache, and the programs that put it onto a disk, and copies of it onto others */
 	const char *mark; /* a file in memory that says who the node is, once a disk does: a daemon that starts again waits for such a disk */
+};
+
+/* Images lie on one disk; what machines need of them is on all others, too (home_images.c). */
+struct home_images {
+	char disk[ANSWER_UUID_SIZE]; /* the disk that has the cache, or is to have it; "" = memory has */
+	struct task *moving;         /* the cache is on its way there; NULL = it has arrived */
+	bool is_lost;                /* the disk that had it is gone: machines that run have their root there */
+	struct home_copy {           /* of a disk that has not the cache */
+		char disk[ANSWER_UUID_SIZE];
+		bool is_fetched; /* what only it had is in the cache, too */
+		bool is_due;     /* it may lack something */
+		size_t left_out; /* images for which it had no room */
+	} copies[STORAGE_DISKS_MAX];
+	size_t n_copies;
+	struct task *copying;        /* of the disk TURN; NULL = none */
+	char turn[ANSWER_UUID_SIZE];
+	sd_event_source *timer;      /* until the next copy */
 };
 
 struct home {
@@ -22,8 +39,7 @@ struct home {
 	struct engine *engine;     /* NULL = not begun */
 	struct nonces *nonces;
 	struct provider *volumes;
-	char images[ANSWER_UUID_SIZE]; /* the disk that has the image cache, or is to have it; "" = memory has */
-	struct task *moving;       /* the cache is on its way there; NULL = it has arrived */
+	struct home_images images;
 	sd_event_source *timer;    /* to try again what failed once */
 };
 #define HOME_NONE { 0 }
@@ -64,3 +80,12 @@ enum home_meeting home_meet(const struct home_self *self, const struct key_pub *
 
 /* Of the identities on N disks (role 0 = none) the one that most of them have, of equals the one whose text is lower; role 0 = none has one. */
 struct key_pub home_elect(const struct key_pub *all, size_t n);
+
+/* For home.c and home_images.c. */
+bool home_has(const struct home *h, const struct storage_disk *d); /* D is mounted, and keeps the node's state */
+void home_again(struct home *h); /* what failed is tried again in a while */
+MUST_CHECK int home_images_init(struct home *h, struct err *e);
+void home_images_deinit(struct home *h);
+void home_images_settle(struct home *h); /* disks have come, or the time to try again */
+void home_images_went(struct home *h, const char *disk);
+void home_images_changed(void *home); /* machines need other images than before */

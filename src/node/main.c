@@ -107,7 +107,9 @@ static int socket_dir(const char *path, gid_t who, struct err *e)
 
 int main(void)
 {
-	static const struct home_paths paths = { .ram = STATE_DIR, .mark = HOME_MARK, .cache = IMAGED_CACHE, .imagemove = IMAGEMOVE_PROGRAM };
+	static const struct home_paths paths = {
+		.ram = STATE_DIR, .mark = HOME_MARK, .cache = IMAGED_CACHE, .imagemove = IMAGEMOVE_PROGRAM, .imagecopy = IMAGECOPY_PROGRAM
+	};
 	CLEANUP(event_unrefp) sd_event *event = NULL;
 	struct provider *providers[STEPS] = { 0 };
 	struct engine n = ENGINE_NONE;

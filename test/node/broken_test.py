@@ -11,7 +11,7 @@ from registry import Registry
 from storage import WAIT, Storage, on, volume
 
 MIB = 1 << 20
-SIZE = 1300 * MIB
+SIZE = 1450 * MIB
 BLOCK = 4096
 
 

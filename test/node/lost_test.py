@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Disks that are away, come back old, change places, rot or are late: whichever of them is there, it is the same node with what was said last."""
+"""Disks that are away, come back old, change places or rot: whichever of them is there, it is the same node with what was said last, and what ran there runs."""
 import os, random, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
@@ -13,6 +13,7 @@ SIZE = 1100 * MIB
 HEADER = 16 * MIB  # of LUKS2, with its key slots: test/node/storage_test.py damages that
 BLOCK = 4096
 NAMES = ("one", "two", "three")
+MISSING = (["one"], ["two"], ["one", "two"])  # images are kept on the first one; the third was always there
 
 
 def drives(paths, names):
@@ -46,19 +47,26 @@ def first(s, report):
             until("all keep its state", lambda: s.node.shell("ls /zos/disks/*/state/identity | wc -l")[0] == "3", 60)
             s.uuids = {n: d["uuid"] for n, d in s.disks().items()}
             s.put("old", s.box("box", WAIT, []))
+            until("each has a copy of its image", lambda: s.node.shell("ls /zos/disks/*/images/held | grep -c '^[0-9a-f]'")[0] == "3", 60)
 
 
 def away(s, report):
-    """Each of them in turn is not there, and the others are plugged in the other way round."""
-    for i, name in enumerate(NAMES):
-        there = [n for n in reversed(NAMES) if n != name]
-        with report.case(f"without disk {name}, and the others in each other's place, it is the same node"):
-            with boot(s, there) as (s.node, record):
+    """Some are not there, the others are plugged in the other way round, and no registry answers."""
+    for i, missing in enumerate(MISSING):
+        there = [n for n in reversed(NAMES) if n not in missing]
+        s.registry.stop()
+        with boot(s, there) as (s.node, record):
+            with report.case(f"without disk {' and '.join(missing)}, and the others in other places, it is the same node"):
                 is_itself(s, record, there)
                 assert "old" in deployments(s) and not any(f"new{k}" not in deployments(s) for k in range(i)), deployments(s)
-                s.put(f"new{i}", s.box("box", WAIT, []))
-                if name == NAMES[-1]:
-                    s.lab.zos("delete", "old")
+            with report.case("what ran there runs without a registry: what is needed of images is on each disk"):
+                for name in deployments(s):
+                    s.wait_state(name, "box", "ok")
+                    s.sh(name, "box", "md5sum /usr/bin/* > /dev/null")
+            s.registry.start(s.registry.port)
+            s.put(f"new{i}", s.box("box", WAIT, []))
+            if missing is MISSING[-1]:
+                s.lab.zos("delete", "old")
 
 
 def back(s, report):
@@ -104,6 +112,7 @@ def main():
         lab.start_hub()
         lab.make_farm_with(registry)
         s = Storage(lab, registry, None)
+        s.registry = registry
         s.chance = random.Random(seed)
         s.paths = {n: f"{lab.dir}/{n}" for n in NAMES}
         for p in s.paths.values():

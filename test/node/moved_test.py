@@ -3,7 +3,7 @@
 import os, signal, sys, threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Lab, until
+from lab import Failed, Lab, until
 from qemu import Report
 from registry import Registry
 from served import served
@@ -20,7 +20,7 @@ def boot(s):
 
 def plug_in(s):
     s.node.qmp("blockdev-add", **{"driver": "raw", "node-name": "disk", "file": {"driver": "file", "filename": s.path}})
-    s.node.qmp("device_add", driver="scsi-hd", bus="scsi.0", drive="disk", serial="disk")
+    s.node.qmp("device_add", driver="scsi-hd", bus="scsi.0", drive="disk", serial="disk", id="disk")
 
 
 def disk(s, node):
@@ -40,12 +40,30 @@ def made(s, report):
 
 
 def becomes(s, report):
-    with report.case("a machine with nothing to lose becomes the node of a disk that is plugged in"), boot(s) as (s.node, record):
-        assert record["node"] != s.first and not record["approved"], record
-        plug_in(s)
-        until("it is the node of before", lambda: s.lab.run("node", "health", s.first).returncode == 0, 120)
-        until("what ran there runs here", lambda: [w["state"] for w in s.lab.zos_json("get", "web")["workloads"]] == ["ok"], 180)
-        assert disk(s, s.first)["uuid"] == s.uuid and s.lab.zos_json("node", "info", s.first)["durable"]
+    with boot(s) as (s.node, record):
+        with report.case("a machine with nothing to lose becomes the node of a disk that is plugged in"):
+            assert record["node"] != s.first and not record["approved"], record
+            plug_in(s)
+            until("it is the node of before", lambda: s.lab.run("node", "health", s.first).returncode == 0, 120)
+            s.wait_state("web", "box", "ok", 180)
+            assert disk(s, s.first)["uuid"] == s.uuid and s.lab.zos_json("node", "info", s.first)["durable"]
+        with report.case("that disk is pulled out under it: a machine whose image was there starts again with another copy"):
+            until("images are there", lambda: s.node.shell("ls /zos/disks/*/images/held | grep -c '^[0-9a-f]'")[0] == "1", 60)
+            s.lab.zos("restart", "web/box")
+            s.wait_state("web", "box", "ok")
+            s.sh("web", "box", "echo mark > /tmp/mark")
+            s.node.qmp("device_del", id="disk")
+            until("it is another run of it", lambda: is_fresh(s), 120)
+            s.node.shell("echo 3 > /proc/sys/vm/drop_caches")
+            s.sh("web", "box", "md5sum /usr/bin/* > /dev/null")
+
+
+def is_fresh(s):
+    """The machine runs, and has not what was written in its root before."""
+    try:
+        return s.sh("web", "box", "ls /tmp") == ""
+    except Failed:
+        return False
 
 
 def late(s, report):
