@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `volume` on a real btrfs, in a file: test/net/volume.py CASE, inside tools/enter."""
-import errno, io, os, socket, stat, struct, subprocess, sys, tarfile, tempfile
+import base64, errno, glob, hashlib, io, os, re, socket, stat, struct, subprocess, sys, tarfile, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -384,4 +384,60 @@ def hostile():
         assert imported(d, "a.1", tar()) == 0 and list(look(data)) == [""], "an empty archive is an empty volume"
 
 
-cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile)})
+def used(at):
+    """What is taken of a btrfs, its own books and their second copy among it: bytes."""
+    text = subprocess.run(["btrfs", "filesystem", "usage", "-b", at], check=True, capture_output=True, text=True).stdout
+    return int(re.search(r"^ +Used:\s+(\d+)", text, re.M)[1])
+
+
+def keep(folder, name, value):
+    """A value as the node keeps it (doc/state.md)."""
+    path = f"{folder}/{name}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.new", "wb") as f:
+        f.write(f"zos-state 1 1 {len(value)} {hashlib.sha256(value).hexdigest()}\n".encode() + value)
+        os.fsync(f.fileno())
+    os.rename(f"{path}.new", path)
+    fd = os.open(os.path.dirname(path), os.O_DIRECTORY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def deployment_keep(folder, n, document):
+    """All that is kept of one deployment of a machine and a volume."""
+    id = hashlib.sha256(str(n).encode()).hexdigest()
+    keep(folder, f"deployments/U{'A' * 55}/name-{n}", document)
+    keep(folder, f"placed/{id[:16]}", f"made {'x' * 36} {id[:16]}.1 U{'A' * 55} name-{n} data".encode())
+    keep(folder, f"resolved/{id[16:32]}", f"{id[:16]} sha256:{id}".encode())
+    keep(folder, f"holds/{id[16:32]}", b"stopped")
+    with open(f"{folder}/.nonces", "ab") as f:
+        f.write(os.urandom(24) * 2)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def reserve():
+    """A disk on which all is promised that can be, and all of that is full, takes the node's state: that of as many deployments as a node holds at most."""
+    envelope = base64.b64encode(max((open(p, "rb").read() for p in glob.glob("examples/*.json")), key=len)) + b"x" * 400  # signatures and names
+    with Disk() as d:
+        size = os.path.getsize(f"{d.dir.name}/file")
+        room = size - 256 * MIB - size // 8  # place.c, image.h
+        subprocess.run(["fallocate", "-l", str(size // 8), f"{d.at}/images"], check=True)
+        names = [f"v{i}.1" for i in range(room // (100 * MIB))]
+        for name in names:
+            data, *_ = d.volume("make-volume", name, 100 * MIB, "new")
+            os.mkdir(f"{data}/small")
+            for i in range(1000):  # in the file system's books, which have a copy
+                open(f"{data}/small/{i}", "wb").write(os.urandom(1500))
+            fill(f"{data}/large", 100 * MIB)
+        full = used(d.at)
+        for many in 200, 1000:
+            before = used(d.at)
+            for n in range(many):
+                deployment_keep(f"{d.at}/state", n, envelope)
+            print(f"# {many} deployments of {len(envelope)} bytes take {(used(d.at) - before) / MIB:.1f} MiB of a disk of {size // MIB} MiB with {full / MIB:.0f} MiB in use", flush=True)
+        for n in range(200):  # and again: what takes the place of a file is there beside it for a moment
+            deployment_keep(f"{d.at}/state", n, envelope)
+
+
+cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile, reserve)})
