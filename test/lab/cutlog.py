@@ -2,9 +2,13 @@
 
     disk = Disk(f"{lab.dir}/disk", SIZE)
     with lab.node(extra=disk.arguments()): ...
-    replay(list(disk.entries()), cut, path, SIZE, random.Random(seed))
+    disk.replay(list(disk.entries()), cut, path, SIZE, random.Random(seed))
+
+Of several disks each has a record of its own; Moments knows how far each was at one instant.
 """
-import struct
+import contextlib, struct, threading
+
+LOOK_S = 0.003  # between two looks how far they are
 
 FLUSH, FUA, DISCARD = 1, 2, 4
 
@@ -23,9 +27,14 @@ class Disk:
         open(self.log, "wb").close()
 
     def arguments(self):
-        return ["-blockdev", f"driver=file,filename={self.path},node-name=disk", "-blockdev", f"driver=file,filename={self.log},node-name=log",
-                "-blockdev", "driver=blklogwrites,file=disk,log=log,log-super-update-interval=1,node-name=cut",
-                "-device", f"virtio-blk-pci,drive=cut,serial={self.serial}"]
+        name = self.serial
+        return ["-blockdev", f"driver=file,filename={self.path},node-name={name}-disk", "-blockdev", f"driver=file,filename={self.log},node-name={name}-log",
+                "-blockdev", f"driver=blklogwrites,file={name}-disk,log={name}-log,log-super-update-interval=1,node-name={name}",
+                "-device", f"virtio-blk-pci,drive={name},serial={name}"]
+
+    def plugged(self, path):
+        """What was played back to PATH, as the same disk."""
+        return ["-drive", f"file={path},if=none,format=raw,id={self.serial}", "-device", f"virtio-blk-pci,drive={self.serial},serial={self.serial}"]
 
     def count(self):
         """How many writes there were so far."""
@@ -63,3 +72,33 @@ class Disk:
                 data.seek(where)
                 f.write(bytes(n) if flags & DISCARD else data.read(n))
         return path
+
+
+class Moments:
+    """How many writes there were on each of DISKS, again and again while a machine writes to them: those of one moment belong together."""
+
+    def __init__(self, disks):
+        self.disks, self.all = disks, []
+
+    def now(self):
+        """Counts never go back: what two looks in a row agree on was so at one instant between them."""
+        while (seen := [d.count() for d in self.disks]) != [d.count() for d in self.disks]:
+            pass
+        return tuple(seen)
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Notes each change in here, as ALL."""
+        end = threading.Event()
+
+        def look():
+            while not end.wait(LOOK_S):
+                if (seen := self.now()) != (self.all or [None])[-1]:
+                    self.all.append(seen)
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        try:
+            yield
+        finally:
+            end.set()
+            watcher.join()

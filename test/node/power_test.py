@@ -1,18 +1,19 @@
 #!/usr/bin/python3
-"""The power fails while owners deploy, resize, delete, make snapshots and go back to one, and a machine writes to its volume: what was said to be done is done
-afterwards, nothing is half done, and what the machine had flushed is there. ROUNDS=8 moments, as SEED says; each is a start of the node."""
+"""The power of a node with two disks fails while owners deploy, resize, delete, make snapshots and go back to one, and a machine writes to its volume: what was
+said to be done is done afterwards, nothing is half done, and what the machine had flushed is there. ROUNDS=8 moments, as SEED says; each is a start of the node, with
+both disks as they were at that instant, each without what no flush of its own had covered."""
 import json, os, random, re, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from cutlog import Disk
-from lab import Failed, Lab, until
+from cutlog import Disk, Moments
+from lab import Lab, until
 from owner import Owner
 from qemu import Report
 from registry import Registry
 from storage import WAIT
 
 MIB = 1 << 20
-SIZE = 2600 * MIB
+SIZES = {"large": 4200 * MIB, "small": 2200 * MIB}  # images are kept on the larger one, so both have about the same room for volumes
 # one small file after the other, each flushed before it is told; goes on behind the last one after a restart
 WRITER = """word() { printf %06d $1 | sha256sum | cut -c1-32; }
 i=$(ls /srv | grep -c f); while :; do i=$((i+1)); word $i | dd of=/srv/f$i conv=fsync 2>/dev/null && echo wrote $i; sleep 0.1; done"""
@@ -23,7 +24,7 @@ for i in $(seq 1 COUNT); do [ "$(cat /srv/f$i)" = "$(word $i)" ] || echo bad $i;
 class Power(Owner):
     def __init__(self, *more):
         super().__init__(*more)
-        self.marks = []  # (writes on the disk by then, what was said to be done)
+        self.marks = []  # (writes on the disks by then, what was said to be done)
 
     def file(self, name, size, writes):
         data = {"image": self.image, "isolation": "container", "cpu": 0.5, "memory": "96MiB", "entrypoint": ["/usr/bin/sh", "-c", writes],
@@ -33,46 +34,50 @@ class Power(Owner):
                                                    {"name": "box", "type": "zmachine", "data": data}]}, f)
         return f.name
 
-    def done(self, disk, **what):
+    def done(self, **what):
         """Said to be done by now."""
         wrote = re.findall(r"wrote (\d+)", self.lab.zos("logs", "shop/box"))
-        self.marks.append((disk.count(), {**what, "files": int(wrote[-1]) if wrote else 0}))
+        self.marks.append((self.moments.now(), {**what, "files": int(wrote[-1]) if wrote else 0}))
 
     def sh(self, name, script):
         return self.lab.zos("exec", f"{name}/box", "--", "/usr/bin/sh", "-c", script)
 
     def expected(self, cut):
-        """All that was said to be done before the first CUT writes were on their way."""
+        """All that was said to be done before the first of CUT writes were on their way to each disk."""
         all = {}
-        for count, what in self.marks:
-            if count <= cut:
+        for counts, what in self.marks:
+            if is_before(counts, cut):
                 all.update(what)
         return all
 
 
-def act(s, disk):
+def is_before(counts, cut):
+    return all(n <= at for n, at in zip(counts, cut))
+
+
+def act(s):
     zos = s.lab.zos
     zos("deploy", s.file("shop", "200MiB", WRITER))
-    s.done(disk, shop=1)
+    s.done(shop=1)
     zos("deploy", s.file("other", "100MiB", WAIT))
-    s.done(disk, other=1)
+    s.done(other=1)
     zos("volume", "resize", "shop/data", "300MiB")
-    s.done(disk, shop=2, size=300 * MIB)
+    s.done(shop=2, size=300 * MIB)
     zos("volume", "snapshot", "shop/data", "one")
-    s.done(disk, snapshot="one")
-    s.done(disk, other=None)  # from here on it may be there or not
+    s.done(snapshot="one")
+    s.done(other=None)  # from here on it may be there or not
     zos("delete", "other")
-    s.done(disk, other=2)
+    s.done(other=2)
     zos("deploy", s.file("third", "100MiB", WAIT))
-    s.done(disk, third=1)
+    s.done(third=1)
     s.sh("third", "echo before > /srv/word; sync")
     zos("volume", "snapshot", "third/data", "one")
     s.sh("third", "echo after > /srv/word; sync")
     zos("volume", "restore", "third/data", "one")  # at once: it is done when the machine is down
-    s.done(disk, word="before\n")
+    s.done(word="before\n")
     more = s.marks[-1][1]["files"] + 20
     until("it has written for a while", lambda: f"wrote {more}\n" in zos("logs", "shop/box"), 120)
-    s.done(disk)
+    s.done()
 
 
 def look(s, want):
@@ -98,6 +103,36 @@ def look(s, want):
         assert out == "looked\n", out[:300]
 
 
+def are_whole(lab):
+    """Both disks are open and in use."""
+    disks = lab.zos_json("node", "disks")["disks"]
+    return {(d["serial"], d["state"], d["text"]) for d in disks if d["serial"] != "counts"} == {(name, "ready", "") for name in SIZES}
+
+
+def record(lab, report, registry, disks):
+    """The owner, with all that was said to be done."""
+    s = Power(lab, registry, None)
+    s.moments = Moments(disks)
+    with report.case("deployments, a resize, snapshots, a restore and a deletion while every write to two disks is recorded"):
+        with lab.newcomer(lab.node("debug", memory_mib=2048, extra=[word for d in disks for word in d.arguments()])) as (s.node, new):
+            s.identity = new["node"]
+            lab.zos("farm", "approve", s.identity)
+            until("both disks are in use", lambda: are_whole(lab), 120)
+            with s.moments.watched():
+                act(s)
+            where = [next(w for w in lab.zos_json("get", name)["workloads"] if w["name"] == "data")["device"] for name in ("shop", "third")]
+            assert where[0] != where[1], "both disks have a volume"
+    return s
+
+
+def cuts_draw(s, rounds, chance):
+    """Moments at which the power fails."""
+    all = s.moments.all
+    restored = next(counts for counts, what in s.marks if "word" in what)  # one at least comes behind all of it
+    last = next(i for i, at in enumerate(all) if is_before(restored, at))
+    return [all[i] for i in sorted([*chance.sample(range(last), rounds - 1), chance.randrange(last, len(all))])]
+
+
 def main():
     report, rounds = Report("make node T=power"), int(os.environ.get("ROUNDS", "8"))
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
@@ -105,26 +140,18 @@ def main():
     with Lab() as lab, Registry() as registry:
         lab.start_hub()
         lab.make_farm_with(registry)
-        disk = Disk(f"{lab.dir}/disk", SIZE)
-        with report.case("deployments, a resize, snapshots, a restore and a deletion while every write is recorded"):
-            with lab.node("debug", memory_mib=2048, extra=disk.arguments()) as node:
-                node.wait_line(r"is up, (\d+) services", 120)
-                identity = lab.wait_nodes()[0]["node"]
-                lab.zos("farm", "approve", identity)
-                s = Power(lab, registry, node)
-                until("it is durable", lambda: lab.zos_json("node", "info")["durable"], 120)
-                first = disk.count()
-                act(s, disk)
-        log = list(disk.entries())
-        last = next(count for count, what in s.marks if "word" in what)  # one at least comes behind all of it
-        cuts = sorted([*chance.sample(range(first, last), rounds - 1), chance.randrange(last, len(log))])
-        print(f"     {len(log)} writes, cut behind {cuts}, seed {seed}")
+        disks = [Disk(f"{lab.dir}/{name}", size, name) for name, size in SIZES.items()]
+        s = record(lab, report, registry, disks)
+        logs = [list(d.entries()) for d in disks]
+        cuts = cuts_draw(s, rounds, chance)
+        print(f"     {' and '.join(str(len(log)) for log in logs)} writes, {len(s.moments.all)} moments, cut behind {cuts}, seed {seed}")
         for cut in cuts:
             want = s.expected(cut)
-            with report.case(f"cut behind {cut} of {len(log)} writes: {want or 'nothing was said to be done'}"):
-                path = disk.replay(log, cut, f"{lab.dir}/cut", SIZE, chance)
-                with lab.newcomer(lab.node("debug", memory_mib=2048, drives=[path])) as (s.node, record):
-                    assert record["node"] == identity, record["node"]
+            with report.case(f"cut behind {' and '.join(map(str, cut))} writes: {want or 'nothing was said to be done'}"):
+                drives = [word for d, log, at in zip(disks, logs, cut) for word in d.plugged(d.replay(log, at, f"{lab.dir}/{d.serial}-cut", SIZES[d.serial], chance))]
+                with lab.newcomer(lab.node("debug", memory_mib=2048, extra=drives)) as (s.node, back):
+                    assert back["node"] == s.identity, back["node"]
+                    until("both disks are in use", lambda: are_whole(lab), 120)
                     look(s, want)
     return report.end()
 
