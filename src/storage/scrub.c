@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "storage/books.h"
 #include "storage/storage.h"
 
 #include <fcntl.h>
@@ -84,8 +85,13 @@ static int look(int fd, struct care *ret, struct err *e)
 int scrub_look(const char *uuid, struct care *ret, struct err *e)
 {
 	AUTO_FD int fd = disk_open(uuid, e);
+	struct err narrow = { 0 };
 
-	return fd < 0 ? fd : look(fd, ret, e);
+	if (fd < 0)
+		return fd;
+	if (books_widen(fd, &narrow)) /* one that is broken says so itself, below */
+		log_warn("%s", narrow.msg);
+	return look(fd, ret, e);
 }
 
 /* IS_SCRUBBED: by one that was killed. Whole extents are read, the last of which may reach beyond the slice. */

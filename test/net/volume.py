@@ -19,7 +19,7 @@ class Disk:
         with open(file, "wb") as f:
             f.truncate(1024 * MIB)
         subprocess.run(["mkfs.btrfs", "-q", "-O", "squota", file], check=True)
-        subprocess.run(["mount", "-o", "loop,noatime", file, self.at], check=True)
+        subprocess.run(["mount", "-o", "loop,noatime,max_inline=0", file, self.at], check=True)
         for folder in "volumes", "disks":
             os.mkdir(f"{self.at}/{folder}")
         return self
@@ -27,6 +27,16 @@ class Disk:
     def __exit__(self, *_):
         subprocess.run(["umount", self.at], check=True)
         self.dir.cleanup()
+
+    def check(self):
+        """As the node does each minute: `disk check`, which finds the disk where the node has it."""
+        uuid, zos = "00000000-0000-4000-8000-000000000000", f"{self.dir.name}/zos"
+        os.makedirs(f"{zos}/disks/{uuid}", exist_ok=True)
+        program = os.open(f"{BUILD}/disk", os.O_RDONLY)  # it lies where that will be
+        words = f"mount --bind {self.at} {zos}/disks/{uuid} && mount --rbind {zos} /zos && exec /proc/self/fd/{program} check --name=x --seq=1 --uuid={uuid}"
+        run = subprocess.run(["unshare", "-m", "sh", "-c", words], stdout=subprocess.PIPE, text=True, timeout=120, pass_fds=[program])
+        os.close(program)
+        assert run.returncode == 0 and '"outcome":"done"' in run.stdout, run
 
     def volume(self, command, *words):
         """What it prints, word by word; SystemError with its last line where it fails."""
@@ -416,20 +426,44 @@ def deployment_keep(folder, n, document):
         os.fsync(f.fileno())
 
 
+def promised(d, small, size):
+    """All that may be promised of the disk is, to volumes that are full, each with SMALL files of SIZE bytes and a large one."""
+    bytes = os.path.getsize(f"{d.dir.name}/file")
+    room = bytes - 256 * MIB - bytes // 8  # place.c, image.h
+    subprocess.run(["fallocate", "-l", str(bytes // 8), f"{d.at}/images"], check=True)
+    for i in range(room // (100 * MIB)):
+        data, *_ = d.volume("make-volume", f"v{i}.1", 100 * MIB, "new")
+        os.mkdir(f"{data}/small")
+        for n in range(small):
+            with open(f"{data}/small/{n}", "wb") as f:
+                f.write(os.urandom(size))
+        fill(f"{data}/large", 100 * MIB)
+
+
+def narrow():
+    """Volumes of nothing but names, and what fills them, leave the file system's books no room; each look at the disk makes some."""
+    def keeps():
+        try:
+            for n in range(200):
+                deployment_keep(f"{d.at}/state", n, b"x" * 2000)
+            return True
+        except OSError as e:
+            assert e.errno == errno.ENOSPC, e
+            return False
+    with Disk() as d:
+        promised(d, 20000, 0)
+        assert not (keeps() and keeps()), "there is room: nothing is shown"
+        d.check()
+        assert all(keeps() for _ in range(3))
+        d.check()  # there is nothing to do
+
+
 def reserve():
     """A disk on which all is promised that can be, and all of that is full, takes the node's state: that of as many deployments as a node holds at most."""
     envelope = base64.b64encode(max((open(p, "rb").read() for p in glob.glob("examples/*.json")), key=len)) + b"x" * 400  # signatures and names
     with Disk() as d:
         size = os.path.getsize(f"{d.dir.name}/file")
-        room = size - 256 * MIB - size // 8  # place.c, image.h
-        subprocess.run(["fallocate", "-l", str(size // 8), f"{d.at}/images"], check=True)
-        names = [f"v{i}.1" for i in range(room // (100 * MIB))]
-        for name in names:
-            data, *_ = d.volume("make-volume", name, 100 * MIB, "new")
-            os.mkdir(f"{data}/small")
-            for i in range(1000):  # in the file system's books, which have a copy
-                open(f"{data}/small/{i}", "wb").write(os.urandom(1500))
-            fill(f"{data}/large", 100 * MIB)
+        promised(d, 3000, 1500)
         full = used(d.at)
         for many in 200, 1000:
             before = used(d.at)
@@ -440,4 +474,4 @@ def reserve():
             deployment_keep(f"{d.at}/state", n, envelope)
 
 
-cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile, reserve)})
+cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile, reserve, narrow)})

@@ -1,0 +1,7 @@
+/* Room for the books of a file system (its metadata), in which a file of the node's state needs some to take the place of the one before. */
+#pragma once
+#include "base/err.h"
+
+/* Of the btrfs at FD: where there is little room, and none to take, pieces of it that hold data are gathered and those that got empty given back. Four are moved
+ * at most, of 1 GiB each. */
+MUST_CHECK int books_widen(int fd, struct err *e);
