@@ -169,12 +169,15 @@ class Node:
                     with open(f"{COVERAGE}/counts/{os.getpid()}-{id(self)}-{os.path.basename(member.name)}", "wb") as f:
                         f.write(tar.extractfile(member).read())
 
-    def stalls(self):
+    def stood_still(self):
         """Whether the guest's kernel had a processor that got no time or no timer for 21 s, or its watchdog ended it: what then fails is the
-        emulator's doing, or this machine's. Said so that tools/test knows, and a reader."""
-        text = self.console.text if hasattr(self, "console") else ""
-        if re.search(r"rcu: INFO: .* stalls on CPUs|softdog: Initiating system reboot", text):
-            print(f"     {STALLED}; its last lines:\n" + "\n".join(f"     | {line}" for line in text.splitlines()[-15:]), flush=True)
+        emulator's doing, or this machine's."""
+        return re.search(r"rcu: INFO: .* stalls on CPUs|softdog: Initiating system reboot", self.console.text if hasattr(self, "console") else "")
+
+    def stalls(self):
+        """Said so that tools/test knows, and a reader."""
+        if self.stood_still():
+            print(f"     {STALLED}; its last lines:\n" + "\n".join(f"     | {line}" for line in self.console.text.splitlines()[-15:]), flush=True)
 
     def close(self):
         self.stalls()

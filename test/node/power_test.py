@@ -133,6 +133,22 @@ def cuts_draw(s, rounds, chance):
     return [all[i] for i in sorted([*chance.sample(range(last), rounds - 1), chance.randrange(last, len(all))])]
 
 
+def goes_on(s, cut, disks, logs, chance):
+    """Whether what the node does behind the CUT was seen: in an emulated machine that stood still it was not."""
+    replays = [d.replay(log, at, f"{s.lab.dir}/{d.serial}-cut", SIZES[d.serial], chance) for d, log, at in zip(disks, logs, cut)]
+    node = s.lab.node("debug", memory_mib=2048, extra=[word for d, path in zip(disks, replays) for word in d.plugged(path)])
+    try:
+        with s.lab.newcomer(node) as (s.node, back):
+            assert back["node"] == s.identity, back["node"]
+            until("both disks are in use", lambda: are_whole(s.lab), 120)
+            look(s, s.expected(cut))
+    except Exception:
+        if not node.stood_still():
+            raise
+        return False
+    return True
+
+
 def main():
     report, rounds = Report("make node T=power"), int(os.environ.get("ROUNDS", "8"))
     seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
@@ -146,13 +162,8 @@ def main():
         cuts = cuts_draw(s, rounds, chance)
         print(f"     {' and '.join(str(len(log)) for log in logs)} writes, {len(s.moments.all)} moments, cut behind {cuts}, seed {seed}")
         for cut in cuts:
-            want = s.expected(cut)
-            with report.case(f"cut behind {' and '.join(map(str, cut))} writes: {want or 'nothing was said to be done'}"):
-                drives = [word for d, log, at in zip(disks, logs, cut) for word in d.plugged(d.replay(log, at, f"{lab.dir}/{d.serial}-cut", SIZES[d.serial], chance))]
-                with lab.newcomer(lab.node("debug", memory_mib=2048, extra=drives)) as (s.node, back):
-                    assert back["node"] == s.identity, back["node"]
-                    until("both disks are in use", lambda: are_whole(lab), 120)
-                    look(s, want)
+            with report.case(f"cut behind {' and '.join(map(str, cut))} writes: {s.expected(cut) or 'nothing was said to be done'}"):
+                assert any(goes_on(s, cut, disks, logs, chance) for _ in range(3)), "the emulated machine stood still, again and again"
     return report.end()
 
 
