@@ -97,6 +97,9 @@ struct farm_gateway {
 	const char *address, *router;   /* IPv4: with its prefix, 198.51.100.7/24, and the way out */
 	const char *address6, *router6; /* IPv6, likewise; NULL = none */
 	const char *card;               /* of the node, on the network of the addresses */
+	const char *acme; /* https URL of the directory of who gives it certificates (RFC 8555); NULL = nobody, and names have no HTTPS */
+	const char *acme_ca; /* PEM: who signed that server's own certificate; NULL = one of the image's authorities */
+	const char *acme_email; /* whom that server may write to; NULL = nobody */
 };
 
 /* What a farm says to its nodes. */
@@ -136,15 +139,15 @@ MUST_CHECK int approval_sign(const struct key *farm, const struct key_pub *node,
 struct record {
 	struct doc doc;
 	struct key_pub node;
-	const char *inbox;   /* the node's key at the hub: where sessions are opened */
+	const char *inbox; /* the node's key at the hub: where sessions are opened */
 	const char *tls_key; /* 64 hex digits, new at each boot */
 	uint64_t sequence;
 	int64_t expires_s;
 	const char *farm_name, *version, *flavour, *arch;
 	const char *seal_key; /* SHA-256 of the key that secrets are sealed to, 64 hex digits; NULL = of a version that takes none */
 	struct key_pub farm; /* role 0 = none */
-	bool approved;       /* an approval by `farm` stands in it and holds */
-	bool is_drained;     /* by its farm: it takes nothing new */
+	bool approved; /* an approval by `farm` stands in it and holds */
+	bool is_drained; /* by its farm: it takes nothing new */
 	sd_json_variant *approval, *capacity;
 	uint64_t boot_s; /* Unix seconds */
 };

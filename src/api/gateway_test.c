@@ -118,6 +118,7 @@ static int farm_of(const struct fixture *f, const char *gateways, struct farm *r
 
 #define A "\"address\":\"198.51.100.7/24\""
 #define R "\"router\":\"198.51.100.1\""
+#define ACME ",\"acme\":\"https://ca.example/dir\""
 static const struct {
 	const char *own, *others; /* fields of the node's row, and of another's; NULL = there is none */
 	const char *why;          /* NULL: accepted */
@@ -132,7 +133,18 @@ static const struct {
 	{ A "," R ",\"domain\":\"apps.example.org\"", A "," R ",\"domain\":\"apps.example.org\"", "/gateways/1/domain: is that of gateways/0" },
 	{ A "," R ",\"card\":\"../x\"", NULL, "/gateways/0/card" },
 	{ A "," R ",\"domain\":\"Apps\"", NULL, "/gateways/0/domain" },
-	{ A "," R ",\"acme\":\"https://ca.example/dir\"", NULL, "acme" },
+	{ A "," R ACME ",\"acme_ca\":\"-----BEGIN CERTIFICATE-----\\nMA==\\n\",\"acme_email\":\"host.master+1@example.org\"", NULL, NULL },
+	{ A "," R ",\"acme\":\"https://192.0.2.9:14000/dir\"", NULL, NULL },
+	{ A "," R ",\"acme\":\"http://ca.example/dir\"", NULL, "'http://ca.example/dir' is not the https:// URL" },
+	{ A "," R ",\"acme\":\"https://ca.example/dir -h /x\"", NULL, "/gateways/0/acme: " },
+	{ A "," R ",\"acme\":\"https://\"", NULL, "/gateways/0/acme: " },
+	{ A "," R ACME ",\"acme_ca\":\"a file's name\"", NULL, "is not certificates in PEM" },
+	{ A "," R ACME ",\"acme_ca\":\"-----BEGIN CERTIFICATE-----\\u0007\"", NULL, "/gateways/0/acme_ca" },
+	{ A "," R ACME ",\"acme_email\":\"a\\\"b@example.org\"", NULL, "/gateways/0/acme_email" },
+	{ A "," R ACME ",\"acme_email\":\"-y@example.org\"", NULL, "/gateways/0/acme_email" },
+	{ A "," R ACME ",\"acme_email\":\"example.org\"", NULL, "/gateways/0/acme_email" },
+	{ A "," R ",\"acme_email\":\"a@example.org\"", NULL, "/gateways/0/acme: is missing, and 'acme_email' goes with it" },
+	{ A "," R ",\"acme_ca\":\"-----BEGIN CERTIFICATE-----\"", NULL, "/gateways/0/acme: is missing, and 'acme_ca' goes with it" },
 };
 
 static void farms_are_strict(void)

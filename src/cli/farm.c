@@ -460,7 +460,7 @@ static int farm_time(const struct cli *c, const void *args, const char **words, 
 }
 
 struct gateway_args {
-	const char *address, *router, *address6, *router6, *card, *domain;
+	const char *address, *router, *address6, *router6, *card, *domain, *acme, *acme_ca, *acme_email;
 	bool forget;
 };
 static const struct opt gateway_opts[] = {
@@ -470,6 +470,10 @@ static const struct opt gateway_opts[] = {
 	OPT(struct gateway_args, router6, "router6", "IPV6", "and its router"),
 	OPT(struct gateway_args, card, "card", "CARD", "the network card on that network (default eth0)"),
 	OPT(struct gateway_args, domain, "domain", "DOMAIN", "owners may have names below it: *.DOMAIN leads to the address in your DNS"),
+	OPT(struct gateway_args, acme, "acme", "URL",
+	    "the directory of an ACME server that gives names certificates: they have HTTPS, and you agree to its terms"),
+	OPT(struct gateway_args, acme_ca, "acme-ca", "FILE", "who signed that server's own certificate (PEM), instead of the image's authorities"),
+	OPT(struct gateway_args, acme_email, "acme-email", "EMAIL", "whom that server may write to"),
 	OPT(struct gateway_args, forget, "forget", NULL, "the node is no gateway any more: what it publishes cannot be reached"),
 };
 
@@ -478,9 +482,15 @@ static int text_set(sd_json_variant **row, const char *field, const char *text)
 	return text ? sd_json_variant_set_field_string(row, field, text) : 0;
 }
 
-static int gateway_body(const struct client *c, const struct farm *f, const void *args, const char *node, sd_json_variant **ret)
+struct gateway_change {
+	const struct gateway_args *args;
+	const char *acme_ca; /* PEM, NULL = none */
+};
+
+static int gateway_body(const struct client *c, const struct farm *f, const void *change, const char *node, sd_json_variant **ret)
 {
-	const struct gateway_args *a = args;
+	const struct gateway_change *is = change;
+	const struct gateway_args *a = is->args;
 	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
 	int r = rows_without(f, "gateways", "node", node, &list);
 
@@ -490,7 +500,9 @@ static int gateway_body(const struct client *c, const struct farm *f, const void
 	if ((r = text_set(&row, "node", node)) < 0 || (r = text_set(&row, "domain", a->domain)) < 0 ||
 	    (r = text_set(&row, "address", a->address)) < 0 || (r = text_set(&row, "router", a->router)) < 0 ||
 	    (r = text_set(&row, "address6", a->address6)) < 0 || (r = text_set(&row, "router6", a->router6)) < 0 ||
-	    (r = text_set(&row, "card", a->card)) < 0 || (r = sd_json_variant_append_array(&list, row)) < 0)
+	    (r = text_set(&row, "card", a->card)) < 0 || (r = text_set(&row, "acme", a->acme)) < 0 ||
+	    (r = text_set(&row, "acme_ca", is->acme_ca)) < 0 || (r = text_set(&row, "acme_email", a->acme_email)) < 0 ||
+	    (r = sd_json_variant_append_array(&list, row)) < 0)
 		return r;
 	return body_change(f, "gateways", list, ret);
 }
@@ -499,6 +511,8 @@ static int farm_gateway(const struct cli *c, const void *args, const char **word
 {
 	AUTO_CLIENT struct client client = CLIENT_NONE;
 	const struct gateway_args *a = args;
+	struct gateway_change change = { .args = a };
+	AUTO_BUF struct buf ca = { 0 };
 	struct key_pub node;
 	int r;
 
@@ -506,7 +520,12 @@ static int farm_gateway(const struct cli *c, const void *args, const char **word
 		return err_set(e, -EINVAL, "'%s' is no node's key (N...): 'zos node list' shows them", words[0]);
 	if (!a->forget == !(a->address && a->router))
 		return err_set(e, -EINVAL, "a gateway needs --address and --router, which say where it is reached; --forget goes alone");
-	if ((r = farm_change(&client, gateway_body, args, words[0], e)))
+	if (!a->acme && (a->acme_ca || a->acme_email))
+		return err_set(e, -EINVAL, "--acme-ca and --acme-email go with --acme");
+	if (a->acme_ca && (r = file_read(AT_FDCWD, a->acme_ca, 16384, &ca, e)))
+		return r;
+	change.acme_ca = ca.p;
+	if ((r = farm_change(&client, gateway_body, &change, words[0], e)))
 		return r;
 	if (!c->json)
 		printf(a->forget ? "%s is no gateway any more\n" : "%s is a gateway\n", words[0]);
