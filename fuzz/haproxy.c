@@ -4,8 +4,9 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-static const char *const commands[] = { "add server ",    "add map ",       "del map ",    "del server ",
-					"enable health ", "enable server ", "set server ", "shutdown sessions server " };
+static const char *const commands[] = { "add server ",    "add map ",    "del map ",
+					"del server ",    "set map ",    "enable health ",
+					"enable server ", "set server ", "shutdown sessions server " };
 
 static bool is_known(struct str command)
 {

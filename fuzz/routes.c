@@ -16,13 +16,15 @@ static void again(const struct routes *once)
 	AUTO_JSON sd_json_variant *v = NULL;
 	struct err e;
 
+	routes_deinit(&twice);
 	if (routes_build(once, &v) || routes_decode(v, &twice, &e) || once->n != twice.n)
 		abort();
 	for (size_t i = 0; i < once->n; i++) {
 		const struct route *a = &once->list[i], *b = &twice.list[i];
 
 		if (strcmp(a->id, b->id) || strcmp(a->fqdn, b->fqdn) || strcmp(a->device, b->device) || a->n_backends != b->n_backends ||
-		    !a->n_backends || strpbrk(a->fqdn, " ;\n\\\"") || strpbrk(a->device, " ;\n\\\""))
+		    !a->n_backends || strcmp(a->cert_id, b->cert_id) || (a->bundle && strstr(a->bundle, "\n\n")) || strpbrk(a->fqdn, " ;\n\\\"") ||
+		    strpbrk(a->device, " ;\n\\\""))
 			abort();
 	}
 }
@@ -36,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (json_parse((struct str){ (const char *)data, n }, &v, NULL))
 		return 0;
+	routes_deinit(&routes);
 	(void)!routes_report_each(v, on_report, NULL, &e);
 	if (!routes_decode(v, &routes, &e))
 		again(&routes);

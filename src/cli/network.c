@@ -186,10 +186,25 @@ static int network_list(const struct cli *c, const void *args, const char **word
 	return workloads_show(c, args, NETWORK, words[0], list_print, e);
 }
 
-enum { NAME_COLUMNS = 5 };
+enum { NAME_COLUMNS = 6 };
+
+/* The day is enough of it; TEXT keeps it. */
+static const char *https_text(sd_json_variant *name, char text[static 24])
+{
+	sd_json_variant *certificate = sd_json_variant_by_key(name, "certificate");
+	const char *until = certificate ? out_text(certificate, "until", "") : "";
+
+	if (sd_json_variant_is_boolean(sd_json_variant_by_key(name, "tls_passthrough")) &&
+	    sd_json_variant_boolean(sd_json_variant_by_key(name, "tls_passthrough")))
+		return "passed on";
+	if (!until[0])
+		return certificate ? "not yet" : "-";
+	snprintf(text, 24, "to %.10s", until);
+	return text;
+}
 
 /* A published name has a line for each of its backends. */
-static size_t name_cells(sd_json_variant *name, const char **cells, size_t max)
+static size_t name_cells(sd_json_variant *name, char https[static 24], const char **cells, size_t max)
 {
 	sd_json_variant *backends = sd_json_variant_by_key(name, "backends");
 	size_t n = sd_json_variant_is_array(backends) ? sd_json_variant_elements(backends) : 0, i = 0;
@@ -200,8 +215,9 @@ static size_t name_cells(sd_json_variant *name, const char **cells, size_t max)
 		row[0] = i ? "" : out_text(name, "fqdn", "-");
 		row[1] = i ? "" : out_text(name, "state", "?");
 		row[2] = element(backends, i);
-		row[3] = i ? "" : out_text(name, "deployment", "?");
-		row[4] = i ? "" : out_text(name, "message", "");
+		row[3] = i ? "" : https_text(name, https);
+		row[4] = i ? "" : out_text(name, "deployment", "?");
+		row[5] = i ? "" : out_text(name, "message", "");
 	} while (++i < n && i < max);
 	return i;
 }
@@ -209,15 +225,16 @@ static size_t name_cells(sd_json_variant *name, const char **cells, size_t max)
 static void names_print(sd_json_variant *list)
 {
 	enum { ROWS_MAX = 4096 };
-	static const struct out_column columns[NAME_COLUMNS] = {
-		{ "NAME" }, { "STATE", .is_state = true }, { "BACKEND" }, { "DEPLOYMENT" }, { "MESSAGE" }
-	};
+	static const struct out_column columns[NAME_COLUMNS] = { { "NAME" },       { "STATE", .is_state = true },
+								 { "BACKEND" },    { "HTTPS" },
+								 { "DEPLOYMENT" }, { "MESSAGE" } };
 	AUTO_FREE const char **cells = calloc((size_t)ROWS_MAX * NAME_COLUMNS, sizeof(*cells));
+	AUTO_FREE char(*https)[24] = calloc(ROWS_MAX, sizeof(*https));
 	size_t n = 0;
 
-	BUG_ON(!cells);
+	BUG_ON(!cells || !https);
 	for (size_t i = 0; i < sd_json_variant_elements(list) && n < ROWS_MAX; i++)
-		n += name_cells(sd_json_variant_by_index(list, i), &cells[NAME_COLUMNS * n], ROWS_MAX - n);
+		n += name_cells(sd_json_variant_by_index(list, i), https[i], &cells[NAME_COLUMNS * n], ROWS_MAX - n);
 	if (n)
 		out_table(columns, NAME_COLUMNS, cells, n);
 	else

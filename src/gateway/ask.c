@@ -1,6 +1,7 @@
 #include "gateway/ask.h"
 
 #include "base/buf.h"
+#include "gateway/cert.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@ void ask_drop(struct ask *a)
 	sd_event_source_disable_unref(a->io);
 	sd_event_source_disable_unref(a->timer);
 	fd_close(&a->fd);
-	buf_deinit(&a->out);
+	cert_wipe(&a->out); /* keys may have been told */
 	buf_deinit(&a->in);
 	free(a);
 }

@@ -1,4 +1,4 @@
-#include "gateway/route.h"
+#include "gateway/state.h"
 
 #include "base/log.h"
 #include "svc/daemon.h"
@@ -13,47 +13,18 @@ enum {
 
 static const char *const services[] = { "gateway@web", "gateway@steer" };
 
-struct published { /* one that was applied, and is not removed yet */
-	struct published *next;
-	struct work *work;
-	bool is_waiting;  /* done() is owed, */
-	bool is_told;     /* ... once what was told last is so */
-	bool is_leaving;
-};
-
-/* One that an engine before this one published: it stays as it is until this one has come to it, or does not want it. */
-struct inherited {
-	struct inherited *next;
-	struct route route;
-};
-
-struct gateways {
-	struct provider provider;
-	struct gateway_options o;
-	sd_event *event;
-	sd_event_source *timer; /* the next call */
-	sd_varlink *link;
-	struct published *all;
-	struct inherited *inherited;
-	bool (*is_wanted)(void *engine, const char *id);
-	bool is_listing;        /* who steers is being asked for them: nothing is told before that */
-	unsigned n_tries;       /* calls in a row that did not get through */
-	bool has_role;
-	char domain[GATEWAY_FQDN_MAX + 1]; /* "" = none */
-};
-
 static struct gateways *gateways_of(struct provider *p)
 {
 	return container_of(p, struct gateways, provider);
 }
 
-static void send_in(struct gateways *g, uint64_t ms)
+void gateways_steer(struct gateways *g, uint64_t ms)
 {
 	sd_event_source_set_time_relative(g->timer, ms * 1000);
 	sd_event_source_set_enabled(g->timer, SD_EVENT_ONESHOT);
 }
 
-static struct published *published_find(struct gateways *g, const char *id)
+struct published *published_find(struct gateways *g, const char *id)
 {
 	for (struct published *p = g->all; p; p = p->next)
 		if (!strcmp(p->work->id, id))
@@ -68,7 +39,9 @@ static void published_drop(struct gateways *g, struct published *p)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
+	wipe_free(&p->bundle);
 	free(p);
+	certs_changed(g);
 }
 
 /* Whoever waits is told R; who leaves is gone when it went well. */
@@ -97,6 +70,10 @@ static void on_report(void *ctx, const struct route_report *one)
 	if (!p)
 		return;
 	was = *is;
+	if (p->is_ready != one->is_ready) {
+		p->is_ready = one->is_ready;
+		certs_changed(g);
+	}
 	is->is_seen = one->is_known;
 	is->n_up = (unsigned)one->n_up;
 	is->message[0] = '\0';
@@ -121,7 +98,7 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 	log_limited("who steers HAProxy: %s", e.msg);
 	if (g->link == link)
 		link_closep(&g->link);
-	send_in(g, SEND_AGAIN_MAX_MS);
+	gateways_steer(g, SEND_AGAIN_MAX_MS);
 	return 0;
 }
 
@@ -131,6 +108,7 @@ static void inherited_sort(struct gateways *g)
 	for (struct inherited **at = &g->inherited, *one; (one = *at);)
 		if (published_find(g, one->route.id) || !g->is_wanted(g->provider.engine, one->route.id)) {
 			*at = one->next;
+			wipe_free(&one->route.bundle);
 			free(one);
 		} else {
 			at = &one->next;
@@ -139,10 +117,15 @@ static void inherited_sort(struct gateways *g)
 
 static void routes_fill(struct gateways *g, struct routes *ret)
 {
-	ret->n = 0;
 	inherited_sort(g);
-	for (const struct inherited *one = g->inherited; one && ret->n < GATEWAY_ROUTES_MAX; one = one->next)
-		ret->list[ret->n++] = one->route;
+	snprintf(ret->thumbprint, sizeof(ret->thumbprint), "%s", g->certs.thumbprint);
+	for (const struct inherited *one = g->inherited; one && ret->n < GATEWAY_ROUTES_MAX; one = one->next) {
+		struct route *r = &ret->list[ret->n++];
+
+		*r = one->route;
+		r->bundle = NULL;
+		certs_fill(g, r->id, NULL, r);
+	}
 	for (struct published *p = g->all; p; p = p->next) {
 		const struct work *w = p->work;
 		struct route *r = &ret->list[ret->n];
@@ -155,6 +138,7 @@ static void routes_fill(struct gateways *g, struct routes *ret)
 		snprintf(r->fqdn, sizeof(r->fqdn), "%s", w->published.fqdn);
 		snprintf(r->device, sizeof(r->device), "%s", w->network.device);
 		memcpy(r->backends, w->backends, sizeof(r->backends));
+		certs_fill(g, r->id, p, r);
 		ret->n++;
 	}
 }
@@ -162,17 +146,20 @@ static void routes_fill(struct gateways *g, struct routes *ret)
 static int call(struct gateways *g, struct err *e)
 {
 	AUTO_JSON sd_json_variant *arguments = NULL;
-	AUTO_FREE struct routes *routes = malloc(sizeof(*routes));
+	AUTO_FREE struct routes *routes = calloc(1, sizeof(*routes));
 	int r = 0;
 
 	BUG_ON(!routes);
 	for (size_t i = 0; g->o.program && i < ARRAY_LEN(services) && !r; i++)
 		r = supervisor_start(&g->o.supervisor, services[i], e);
 	routes_fill(g, routes);
+	if (!r)
+		r = routes_build(routes, &arguments);
+	routes_deinit(routes);
 	link_closep(&g->link);
 	if (r || (r = daemon_connect(g->event, g->o.socket, g, on_reply, &g->link, e)))
 		return r;
-	if ((r = routes_build(routes, &arguments)) || (r = sd_varlink_observe(g->link, "zos.Gateway.Publish", arguments)) < 0)
+	if ((r = sd_varlink_observe(g->link, "zos.Gateway.Publish", arguments)) < 0)
 		return err_set(e, r, "tell who steers HAProxy: %s", strerror(-r));
 	return 0;
 }
@@ -216,7 +203,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 		if (++g->n_tries >= SEND_TRIES_MAX)
 			waiting_end(g, r, &e);
-		send_in(g, pause < SEND_AGAIN_MAX_MS ? pause : SEND_AGAIN_MAX_MS);
+		gateways_steer(g, pause < SEND_AGAIN_MAX_MS ? pause : SEND_AGAIN_MAX_MS);
 	} else if (!is_wanted) {
 		waiting_end(g, 0, &e);
 	}
@@ -251,9 +238,11 @@ static int gateway_apply(struct provider *p, struct work *w, struct err *e)
 {
 	struct gateways *g = gateways_of(p);
 	struct published *is = published_find(g, w->id);
-	int r = fqdn_make(g, &w->gateway, w->published.fqdn, e);
+	char before[GATEWAY_FQDN_MAX + 1];
+	int r;
 
-	if (r)
+	snprintf(before, sizeof(before), "%s", w->published.fqdn);
+	if ((r = fqdn_make(g, &w->gateway, w->published.fqdn, e)))
 		return r;
 	if (!is) {
 		is = calloc(1, sizeof(*is));
@@ -261,10 +250,15 @@ static int gateway_apply(struct provider *p, struct work *w, struct err *e)
 		*is = (struct published){ .next = g->all, .work = w };
 		g->all = is;
 	}
+	if (strcmp(before, w->published.fqdn)) { /* the gateway's domain is another: so is the certificate */
+		wipe_free(&is->bundle);
+		is->is_recalled = false;
+	}
 	is->is_waiting = true;
-	is->is_leaving = is->is_told = false;
+	is->is_leaving = is->is_told = is->is_ready = false;
+	certs_changed(g);
 	g->n_tries = 0;
-	send_in(g, 0);
+	gateways_steer(g, 0);
 	return PROVIDER_BUSY;
 }
 
@@ -279,8 +273,14 @@ static int gateway_remove(struct provider *p, struct work *w, struct err *e)
 		return 0;
 	is->is_leaving = is->is_waiting = true;
 	is->is_told = false;
-	send_in(g, 0);
+	gateways_steer(g, 0);
 	return PROVIDER_BUSY;
+}
+
+/* Its certificate and key go with it. */
+static void gateway_forget(struct provider *p, struct work *w)
+{
+	certs_forget(gateways_of(p), w->id);
 }
 
 static void gateway_configure(struct provider *p, const struct key_pub *node, const struct farm *farm)
@@ -290,10 +290,11 @@ static void gateway_configure(struct provider *p, const struct key_pub *node, co
 
 	g->has_role = is;
 	snprintf(g->domain, sizeof(g->domain), "%s", is && is->domain ? is->domain : "");
+	certs_configure(g, is);
 	for (struct published *one = g->all; one; one = one->next)
 		p->again(p->engine, one->work);
 	if (!is && g->all)
-		send_in(g, 0);
+		gateways_steer(g, 0);
 }
 
 /* Others' deployments are the engine's to look at. */
@@ -338,13 +339,14 @@ static int gateway_admit(struct provider *p, const struct deployment *d, const s
 	return r;
 }
 
-static void inherited_take(struct gateways *g, const struct routes *routes)
+static void inherited_take(struct gateways *g, struct routes *routes)
 {
 	for (size_t i = 0; i < routes->n; i++) {
 		struct inherited *one = malloc(sizeof(*one));
 
 		BUG_ON(!one);
 		*one = (struct inherited){ g->inherited, routes->list[i] };
+		routes->list[i].bundle = NULL;
 		g->inherited = one;
 	}
 }
@@ -363,10 +365,12 @@ static int on_listed(sd_varlink *link, sd_json_variant *v, const char *error_id,
 		log_warn("what was published before is not known: %s", e.msg);
 	else
 		inherited_take(g, routes);
+	routes_deinit(routes);
 	g->is_listing = false;
 	if (g->link == link)
 		link_closep(&g->link);
-	send_in(g, 0);
+	gateways_steer(g, 0);
+	certs_changed(g);
 	return 0;
 }
 
@@ -388,6 +392,7 @@ static const struct provider_ops gateway_ops = {
 	.admit = gateway_admit,
 	.apply = gateway_apply,
 	.remove = gateway_remove,
+	.forget = gateway_forget,
 	.configure = gateway_configure,
 	.sweep = gateway_sweep,
 };
@@ -403,7 +408,7 @@ int gateway_provider_new(sd_event *event, const struct gateway_options *o, struc
 	if ((r = sd_event_add_time(event, &g->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, g)) < 0)
 		return err_set(e, r, "make a timer: %s", strerror(-r));
 	sd_event_source_set_enabled(g->timer, SD_EVENT_OFF);
-	return 0;
+	return certs_init(g, e);
 }
 
 void gateway_provider_free(struct provider *p)
@@ -420,8 +425,10 @@ void gateway_provider_free(struct provider *p)
 		struct inherited *one = g->inherited;
 
 		g->inherited = one->next;
+		wipe_free(&one->route.bundle);
 		free(one);
 	}
+	certs_deinit(g);
 	sd_event_unref(g->event);
 	free(g);
 }

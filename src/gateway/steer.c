@@ -122,6 +122,7 @@ static void route_steer(struct steering *s, struct route *r, unsigned slot)
 		r->is_known &= is && is->is_known;
 		r->n_up += is && is->is_up;
 	}
+	r->is_ready = name_find(s, r) && !strcmp(s->seen->thumbprint, s->wanted->thumbprint);
 	if (!name_find(s, r)) {
 		r->is_known = false;
 		tell(s, "add map %s %s %s%u", haproxy_maps[kind], r->fqdn, haproxy_kind_names[kind], slot);
@@ -182,12 +183,25 @@ static void servers_end(struct steering *s)
 	}
 }
 
+static void thumbprint_steer(struct steering *s)
+{
+	const char *shall = s->wanted->thumbprint, *is = s->seen->thumbprint;
+
+	if (!strcmp(shall, is))
+		return;
+	if (!shall[0])
+		tell(s, "del map " HAPROXY_ACME_MAP " " HAPROXY_ACME_ROW);
+	else
+		tell(s, "%s map " HAPROXY_ACME_MAP " " HAPROXY_ACME_ROW " %s", is[0] ? "set" : "add", shall);
+}
+
 int steer(struct routes *wanted, const struct haproxy_seen *seen, struct buf *ret, struct err *e)
 {
 	struct steering s = { .wanted = wanted, .seen = seen, .out = ret };
 	int r = 0;
 
 	slots_give(&s);
+	thumbprint_steer(&s);
 	names_end(&s);
 	servers_end(&s);
 	for (size_t i = 0; i < wanted->n; i++)
@@ -196,4 +210,61 @@ int steer(struct routes *wanted, const struct haproxy_seen *seen, struct buf *re
 		else
 			r = err_set(e, -ENOSPC, "'%s' waits: all %d backends are taken or still being left", wanted->list[i].fqdn, HAPROXY_SLOTS);
 	return r ? r : buf_check(ret);
+}
+
+static bool cert_is_wanted(const struct routes *wanted, const struct haproxy_cert *is)
+{
+	for (size_t i = 0; i < wanted->n; i++)
+		if (!strcmp(wanted->list[i].cert_id, is->id) && !strcmp(wanted->list[i].fqdn, is->fqdn))
+			return true;
+	return false;
+}
+
+static bool cert_is_there(const struct haproxy_seen *seen, const char *fqdn, const char *id, bool is_listed)
+{
+	for (size_t i = 0; i < seen->n_certs; i++)
+		if (seen->certs[i].is_listed == is_listed && !strcmp(seen->certs[i].id, id) && !strcmp(seen->certs[i].fqdn, fqdn))
+			return true;
+	return false;
+}
+
+/* What was left half made is begun anew. */
+static void cert_add(const struct route *r, const struct haproxy_seen *seen, struct buf *ret)
+{
+	if (cert_is_there(seen, r->fqdn, r->cert_id, false))
+		buf_addf(ret, "del ssl cert " HAPROXY_DIR "/%s/%s\n", r->fqdn, r->cert_id);
+	buf_addf(ret, "new ssl cert " HAPROXY_DIR "/%s/%s\n", r->fqdn, r->cert_id);
+	buf_addf(ret, "set ssl cert " HAPROXY_DIR "/%s/%s <<\n%s\n", r->fqdn, r->cert_id, r->bundle);
+	buf_addf(ret, "commit ssl cert " HAPROXY_DIR "/%s/%s\n", r->fqdn, r->cert_id);
+	buf_addf(ret, "add ssl crt-list " HAPROXY_CERTS " " HAPROXY_DIR "/%s/%s\n", r->fqdn, r->cert_id);
+}
+
+static void cert_end(const struct haproxy_cert *is, const struct haproxy_seen *seen, struct buf *ret)
+{
+	if (cert_is_there(seen, is->fqdn, is->id, true))
+		buf_addf(ret, "del ssl crt-list " HAPROXY_CERTS " " HAPROXY_DIR "/%s/%s\n", is->fqdn, is->id);
+	buf_addf(ret, "del ssl cert " HAPROXY_DIR "/%s/%s\n", is->fqdn, is->id);
+}
+
+int steer_certs(const struct routes *wanted, const struct haproxy_seen *seen, struct buf *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < wanted->n && n < STEER_CERTS_MAX; i++) {
+		const struct route *r = &wanted->list[i];
+
+		if (!r->bundle || cert_is_there(seen, r->fqdn, r->cert_id, true))
+			continue;
+		buf_addf(ret, "%s", n++ ? "" : "prompt\n");
+		cert_add(r, seen, ret);
+	}
+	for (size_t i = 0; i < seen->n_certs && n < STEER_CERTS_MAX; i++) {
+		if (seen->certs[i].is_listed || cert_is_wanted(wanted, &seen->certs[i]))
+			continue;
+		buf_addf(ret, "%s", n++ ? "" : "prompt\n");
+		cert_end(&seen->certs[i], seen, ret);
+	}
+	if (n)
+		buf_addf(ret, "quit"); /* whoever tells it ends the line */
+	return buf_check(ret);
 }

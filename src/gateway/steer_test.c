@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct routes wanted;
 
@@ -133,6 +134,68 @@ static void much_takes_several_looks(void)
 	said(answer.p, -ENOSPC);
 }
 
+#define ID "0123456789abcdef"
+#define CERT HAPROXY_DIR "/www.example.org/" ID
+
+static const char *certs_said(const char *answer)
+{
+	static struct buf out;
+	AUTO_SEEN struct haproxy_seen seen = { 0 };
+	struct err e = { 0 };
+
+	out.len = 0;
+	T_NEED(!haproxy_seen_parse(str_c(answer), &seen, &e) && !steer_certs(&wanted, &seen, &out), "%s", e.msg);
+	return out.len ? out.p : "";
+}
+
+static void a_certificate_comes_before_the_old_one_goes(void)
+{
+	char *bundle = strdup("-----BEGIN X-----\n");
+	const char *out;
+
+	wanted.n = 0;
+	want("www.example.org", "gl3", false, BACKENDS("10.20.1.5:80"));
+	T_CHECK(!certs_said(HEAD)[0], "it has none");
+	wanted.list[0].bundle = bundle;
+	snprintf(wanted.list[0].cert_id, sizeof(wanted.list[0].cert_id), ID);
+	out = certs_said(HEAD HAPROXY_DIR "/www.example.org/fedcba9876543210\n# " HAPROXY_CERTS "\n" HAPROXY_DIR
+					  "/www.example.org/fedcba9876543210:1\n");
+	T_CHECK(!strcmp(out, "prompt\nnew ssl cert " CERT "\nset ssl cert " CERT " <<\n-----BEGIN X-----\n\ncommit ssl cert " CERT
+			     "\nadd ssl crt-list " HAPROXY_CERTS " " CERT "\ndel ssl crt-list " HAPROXY_CERTS " " HAPROXY_DIR
+			     "/www.example.org/fedcba9876543210\ndel ssl cert " HAPROXY_DIR "/www.example.org/fedcba9876543210\nquit"),
+		"%s", out);
+	out = certs_said(HEAD "# transaction\n*" CERT "\n# filename\n" CERT "\n");
+	T_CHECK(!strncmp(out, "prompt\ndel ssl cert " CERT "\nnew ssl cert " CERT "\n",
+			 strlen("prompt\ndel ssl cert " CERT "\nnew ssl cert " CERT "\n")),
+		"half a one is made anew: %s", out);
+	T_CHECK(!certs_said(HEAD CERT "\n" CERT ":1\n")[0], "what is there stays");
+	wanted.n = 0;
+	out = certs_said(HEAD CERT "\n" CERT ":1\n");
+	T_CHECK(!strcmp(out, "prompt\ndel ssl crt-list " HAPROXY_CERTS " " CERT "\ndel ssl cert " CERT "\nquit"), "with its name it goes: %s", out);
+	free(bundle);
+}
+
+#define THUMB "012345678901234567890123456789012345678901_"
+
+static void challenges_are_answered_as_the_account_says(void)
+{
+	const char *out;
+
+	wanted.n = 0;
+	want("www.example.org", "gl3", false, BACKENDS("10.20.1.5:80"));
+	snprintf(wanted.thumbprint, sizeof(wanted.thumbprint), THUMB);
+	out = said(HEAD, 0);
+	T_CHECK(str_starts(str_c(out), S("add map " HAPROXY_ACME_MAP " thumbprint " THUMB ";")) && !wanted.list[0].is_ready, "%s", out);
+	out = said(HEAD SERVER("web0", "gl3_10.20.1.5_80", "2", "3") NAME("www.example.org", "web0") NAME("thumbprint", THUMB), 0);
+	T_CHECK(!out[0] && wanted.list[0].is_ready, "it can be asked for: %s", out);
+	snprintf(wanted.thumbprint, sizeof(wanted.thumbprint), "_%s", &THUMB[1]);
+	out = said(HEAD SERVER("web0", "gl3_10.20.1.5_80", "2", "3") NAME("www.example.org", "web0") NAME("thumbprint", THUMB), 0);
+	T_CHECK(str_starts(str_c(out), S("set map " HAPROXY_ACME_MAP " thumbprint _")) && !wanted.list[0].is_ready, "another account: %s", out);
+	wanted.thumbprint[0] = '\0';
+	out = said(HEAD NAME("thumbprint", THUMB), 0);
+	T_CHECK(str_starts(str_c(out), S("del map " HAPROXY_ACME_MAP " thumbprint;")), "none: %s", out);
+}
+
 static const struct {
 	const char *said, *why; /* NULL: understood */
 } answers[] = {
@@ -146,6 +209,11 @@ static const struct {
 	{ HEAD SERVER("web0", "a", "2", "3") "Unknown map identifier. Please use #<id> or <file>.\n", "does not know: 'Unknown map" },
 	{ HEAD NAME("www.example.org", "web999"), "does not know" },
 	{ HEAD NAME("www.example.org", "nobody"), "does not know" },
+	{ HEAD CERT "\n" CERT ":1\n" NAME("thumbprint", THUMB), NULL },
+	{ HEAD NAME("thumbprint", "short"), "does not know" },
+	{ HEAD HAPROXY_DIR "/www.example.org/short\n", "does not know" },
+	{ HEAD HAPROXY_DIR "/www.example.org\n", "does not know" },
+	{ HEAD HAPROXY_DIR "/www.example.org;x/" ID "\n", "does not know" },
 };
 
 static void nothing_is_guessed(void)
@@ -178,6 +246,8 @@ int main(void)
 	T_RUN(a_name_goes_before_its_servers);
 	T_RUN(passed_through_it_is_another_kind);
 	T_RUN(much_takes_several_looks);
+	T_RUN(a_certificate_comes_before_the_old_one_goes);
+	T_RUN(challenges_are_answered_as_the_account_says);
 	T_RUN(nothing_is_guessed);
 	T_RUN(the_configuration_runs_nothing);
 	return T_END();

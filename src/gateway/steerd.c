@@ -43,17 +43,31 @@ static bool is_settled(const struct steerd *d)
 	return true;
 }
 
+static bool is_refusal(struct str line)
+{
+	static const char *const words[] = { "No such", "Unknown", "Invalid", "Can't", "unable", "Failed", "The certificate" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (str_starts(line, str_c(words[i])))
+			return true;
+	return false;
+}
+
 static void on_told(void *ctx, struct str answer, int r, const struct err *e)
 {
+	const struct str prompt = S("> ");
 	struct steerd *d = ctx;
 	struct str line;
 
 	d->asking = NULL;
 	if (r)
 		log_limited("%s", e->msg);
-	while (str_next(&answer, '\n', &line))
-		if (line.n && (str_starts(line, S("No such")) || str_starts(line, S("Unknown")) || str_starts(line, S("Invalid"))))
+	while (str_next(&answer, '\n', &line)) {
+		while (str_starts(line, prompt))
+			line = (struct str){ line.p + prompt.n, line.n - prompt.n };
+		if (is_refusal(line))
 			log_limited("HAProxy: %.*s", (int)(line.n < 120 ? line.n : 120), line.p);
+	}
 	look_again(d, false);
 }
 
@@ -67,13 +81,15 @@ static int tell(struct steerd *d, struct buf *commands, struct err *e)
 static void on_seen(void *ctx, struct str answer, int r, const struct err *why)
 {
 	AUTO_SEEN struct haproxy_seen seen = { 0 };
-	AUTO_BUF struct buf commands = { 0 };
+	AUTO_SECRET struct buf commands = { 0 };
 	struct steerd *d = ctx;
 	struct err e = *why;
 
 	d->asking = NULL;
 	if (!r && !(r = haproxy_seen_parse(answer, &seen, &e)) && (r = steer(&d->wanted, &seen, &commands, &e)))
 		log_limited("%s", e.msg);
+	if (!r && !commands.len && (r = steer_certs(&d->wanted, &seen, &commands)))
+		err_set(&e, r, "hand over certificates: out of memory");
 	if (commands.len && !tell(d, &commands, &e))
 		return;
 	if (r || commands.len)
@@ -102,16 +118,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_publish(sd_varlink *link, sd_json_variant *v, sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct steerd *d = userdata;
-	struct routes *now = malloc(sizeof(*now));
+	struct routes *now = calloc(1, sizeof(*now));
 	struct err e = { 0 };
 	int r;
 
 	BUG_ON(!now);
 	r = flags & SD_VARLINK_METHOD_MORE ? routes_decode(v, now, &e) : err_set(&e, -EINVAL, "the caller must want more than one answer");
 	if (r) {
+		routes_deinit(now);
 		free(now);
 		return daemon_reply_error(link, r, &e);
 	}
+	routes_deinit(&d->wanted);
 	d->wanted = *now;
 	free(now);
 	link_closep(&d->engine);
@@ -135,6 +153,14 @@ static int on_list(sd_varlink *link, sd_json_variant *v, sd_varlink_method_flags
 	(void)v;
 	(void)flags;
 	return r ? daemon_reply_error(link, r, &e) : sd_varlink_reply(link, all);
+}
+
+/* What is said here has keys in it. */
+static int on_come(sd_varlink_server *server, sd_varlink *link, void *userdata)
+{
+	(void)server;
+	(void)userdata;
+	return sd_varlink_set_input_sensitive(link);
 }
 
 /* The engine is started anew; names stay what they are. */
@@ -161,12 +187,15 @@ int steerd_init(struct steerd *d, sd_event *event, const struct steerd_options *
 	if ((r = sd_varlink_server_bind_method(d->server, "zos.Gateway.Publish", on_publish)) >= 0 &&
 	    (r = sd_varlink_server_bind_method(d->server, "zos.Gateway.List", on_list)) >= 0)
 		r = sd_varlink_server_bind_disconnect(d->server, on_gone);
+	if (r >= 0)
+		r = sd_varlink_server_bind_connect(d->server, on_come);
 	return r < 0 ? err_set(e, r, "listen: %s", strerror(-r)) : 0;
 }
 
 void steerd_deinit(struct steerd *d)
 {
 	ask_drop(d->asking);
+	routes_deinit(&d->wanted);
 	sd_event_source_disable_unref(d->timer);
 	link_closep(&d->engine);
 	sd_varlink_server_unref(d->server);

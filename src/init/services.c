@@ -187,7 +187,7 @@ const struct service services[] = {
 		.stop_ms = 1000,
 	},
 	{
-		.name = "gateway", /* web: HAProxy; steer: what tells it whose names it publishes. Each enters the namespace, and drops the rest */
+		.name = "gateway", /* web: HAProxy; steer: what tells it whose names it publishes; acme: what gets their certificates. Each enters the namespace, and drops the rest */
 		.argv = { "/usr/lib/zos/gateway", "%i", "/run/zos/gateway/netns" },
 		.is_template = true,
 		.ready = SERVICE_READY_EXEC,

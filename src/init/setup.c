@@ -53,6 +53,8 @@ static const struct {
 	{ "/run/zos/imaged", 0755, 902 },
 	{ "/run/zos/gateway-web", 0755, 909 },
 	{ "/run/zos/gateway-steer", 0700, 911 },
+	{ "/run/zos/gateway-acme", 0700, 912 },
+	{ "/run/zos/gateway-ca", 0755, 912 },
 };
 
 static const struct {

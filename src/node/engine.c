@@ -3,6 +3,7 @@
 #include "node/engine.h"
 #include "node/ground.h"
 #include "node/joins.h"
+#include "node/kept.h"
 #include "node/placed.h"
 #include "node/secrets.h"
 
@@ -525,6 +526,8 @@ static uint64_t item_pass(struct engine *n, struct item *it)
 	case PLAN_FORGET:
 		if (hold_save(n, &it->work, WORK_RUNS, &e)) /* whoever comes next under this name begins anew */
 			log_warn("%s", e.msg);
+		if (n->providers[STEP_GATEWAY]->ops->forget && it->view.kind == PLAN_GATEWAY)
+			n->providers[STEP_GATEWAY]->ops->forget(n->providers[STEP_GATEWAY], &it->work);
 		log_info("%s/%s: gone", it->work.deployment, it->work.name);
 		item_forget(n, it);
 		break;
@@ -746,6 +749,8 @@ static void providers_attach(struct engine *n, struct provider *const providers[
 		providers[s]->keep = placed_keep;
 		providers[s]->bury = placed_bury;
 		providers[s]->is_buried = placed_is_buried;
+		providers[s]->remember = kept_remember;
+		providers[s]->recall = kept_recall;
 	}
 }
 

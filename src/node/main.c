@@ -56,7 +56,9 @@ static int providers_make(sd_event *event, struct home *home, struct provider *r
 							.filter = FILTER_PROGRAM,
 							.names_dir = NAMES_DIR,
 							.edge_dir = EDGE_DIR };
-	static const struct gateway_options gateway = { .socket = GATEWAY_SOCKET, .program = GATEWAY_PROGRAM, .supervisor = SUPERVISOR_DEFAULT };
+	static const struct gateway_options gateway = {
+		.socket = GATEWAY_SOCKET, .acme_socket = GATEWAY_ACME_SOCKET, .program = GATEWAY_PROGRAM, .supervisor = SUPERVISOR_DEFAULT
+	};
 	static const struct machine_options machine = { .dir = "/run/zos/machines", .resolv_conf = RESOLV_CONF };
 	const struct volumes_options volumes = { .program = VOLUME_PROGRAM, .disks = home_disks, .trouble = home_trouble, .ctx = home };
 	int r;

@@ -100,7 +100,8 @@ static const char *gateway_state(const struct item *it, const char **ret_message
 		return "paused";
 	if (it->waits_for[0])
 		return "waiting";
-	*ret_message = p->message;
+	*ret_message = p->message[0] ? p->message
+				     : p->cert_message; /* a certificate that is late is no state: names are reached by HTTP, and with the old one */
 	if (it->view.steps[STEP_GATEWAY] != STEP_DONE || !p->is_seen)
 		return "starting";
 	return p->message[0] ? "degraded" : "ok";
@@ -267,6 +268,21 @@ static int network_json(const struct engine *n, const struct work *w, sd_json_va
 			       SD_JSON_BUILD_PAIR_BOOLEAN("outgoing", w->net.outgoing), SD_JSON_BUILD_PAIR_VARIANT("machines", machines));
 }
 
+/* Nothing where it has none and none is asked for. */
+static int certificate_json(const struct gateway_result *p, sd_json_variant **ret)
+{
+	char until[24];
+
+	if (!p->cert_until_s && !p->cert_message[0])
+		return 0;
+	format_time(until, (int64_t)p->cert_until_s);
+	return sd_json_variant_merge_objectbo(
+		ret, SD_JSON_BUILD_PAIR("certificate",
+					SD_JSON_BUILD_OBJECT(SD_JSON_BUILD_PAIR_CONDITION(p->cert_until_s != 0, "until", SD_JSON_BUILD_STRING(until)),
+							     SD_JSON_BUILD_PAIR_CONDITION(p->cert_message[0] != '\0', "message",
+											  SD_JSON_BUILD_STRING(p->cert_message)))));
+}
+
 static int gateway_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *backends = NULL;
@@ -279,6 +295,8 @@ static int gateway_json(const struct engine *n, const struct work *w, sd_json_va
 		endpoint_format(text, &w->backends[i]);
 		r = sd_json_variant_append_arrayb(&backends, SD_JSON_BUILD_STRING(text));
 	}
+	if (r >= 0)
+		r = certificate_json(&w->published, ret);
 	return r < 0 ? r
 		     : sd_json_variant_merge_objectbo(
 			       ret, SD_JSON_BUILD_PAIR_CONDITION(w->published.fqdn[0] != '\0', "fqdn", SD_JSON_BUILD_STRING(w->published.fqdn)),

@@ -6,7 +6,7 @@
 #include "api/deployment.h"
 #include "sys/card.h"
 
-enum { PROVIDER_BUSY = 1 };
+enum { PROVIDER_BUSY = 1, PROVIDER_ABSENT = 1 };
 enum { WORK_ID_LEN = 16, WORK_LAYERS_MAX = 128, WORK_PATH_MAX = 128 };
 
 /* What the image step found: all owned, freed by work_results_deinit(). */
@@ -78,6 +78,8 @@ struct gateway_result {
 	bool is_seen; /* with the next two */
 	unsigned n_up; /* backends that answer */
 	char message[200]; /* what it lacks; "" = nothing */
+	uint64_t cert_until_s; /* its certificate holds; 0 = it has none */
+	char cert_message[320]; /* why the last try to get one failed; "" = it did not */
 };
 
 /* One workload of one deployment, as the providers see it. */
@@ -161,6 +163,8 @@ struct provider_ops {
 	/* NODE: who this is; FARM: borrowed for the call; NULL = none. */
 	void (*configure)(struct provider *p, const struct key_pub *node, const struct farm *farm);
 	int (*stream)(struct provider *p, struct work *w, const struct provider_stream *s, struct err *e); /* copies *s */
+	/* W was removed and will not be applied again: what was remembered for it goes, too. */
+	void (*forget)(struct provider *p, struct work *w);
 	/* Makes work_hold_now(W) true of a machine that was applied; apply() does the same for one that comes up. */
 	int (*hold)(struct provider *p, struct work *w, struct err *e);
 	/* Once, after the desired state was read: takes down what is left from before and is not wanted any more. */
@@ -184,6 +188,10 @@ struct provider {
 	int (*keep)(void *engine, struct work *w, struct err *e);
 	/* W's data is to go and its disk is not here: remembered for good for when it comes, and W is NOWHERE. */
 	int (*bury)(void *engine, struct work *w, struct err *e);
+	/* VALUE is the gateways' under NAME, a name part of the store's: kept for good when this returns 0; "" = nothing any more. */
+	int (*remember)(void *engine, const char *name, struct str value, struct err *e);
+	/* Appends what was remembered: 0, PROVIDER_ABSENT, or -errno. */
+	int (*recall)(void *engine, const char *name, struct buf *ret, struct err *e);
 	bool (*is_buried)(void *engine, const char *disk, const char *name);
 	void *engine;
 };
