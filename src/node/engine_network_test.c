@@ -244,6 +244,25 @@ static void a_name_goes_before_its_network(void)
 	down(&f);
 }
 
+/* What a provider of names remembers outlives the engine, until it says that it is nothing any more. */
+static void what_is_remembered_is_recalled(void)
+{
+	struct err e = { 0 };
+	struct provider *p;
+
+	up(&f);
+	p = &f.fakes[STEP_GATEWAY].provider;
+	AUTO_BUF struct buf nothing = { 0 }, first = { 0 }, second = { 0 };
+	T_CHECK(p->recall(p->engine, "0123456789abcdef", &nothing, &e) == PROVIDER_ABSENT && !nothing.len, "nothing yet");
+	T_CHECK(!p->remember(p->engine, "0123456789abcdef", S("one"), &e) && !p->remember(p->engine, "0123456789abcdef", S("two"), &e), "%s", e.msg);
+	engine_deinit(&f.engine);
+	engine_up(&f);
+	T_CHECK(!p->recall(p->engine, "0123456789abcdef", &first, &e) && str_eq(buf_str(&first), S("two")), "%s", e.msg);
+	T_CHECK(!p->remember(p->engine, "0123456789abcdef", S(""), &e) && !p->recall(p->engine, "0123456789abcdef", &second, &e) && !second.len, "%s",
+		e.msg);
+	down(&f);
+}
+
 int main(void)
 {
 	T_RUN(a_machine_waits_for_its_network);
@@ -257,5 +276,6 @@ int main(void)
 	T_RUN(a_name_is_whose_it_was_first);
 	T_RUN(a_word_in_between_is_not_lost);
 	T_RUN(a_name_goes_before_its_network);
+	T_RUN(what_is_remembered_is_recalled);
 	return T_END();
 }
