@@ -98,7 +98,7 @@ static void claims_arrive(void)
 	static struct claims out, in;
 	AUTO_JSON sd_json_variant *v = NULL, *list = NULL, *report = NULL;
 	const struct claim_report one = { .id = "0123456789abcdef", .bundle = "-----BEGIN", .until_s = 5, .why = "w", .next_s = 6 };
-	struct claims_told told;
+	struct claims_told told = { 0 };
 	struct claim_report got;
 	struct err e = { 0 };
 
@@ -121,9 +121,9 @@ static void claims_arrive(void)
 	json_unrefp(&v);
 	T_CHECK(!claims_build(&out, &v) && claims_decode(v, &in, &e) == -EBADMSG && strstr(e.msg, "/names/0/fqdn"), "no path: %s", e.msg);
 	claims_deinit(&out);
-	T_CHECK(!claim_report_add(&one, &list) && !claims_report("key", "0123456789012345678901234567890123456789012", list, &report) &&
-			!claims_told(report, &told, &e) && told.n == 1,
-		"%s", e.msg);
+	T_NEED(!claim_report_add(&one, &list) && !claims_report("key", "0123456789012345678901234567890123456789012", list, &report) &&
+		       !claims_told(report, &told, &e) && told.n == 1,
+	       "%s", e.msg);
 	claims_told_at(&told, 0, &got);
 	T_CHECK(got.until_s == 5 && got.next_s == 6 && !strcmp(got.why, "w") && !strcmp(got.bundle, "-----BEGIN") && !strcmp(told.account, "key"),
 		"whole");
