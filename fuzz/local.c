@@ -7,10 +7,7 @@
 #include "machine/session.h"
 #include "table.h"
 
-static const struct {
-	const char *name;
-	const struct json_table *table;
-} rows[] = {
+static const struct table_row rows[] = {
 	{ "zos.Image.Pull", &imaged_pull_table },   { "zos.Image.Push", &imaged_push_table },
 	{ "zos.Image.Prune", &imaged_prune_table }, { "zos.Image.Release", &imaged_release_table },
 	{ "progress", &image_progress_table },      { "pulled", &image_answer_table },
@@ -23,10 +20,6 @@ static const struct {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct table_input in = table_input(data, n);
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (str_eq(in.name, str_c(rows[i].name)))
-			table_try(rows[i].table, rows[i].table->size, in.json);
+	table_rows_try(rows, ARRAY_LEN(rows), data, n);
 	return 0;
 }

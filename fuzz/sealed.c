@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct key node, owner;
 	static struct seal_key key;
-	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_SECRET struct buf clear = { 0 };
 	AUTO_BUF struct buf sealed = { 0 };
 	struct str input = { (const char *)data, n };
 	struct seal_place at = { &owner.pub, &node.pub, "name" };

@@ -36,3 +36,17 @@ static inline void table_try(const struct json_table *table, size_t size, struct
 	if (json_decode(v, table, again, NULL) != r || (!r && memcmp(once, again, size)))
 		abort();
 }
+
+struct table_row {
+	const char *name;
+	const struct json_table *table;
+};
+
+static inline void table_rows_try(const struct table_row *rows, size_t n_rows, const uint8_t *data, size_t n)
+{
+	struct table_input in = table_input(data, n);
+
+	for (size_t i = 0; i < n_rows; i++)
+		if (str_eq(in.name, str_c(rows[i].name)))
+			table_try(rows[i].table, rows[i].table->size, in.json);
+}

@@ -41,7 +41,7 @@ int recovery_seal(const uint8_t pub[static SEAL_PUB_LEN], const struct recovery_
 
 int recovery_open(const struct seal_key *k, const struct recovery_place *at, struct str sealed, uint8_t ret[static RECOVERY_SECRET_LEN])
 {
-	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_SECRET struct buf clear = { 0 };
 	AUTO_BUF struct buf bytes = { 0 };
 	char name[NAME_MAX_LEN];
 	struct seal_place place = place_of(at, name);

@@ -14,7 +14,7 @@ struct row {
 
 bool network_key_decode(struct str s, uint8_t ret[static NETWORK_KEY_LEN])
 {
-	CLEANUP(seal_wipe) struct buf raw = { 0 };
+	AUTO_SECRET struct buf raw = { 0 };
 	uint8_t any = 0;
 
 	if (parse_base64(s, &raw) || buf_check(&raw) || raw.len != NETWORK_KEY_LEN)

@@ -9,6 +9,13 @@ void buf_deinit(struct buf *b)
 	*b = (struct buf){ .limit = b->limit };
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b->p)
+		explicit_bzero(b->p, b->cap);
+	buf_deinit(b);
+}
+
 void buf_reserve(struct buf *b, size_t more_bytes)
 {
 	size_t need, cap = b->cap ? b->cap : 64;

@@ -16,6 +16,9 @@ struct buf {
 #define AUTO_BUF CLEANUP(buf_deinit)
 
 void buf_deinit(struct buf *b);
+/* The same for what is a secret: it is overwritten first. What it held before it grew is not: give it its room at once. */
+void buf_wipe(struct buf *b);
+#define AUTO_SECRET CLEANUP(buf_wipe)
 void buf_reserve(struct buf *b, size_t more_bytes); /* room for MORE and a NUL */
 void buf_add(struct buf *b, struct str s);
 void buf_add_bytes(struct buf *b, const void *p, size_t n);

@@ -16,7 +16,7 @@ enum { FIRST_HOST = 2 }; /* behind the subnet's own address and the gateway */
 
 static int key_format(const uint8_t key[static NETWORK_KEY_LEN], char ret[static ACCESS_KEY_TEXT_SIZE])
 {
-	CLEANUP(seal_wipe) struct buf text = { 0 };
+	AUTO_SECRET struct buf text = { 0 };
 
 	format_base64(&text, key, NETWORK_KEY_LEN);
 	if (buf_check(&text) || text.len >= ACCESS_KEY_TEXT_SIZE)

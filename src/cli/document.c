@@ -98,7 +98,7 @@ static bool is_sealed(sd_json_variant *v)
 
 static int secret_seal(sd_json_variant *v, const struct seal_place *at, int dir_fd, const uint8_t *seal_key, struct buf *ret, struct err *e)
 {
-	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_SECRET struct buf clear = { 0 };
 	AUTO_BUF struct buf sealed = { 0 };
 	struct secret_source s = { 0 };
 	struct err below = { 0 };

@@ -120,7 +120,7 @@ static void secrets_are_sealed_where_they_are_named(void)
 	unsetenv("ZOS_TEST_NOTHING");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct seal_place at = { &owner.pub, &node.pub, "db" };
-		CLEANUP(seal_wipe) struct buf clear = { 0 };
+		AUTO_SECRET struct buf clear = { 0 };
 		AUTO_BUF struct buf text = { 0 }, bytes = { 0 };
 		AUTO_JSON sd_json_variant *doc = NULL;
 		sd_json_variant *value;

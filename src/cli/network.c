@@ -313,7 +313,7 @@ static int code_show(const struct buf *text, struct err *e)
 static int join_write(const struct join_args *a, sd_json_variant *status, struct target *t, const struct access_device *d, const char *path,
 		      struct err *e)
 {
-	CLEANUP(seal_wipe) struct buf text = { 0 };
+	AUTO_SECRET struct buf text = { 0 };
 	AUTO_JSON sd_json_variant *list = NULL;
 	sd_json_variant *network;
 	int r;

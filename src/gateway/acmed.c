@@ -108,7 +108,7 @@ static void job_end(struct acmed_job *j)
 		job_path(j, ends[i], path);
 		unlink(path);
 	}
-	cert_wipe(&j->key);
+	buf_wipe(&j->key);
 	j->task = NULL;
 	j->id[0] = j->fqdn[0] = '\0';
 }
@@ -426,7 +426,7 @@ void acmed_deinit(struct acmed *d)
 {
 	for (size_t i = 0; i < ACMED_JOBS; i++) {
 		task_drop(d->jobs[i].task);
-		cert_wipe(&d->jobs[i].key);
+		buf_wipe(&d->jobs[i].key);
 	}
 	for (size_t i = 0; i < d->n; i++)
 		wipe_free(&d->names[i].claim.bundle);

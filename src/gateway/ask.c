@@ -23,7 +23,7 @@ void ask_drop(struct ask *a)
 	sd_event_source_disable_unref(a->io);
 	sd_event_source_disable_unref(a->timer);
 	fd_close(&a->fd);
-	cert_wipe(&a->out); /* keys may have been told */
+	buf_wipe(&a->out); /* keys may have been told */
 	buf_deinit(&a->in);
 	free(a);
 }

@@ -1,6 +1,7 @@
 #include "gateway/cert.h"
 
-#include <openssl/bn.h>
+#include "ident/openssl.h"
+
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
@@ -11,40 +12,9 @@
 
 enum { COORDINATE = 32 /* bytes of P-256 */ };
 
-static void pkey_freep(EVP_PKEY **p)
-{
-	EVP_PKEY_free(*p);
-}
-
-static void bio_freep(BIO **p)
-{
-	BIO_free_all(*p);
-}
-
-static void x509_freep(X509 **p)
-{
-	X509_free(*p);
-}
-
 static void request_freep(X509_REQ **p)
 {
 	X509_REQ_free(*p);
-}
-
-static void number_freep(BIGNUM **p)
-{
-	BN_free(*p);
-}
-
-#define AUTO_PKEY CLEANUP(pkey_freep) EVP_PKEY
-#define AUTO_BIO CLEANUP(bio_freep) BIO
-#define AUTO_X509 CLEANUP(x509_freep) X509
-
-void cert_wipe(struct buf *b)
-{
-	if (b->p)
-		explicit_bzero(b->p, b->cap);
-	buf_deinit(b);
 }
 
 /* What OpenSSL wrote. OUT keeps keys in memory that it wipes. */
@@ -103,7 +73,7 @@ static int base64url(const uint8_t *bytes, int n, char *ret)
 
 static int coordinate(const EVP_PKEY *key, const char *which, char ret[static 48])
 {
-	CLEANUP(number_freep) BIGNUM *number = NULL;
+	AUTO_BN *number = NULL;
 	uint8_t bytes[COORDINATE];
 
 	if (EVP_PKEY_get_bn_param(key, which, &number) != 1 || BN_bn2binpad(number, bytes, COORDINATE) != COORDINATE)

@@ -20,7 +20,7 @@ struct cert_times {
 	int64_t from_s, until_s; /* the certificate holds between them; Unix seconds */
 };
 
-/* A new key, in PEM. What is in RET is to be wiped: cert_wipe(). */
+/* A new key, in PEM. What is in RET is to be wiped: buf_wipe(). */
 MUST_CHECK int cert_key_make(struct buf *ret, struct err *e);
 /* Whether KEY is one that cert_key_make() made: -EBADMSG. RET: the digest by which whoever holds it is known (RFC 7638), base64url. */
 MUST_CHECK int cert_thumbprint(struct str key, char ret[static CERT_THUMBPRINT_LEN + 1], struct err *e);
@@ -35,6 +35,3 @@ MUST_CHECK int cert_bundle_make(struct str key, struct str chain, const char *fq
 MUST_CHECK int cert_bundle_read(struct str bundle, const char *fqdn, struct cert_times *ret, struct err *e);
 /* Says whether two bundles are the same: hex. */
 void cert_bundle_id(struct str bundle, char ret[static CERT_ID_LEN + 1]);
-
-void cert_wipe(struct buf *b);
-#define AUTO_SECRET CLEANUP(cert_wipe)

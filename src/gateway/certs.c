@@ -177,14 +177,6 @@ static int on_reply(sd_varlink *link, sd_json_variant *v, const char *error_id, 
 	return 0;
 }
 
-static char *copy(const char *text)
-{
-	char *is = text ? strdup(text) : NULL;
-
-	BUG_ON(text && !is);
-	return is;
-}
-
 /* One that this engine has not come to yet: it goes on as it is, and is not asked for. */
 static void inherited_fill(struct gateways *g, const struct inherited *one, struct claims *ret)
 {
@@ -205,8 +197,8 @@ static void claims_fill(struct gateways *g, struct claims *ret)
 {
 	snprintf(ret->directory, sizeof(ret->directory), "%s", g->certs.directory);
 	snprintf(ret->email, sizeof(ret->email), "%s", g->certs.email);
-	ret->ca = copy(g->certs.ca);
-	ret->account = copy(g->certs.account);
+	ret->ca = text_copy(g->certs.ca);
+	ret->account = text_copy(g->certs.account);
 	for (const struct published *p = g->all; p && ret->n < GATEWAY_ROUTES_MAX; p = p->next) {
 		struct claim *is = &ret->list[ret->n];
 
@@ -215,7 +207,7 @@ static void claims_fill(struct gateways *g, struct claims *ret)
 		snprintf(is->id, sizeof(is->id), "%s", p->work->id);
 		snprintf(is->fqdn, sizeof(is->fqdn), "%s", p->work->published.fqdn);
 		is->is_ready = p->is_ready && g->certs.thumbprint[0];
-		is->bundle = copy(p->bundle);
+		is->bundle = text_copy(p->bundle);
 		ret->n++;
 	}
 	for (const struct inherited *one = g->inherited; one; one = one->next)
@@ -276,7 +268,7 @@ void certs_configure(struct gateways *g, const struct farm_gateway *is)
 	snprintf(c->directory, sizeof(c->directory), "%s", is_on ? is->acme : "");
 	snprintf(c->email, sizeof(c->email), "%s", is_on && is->acme_email ? is->acme_email : "");
 	wipe_free(&c->ca);
-	c->ca = copy(is_on ? is->acme_ca : NULL);
+	c->ca = text_copy(is_on ? is->acme_ca : NULL);
 	if (is_on && !c->account)
 		c->account = recall(g, ACCOUNT, c->directory);
 	for (struct published *p = g->all; p; p = p->next) {

@@ -79,14 +79,6 @@ static const struct json_field rows_fields[] = {
 };
 static const struct json_table rows_table = { rows_fields, ARRAY_LEN(rows_fields), 0, NULL };
 
-static char *copy(const char *text)
-{
-	char *is = text ? strdup(text) : NULL;
-
-	BUG_ON(text && !is);
-	return is;
-}
-
 int claims_decode(sd_json_variant *v, struct claims *ret, struct err *e)
 {
 	struct rows rows = { 0 };
@@ -97,8 +89,8 @@ int claims_decode(sd_json_variant *v, struct claims *ret, struct err *e)
 		return r;
 	snprintf(ret->directory, sizeof(ret->directory), "%s", rows.directory);
 	snprintf(ret->email, sizeof(ret->email), "%s", rows.email);
-	ret->ca = copy(rows.ca);
-	ret->account = copy(rows.account);
+	ret->ca = text_copy(rows.ca);
+	ret->account = text_copy(rows.account);
 	for (size_t i = 0; i < sd_json_variant_elements(rows.list); i++) {
 		struct claim *is = &ret->list[ret->n++];
 		struct row row = { 0 };
@@ -107,7 +99,7 @@ int claims_decode(sd_json_variant *v, struct claims *ret, struct err *e)
 		is->is_ready = row.is_ready;
 		snprintf(is->id, sizeof(is->id), "%s", row.id);
 		snprintf(is->fqdn, sizeof(is->fqdn), "%s", row.fqdn);
-		is->bundle = copy(row.bundle);
+		is->bundle = text_copy(row.bundle);
 	}
 	return 0;
 }

@@ -3,6 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+char *text_copy(const char *text)
+{
+	char *is = text ? strdup(text) : NULL;
+
+	BUG_ON(text && !is);
+	return is;
+}
+
 void wipe_free(char **p)
 {
 	if (*p)
@@ -20,9 +28,8 @@ void routes_deinit(struct routes *r)
 
 void route_set_bundle(struct route *r, const char *bundle)
 {
-	char *copy = bundle ? strdup(bundle) : NULL;
+	char *copy = text_copy(bundle);
 
-	BUG_ON(bundle && !copy);
 	wipe_free(&r->bundle);
 	r->bundle = copy;
 	r->cert_id[0] = '\0';

@@ -31,7 +31,8 @@ void routes_deinit(struct routes *r); /* wipes */
 void route_set_bundle(struct route *r, const char *bundle);
 /* An id of a workload. */
 bool route_id_ok(struct str s);
-/* A copy of a secret is wiped when it goes. */
+/* Returns owned; NULL of NULL. A copy of a secret is wiped when it goes. */
+char *text_copy(const char *text);
 void wipe_free(char **p);
 
 /* Returns owned: {"thumbprint", "routes": [...]}; -ENOMEM. */

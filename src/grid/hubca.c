@@ -2,26 +2,11 @@
 
 #include "base/file.h"
 #include "grid/addr.h"
+#include "ident/openssl.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-
-static void x509_freep(X509 **x)
-{
-	X509_free(*x);
-}
-static void evp_freep(EVP_PKEY **k)
-{
-	EVP_PKEY_free(*k);
-}
-static void bio_freep(BIO **b)
-{
-	BIO_free(*b);
-}
-#define AUTO_X509 CLEANUP(x509_freep) X509
-#define AUTO_EVP CLEANUP(evp_freep) EVP_PKEY
-#define AUTO_BIO CLEANUP(bio_freep) BIO
 
 static int fail(struct err *e, const char *doing)
 {
@@ -71,7 +56,7 @@ static int pem_append(struct buf *ret, BIO *b)
 
 int hubca_pem(const struct key *ca, struct buf *ret, struct err *e)
 {
-	AUTO_EVP *key = key_evp(ca);
+	AUTO_PKEY *key = key_evp(ca);
 	AUTO_X509 *x = key ? ca_make(key) : NULL;
 	AUTO_BIO *b = BIO_new(BIO_s_mem());
 
@@ -124,7 +109,7 @@ static bool leaf_fill(X509 *x, X509 *ca, EVP_PKEY *own, const char *names, int64
 
 int hubca_leaf(const struct key *ca, const char *const *names, int64_t now_s, struct buf *ret_cert, struct buf *ret_key, struct err *e)
 {
-	AUTO_EVP *ca_key = key_evp(ca), *own = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	AUTO_PKEY *ca_key = key_evp(ca), *own = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	AUTO_X509 *root = ca_key ? ca_make(ca_key) : NULL, *x = X509_new();
 	AUTO_BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_secmem());
 	AUTO_BUF struct buf text = { 0 };
@@ -144,7 +129,7 @@ bool hubca_leaf_is_good(const struct key *ca, struct str pem, const char *const 
 	time_t soon = (time_t)(now_s + HUBCA_RENEW_DAYS * 86400ll);
 	AUTO_BIO *b = BIO_new_mem_buf(pem.p, (int)pem.n);
 	AUTO_X509 *x = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
-	AUTO_EVP *key = key_evp(ca);
+	AUTO_PKEY *key = key_evp(ca);
 	bool good = x && key && X509_verify(x, key) == 1 && X509_cmp_time(X509_get0_notAfter(x), &soon) > 0;
 
 	for (size_t i = 0; good && names[i]; i++)

@@ -29,13 +29,6 @@ static void keyring_wipe(struct keyring *k)
 }
 #define AUTO_KEYRING CLEANUP(keyring_wipe)
 
-static void buf_wipe(struct buf *b)
-{
-	if (b->p)
-		explicit_bzero(b->p, b->cap);
-	buf_deinit(b);
-}
-
 static char role_of(int which)
 {
 	return which == OPERATOR || which == CA ? KEY_OPERATOR : KEY_FARM;
@@ -44,7 +37,7 @@ static char role_of(int which)
 /* Makes the keys from FIRST on, and saves all. */
 static int keyring_create(int dir_fd, int first, struct keyring *k, struct err *e)
 {
-	CLEANUP(buf_wipe) struct buf text = { 0 };
+	AUTO_SECRET struct buf text = { 0 };
 	char seed[KEY_SEED_SIZE];
 
 	buf_reserve(&text, N_KEYS * (KEY_SEED_SIZE + 1));
@@ -76,7 +69,7 @@ static int keyring_parse(int dir_fd, struct str text, struct keyring *k, struct 
 
 static int keyring_load(int dir_fd, struct keyring *k, struct err *e)
 {
-	CLEANUP(buf_wipe) struct buf text = { 0 };
+	AUTO_SECRET struct buf text = { 0 };
 	int r;
 
 	if (faccessat(dir_fd, keys_file, F_OK, 0) && errno == ENOENT)
@@ -317,8 +310,8 @@ static int leaf_keep(int dir_fd, const struct keyring *k, const struct hubd_opti
 {
 	char host[256] = "localhost", port[8];
 	const char *names[] = { hubd_name(o), host, "127.0.0.1", "::1", "localhost", NULL };
-	CLEANUP(buf_wipe) struct buf pem = { 0 };
-	CLEANUP(buf_wipe) struct buf key = { 0 };
+	AUTO_SECRET struct buf pem = { 0 };
+	AUTO_SECRET struct buf key = { 0 };
 	int r = file_read(dir_fd, leaf_file, HUB_CA_MAX, &pem, NULL);
 
 	if (o->cluster && hub_url_parse(o->cluster, host, port))

@@ -1,10 +1,10 @@
 #include "ident/seal.h"
 
 #include "base/parse.h"
+#include "ident/openssl.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/hpke.h>
 
 enum { SEAL_VERSION = 1, SHARED_LEN = 32, SUM_LEN = 32 };
@@ -13,11 +13,6 @@ enum { SEAL_VERSION = 1, SHARED_LEN = 32, SUM_LEN = 32 };
 #define VALUE_LABEL "zos sealed value 1"
 
 static const OSSL_HPKE_SUITE suite = { OSSL_HPKE_KEM_ID_X25519, OSSL_HPKE_KDF_ID_HKDF_SHA256, OSSL_HPKE_AEAD_ID_AES_GCM_256 };
-
-static void pkey_freep(EVP_PKEY **p)
-{
-	EVP_PKEY_free(*p);
-}
 
 static void pkey_ctx_freep(EVP_PKEY_CTX **p)
 {
@@ -29,7 +24,6 @@ static void hpke_freep(OSSL_HPKE_CTX **p)
 	OSSL_HPKE_CTX_free(*p);
 }
 
-#define AUTO_PKEY CLEANUP(pkey_freep) EVP_PKEY
 #define AUTO_PKEY_CTX CLEANUP(pkey_ctx_freep) EVP_PKEY_CTX
 #define AUTO_HPKE CLEANUP(hpke_freep) OSSL_HPKE_CTX
 
@@ -150,7 +144,7 @@ int seal_value(const uint8_t pub[static SEAL_PUB_LEN], const struct seal_place *
 int seal_open(const struct seal_key *k, const struct seal_place *at, struct str sealed, struct buf *ret)
 {
 	const uint8_t *enc = (const uint8_t *)sealed.p + 1, *text = enc + SEAL_X25519_LEN, *body = text + SEAL_MLKEM_TEXT_LEN;
-	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_SECRET struct buf clear = { 0 };
 	AUTO_BUF struct buf info = { 0 };
 	uint8_t shared[SHARED_LEN];
 	size_t n;
@@ -173,13 +167,6 @@ int seal_open(const struct seal_key *k, const struct seal_place *at, struct str 
 	buf_reserve(ret, n); /* grows at once or not at all: no copy is left behind */
 	buf_add(ret, buf_str(&clear));
 	return buf_check(ret) ? -ENOMEM : 0;
-}
-
-void seal_wipe(struct buf *clear)
-{
-	if (clear->p)
-		OPENSSL_cleanse(clear->p, clear->cap);
-	buf_deinit(clear);
 }
 
 static void hex_put(const uint8_t *p, size_t n, char *ret)

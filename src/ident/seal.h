@@ -36,9 +36,8 @@ struct seal_place {
 
 /* Appends the sealed bytes. -EINVAL (empty, too long, or PUB is no key), -ENOMEM. */
 MUST_CHECK int seal_value(const uint8_t pub[static SEAL_PUB_LEN], const struct seal_place *at, struct str clear, struct buf *ret);
-/* Appends the clear bytes: wipe them with seal_wipe(). -EBADMSG when it is no sealed value for this place. */
+/* Appends the clear bytes: wipe them with buf_wipe(). -EBADMSG when it is no sealed value for this place. */
 MUST_CHECK int seal_open(const struct seal_key *k, const struct seal_place *at, struct str sealed, struct buf *ret);
-void seal_wipe(struct buf *clear);
 
 /* SHA-256 of a public key: how a directory record names it. */
 void seal_digest(const uint8_t pub[static SEAL_PUB_LEN], char ret[static SEAL_DIGEST_LEN + 1]);

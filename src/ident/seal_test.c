@@ -33,7 +33,7 @@ static void what_is_sealed_opens_where_it_belongs(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		CLEANUP(seal_wipe) struct buf clear = { 0 };
+		AUTO_SECRET struct buf clear = { 0 };
 		AUTO_BUF struct buf sealed = { 0 };
 		int r;
 
@@ -53,7 +53,7 @@ static void no_bit_of_it_may_change(void)
 	struct seal_place at = { &f.owner.pub, &f.node.pub, "x" };
 	T_NEED(!seal_value(f.key.pub, &at, S("v"), &sealed), "seal");
 	for (size_t i = 0; i <= sealed.len; i++) { /* the last one changes nothing */
-		CLEANUP(seal_wipe) struct buf clear = { 0 };
+		AUTO_SECRET struct buf clear = { 0 };
 		int r;
 
 		if (i < sealed.len)
@@ -64,7 +64,7 @@ static void no_bit_of_it_may_change(void)
 			sealed.p[i] ^= 1;
 	}
 	for (size_t n = 0; n < sealed.len; n += 37) {
-		CLEANUP(seal_wipe) struct buf clear = { 0 };
+		AUTO_SECRET struct buf clear = { 0 };
 
 		T_CHECK(seal_open(&f.key, &at, (struct str){ sealed.p, n }, &clear) == -EBADMSG, "%zu bytes", n);
 	}
@@ -81,7 +81,7 @@ static void both_keys_are_needed(void)
 	T_NEED(!key_new(KEY_NODE, &second) && !seal_key_derive(&second, &strange), "keys");
 	struct seal_place at = { &f.owner.pub, &f.node.pub, "x" };
 	for (int i = 0; i < 3; i++) {
-		CLEANUP(seal_wipe) struct buf clear = { 0 };
+		AUTO_SECRET struct buf clear = { 0 };
 		AUTO_BUF struct buf sealed = { 0 };
 
 		half = f.key;
@@ -99,7 +99,7 @@ static void sizes_have_limits(void)
 	static char large[SEAL_CLEAR_MAX + 1];
 	struct fixture f;
 	AUTO_BUF struct buf sealed = { 0 };
-	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_SECRET struct buf clear = { 0 };
 
 	fixture_new(&f);
 	struct seal_place at = { &f.owner.pub, &f.node.pub, "x" };

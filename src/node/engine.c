@@ -2,6 +2,7 @@
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
 #include "node/engine.h"
 #include "node/ground.h"
+#include "node/holds.h"
 #include "node/joins.h"
 #include "node/kept.h"
 #include "node/placed.h"
@@ -124,42 +125,6 @@ static void resolved_save(struct engine *n, const struct item *it)
 	snprintf(text, sizeof(text), "%s %s", w->revision, w->image.digest);
 	if (store_put(&n->store, name, it->sequence, str_c(text), &e))
 		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
-}
-
-static void hold_name(const struct work *w, char ret[static STORE_NAME_MAX])
-{
-	snprintf(ret, STORE_NAME_MAX, "holds/%s", w->id);
-}
-
-static void hold_load(struct engine *n, struct work *w)
-{
-	AUTO_BUF struct buf text = { 0 };
-	char name[STORE_NAME_MAX];
-	uint64_t version;
-
-	hold_name(w, name);
-	if (store_get(&n->store, name, &version, &text, NULL))
-		return;
-	for (unsigned i = 0; work_hold_names[i]; i++)
-		if (str_eq(buf_str(&text), str_c(work_hold_names[i])))
-			w->hold = (enum work_hold)i;
-}
-
-static int hold_save(struct engine *n, struct work *w, enum work_hold hold, struct err *e)
-{
-	AUTO_BUF struct buf text = { 0 };
-	char name[STORE_NAME_MAX];
-	uint64_t version = 0;
-	int r;
-
-	if (w->hold == hold)
-		return 0;
-	hold_name(w, name);
-	(void)!store_get(&n->store, name, &version, &text, NULL);
-	if ((r = store_put(&n->store, name, version + 1, str_c(work_hold_names[hold]), e)))
-		return err_wrap(e, -EIO, "keep what you wish of '%s'", w->name);
-	w->hold = hold;
-	return 0;
 }
 
 int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e)

@@ -2,14 +2,6 @@
 
 #include <stdio.h>
 
-/* What is in it is somebody's secret. */
-static void secret_wipe(struct buf *b)
-{
-	if (b->p)
-		explicit_bzero(b->p, b->cap);
-	buf_deinit(b);
-}
-
 static void kept_path(const char *name, char ret[static STORE_NAME_MAX])
 {
 	snprintf(ret, STORE_NAME_MAX, "gateway/%s", name);
@@ -17,7 +9,7 @@ static void kept_path(const char *name, char ret[static STORE_NAME_MAX])
 
 int kept_remember(void *engine, const char *name, struct str value, struct err *e)
 {
-	CLEANUP(secret_wipe) struct buf old = { 0 };
+	AUTO_SECRET struct buf old = { 0 };
 	struct engine *n = engine;
 	char path[STORE_NAME_MAX];
 	uint64_t version = 0;

@@ -8,7 +8,7 @@ static int value_open(const struct seal_key *k, const struct deployment *d, cons
 		      struct err *e)
 {
 	const struct seal_place at = { &d->owner, &d->node, name };
-	CLEANUP(seal_wipe) struct buf clear = { 0 };
+	AUTO_SECRET struct buf clear = { 0 };
 	AUTO_BUF struct buf bytes = { 0 };
 	int r = parse_base64(str_c(sealed), &bytes) ? -EBADMSG : seal_open(k, &at, buf_str(&bytes), &clear);
 

@@ -9,7 +9,9 @@
  *   erase     an order of the farm: what is on it is gone for ever
  *   release   what is left of one that was pulled out: its mount and its mapping */
 #include "base/file.h"
+#include "base/log.h"
 #include "storage/ata.h"
+#include "storage/books.h"
 #include "storage/mapping.h"
 #include "storage/probe.h"
 #include "storage/run.h"
@@ -68,6 +70,13 @@ static int let_go_soon(const struct disk_args *a, const char *uuid, struct err *
 
 static int check(const struct disk_args *a, struct answer *ret, struct err *e)
 {
+	AUTO_FD int fd = mapping_open(a->uuid, e);
+	struct err narrow = { 0 };
+
+	if (fd < 0)
+		return fd;
+	if (books_widen(fd, &narrow)) /* one that is broken says so itself, below */
+		log_warn("%s", narrow.msg);
 	ret->has_care = true;
 	return scrub_look(a->uuid, &ret->care, e);
 }

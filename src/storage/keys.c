@@ -199,7 +199,7 @@ static int recover(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	AUTO_TOKEN struct token t = { 0 };
 	AUTO_LUKS struct luks l = LUKS_NONE;
-	CLEANUP(seal_wipe) struct buf text = { 0 }, secret = { 0 };
+	AUTO_SECRET struct buf text = { 0 }, secret = { 0 };
 	int r;
 
 	(void)ret;

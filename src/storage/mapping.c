@@ -71,6 +71,16 @@ void mapping_path(char ret[static STORAGE_PATH_MAX], const char *uuid)
 	snprintf(ret, STORAGE_PATH_MAX, STORAGE_ROOT "/%s", uuid);
 }
 
+int mapping_open(const char *uuid, struct err *e)
+{
+	char path[STORAGE_PATH_MAX];
+	int fd;
+
+	mapping_path(path, uuid);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, -errno, "open %s: %m", path) : fd;
+}
+
 int mapping_mount(const char *uuid, bool is_rotational, struct err *e)
 {
 	char path[STORAGE_PATH_MAX], mapping[MAPPING_NAME_MAX], what[MAPPING_NAME_MAX + 16];

@@ -23,6 +23,7 @@ enum mapping_below mapping_below(const char *uuid, const struct disk_args *a);
 MUST_CHECK int mapping_shut(const char *uuid, bool later, struct err *e);
 
 /* Mounts it on the disk's folder, which is made. Fine when it is mounted already. */
+MUST_CHECK int mapping_open(const char *uuid, struct err *e); /* a descriptor of the folder, which is mounted */
 MUST_CHECK int mapping_mount(const char *uuid, bool is_rotational, struct err *e);
 /* Takes mount and mapping away: with HOW 0 at once, -EBUSY while something there is in use; with MNT_DETACH when its last user lets go. Fine when there is
  * none. Leaves alone what is open of another disk with the same UUID. */

@@ -4,8 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "storage/books.h"
-#include "storage/storage.h"
+#include "storage/mapping.h"
 
 #include <fcntl.h>
 #include <linux/btrfs.h>
@@ -20,16 +19,6 @@ enum { IS_SCRUBBED = 1 };
 enum { DEVID = 1 }; /* a disk is a file system of its own */
 #define SLICE_BYTES (4ull << 30)
 #define RECORD "scrub"
-
-static int disk_open(const char *uuid, struct err *e)
-{
-	char path[STORAGE_PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), STORAGE_ROOT "/%s", uuid);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_set(e, -errno, "open %s: %m", path) : fd;
-}
 
 static int counts_get(int fd, uint64_t flags, struct care *ret, struct err *e)
 {
@@ -84,14 +73,9 @@ static int look(int fd, struct care *ret, struct err *e)
 
 int scrub_look(const char *uuid, struct care *ret, struct err *e)
 {
-	AUTO_FD int fd = disk_open(uuid, e);
-	struct err narrow = { 0 };
+	AUTO_FD int fd = mapping_open(uuid, e);
 
-	if (fd < 0)
-		return fd;
-	if (books_widen(fd, &narrow)) /* one that is broken says so itself, below */
-		log_warn("%s", narrow.msg);
-	return look(fd, ret, e);
+	return fd < 0 ? fd : look(fd, ret, e);
 }
 
 /* IS_SCRUBBED: by one that was killed. Whole extents are read, the last of which may reach beyond the slice. */
@@ -116,7 +100,7 @@ static int slice_read(int fd, uint64_t from, struct care_slice *ret, struct err 
 
 int scrub_slice(const char *uuid, struct care *ret, struct err *e)
 {
-	AUTO_FD int fd = disk_open(uuid, e);
+	AUTO_FD int fd = mapping_open(uuid, e);
 	struct care_slice slice = { 0 };
 	struct care c;
 	int r;
@@ -138,7 +122,7 @@ int scrub_slice(const char *uuid, struct care *ret, struct err *e)
 
 void scrub_cancel(const char *uuid)
 {
-	AUTO_FD int fd = disk_open(uuid, NULL);
+	AUTO_FD int fd = mapping_open(uuid, NULL);
 
 	if (fd >= 0)
 		(void)ioctl(fd, BTRFS_IOC_SCRUB_CANCEL); /* there is none: what is wanted */
@@ -147,7 +131,7 @@ void scrub_cancel(const char *uuid)
 int scrub_make(const char *uuid, struct err *e)
 {
 	const struct care_scrub s = { .ended_s = (uint64_t)time(NULL) };
-	AUTO_FD int fd = disk_open(uuid, e);
+	AUTO_FD int fd = mapping_open(uuid, e);
 
 	return fd < 0 ? fd : record_put(fd, &s, e);
 }

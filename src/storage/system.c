@@ -88,7 +88,7 @@ static void arguments_make(const struct storage_system *s, const struct storage_
 /* What others may not read in a child's arguments, or what is too long for them. RET: its standard input, -1 = none. */
 static int input_make(const struct storage_job *job, int *ret, struct err *e)
 {
-	CLEANUP(seal_wipe) struct buf secret = { 0 };
+	AUTO_SECRET struct buf secret = { 0 };
 	const struct storage *s = job->disk->storage;
 	struct str text = str_c(s->recovery.pub);
 

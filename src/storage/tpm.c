@@ -3,12 +3,11 @@
 #include "api/json.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "ident/openssl.h"
 #include "sys/secureboot.h"
 
 #include <fcntl.h>
-#include <openssl/bio.h>
 #include <openssl/core_names.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -81,27 +80,12 @@ static int primary_make(struct tpm *t, struct err *e)
 	return rc ? fail(rc, "make its storage key", e) : 0;
 }
 
-static void bio_freep(BIO **b)
-{
-	BIO_free(*b);
-}
-
-static void pkey_freep(EVP_PKEY **k)
-{
-	EVP_PKEY_free(*k);
-}
-
-static void bn_freep(BIGNUM **n)
-{
-	BN_free(*n);
-}
-
 /* The builder's key as the TPM wants it. */
 static int builder_decode(struct str pem, TPM2B_PUBLIC *ret, struct err *e)
 {
-	CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-	CLEANUP(pkey_freep) EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-	CLEANUP(bn_freep) BIGNUM *n = NULL, *exponent = NULL;
+	AUTO_BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	AUTO_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+	AUTO_BN *n = NULL, *exponent = NULL;
 
 	*ret = (TPM2B_PUBLIC){
 		.publicArea = { .type = TPM2_ALG_RSA,

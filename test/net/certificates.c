@@ -290,10 +290,7 @@ static void it_is_renewed(void)
 	stop(&a);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct lab_case cases[] = {
 	{ "had", a_name_gets_a_certificate },
 	{ "kept", it_outlives_all },
 	{ "lost", a_name_that_leads_elsewhere_hinders_nobody },
@@ -303,14 +300,8 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	(void)argc;
 	signal(SIGPIPE, SIG_IGN);
 	lab_make();
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (argc == 2 && !strcmp(argv[1], cases[i].name)) {
-			void (*run)(void) = cases[i].run;
-
-			T_RUN(run);
-		}
-	lab_end();
-	return T_END();
+	return lab_run(cases, ARRAY_LEN(cases), argv);
 }

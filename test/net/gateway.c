@@ -202,10 +202,7 @@ static void others_names_are_refused(void)
 	stop(&a);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct lab_case cases[] = {
 	{ "name", a_name_leads_to_its_backend },
 	{ "kept", who_is_connected_notices_nothing },
 	{ "silent", a_backend_that_is_silent_is_told },
@@ -217,15 +214,9 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	(void)argc;
 	signal(SIGPIPE, SIG_IGN);
 	lab_make();
 	role_give("apps.example.org");
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (argc == 2 && !strcmp(argv[1], cases[i].name)) {
-			void (*run)(void) = cases[i].run;
-
-			T_RUN(run);
-		}
-	lab_end();
-	return T_END();
+	return lab_run(cases, ARRAY_LEN(cases), argv);
 }

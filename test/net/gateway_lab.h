@@ -303,4 +303,22 @@ static inline void withdraw(size_t i)
 	T_CHECK(UNTIL(lab.ended[i] > before) && !lab.result[i], "it is gone in time: %s", lab.why[i].msg);
 }
 
+struct lab_case {
+	const char *name;
+	void (*run)(void);
+};
+
+/* The one of CASES that ARGV names. Returns the exit status. */
+static inline int lab_run(const struct lab_case *cases, size_t n, char **argv)
+{
+	for (size_t i = 0; i < n; i++)
+		if (argv[1] && !strcmp(argv[1], cases[i].name)) {
+			void (*run)(void) = cases[i].run;
+
+			T_RUN(run);
+		}
+	lab_end();
+	return T_END();
+}
+
 #define PORTS(...) (const uint16_t[]){ __VA_ARGS__ }, ARRAY_LEN(((const uint16_t[]){ __VA_ARGS__ }))

@@ -265,6 +265,8 @@ def main():
                 until("it is durable", lambda: lab.zos_json("node", "info")["durable"], 120)
                 until("there is room for volumes", lambda: lab.zos_json("node", "info")["capacity"]["hdd"] > 3000 * MIB, 60)
                 until("both are ready", lambda: [d["state"] for d in s.disks().values()] == ["ready", "ready"], 120)
+                mounts = [line for line in node.shell("cat /proc/mounts")[0].splitlines() if re.search(r" /zos/disks/\S+ btrfs ", line)]
+                assert len(mounts) == 2 and all("max_inline=0" in line for line in mounts), mounts  # net volume-narrow has its disk so
             s.put("kept", volume("auto", "100MiB", snapshots={"every": 60, "keep": 2}),
                   s.box("box", "[ -e /srv/word ] || echo before > /srv/word; sync; " + WAIT, [on("auto", "/srv")]))
             containers(s, report)
