@@ -174,12 +174,17 @@ class Node:
 
     def is_emulators(self):
         """Whether what fails is the emulator's doing, or this computer's: FAULTS, or QEMU ended over an assertion of its own."""
-        return bool(re.search(FAULTS, self.console.text if hasattr(self, "console") else "")) or (self.process and self.process.poll() == -signal.SIGABRT)
+        return bool(self.fault()) or (self.process and self.process.poll() == -signal.SIGABRT)
+
+    def fault(self):
+        """Where the guest's kernel tells of one, and what it says behind that."""
+        return re.search(f"(?:{FAULTS})(?:.*\n){{0,15}}", self.console.text) if hasattr(self, "console") else None
 
     def tell_fault(self):
         """Said so that tools/test knows, and a reader."""
         if self.is_emulators():
-            print(f"     {FAILED}; its last lines:\n" + "\n".join(f"     | {line}" for line in self.console.text.splitlines()[-15:]), flush=True)
+            said = self.fault()[0].splitlines() if self.fault() else self.console.text.splitlines()[-15:]
+            print(f"     {FAILED}; it said:\n" + "\n".join(f"     | {line}" for line in said), flush=True)
 
     def close(self):
         self.tell_fault()
