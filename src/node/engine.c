@@ -212,8 +212,8 @@ static void machine_sync(struct engine *n, struct item *it, const struct workloa
 {
 	struct work *k = &it->work;
 
-	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
-	it->view.steps[STEP_IMAGE] = STEP_ABSENT;
+	it->view.changed = plan_is_known(&it->view, STEP_MACHINE);
+	it->view.steps[STEP_IMAGE] = STEP_UNKNOWN; /* it may hold the one before */
 	it->view.stale = 0;
 	work_spec_clear(k);
 	k->spec = w->zmachine;
@@ -244,7 +244,7 @@ static void storage_sync(struct item *it, const struct workload *w)
 /* What runs is to run anew, once its storage is as it shall be. */
 static void zdb_sync(struct item *it, const struct workload *w, const struct held *h)
 {
-	it->view.changed = it->view.steps[STEP_MACHINE] != STEP_ABSENT;
+	it->view.changed = plan_is_known(&it->view, STEP_MACHINE);
 	storage_sync(it, w);
 	it->work.zdb = w->zdb;
 	if (joins_fill(&it->work, h->deployment, w))
@@ -329,7 +329,7 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	it->work.name = strdup(w->name);
 	it->work.machine.exit = -1;
 	it->work.kind = w->kind;
-	it->view.kind = plan_kinds[w->kind];
+	it->view = plan_begin(plan_kinds[w->kind]);
 	hold_load(n, &it->work);
 	if (has_storage(it))
 		placed_load(n, it);
@@ -464,20 +464,28 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 		step_ended(n, it, r, &e);
 }
 
-/* Looks at one workload; returns when to look again, UINT64_MAX = when something changes. */
-static uint64_t item_pass(struct engine *n, struct item *it)
+/* Takes over what its newest document says, unless a provider works on it. */
+static void item_look(struct engine *n, struct item *it)
 {
 	const struct held *h = engine_held(n, &it->work.owner, it->work.deployment);
 	const struct workload *w = wanted(n, it);
+
+	if (is_busy(it))
+		return;
+	it->is_behind = false;
+	it->view.want = want_of(h, w);
+	if (w)
+		item_sync(n, it, w, h);
+}
+
+/* Does what comes next for one workload; returns when to look again, UINT64_MAX = when something changes. */
+static uint64_t item_pass(struct engine *n, struct item *it)
+{
 	struct plan_order o;
 	struct err e = { 0 };
 
 	if (is_busy(it))
 		return UINT64_MAX;
-	it->is_behind = false;
-	it->view.want = want_of(h, w);
-	if (w)
-		item_sync(n, it, w, h);
 	it->view.blocked = ground_check(n, it);
 	it->view.exclusive = it->work.storage.restore[0] != '\0';
 	o = plan_next(&it->view, now_ms(n));
@@ -534,6 +542,8 @@ static int on_pass(sd_event_source *source, void *userdata)
 	(void)source;
 	items_make(n);
 	due = next_expiry_ms(n);
+	for (struct item *it = n->items; it; it = it->next) /* all before the first: they ask each other what they are on */
+		item_look(n, it);
 	for (struct item *it = n->items, *next; it; it = next) {
 		uint64_t at;
 
@@ -694,7 +704,7 @@ void engine_images_moved(struct engine *n, bool is_lost)
 	if (p->ops->sweep)
 		p->ops->sweep(p, is_wanted);
 	for (struct item *it = n->items; it; it = it->next) {
-		it->view.changed |= is_lost && is_machine(it) && it->view.steps[STEP_MACHINE] != STEP_ABSENT;
+		it->view.changed |= is_lost && is_machine(it) && plan_is_known(&it->view, STEP_MACHINE);
 		if (!is_machine(it) || (it->view.steps[STEP_IMAGE] != STEP_DONE && it->view.steps[STEP_IMAGE] != STEP_FAILED))
 			continue;
 		it->view.steps[STEP_IMAGE] = STEP_FAILED;

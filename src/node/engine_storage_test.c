@@ -238,8 +238,9 @@ static void a_restore_outlives_the_engine(void)
 	T_CHECK(!engine_restore(&f.engine, data, "one", &e), "%s", e.msg);
 	restart(&f);
 	settle(&f);
-	T_CHECK(at(&f, "restore one;") >= 0 && at(&f, "restore one;") < at(&f, "apply machine web") && !strcmp(state_of(&f, "web"), "ok"), "%s",
+	T_CHECK(at(&f, "remove machine web;") >= 0 && at(&f, "remove machine web;") < at(&f, "restore one;"), "under a machine that may run: %s",
 		f.log.p);
+	T_CHECK(at(&f, "restore one;") < at(&f, "apply machine web") && !strcmp(state_of(&f, "web"), "ok"), "%s", f.log.p);
 	log_clear(&f);
 	restart(&f);
 	settle(&f);

@@ -371,7 +371,32 @@ static void an_update_while_a_step_is_under_way_waits_for_it(void)
 	f.fakes[STEP_IMAGE].later = false;
 	f.providers[STEP_IMAGE]->done(&f.engine, f.fakes[STEP_IMAGE].busy, 0, NULL);
 	settle(&f);
-	T_CHECK(!strcmp(f.log.p, "apply image web;remove image web;") && !f.engine.items, "%s", f.log.p);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;remove network web;remove image web;") && !f.engine.items, "%s", f.log.p);
+	down(&f);
+}
+
+/* Its image is looked for when it is deleted, or expires: what an engine before this one started goes all the same. */
+static void what_runs_since_before_a_restart_goes(void)
+{
+	struct fixture f;
+	struct err e = { 0 };
+
+	up(&f);
+	T_CHECK(!deploy(&f, 1, "", web(64), &e), "%s", e.msg);
+	settle(&f);
+	f.fakes[STEP_IMAGE].later = true;
+	restart(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;"), "%s", f.log.p);
+	T_CHECK(!deploy(&f, 2, "\"expires\":\"2020-01-01T00:00:00Z\",", web(64), &e), "%s", e.msg);
+	f.fakes[STEP_IMAGE].later = false;
+	f.providers[STEP_IMAGE]->done(&f.engine, f.fakes[STEP_IMAGE].busy, -EIO, &(struct err){ .msg = "fake: not at hand" });
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "apply image web;remove machine web;") && !strcmp(state(&f), "paused"), "%s %s", f.log.p, state(&f));
+	restart(&f);
+	T_CHECK(!deploy(&f, 3, "", "", &e), "%s", e.msg);
+	f.log.len = 0;
+	settle(&f);
+	T_CHECK(!strcmp(f.log.p, "remove network web;remove image web;") && !f.engine.items, "%s", f.log.p);
 	down(&f);
 }
 
@@ -591,6 +616,7 @@ int main(void)
 	T_RUN(a_secret_reaches_its_machine_and_nobody_else);
 	T_RUN(a_registrys_new_password_touches_no_machine);
 	T_RUN(an_update_while_a_step_is_under_way_waits_for_it);
+	T_RUN(what_runs_since_before_a_restart_goes);
 	T_RUN(an_expired_deployment_is_paused_not_removed);
 	T_RUN(a_check_says_what_would_change_and_keeps_nothing);
 	T_RUN(capacity_is_kept);

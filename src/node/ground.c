@@ -86,6 +86,7 @@ static bool sources_find(struct engine *n, struct item *it)
 	for (size_t i = 0; i < w->spec.n_mounts; i++) {
 		const struct item *s = engine_item(n, &w->owner, w->deployment, w->spec.mounts[i].name);
 
+		it->view.vacate |= s && s->work.storage.restore[0];
 		if (!s || !workload_has_storage(s->work.kind) || !s->work.storage.path[0] || s->work.storage.restore[0]) {
 			waits_for(it, w->spec.mounts[i].name);
 			return false;
@@ -99,6 +100,7 @@ static bool sources_find(struct engine *n, struct item *it)
 bool ground_check(struct engine *n, struct item *it)
 {
 	it->waits_for[0] = '\0';
+	it->view.vacate = 0;
 	it->view.unlinked = it->view.kind == PLAN_GATEWAY ? !backends_find(n, it) : runs(it) && !links_find(n, it);
 	if (is_machine(it))
 		return !sources_find(n, it) || it->view.unlinked;

@@ -10,6 +10,20 @@ static const bool has_step[PLAN_KINDS][STEPS] = {
 	[PLAN_GATEWAY] = { [STEP_NETWORK] = true, [STEP_GATEWAY] = true },
 };
 
+struct plan_view plan_begin(enum plan_kind kind)
+{
+	struct plan_view v = { .kind = kind };
+
+	for (int s = 0; s < STEPS; s++)
+		v.steps[s] = has_step[kind][s] ? STEP_UNKNOWN : STEP_ABSENT;
+	return v;
+}
+
+bool plan_is_known(const struct plan_view *v, enum plan_step step)
+{
+	return v->steps[step] != STEP_ABSENT && v->steps[step] != STEP_UNKNOWN;
+}
+
 static struct plan_order act(enum plan_act what, enum plan_step step)
 {
 	return (struct plan_order){ .act = what, .step = step };
@@ -58,12 +72,20 @@ static bool is_ground_done(const struct plan_view *v)
 	return v->steps[v->kind == PLAN_STORE ? STEP_STORAGE : STEP_IMAGE] == STEP_DONE;
 }
 
+/* The new image, or more room, first: as long as it cannot be had, the old machine goes on. So does one of which the engine does not know yet, while
+ * what it mounts is looked for. */
+static bool is_to_leave(const struct plan_view *v)
+{
+	if (plan_is_known(v, STEP_MACHINE))
+		return v->blocked || (v->changed && is_ground_done(v));
+	return v->steps[STEP_MACHINE] == STEP_UNKNOWN && v->vacate;
+}
+
 static struct plan_order machine_next(const struct plan_view *v, uint64_t now_ms)
 {
 	switch (v->want) {
 	case WANT_UP:
-		/* the new image, or more room, first: as long as it cannot be had, the old machine goes on */
-		if (v->steps[STEP_MACHINE] != STEP_ABSENT && (v->blocked || (v->changed && is_ground_done(v))))
+		if (is_to_leave(v))
 			return again(v, PLAN_REMOVE, STEP_MACHINE, now_ms);
 		return bring_up(v, now_ms);
 	case WANT_PAUSED:

@@ -78,17 +78,17 @@ static void a_tag_is_looked_up_below_what_runs(void)
 
 static void every_start_reaches_its_end(void)
 {
-	static const enum plan_step_state from[] = { STEP_ABSENT, STEP_DONE, STEP_FAILED };
+	static const enum plan_step_state from[] = { STEP_ABSENT, STEP_DONE, STEP_FAILED, STEP_UNKNOWN };
 
-	for (int code = 0; code < 27; code++)
+	for (int code = 0; code < 64; code++)
 		for (int want = 0; want < WANTS; want++)
 			for (unsigned fail_at = 0; fail_at < 6; fail_at++) {
 				struct plan_view v = { .want = want, .changed = code & 1, .stale = code & 2 };
 				uint64_t now = 1000;
 				int forgotten;
 
-				for (int s = STEP_IMAGE, c = code; s <= STEP_MACHINE; s++, c /= 3)
-					v.steps[s] = from[c % 3];
+				for (int s = STEP_IMAGE, c = code; s <= STEP_MACHINE; s++, c /= 4)
+					v.steps[s] = from[c % 4];
 				T_CHECK(play(&v, fail_at, &now, &forgotten), "code %d want %d fail %u never ends", code, want, fail_at);
 				T_CHECK(forgotten == (want == WANT_GONE), "code %d want %d", code, want);
 				T_CHECK(v.steps[STEP_MACHINE] == (want == WANT_UP ? STEP_DONE : STEP_ABSENT), "code %d want %d", code, want);
@@ -122,6 +122,28 @@ static void a_change_restarts_only_the_machine(void)
 	v.steps[STEP_IMAGE] = STEP_FAILED;
 	v.retry_at_ms = 9;
 	T_CHECK(plan_next(&v, 0).act == PLAN_WAIT, "and for as long as it is not, the old one runs");
+}
+
+/* Of a view that nobody knows yet it is all the same: it is brought up, and goes; what may run meanwhile goes on, except under what is to be changed
+ * when no machine has it. */
+static void what_is_not_known_yet_may_be_there(void)
+{
+	struct plan_view v = plan_begin(PLAN_MACHINE);
+	uint64_t now = 0;
+	int forgotten;
+
+	T_CHECK(!plan_is_known(&v, STEP_MACHINE) && v.steps[STEP_MACHINE] != STEP_ABSENT && v.steps[STEP_STORAGE] == STEP_ABSENT,
+		"its own steps alone");
+	v.blocked = v.changed = 1;
+	T_CHECK(plan_next(&v, 0).act == PLAN_APPLY && plan_next(&v, 0).step == STEP_IMAGE, "it goes on");
+	v.vacate = 1;
+	T_CHECK(plan_next(&v, 0).act == PLAN_REMOVE && plan_next(&v, 0).step == STEP_MACHINE, "it leaves");
+	v = plan_begin(PLAN_MACHINE);
+	v.want = WANT_PAUSED;
+	T_CHECK(play(&v, 0, &now, &forgotten) == 2 && v.steps[STEP_MACHINE] == STEP_ABSENT && !forgotten, "it is put down");
+	v = plan_begin(PLAN_MACHINE);
+	v.want = WANT_GONE;
+	T_CHECK(play(&v, 0, &now, &forgotten) == 4 && forgotten, "three steps are taken down");
 }
 
 /* A machine waits for what it mounts with all else done, and stops when that goes away; neither is a failure. */
@@ -246,6 +268,7 @@ int main(void)
 	T_RUN(every_start_reaches_its_end);
 	T_RUN(a_failure_removes_nothing);
 	T_RUN(a_change_restarts_only_the_machine);
+	T_RUN(what_is_not_known_yet_may_be_there);
 	T_RUN(a_machine_waits_for_its_storage);
 	T_RUN(storage_stays_while_a_machine_has_it);
 	T_RUN(a_name_is_the_way_to_it_and_then_the_name);

@@ -41,7 +41,7 @@ static const char *machine_state(const struct item *it, const char **ret_message
 	*ret_message = it->is_behind ? "" : it->error;
 	if (it->is_behind)
 		return "pending";
-	for (int s = 0; s < STEPS; s++)
+	for (int s = v->want == WANT_PAUSED ? STEP_MACHINE : 0; s < STEPS; s++)
 		if ((v->steps[s] == STEP_FAILED && (it->error[0] || s != STEP_NETWORK)) || /* other links are no failure */
 		    (v->steps[s] == STEP_APPLYING && it->error[0]))
 			return "retrying";

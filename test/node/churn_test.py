@@ -13,6 +13,7 @@ NAMES = ("a", "b", "c")
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 PATIENCE_S = 90
+RUNNERS = "for p in $(pidof machine); do echo $p of $(grep PPid /proc/$p/status), $(tr '\\0' ' ' < /proc/$p/cmdline), $(cat /proc/$p/wchan); done"
 LEFT = "{ ls -d /run/zos/machines/*/ /run/zos/network/*/ /run/zos/layers/*/users/*; ls /sys/class/net | grep ^zm; } 2>/dev/null"
 
 
@@ -84,8 +85,8 @@ class Churn:
             raise Timeout(f"{e}; after {self.did}")
         for name in self.wanted:
             assert self.lab.fetch(name, seconds=PATIENCE_S) == "churn\n"
-        runners, _ = self.node.shell("pidof machine | wc -w")
-        assert int(runners) == len(self.wanted), f"{runners} runners for {sorted(self.wanted)}; after {self.did}"
+        runners = self.node.shell(RUNNERS)[0].splitlines()
+        assert len(runners) == len(self.wanted), f"{runners} for {sorted(self.wanted)}; after {self.did}"
 
 
 def wait_bare(node):
