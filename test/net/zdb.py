@@ -556,7 +556,7 @@ def long():
         assert user(store).execute_command("DBSIZE") == n > 1000000 and metric(store, "replayed_records") < n / 2
         os.unlink(f"{store.dir}/index/default/checkpoint")
         store.stop(signal.SIGKILL)
-        for _ in range(int(os.environ.get("ROUNDS", 6))):
+        for _ in range(int(os.environ.get("ROUNDS", 3))):
             store.start()  # it begins to write one at once, or when a million have come
             many = fill(store, 2000000)
             ends = threading.Timer(chance.uniform(0.1, 4), lambda: store.child.send_signal(signal.SIGKILL))
