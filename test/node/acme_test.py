@@ -12,6 +12,7 @@ ADDRESS, ROUTER, PORT = "192.0.2.180", Lan.ip(9), 14000  # the computer is the r
 DIRECTORY = f"https://{ROUTER}:{PORT}/directory"
 FIRST, LOST, LATER = "www.example.org", "lost.example.org", "later.example.org"
 PAGE = "a page over there"
+SHOWN = "<script>document.write(`drawn by ${location.protocol}, secure: ${window.isSecureContext}`)</script>"
 
 
 class Owner(Storage):
@@ -47,6 +48,12 @@ class Owner(Storage):
         """What a TLS client of OpenSSL's says of it."""
         return self.computer.run("openssl", "s_client", "-connect", f"{ADDRESS}:443", "-servername", name, "-CAfile", f"{self.dir}/ca.pem", *more, stdin=-3, check=False)
 
+    def drawn(self, home, url):
+        """What a browser whose owner's folder is HOME makes of it, or why it refuses."""
+        rules = f"MAP {FIRST} {ADDRESS}"
+        got = self.computer.run("env", f"HOME={home}", "chromium-headless-shell", "--no-sandbox", "--disable-gpu", f"--host-resolver-rules={rules}", "--dump-dom", url, check=False)
+        return got.stdout + got.stderr
+
     def serial(self, name):
         cert = self.session(name).stdout
         return self.computer.run("openssl", "x509", "-noout", "-serial", input=cert, check=False).stdout.strip()
@@ -67,6 +74,8 @@ def backend(computer):
     with tempfile.TemporaryDirectory() as site:
         with open(f"{site}/index.html", "w") as f:
             f.write(PAGE)
+        with open(f"{site}/shown.html", "w") as f:
+            f.write(SHOWN)
         server = subprocess.Popen(computer.words("python3", "-m", "http.server", "--bind", ROUTER, "-d", site, "8080"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             yield
@@ -95,6 +104,17 @@ def had(s, role, report):
         assert row["state"] == "ok" and re.fullmatch(r"20\d\d-.*Z", row["certificate"]["until"]), row
         assert row["certificate"]["until"][:10] in s.lab.zos("gateway", "list")
         assert s.seen().count("account mailto:host@example.org") == 1 and s.seen().count(f"order {FIRST}") == 1, s.seen()
+    with report.case("a browser draws the page as a secure one, and refuses it where it does not trust the authority"):
+        trusts, strange = f"{s.dir}/trusts", f"{s.dir}/strange"
+        for home in (trusts, strange):
+            os.makedirs(f"{home}/.pki/nssdb")
+            subprocess.run(["certutil", "-d", f"sql:{home}/.pki/nssdb", "-N", "--empty-password"], check=True)
+        subprocess.run(["certutil", "-d", f"sql:{trusts}/.pki/nssdb", "-A", "-t", "C,,", "-n", "tests", "-i", f"{s.dir}/ca.pem"], check=True)
+        url = f"https://{FIRST}/shown.html"
+        seen = s.drawn(trusts, url)
+        assert "drawn by https:, secure: true" in seen, seen
+        seen = s.drawn(strange, url)
+        assert "ERR_CERT_AUTHORITY_INVALID" in seen and "drawn by" not in seen, seen
     with report.case("a name that nobody published has none; one that does not lead here is told so, and holds nobody up"):
         assert "BEGIN CERTIFICATE" not in s.session("nobody.example.org").stdout
         s.publish("lost", LOST)
