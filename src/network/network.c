@@ -15,8 +15,9 @@
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 
-enum { CONNECT_TIMEOUT_US = 10 * 1000000, CONNECTS_MAX = 256, RESOLV_CONF_MAX_BYTES = 65536 };
+enum { CONNECT_TIMEOUT_US = 10 * 1000000, CONNECTS_MAX = 256, RESOLV_CONF_MAX_BYTES = 65536, FLOWS_MIN = 512, FLOWS_MAX = 16384 };
 
 struct networks {
 	struct provider provider;
@@ -503,6 +504,17 @@ static int segments_begin(struct networks *n, struct err *e)
 	return segments_init(&n->segments, e);
 }
 
+/* One for each MiB of memory: between a thirty-second and an eighth of what the kernel keeps, whose own number is not there before its module. */
+static unsigned flows_max(void)
+{
+	struct sysinfo s;
+	uint64_t mib;
+
+	BUG_ON(sysinfo(&s));
+	mib = (uint64_t)s.totalram * s.mem_unit >> 20;
+	return mib < FLOWS_MIN ? FLOWS_MIN : mib > FLOWS_MAX ? FLOWS_MAX : (unsigned)mib;
+}
+
 static int parts_begin(struct networks *n, const char *resolv_dir, struct err *e)
 {
 	const struct network_options *o = &n->o;
@@ -510,6 +522,7 @@ static int parts_begin(struct networks *n, const char *resolv_dir, struct err *e
 	int r;
 
 	n->rules.imaged_uid = o->imaged_uid;
+	n->rules.flows_max = o->flows_max ? o->flows_max : flows_max();
 	n->rules.cut = n->cut;
 	n->rules.tunnels = n->tunnels;
 	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(resolv_dir, 0755, e)) ||

@@ -17,6 +17,7 @@ struct network_options {
 	const char *resolv_conf; /* what dhcp writes */
 	uid_t tap_uid;           /* who may attach to taps: the uid of QEMU */
 	unsigned imaged_uid;
+	unsigned flows_max;      /* connections at a time of each machine to the outside; 0 = one for each MiB of memory, 512 to 16384 */
 	const char *filter;      /* the program */
 	const char *names_dir;   /* NAMES_DIR; NULL = nobody answers for names in private networks */
 	const char *edge_dir;    /* EDGE_DIR; NULL = no names are published */

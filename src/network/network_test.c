@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { PATIENCE_MS = 400, FILTER_PATIENCE_US = 20 * 1000000 };
+enum { PATIENCE_MS = 400, FLOWS_MAX = 20, FLOWS_TRIED = 50, FILTER_PATIENCE_US = 20 * 1000000 };
 
 struct probe {
 	const char *to, *from; /* FROM NULL: as the kernel chooses */
@@ -103,7 +103,7 @@ static void children_block(void)
 
 static void up(struct fixture *f)
 {
-	struct network_options o = { .dir = f->dir, .resolv_conf = f->resolv, .imaged_uid = 902, .filter = FILTER_PROGRAM };
+	struct network_options o = { .dir = f->dir, .resolv_conf = f->resolv, .imaged_uid = 902, .flows_max = FLOWS_MAX, .filter = FILTER_PROGRAM };
 	struct err e = { 0 };
 	AUTO_FD int nl = -1;
 
@@ -136,12 +136,12 @@ static void filter_settle(struct fixture *f)
 		T_NEED(sd_event_run(f->event, FILTER_PATIENCE_US) > 0, "the filter is not loaded");
 }
 
-static void open_ten_nine(struct fixture *f)
+static void open_range(struct fixture *f, const char *range)
 {
 	struct farm *farm = calloc(1, sizeof(*farm));
 
 	T_NEED(farm != NULL, "memory");
-	farm->open[0].range = "10.9.0.0/16";
+	farm->open[0].range = range;
 	farm->n_open = 1;
 	f->p->ops->configure(f->p, NULL, farm);
 	filter_settle(f);
@@ -165,7 +165,7 @@ static void only_what_is_allowed_gets_through(void)
 		{ f.outside, "192.0.2.2", NULL, false },                     /* from outside to the node */
 	};
 
-	open_ten_nine(&f);
+	open_range(&f, "10.9.0.0/16");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct probe p = { .to = rows[i].to, .from = rows[i].from, .port = 80 };
 		struct err e = { 0 };
@@ -222,6 +222,44 @@ static void nothing_leaves_in_somebody_elses_name(void)
 			T_NEED(recv(fd, text, sizeof(text) - 1, 0) > 0, "receive: %m");
 		T_CHECK(rows[i].arrives ? !strcmp(text, rows[i].from) : !text[0], "from %s: '%s'", rows[i].from, text);
 	}
+}
+
+static int udp_send_often(void *ctx, struct err *e)
+{
+	for (int i = 0; i < FLOWS_TRIED; i++)
+		udp_send(ctx, e); /* each from a port of its own */
+	return 0;
+}
+
+static unsigned arrive(const struct work *from, int fd)
+{
+	struct probe p = { .to = "192.0.2.1", .from = from->network.address };
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct err e = { 0 };
+	char text[32];
+	unsigned n = 0;
+
+	T_NEED(!netns_run(from->network.netns, udp_send_often, &p, &e), "%s", e.msg);
+	for (; poll(&wait, 1, PATIENCE_MS) == 1; n++)
+		T_NEED(recv(fd, text, sizeof(text), 0) > 0, "receive: %m");
+	return n;
+}
+
+/* The kernel remembers a machine's connections for half a minute and more: those of the tests before count. */
+static void who_opens_too_many_connections_hinders_nobody_else(void)
+{
+	struct err e = { 0 };
+	AUTO_FD int fd = -1;
+	unsigned n;
+
+	T_NEED(!netns_run(f.outside, udp_listen, &fd, &e), "%s", e.msg);
+	n = arrive(&f.a, fd);
+	T_CHECK(n >= FLOWS_MAX / 2 && n <= FLOWS_MAX, "%u", n);
+	open_range(&f, "10.7.0.0/16"); /* other rules count on */
+	T_CHECK(!arrive(&f.a, fd), "after a change of the rules");
+	n = arrive(&f.b, fd);
+	T_CHECK(n >= FLOWS_MAX / 2 && n <= FLOWS_MAX, "the other machine's: %u", n);
+	open_range(&f, "10.9.0.0/16");
 }
 
 static void the_node_reaches_its_machine_for_the_owner(void)
@@ -380,6 +418,7 @@ int main(void)
 	T_RUN(a_machines_users_may_bind_low_ports_and_the_nodes_may_not);
 	T_RUN(imaged_reaches_no_more_than_machines);
 	T_RUN(whoever_is_in_closed_networks_alone_has_no_way_out);
+	T_RUN(who_opens_too_many_connections_hinders_nobody_else);
 	T_RUN(nothing_is_left);
 	network_provider_free(f.p);
 	sd_event_unref(f.event);

@@ -108,8 +108,24 @@ void rules_edge_format(const struct rules *r, struct buf *ret)
 	buf_add(ret, str_c(edge_chains));
 }
 
+/* Whoever opens too many fills the table of connections, which all have together. In a table of its own, so that what it counted outlives a change of the
+ * rules; before the others, so that what they drop costs no more. A counted one goes when the kernel forgets it. */
+static void flows_format(const struct rules *r, struct buf *ret)
+{
+	buf_addf(ret,
+		 "table inet zos_flows {\n"
+		 "	set flows {\n		type ifname\n		size 65535\n		flags dynamic\n	}\n"
+		 "	chain forward {\n		type filter hook forward priority filter - 1; policy accept;\n	}\n"
+		 "}\nflush chain inet zos_flows forward\ntable inet zos_flows {\n"
+		 "	chain forward {\n"
+		 "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } ct state new add @flows { iifname ct count over %u } drop\n"
+		 "	}\n}\n",
+		 r->flows_max);
+}
+
 void rules_format(const struct rules *r, struct buf *ret)
 {
+	flows_format(r, ret);
 	begin(r, ret);
 	buf_add(ret, S("	set cut {\n		type ifname\n"));
 	for (size_t i = 0; i < r->n_cut; i++)

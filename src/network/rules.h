@@ -29,10 +29,11 @@ struct rules {
 	size_t n_cut;
 	const uint16_t *tunnels;                      /* UDP ports of networks with peers (span.h); borrowed */
 	size_t n_tunnels;
+	unsigned flows_max;                           /* connections at a time through each device of a machine, or of a private network */
 	unsigned imaged_uid;                          /* may reach what machines may reach, and no more */
 };
 
-/* Appends the ruleset in nft's language. */
+/* Appends the rulesets in nft's language: the table, and the one that counts connections, which stays what it is but for its rules. */
 void rules_format(const struct rules *r, struct buf *ret);
 /* The same for the namespace in which names are published (edge.h): the web's ports are open, and what listens there reaches public addresses and, over
  * the links, what the networks let in. */

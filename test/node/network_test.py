@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Private networks on a booted node: machines of both kinds find each other by name, and nothing else; they last while the engine dies, and leave nothing."""
-import os, sys
+import os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-from lab import Failed, until
+from lab import ZOS, Failed, until
 from owner import on_a_node
 from qemu import Report
 from storage import Storage
@@ -70,8 +70,23 @@ def found(s, report):
         for address in (s.ip("blog", "vm", 0), s.ip("blog", "vm", 1), "10.20.1.1", "100.127.0.0"):
             assert not s.fetches("blog", "db", address), address
     with report.case("outside is reached by who is in a network that leads there, and by nobody else"):
-        greeting = f"sleep 3 | nc -w 5 10.0.2.2 {s.lab.port} 2>/dev/null | head -c 4"  # a hub speaks first; the farm opens its address
+        greeting = s.greeting = f"sleep 3 | nc -w 5 10.0.2.2 {s.lab.port} 2>/dev/null | head -c 4"  # a hub speaks first; the farm opens its address
         assert [s.sh("blog", m, greeting) for m in ("web", "vm", "db")] == ["INFO", "INFO", ""]
+
+
+def crowded(s, report):
+    with report.case("a machine that opens connections without end gets its share of the node's table, and the others theirs"):
+        table = "/proc/sys/net/netfilter/nf_conntrack_"
+        all_of_it, before = (int(s.node.shell(f"cat {table}{what}")[0]) for what in ("max", "count"))
+        share = int(s.node.shell("awk '/MemTotal/ { print $2 }' /proc/meminfo")[0]) // 1024
+        assert before < share // 2 and all_of_it > 7 * share, (before, share, all_of_it)
+        with open("build/release/flows", "rb") as f:
+            done = subprocess.run([ZOS, "exec", "blog/web", "--", "/usr/bin/sh", "-c", f"cat > /flows; chmod 755 /flows; /flows 10.0.2.2 {share + 1000}"], stdin=f,
+                                  env=s.lab.environment(), capture_output=True, text=True, timeout=60)
+        assert done.stdout == f"{share + 1000} sent\n", done
+        kept = int(s.node.shell(f"cat {table}count")[0])
+        assert share * 0.9 < kept < share + before + 50, (share, before, kept)
+        assert [s.sh("blog", m, s.greeting) for m in ("web", "vm")] == ["", "INFO"]
 
 
 def apart(s, report):
@@ -152,7 +167,7 @@ def gone(s, report):
 def main():
     report = Report("make node T=network")
     with on_a_node(Networks) as s:
-        for part in (up, found, apart, honest, lasting, changed, gone):
+        for part in (up, found, crowded, apart, honest, lasting, changed, gone):
             part(s, report)
     sys.exit(report.end())
 
