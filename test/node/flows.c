@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3 || fd < 0 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1)
 		return 2;
-	for (int i = 0; i < atoi(argv[2]); i++) {
+	for (long i = 0, n = strtol(argv[2], NULL, 10); i < n; i++) {
 		to.sin_port = htons((uint16_t)(PORT + i));
 		while (sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 			if (errno != ECONNREFUSED && errno != ENOBUFS) {
