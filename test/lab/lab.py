@@ -46,8 +46,8 @@ class Lab:
     def zos_json(self, *args, **more):
         return json.loads(self.zos(*args, "--json", **more))
 
-    def start_zos(self, *args, config=None, **more):
-        return subprocess.Popen([ZOS, *args], text=True, env=self.environment(config), **more)
+    def start_zos(self, *args, config=None, env=(), **more):
+        return subprocess.Popen([ZOS, *args], text=True, env=dict(self.environment(config), **dict(env)), **more)
 
     def start_hub(self, port=0, public=None):
         """Runs a hub on PORT (0: a free one) and waits until it serves. The same port again after stop_hub() makes the same hub.
