@@ -351,6 +351,21 @@ int parse_range6(struct str s, struct range6 *ret)
 	return 0;
 }
 
+int parse_mac(struct str s, uint8_t ret[static 6])
+{
+	char digits[12];
+	size_t n = 0;
+
+	if (s.n != 17)
+		return -EINVAL;
+	for (size_t i = 0; i < s.n; i++)
+		if (i % 3 != 2)
+			digits[n++] = (char)(s.p[i] >= 'A' && s.p[i] <= 'F' ? s.p[i] - 'A' + 'a' : s.p[i]);
+		else if (s.p[i] != ':')
+			return -EINVAL;
+	return parse_hex((struct str){ digits, n }, ret, 6);
+}
+
 void format_ip4(char ret[static IP4_TEXT_SIZE], uint32_t address)
 {
 	struct in_addr in = { htonl(address) };

@@ -32,6 +32,8 @@ MUST_CHECK int parse_ip6(struct str s, uint8_t ret[static 16]);
 MUST_CHECK int parse_range4(struct str s, struct range4 *ret);      /* 10.20.1.0/24 */
 MUST_CHECK int parse_range6(struct str s, struct range6 *ret);      /* fd00:1:2::/48 */
 
+MUST_CHECK int parse_mac(struct str s, uint8_t ret[static 6]);      /* 52:54:00:12:34:56, in letters of either case */
+
 void format_hex(struct buf *b, const void *p, size_t n);
 void format_base64(struct buf *b, const void *p, size_t n);
 void format_base32(char *ret, const uint8_t *p, size_t n); /* with a NUL: (8n + 4) / 5 + 1 bytes */

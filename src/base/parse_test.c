@@ -214,6 +214,26 @@ static void ranges_in_ranges(void)
 	}
 }
 
+static void macs(void)
+{
+	static const struct {
+		const char *text;
+		int r;
+	} rows[] = {
+		{ "52:54:00:ab:cd:ef", 0 },        { "52:54:00:AB:CD:EF", 0 },
+		{ "52:54:00:ab:cd:e", -EINVAL },   { "52:54:00:ab:cd:ef:", -EINVAL },
+		{ "52-54-00-ab-cd-ef", -EINVAL },  { "52:54:00:ab:cd:eg", -EINVAL },
+		{ "5254:00:ab:cd:ef:1", -EINVAL }, { "", -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint8_t got[6] = { 7 };
+		int r = parse_mac(str_c(rows[i].text), got);
+
+		T_CHECK(r == rows[i].r && !memcmp(got, r ? "\7\0\0\0\0\0" : "\x52\x54\0\xab\xcd\xef", 6), "'%s' gave %d", rows[i].text, r);
+	}
+}
+
 int main(void)
 {
 	T_RUN(sizes);
@@ -226,5 +246,6 @@ int main(void)
 	T_RUN(base32_has_one_spelling);
 	T_RUN(addresses_and_ranges);
 	T_RUN(ranges_in_ranges);
+	T_RUN(macs);
 	return T_END();
 }

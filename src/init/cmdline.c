@@ -19,12 +19,21 @@ static bool set_hostname(struct cmdline *c, struct str value)
 	return true;
 }
 
+/* Of the uplinks: cards.c reads them. */
+static bool leave(struct cmdline *c, struct str value)
+{
+	(void)c;
+	return value.p;
+}
+
 static const struct {
 	struct str name;
 	bool (*set)(struct cmdline *c, struct str value); /* value.p is NULL without "=" */
 } words[] = {
 	{ S("zos.debug"), set_debug },
 	{ S("zos.hostname"), set_hostname },
+	{ S("zos.uplink"), leave },
+	{ S("zos.dns"), leave },
 };
 
 static bool word_apply(struct cmdline *c, struct str word)

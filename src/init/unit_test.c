@@ -152,6 +152,8 @@ static void command_lines(void)
 		{ "zos.hostname=", 1, false, "zos" },
 		{ "zos.hostname=Up", 1, false, "zos" },
 		{ "zos.hostname=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 1, false, "zos" },
+		{ "zos.uplink=eth0,vlan=7 zos.dns=192.0.2.1 zos.uplink=eth1", 0, false, "zos" },
+		{ "zos.uplink zos.uplinks=x", 2, false, "zos" },
 		{ "zos.none zos.debug zos.x=", 2, true, "zos" },
 	};
 
