@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "network/module.h"
+#include "sys/module.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 

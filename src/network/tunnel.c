@@ -1,6 +1,6 @@
 /* wg0 of a private network: made in the node's namespace, where its UDP socket stays, and moved into the network's. */
 #include "base/file.h"
-#include "network/module.h"
+#include "sys/module.h"
 #include "network/segment.h"
 #include "sys/netns.h"
 

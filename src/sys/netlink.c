@@ -3,6 +3,7 @@
 #include "sys/nlmsg.h"
 
 #include <arpa/inet.h>
+#include <linux/if_bonding.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -143,16 +144,16 @@ int netlink_up(int fd, const char *name, struct err *e)
 	return r ? r : change_do(&q, fd, "bring up the link", name, e);
 }
 
-int netlink_enslave(int fd, const char *name, const char *bridge, struct err *e)
+int netlink_enslave(int fd, const char *name, const char *master, struct err *e)
 {
 	struct nlmsg q;
 	uint32_t index;
 	int r = change_init(&q, fd, name, 0, e);
 
-	if (r || (r = link_need(fd, bridge, &index, e)))
+	if (r || (r = link_need(fd, master, &index, e)))
 		return r;
 	nlmsg_attr(&q, IFLA_MASTER, &index, sizeof(index));
-	return change_do(&q, fd, "put into a bridge the link", name, e);
+	return change_do(&q, fd, "put into a bridge or bond the link", name, e);
 }
 
 int netlink_move(int fd, const char *name, int netns_fd, struct err *e)
@@ -199,6 +200,32 @@ int netlink_set_mtu(int fd, const char *name, uint32_t mtu_bytes, struct err *e)
 	return change_do(&q, fd, "set the packet size of the link", name, e);
 }
 
+/* Begins a new link NAME of KIND; PARENT: the link it stands on, or NULL. RET: what kind_do() closes. */
+static int kind_init(struct nlmsg *q, int fd, const char *name, const char *kind, const char *parent, struct nlattr *ret[static 2], struct err *e)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	uint32_t index;
+	int r = parent ? link_need(fd, parent, &index, e) : 0;
+
+	if (r)
+		return r;
+	nlmsg_init(q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
+	nlmsg_attr(q, IFLA_IFNAME, name, strlen(name) + 1);
+	if (parent)
+		nlmsg_attr(q, IFLA_LINK, &index, sizeof(index));
+	ret[0] = nlmsg_attr(q, IFLA_LINKINFO, NULL, 0);
+	nlmsg_attr(q, IFLA_INFO_KIND, kind, strlen(kind));
+	ret[1] = nlmsg_attr(q, IFLA_INFO_DATA, NULL, 0);
+	return 0;
+}
+
+static int kind_do(struct nlmsg *q, int fd, const char *doing, const char *name, struct nlattr *open[static 2], struct err *e)
+{
+	nlmsg_end(q, open[1]);
+	nlmsg_end(q, open[0]);
+	return change_do(q, fd, doing, name, e);
+}
+
 int netlink_add_link(int fd, const char *name, const char *kind, struct err *e)
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
@@ -217,27 +244,84 @@ int netlink_add_link(int fd, const char *name, const char *kind, struct err *e)
 
 int netlink_add_ipvlan(int fd, const char *name, const char *parent, int netns_fd, struct err *e)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
 	uint16_t mode = IPVLAN_MODE_L2;
-	struct nlattr *link, *data;
+	struct nlattr *open[2];
 	struct nlmsg q;
-	uint32_t index;
-	int r = link_need(fd, parent, &index, e);
+	int r = kind_init(&q, fd, name, "ipvlan", parent, open, e);
 
 	if (r)
 		return r;
-	nlmsg_init(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
-	nlmsg_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
-	nlmsg_attr(&q, IFLA_LINK, &index, sizeof(index));
-	nlmsg_attr(&q, IFLA_NET_NS_FD, &netns_fd, sizeof(netns_fd));
-	link = nlmsg_attr(&q, IFLA_LINKINFO, NULL, 0);
-	nlmsg_attr(&q, IFLA_INFO_KIND, "ipvlan", 6);
-	data = nlmsg_attr(&q, IFLA_INFO_DATA, NULL, 0);
 	nlmsg_attr(&q, IFLA_IPVLAN_MODE, &mode, sizeof(mode));
-	nlmsg_end(&q, data);
-	nlmsg_end(&q, link);
-	r = nlmsg_talk(fd, &q);
-	return r ? err_set(e, r, "make a second card on %s: %s", parent, strerror(-r)) : 0;
+	nlmsg_end(&q, open[1]);
+	nlmsg_end(&q, open[0]);
+	nlmsg_attr(&q, IFLA_NET_NS_FD, &netns_fd, sizeof(netns_fd));
+	return change_do(&q, fd, "make a second card on", parent, e);
+}
+
+int netlink_add_vlan(int fd, const char *name, const char *parent, unsigned vlan, struct err *e)
+{
+	uint16_t id = (uint16_t)vlan;
+	struct nlattr *open[2];
+	struct nlmsg q;
+	int r = kind_init(&q, fd, name, "vlan", parent, open, e);
+
+	if (r)
+		return r;
+	nlmsg_attr(&q, IFLA_VLAN_ID, &id, sizeof(id));
+	return kind_do(&q, fd, "make the VLAN", name, open, e);
+}
+
+int netlink_add_bond(int fd, const char *name, enum netlink_bond mode, struct err *e)
+{
+	uint8_t wire = (uint8_t)mode, by_flow = BOND_XMIT_POLICY_LAYER34;
+	uint32_t look_ms = 100; /* for carriers: what bonding.rst has in its examples; the kernel's own is never */
+	struct nlattr *open[2];
+	struct nlmsg q;
+	int r = kind_init(&q, fd, name, "bond", NULL, open, e);
+
+	if (r)
+		return r;
+	nlmsg_attr(&q, IFLA_BOND_MODE, &wire, sizeof(wire));
+	nlmsg_attr(&q, IFLA_BOND_MIIMON, &look_ms, sizeof(look_ms));
+	if (mode == NETLINK_802_3AD)
+		nlmsg_attr(&q, IFLA_BOND_XMIT_HASH_POLICY, &by_flow, sizeof(by_flow));
+	return kind_do(&q, fd, "make the bond", name, open, e);
+}
+
+struct mac_search {
+	uint8_t mac[6];
+	bool is_found;
+};
+
+static int on_link(void *ctx, struct rd body)
+{
+	struct mac_search *s = ctx;
+	struct ifinfomsg info;
+	struct nlmsg_field field;
+
+	rd_bytes(&body, &info, sizeof(info));
+	while (nlmsg_next(&body, &field))
+		if (field.type == IFLA_PERM_ADDRESS && rd_left(&field.body) == sizeof(s->mac)) {
+			rd_bytes(&field.body, s->mac, sizeof(s->mac));
+			s->is_found = true;
+		}
+	return rd_done(&body);
+}
+
+int netlink_permanent_mac(int fd, const char *name, uint8_t ret[static 6], struct err *e)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	struct mac_search s = { .is_found = false };
+	struct nlmsg q;
+	int r;
+
+	nlmsg_init(&q, RTM_GETLINK, 0, &info, sizeof(info));
+	nlmsg_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	r = nlmsg_ask(fd, &q, on_link, &s);
+	if (r || !s.is_found)
+		return err_set(e, r ? r : -ENODATA, "look for the MAC of %s: %s", name, strerror(r ? -r : ENODATA));
+	memcpy(ret, s.mac, sizeof(s.mac));
+	return 0;
 }
 
 int netlink_add_address(int fd, const char *name, uint32_t address, unsigned prefix, struct err *e)

@@ -26,7 +26,15 @@ MUST_CHECK int netlink_add_veth(int fd, const char *name, const char *peer, int 
 MUST_CHECK int netlink_add_link(int fd, const char *name, const char *kind, struct err *e);
 /* A second card NAME with addresses of its own and the MAC of PARENT, in the namespace NETNS_FD (ipvlan). -EEXIST when there is a NAME. */
 MUST_CHECK int netlink_add_ipvlan(int fd, const char *name, const char *parent, int netns_fd, struct err *e);
-MUST_CHECK int netlink_enslave(int fd, const char *name, const char *bridge, struct err *e); /* already in it is fine */
+/* What is tagged VLAN (1 to 4094) on PARENT, as a link NAME that is down. -EEXIST when there is a NAME, -EOPNOTSUPP when the kernel has no such kind. */
+MUST_CHECK int netlink_add_vlan(int fd, const char *name, const char *parent, unsigned vlan, struct err *e);
+/* Several cards as one, down and without any (bonding.rst of the kernel): one in use after the other, or by LACP with the switch. Errors as of the former. */
+enum netlink_bond { NETLINK_ACTIVE_BACKUP = 1, NETLINK_802_3AD = 4 };
+MUST_CHECK int netlink_add_bond(int fd, const char *name, enum netlink_bond mode, struct err *e);
+/* Into a bridge, or a bond: of that a link that is down. Already in it is fine. */
+MUST_CHECK int netlink_enslave(int fd, const char *name, const char *master, struct err *e);
+/* The MAC that the card NAME was made with, whichever it has now. -ENODATA when it has none such. */
+MUST_CHECK int netlink_permanent_mac(int fd, const char *name, uint8_t ret[static 6], struct err *e);
 /* Into another namespace, where it is down and without addresses. -EEXIST when the name is taken there. */
 MUST_CHECK int netlink_move(int fd, const char *name, int netns_fd, struct err *e);
 MUST_CHECK int netlink_rename(int fd, const char *name, const char *to, struct err *e); /* a link that is down */

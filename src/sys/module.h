@@ -1,4 +1,4 @@
-/* Kernel modules that a workload came to need. The kernel cannot ask for them by itself: nothing in the image would answer. */
+/* Kernel modules that a workload or an uplink came to need. The kernel cannot ask for them by itself: nothing in the image would answer. */
 #pragma once
 #include "sys/supervisor.h"
 

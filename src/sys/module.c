@@ -1,4 +1,4 @@
-#include "network/module.h"
+#include "sys/module.h"
 
 #include <stdio.h>
 
