@@ -12,7 +12,7 @@ enum { FLAG_APPROVED = 1 << 2, FLAG_DURABLE = 1 << 3, SIX = 64 /* added to the p
 static const char *const causes[DIAGNOSIS_CAUSES] = {
 	[DIAGNOSIS_NO_CARD] = "no network card was found",
 	[DIAGNOSIS_NO_CABLE] = "no cable is plugged in, or its other end is off",
-	[DIAGNOSIS_NO_ADDRESS] = "no address: no DHCP server has answered",
+	[DIAGNOSIS_NO_ADDRESS] = "no address: no DHCP server has answered, or the boot configuration was refused",
 	[DIAGNOSIS_CLOCK] = "the clock is far off: set it in the firmware",
 	[DIAGNOSIS_NO_HUB] = "the farm document names no hub",
 	[DIAGNOSIS_HUB] = "the hub is not reached",

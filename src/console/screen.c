@@ -206,10 +206,12 @@ static void uplinks(struct draft *d, const struct snapshot *s)
 
 		label(d, RANK_UPLINK, i ? "" : "Network");
 		put(d, SCREEN_PLAIN, "%s  ", u->name);
-		if (!u->has_carrier)
+		if (!u->is_used)
+			put(d, SCREEN_PLAIN, "not used");
+		else if (!u->has_carrier)
 			put(d, SCREEN_WARN, "no cable");
 		else if (!u->addresses[0])
-			put(d, SCREEN_WARN, "no address");
+			put(d, u->is_part ? SCREEN_PLAIN : SCREEN_WARN, u->is_part ? "connected" : "no address");
 		else
 			put(d, SCREEN_PLAIN, "%s", u->addresses);
 	}

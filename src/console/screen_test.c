@@ -28,8 +28,11 @@ static struct snapshot sound(void)
 		.n_workloads = 2,
 		.notes = { { "gridd", "something went wrong", 120000 } },
 		.n_notes = 1,
-		.uplinks = { { "eth0", true, "10.0.2.15/24" }, { "eth1", false, "" } },
-		.n_uplinks = 2,
+		.uplinks = { { .name = "eth0", .is_used = true, .has_carrier = true, .addresses = "10.0.2.15/24" },
+			     { .name = "eth1", .is_used = true },
+			     { .name = "eth2" },
+			     { .name = "eth3", .is_used = true, .has_carrier = true, .is_part = true } },
+		.n_uplinks = 2, /* the others: change_cards() */
 		.now_ms = 241000,
 		.time_s = 1800000000,
 	};
@@ -56,6 +59,10 @@ static void every_row_is_full_and_printable(const struct screen *s, const char *
 static void change_nothing(struct snapshot *s)
 {
 	(void)s;
+}
+static void change_cards(struct snapshot *s)
+{
+	s->n_uplinks = 4;
 }
 static void change_debug(struct snapshot *s)
 {
@@ -131,7 +138,7 @@ static void shows_what_matters(void)
 		  25,
 		  { "1.5 of 4 promised", "1.0 GiB of 4.0 GiB promised", "3 ok, 1 retrying", "[#####" },
 		  {} },
-		{ "large", change_nothing, 300, 100, { "1.5 of 4", "eth1  no cable" }, {} },
+		{ "large", change_cards, 300, 100, { "1.5 of 4", "eth1  no cable", "eth2  not used", "eth3  connected" }, {} },
 		{ "tiny",
 		  change_nothing,
 		  40,
@@ -196,25 +203,28 @@ static void names_the_nearest_cause(void)
 	static const struct {
 		const char *what;
 		size_t n_uplinks;
-		bool has_carrier;
+		bool is_used, has_carrier;
 		const char *addresses;
 		int64_t time_s;
 		const char *url, *why, *want;
 	} rows[] = {
-		{ "no card", 0, false, "", 0, "", "x", "no network card" },
-		{ "no cable", 1, false, "10.0.0.1/8", 0, "", "x", "no cable" },
-		{ "no address", 1, true, "", 0, "", "x", "no address" },
-		{ "clock of 1970", 1, true, "10.0.0.1/8", 5, "u", "x", "clock" },
-		{ "clock of 2100", 1, true, "10.0.0.1/8", 4102444800, "u", "x", "clock" },
-		{ "no hub", 1, true, "10.0.0.1/8", 1800000000, "", "x", "names no hub" },
-		{ "gridd knows", 1, true, "10.0.0.1/8", 1800000000, "u", "hub.example does not resolve", "hub.example does not resolve" },
-		{ "nobody knows", 1, true, "10.0.0.1/8", 1800000000, "u", "", "connecting" },
+		{ "no card", 0, true, false, "", 0, "", "x", "no network card" },
+		{ "no cable", 1, true, false, "10.0.0.1/8", 0, "", "x", "no cable" },
+		{ "left out", 1, false, false, "", 0, "", "x", "no address" },
+		{ "no address", 1, true, true, "", 0, "", "x", "no address" },
+		{ "clock of 1970", 1, true, true, "10.0.0.1/8", 5, "u", "x", "clock" },
+		{ "clock of 2100", 1, true, true, "10.0.0.1/8", 4102444800, "u", "x", "clock" },
+		{ "no hub", 1, true, true, "10.0.0.1/8", 1800000000, "", "x", "names no hub" },
+		{ "gridd knows", 1, true, true, "10.0.0.1/8", 1800000000, "u", "hub.example does not resolve", "hub.example does not resolve" },
+		{ "nobody knows", 1, true, true, "10.0.0.1/8", 1800000000, "u", "", "connecting" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct snapshot s = sound();
 
 		s.n_uplinks = rows[i].n_uplinks;
+		s.uplinks[0].is_used = rows[i].is_used;
+		s.uplinks[1].is_used = false;
 		s.uplinks[0].has_carrier = rows[i].has_carrier;
 		snprintf(s.uplinks[0].addresses, sizeof(s.uplinks[0].addresses), "%s", rows[i].addresses);
 		s.time_s = rows[i].time_s;

@@ -1,5 +1,4 @@
-/* What dhcpcd runs at every change: keeps the name servers of each lease and writes /run/zos/resolv.conf from all, and its time servers for
- * the service `clock`.
+/* What dhcpcd runs at every change: keeps the name servers of each lease (sys/resolv.h), and its time servers for the service `clock`.
  *
  * dhcpcd tells by environment variables (dhcpcd-run-hooks(8)). One file a lease, INTERFACE.PROTOCOL, so that the end of
  * one lease leaves the others' servers in place. The texts come from the network: only addresses pass. */
@@ -8,8 +7,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "init/servers.h"
+#include "sys/resolv.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
@@ -17,11 +16,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define LEASES "/run/zos/dhcp"
 #define CLOCK "/run/zos/clock" /* clock.c */
-#define RESOLV_CONF "/run/zos/resolv.conf"
 #define NOTIFY_SOCKET "/run/init.notify" /* dhcpcd hands its own environment on to nobody */
-enum { LEASE_MAX_BYTES = 4096, TOLD_MS = 5000 };
+enum { TOLD_MS = 5000 };
 
 static const struct {
 	const char *protocol, *variable, *time, *address;
@@ -43,12 +40,12 @@ static const struct {
 	{ "NOCARRIER", "dhcp", false }, { "DEPARTED", "dhcp", false },
 };
 
-/* What is known of one lease, in DIR: TEXT, or nothing any more. */
-static int lease_put(const char *dir, const char *interface, const char *protocol, struct str text, struct err *e)
+/* What the lease says of the time, or nothing any more. */
+static int times_put(const char *interface, const char *protocol, struct str text, struct err *e)
 {
 	char path[64 + IF_NAMESIZE];
 
-	snprintf(path, sizeof(path), "%s/%s.%s", dir, interface, protocol);
+	snprintf(path, sizeof(path), CLOCK "/%s.%s", interface, protocol);
 	if (!text.n)
 		return unlink(path) && errno != ENOENT ? err_set(e, -errno, "remove %s: %m", path) : 0;
 	return file_save(AT_FDCWD, path, text, 0644, e);
@@ -56,7 +53,8 @@ static int lease_put(const char *dir, const char *interface, const char *protoco
 
 static int lease_save(const char *interface, const char *protocol, bool is_lease, struct err *e)
 {
-	AUTO_BUF struct buf names = { .limit = LEASE_MAX_BYTES }, times = { .limit = LEASE_MAX_BYTES };
+	AUTO_BUF struct buf names = { .limit = RESOLV_SOURCE_MAX_BYTES }, times = { .limit = RESOLV_SOURCE_MAX_BYTES };
+	char source[RESOLV_NAME_SIZE];
 	int r;
 
 	for (size_t i = 0; is_lease && i < ARRAY_LEN(sources); i++)
@@ -64,28 +62,9 @@ static int lease_save(const char *interface, const char *protocol, bool is_lease
 			servers_add(&names, "nameserver", "", getenv(sources[i].variable), interface);
 			servers_add(&times, "server", " iburst", sources[i].time ? getenv(sources[i].time) : NULL, interface);
 		}
-	r = lease_put(LEASES, interface, protocol, buf_str(&names), e);
-	return r ? r : lease_put(CLOCK, interface, protocol, buf_str(&times), e);
-}
-
-static int resolv_save(struct err *e)
-{
-	AUTO_DIR DIR *dir = opendir(LEASES);
-	AUTO_BUF struct buf b = { .limit = 16 * LEASE_MAX_BYTES };
-	struct dirent *d;
-
-	if (!dir)
-		return err_set(e, -errno, "open " LEASES ": %m");
-	while ((d = readdir(dir))) {
-		const char *dot = strrchr(d->d_name, '.');
-		int r = 0;
-
-		if (dot && (!strcmp(dot, ".dhcp") || !strcmp(dot, ".dhcp6") || !strcmp(dot, ".ra")))
-			r = file_read(dirfd(dir), d->d_name, LEASE_MAX_BYTES, &b, e);
-		if (r)
-			return r;
-	}
-	return file_save(AT_FDCWD, RESOLV_CONF, buf_str(&b), 0644, e);
+	snprintf(source, sizeof(source), "%s.%s", interface, protocol);
+	r = resolv_put(RESOLV_SOURCES, RESOLV_CONF, source, buf_str(&names), e);
+	return r ? r : times_put(interface, protocol, buf_str(&times), e);
 }
 
 /* Sends TEXT and one end of a pipe, and waits until init has closed it: init asks /proc whose process the sender is. */
@@ -140,7 +119,7 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
 		if (strcmp(reasons[i].reason, reason))
 			continue;
-		if (lease_save(interface, reasons[i].protocol, reasons[i].is_lease, &e) || resolv_save(&e)) {
+		if (lease_save(interface, reasons[i].protocol, reasons[i].is_lease, &e)) {
 			log_err("%s", e.msg);
 			return EXIT_FAILURE;
 		}

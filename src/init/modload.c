@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "init/tell.h"
 #include "sys/uevent.h"
 
 #include <dirent.h>
@@ -16,9 +17,7 @@
 #include <libkmod.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 enum {
 	WORKERS = 4,
@@ -156,8 +155,8 @@ static void kmod_unrefp(struct kmod_ctx **k)
 	kmod_unref(*k);
 }
 
-/* A name may stand for several drivers. One that finds no hardware for itself says ENODEV: no news. */
-static void driver_load(struct kmod_ctx *k, const char *name)
+/* A name may stand for several drivers. One that finds no hardware for itself says ENODEV: no news. OPTIONS: the module's, or NULL. */
+static void driver_load(struct kmod_ctx *k, const char *name, const char *options)
 {
 	struct kmod_list *list = NULL, *item;
 
@@ -166,26 +165,13 @@ static void driver_load(struct kmod_ctx *k, const char *name)
 	kmod_list_foreach(item, list)
 	{
 		struct kmod_module *m = kmod_module_get_module(item);
-		int r = kmod_module_probe_insert_module(m, KMOD_PROBE_APPLY_BLACKLIST, NULL, NULL, NULL, NULL);
+		int r = kmod_module_probe_insert_module(m, KMOD_PROBE_APPLY_BLACKLIST, options, NULL, NULL, NULL);
 
 		if (r < 0 && r != -ENODEV && r != -EEXIST && r != -ENOENT && r != -EOPNOTSUPP)
 			log_warn("cannot load %s: %s", kmod_module_get_name(m), strerror(-r));
 		kmod_module_unref(m);
 	}
 	kmod_module_unref_list(list);
-}
-
-static void init_tell(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (!path || fd < 0 || strlen(path) >= sizeof(at.sun_path))
-		return;
-	strcpy(at.sun_path, path);
-	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&at, sizeof(at)) < 0)
-		log_warn("cannot tell init: %m");
 }
 
 static const char *name_next(struct loader *l)
@@ -207,7 +193,7 @@ static void *work(void *arg)
 	if (k)
 		kmod_load_resources(k);
 	while (k && (name = name_next(l)))
-		driver_load(k, name);
+		driver_load(k, name, NULL);
 	return NULL;
 }
 
@@ -263,7 +249,7 @@ static void uevent_take(struct loader *l, struct kmod_ctx *k, const struct ueven
 	if (strncmp(u->text, "add@", 4))
 		return;
 	if (alias)
-		driver_load(k, alias);
+		driver_load(k, alias, NULL);
 	if (!l->serves_disks && system && name && !strcmp(system, "block") && is_disk(name))
 		disks_serve(l);
 	nodes_open();
@@ -294,15 +280,19 @@ static int follow(struct loader *l)
 }
 
 /* What few nodes need, and those not from the start. */
-static const char *const on_demand[] = { "wireguard", "ipvlan" };
+static const struct {
+	const char *name, *options;
+} on_demand[] = {
+	{ "wireguard", NULL }, { "ipvlan", NULL }, { "8021q", NULL }, { "bonding", "max_bonds=0" }, /* which makes none that nobody asked for */
+};
 
 static int load_only(const char *name)
 {
 	CLEANUP(kmod_unrefp) struct kmod_ctx *k = kmod_new(NULL, NULL);
 
 	for (size_t i = 0; k && i < ARRAY_LEN(on_demand); i++)
-		if (!strcmp(on_demand[i], name)) {
-			driver_load(k, name);
+		if (!strcmp(on_demand[i].name, name)) {
+			driver_load(k, name, on_demand[i].options);
 			return EXIT_SUCCESS;
 		}
 	log_err("%s is no module that is loaded on demand", name);

@@ -95,7 +95,8 @@ const struct service services[] = {
 		.name = "cards",
 		.argv = { "/usr/lib/zos/cards" },
 		.after = { "filter" },
-		.ready = SERVICE_READY_ONESHOT,
+		.ready = SERVICE_READY_NOTIFY,
+		.restart = SERVICE_RESTART_FAILURE, /* without a boot configuration of the uplinks it has nothing to stay for */
 		.caps = CAP(NET_ADMIN),
 		.nofile = 64,
 		.start_ms = 10000,
@@ -103,8 +104,8 @@ const struct service services[] = {
 	},
 	{
 		.name = "dhcp",
-		/* the kernel's own names of real network cards; what noded makes is none of its business */
-		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/dev/null", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "-z", "eth*", "--nodelay", "-o",
+		/* what cards writes names the links that are its business; what noded makes is none of it */
+		.argv = { "/usr/sbin/dhcpcd", "-B", "-f", "/run/zos/dhcpcd.conf", "--noarp", "-c", "/usr/lib/zos/dhcp-hook", "--nodelay", "-o",
 			  "domain_name_servers,ntp_servers,classless_static_routes,interface_mtu" },
 		.after = { "cards" },
 		.ready = SERVICE_READY_NOTIFY, /* its hook says so, once there is a lease */

@@ -13,8 +13,8 @@
 #define CLOCK_MIN_S 1735689600ll /* 2025 */
 #define CLOCK_MAX_S 3155760000ll /* 2070 */
 
-/* The kernel's own names of cards, and bonds of them; machines' links are the engine's and called otherwise. */
-static const struct str cards[] = { S("eth"), S("bond") };
+/* The kernel's own names of cards, and those of what the boot configuration makes of them (base/cabling.h); machines' links are the engine's and called otherwise. */
+static const struct str cards[] = { S("eth"), S("bond"), S("card") };
 
 static bool is_card(const char *name)
 {
@@ -70,6 +70,21 @@ static void freep_ifaddrs(struct ifaddrs **a)
 		freeifaddrs(*a);
 }
 
+/* "eth0" of "eth0.100". */
+static bool is_below(const char *name, const char *vlan)
+{
+	size_t n = strlen(name);
+
+	return !strncmp(name, vlan, n) && vlan[n] == '.';
+}
+
+static void parts_mark(struct uplink list[static UPLINKS_MAX], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++)
+			list[i].is_part |= is_below(list[i].name, list[k].name);
+}
+
 int uplink_read(struct uplink ret[static UPLINKS_MAX], size_t *ret_n, struct err *e)
 {
 	CLEANUP(freep_ifaddrs) struct ifaddrs *all = NULL;
@@ -82,25 +97,29 @@ int uplink_read(struct uplink ret[static UPLINKS_MAX], size_t *ret_n, struct err
 
 		if (!u || !a->ifa_addr)
 			continue;
+		u->is_used = a->ifa_flags & IFF_UP;
 		u->has_carrier = a->ifa_flags & IFF_LOWER_UP;
+		u->is_part = a->ifa_flags & IFF_SLAVE;
 		if (a->ifa_addr->sa_family == AF_INET || a->ifa_addr->sa_family == AF_INET6)
 			address_add(u, a);
 	}
+	parts_mark(ret, n);
 	*ret_n = n;
 	return 0;
 }
 
 enum diagnosis_cause uplink_why(const struct uplink *uplinks, size_t n, int64_t time_s, size_t n_hubs)
 {
-	bool has_carrier = false, has_address = false;
+	bool is_used = false, has_carrier = false, has_address = false;
 
 	for (size_t i = 0; i < n; i++) {
+		is_used |= uplinks[i].is_used;
 		has_carrier |= uplinks[i].has_carrier;
 		has_address |= uplinks[i].has_carrier && uplinks[i].addresses[0];
 	}
 	if (!n)
 		return DIAGNOSIS_NO_CARD;
-	if (!has_carrier)
+	if (is_used && !has_carrier)
 		return DIAGNOSIS_NO_CABLE;
 	if (!has_address)
 		return DIAGNOSIS_NO_ADDRESS;

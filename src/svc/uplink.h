@@ -3,11 +3,13 @@
 #pragma once
 #include "api/diagnosis.h"
 
-enum { UPLINKS_MAX = 8 };
+enum { UPLINKS_MAX = 16 };
 
 struct uplink {
 	char name[16];
+	bool is_used;     /* up: not so where the boot configuration leaves it out */
 	bool has_carrier;
+	bool is_part; /* of a bond, or carries a VLAN: the addresses are that one's */
 	char addresses[160]; /* separated by spaces; "" = none */
 };
 

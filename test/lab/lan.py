@@ -93,9 +93,10 @@ class Lan:
     def path(self, number):
         return f"{self.directory}/lan{number}"
 
-    def args(self, number):
-        return ["-netdev", f"stream,id=lan,server=on,addr.type=unix,addr.path={self.path(number)}",
-                "-device", f"virtio-net-pci,netdev=lan,mac={self.mac(number).hex(':')},romfile="]
+    def args(self, number, name="lan"):
+        """NAME: QEMU's, of which each of a node's cards on this cable has its own. Without a speed a card is of no use to LACP."""
+        return ["-netdev", f"stream,id={name},server=on,addr.type=unix,addr.path={self.path(number)}",
+                "-device", f"virtio-net-pci,netdev={name},mac={self.mac(number).hex(':')},romfile=,speed=1000,duplex=full"]
 
     def connect(self, number, seconds=20):
         deadline = time.monotonic() + seconds
