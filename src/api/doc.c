@@ -248,6 +248,20 @@ static const struct json_field time_fields[] = {
 };
 static const struct json_table time_table = { time_fields, ARRAY_LEN(time_fields), sizeof(struct farm_time), NULL };
 
+static bool address_ok(struct str s)
+{
+	uint8_t v6[16];
+	uint32_t v4;
+
+	return !parse_ip4(s, &v4) || !parse_ip6(s, v6);
+}
+
+static const struct json_field dns_fields[] = {
+	{ "server", JSON_TEXT, offsetof(struct farm_dns, server), .required = true, .max = IP6_TEXT_SIZE - 1, .ok = address_ok,
+	  .want = "an address such as 192.0.2.53 or 2001:db8::53" },
+};
+static const struct json_table dns_table = { dns_fields, ARRAY_LEN(dns_fields), sizeof(struct farm_dns), NULL };
+
 static bool recovery_ok(struct str s)
 {
 	uint8_t pub[SEAL_PUB_LEN];
@@ -266,6 +280,7 @@ static const struct json_field farm_fields[] = {
 	  .n_off = offsetof(struct farm, n_registries) },
 	{ "open", JSON_LIST, offsetof(struct farm, open), .max = FARM_OPEN_MAX, .table = &open_table, .n_off = offsetof(struct farm, n_open) },
 	{ "time", JSON_LIST, offsetof(struct farm, time), .max = FARM_TIME_MAX, .table = &time_table, .n_off = offsetof(struct farm, n_time) },
+	{ "dns", JSON_LIST, offsetof(struct farm, dns), .max = FARM_DNS_MAX, .table = &dns_table, .n_off = offsetof(struct farm, n_dns) },
 	{ "gateways", JSON_LIST, offsetof(struct farm, gateways), .max = FARM_GATEWAYS_MAX, .table = &farm_gateway_table,
 	  .n_off = offsetof(struct farm, n_gateways) },
 	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },

@@ -22,6 +22,7 @@ enum {
 	FARM_REGISTRIES_MAX = 16,
 	FARM_OPEN_MAX = 16,
 	FARM_TIME_MAX = 4,
+	FARM_DNS_MAX = 3, /* resolv.conf(5): more are not asked */
 	FARM_GATEWAYS_MAX = 32,
 };
 
@@ -90,6 +91,11 @@ struct farm_time {
 	bool nts;           /* it proves who it is (RFC 8915) */
 };
 
+/* Who is asked for names where the servers that leases or the boot configuration name do not answer, or there are none. */
+struct farm_dns {
+	const char *server; /* an address of either family */
+};
+
 /* A node that publishes names (doc/gateway.md), and the public addresses that it does it at. */
 struct farm_gateway {
 	struct key_pub node;
@@ -113,8 +119,9 @@ struct farm {
 	struct farm_registry registries[FARM_REGISTRIES_MAX];
 	struct farm_open open[FARM_OPEN_MAX];
 	struct farm_time time[FARM_TIME_MAX];
+	struct farm_dns dns[FARM_DNS_MAX];
 	struct farm_gateway gateways[FARM_GATEWAYS_MAX];
-	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_gateways;
+	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_dns, n_gateways;
 	bool usb_disks; /* nodes may take disks on USB */
 	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
 };

@@ -459,6 +459,36 @@ static int farm_time(const struct cli *c, const void *args, const char **words, 
 	return 0;
 }
 
+struct dns_args {
+	bool forget;
+};
+static const struct opt dns_opts[] = {
+	OPT(struct dns_args, forget, "forget", NULL, "nodes ask it no more"),
+};
+
+static int dns_body(const struct client *c, const struct farm *f, const void *args, const char *server, sd_json_variant **ret)
+{
+	const struct dns_args *a = args;
+	AUTO_JSON sd_json_variant *list = NULL;
+	int r = rows_without(f, "dns", "server", server, &list);
+
+	(void)c;
+	if (r >= 0 && !a->forget)
+		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("server", server));
+	return r < 0 ? r : body_change(f, "dns", list, ret);
+}
+
+static int farm_dns(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	const struct dns_args *a = args;
+	int r = farm_change(&client, dns_body, args, words[0], e);
+
+	if (!r && !c->json)
+		printf("the farm's nodes %s %s for names when their own servers do not answer\n", a->forget ? "no longer ask" : "ask", words[0]);
+	return r;
+}
+
 struct gateway_args {
 	const char *address, *router, *address6, *router6, *card, *domain, *acme, *acme_ca, *acme_email;
 	bool forget;
@@ -697,6 +727,15 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_time },
+	{ .name = "farm dns",
+	  .words = "ADDRESS",
+	  .help = "name a name server that the farm's nodes ask when those of their networks do not answer",
+	  .opts = dns_opts,
+	  .n_opts = ARRAY_LEN(dns_opts),
+	  .args_size = sizeof(struct dns_args),
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_dns },
 	{ .name = "farm gateway",
 	  .words = "N...",
 	  .help = "let a node publish names at a public address",

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "node/clock.h"
 #include "node/disks.h"
+#include "node/resolver.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -283,6 +284,7 @@ static void all_meet(struct home *h)
 	}
 	disks_configure(h->storage, h->engine->farm); /* one that came may have brought a newer document */
 	clock_configure(h->engine->farm);
+	resolver_configure(h->engine->farm);
 	home_images_settle(h);
 	engine_tell(h->engine);
 }

@@ -8,6 +8,7 @@
 #include "node/clock.h"
 #include "node/disks.h"
 #include "node/home.h"
+#include "node/resolver.h"
 #include "node/serve.h"
 #include "node/view.h"
 #include "storage/system.h"
@@ -15,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "sys/resolv.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,7 +25,6 @@
 #define HOME_MARK "/run/zos/home"
 #define SOCKET_DIR "/run/zos/noded"
 #define CONSOLE_DIR "/run/zos/console"
-#define RESOLV_CONF "/run/zos/resolv.conf"
 #define FILTER_PROGRAM "/usr/lib/zos/filter"
 #define PROGRAMS "/usr/lib/zos"
 #define VOLUME_PROGRAM "/usr/lib/zos/volume"
@@ -134,6 +135,7 @@ int main(void)
 	farm_at_boot(&n);
 	disks_configure(&storage, n.farm);
 	clock_configure(n.farm);
+	resolver_configure(n.farm);
 	if ((r = serve_init(&s, &n, &storage, SOCKET_DIR "/sock", &e)) || (r = home_begin(&home, &n, &s.nonces, providers[STEP_STORAGE], &e)) ||
 	    (r = view_init(&v, &n, &s.line, CONSOLE_DIR "/sock", &e)))
 		return daemon_failed(&e);

@@ -9,6 +9,7 @@
 #include "node/info.h"
 #include "node/policy.h"
 #include "node/request.h"
+#include "node/resolver.h"
 #include "svc/daemon.h"
 
 #include <time.h>
@@ -49,6 +50,7 @@ static int node_set_farm(struct request *q, struct err *e)
 		return r;
 	disks_configure(q->s->storage, q->s->engine->farm);
 	clock_configure(q->s->engine->farm);
+	resolver_configure(q->s->engine->farm);
 	return sd_varlink_reply(q->link, NULL);
 }
 
