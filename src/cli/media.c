@@ -3,6 +3,7 @@
  * is wanted, so that a failure half-way leaves nothing there that looks like a medium. */
 #include "cli/command.h"
 #include "cli/uki.h"
+#include "cli/uplinks.h"
 
 #include "base/file.h"
 
@@ -23,9 +24,11 @@ enum {
 
 struct media_args {
 	bool force;
+	struct uplinks_args uplinks;
 };
 static const struct opt media_opts[] = {
 	OPT(struct media_args, force, "force", NULL, "write over a file, or a whole disk such as /dev/sdX"),
+	UPLINKS_OPTS(struct media_args, uplinks),
 };
 
 struct media {
@@ -35,6 +38,7 @@ struct media {
 	char flavour[16];
 	uint64_t esp_bytes;
 	char farm[PATH_BYTES], dir[PATH_BYTES];
+	struct str uplinks;    /* the credential; "" = none */
 	char made[PATH_BYTES]; /* the whole medium, below DIR */
 	char esp[PATH_BYTES];  /* its partition, as mtools name it: FILE or FILE@@OFFSET */
 };
@@ -133,6 +137,20 @@ static int cd_folder_make(const struct media *m, struct err *e)
 	return r ? r : file_size(m->esp, m->esp_bytes, e);
 }
 
+/* What a node shall know of its uplinks, beside the farm document. */
+static int uplinks_put(const struct media *m, struct err *e)
+{
+	char path[PATH_BYTES + 16];
+	int r;
+
+	if (!m->uplinks.n)
+		return 0;
+	snprintf(path, sizeof(path), "%s/uplink", m->dir);
+	if ((r = file_save(AT_FDCWD, path, m->uplinks, 0600, e)))
+		return r;
+	return TOOL(NULL, e, "mcopy", "-i", (char *)m->esp, path, (PROGRAM_AT ".extra.d/" UPLINKS_CREDENTIAL));
+}
+
 /* The file system in the partition, and what is in it. */
 static int esp_fill(const struct media *m, struct err *e)
 {
@@ -142,7 +160,7 @@ static int esp_fill(const struct media *m, struct err *e)
 	snprintf(sectors, sizeof(sectors), "%llu", (unsigned long long)(m->esp_bytes / 512));
 	if ((r = TOOL(NULL, e, "mformat", "-i", at, "-F", "-T", sectors, "-h", "64", "-s", "32", "-v", "ZOS", "::")) ||
 	    (r = TOOL(NULL, e, "mmd", "-i", at, "::/EFI", "::/EFI/BOOT", (PROGRAM_AT ".extra.d"))) ||
-	    (r = TOOL(NULL, e, "mcopy", "-i", at, (char *)m->farm, (PROGRAM_AT ".extra.d/farm.cred"))))
+	    (r = TOOL(NULL, e, "mcopy", "-i", at, (char *)m->farm, (PROGRAM_AT ".extra.d/farm.cred"))) || (r = uplinks_put(m, e)))
 		return r;
 	return TOOL(NULL, e, "mcopy", "-i", at, (char *)m->uki, PROGRAM_AT);
 }
@@ -255,14 +273,17 @@ static int farm_media(const struct cli *c, const void *args, const char **words,
 {
 	const struct media_args *a = args;
 	AUTO_PROFILE struct profile p = PROFILE_NONE;
-	AUTO_BUF struct buf envelope = { 0 };
+	AUTO_BUF struct buf envelope = { 0 }, uplinks = { 0 };
 	CLEANUP(media_deinit) struct media m = { .cli = c, .uki = words[0], .out = words[1] };
 	struct farm *f = calloc(1, sizeof(*f));
 	int r;
 
 	BUG_ON(!f);
 	m.is_cd = strlen(m.out) > 4 && !strcmp(m.out + strlen(m.out) - 4, ".iso");
-	r = profile_open(&p, e);
+	r = uplinks_format(&a->uplinks, &uplinks, e);
+	m.uplinks = buf_str(&uplinks);
+	if (!r)
+		r = profile_open(&p, e);
 	snprintf(m.farm, sizeof(m.farm), "%s/farm.json", p.dir);
 	if (!r && !(r = farm_read(&p, f, &envelope, e)))
 		r = media_write(&m, a->force, f->name, e);

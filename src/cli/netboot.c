@@ -3,6 +3,7 @@
  * The script is written last, so that it never names what is not there yet. */
 #include "cli/command.h"
 #include "cli/uki.h"
+#include "cli/uplinks.h"
 
 #include "base/file.h"
 
@@ -16,10 +17,12 @@ enum { URL_MAX = 200, WORDS_MAX = 1024 /* bytes of a command line */ };
 struct netboot_args {
 	const char *url;
 	bool force;
+	struct uplinks_args uplinks;
 };
 static const struct opt netboot_opts[] = {
 	OPT(struct netboot_args, url, "url", "URL", "where DIR will be, for a script that iPXE gets from elsewhere: http://server/zos"),
 	OPT(struct netboot_args, force, "force", NULL, "write over what is there"),
+	UPLINKS_OPTS(struct netboot_args, uplinks),
 };
 
 struct netboot {
@@ -27,13 +30,14 @@ struct netboot {
 	const struct netboot_args *args;
 	const char *uki_path, *dir, *farm; /* borrowed */
 	struct uki uki;
-	struct buf document; /* the farm's */
+	struct buf document, uplinks; /* the farm's; uplink.cred, empty for none */
 };
 
 static void netboot_deinit(struct netboot *n)
 {
 	uki_close(&n->uki);
 	buf_deinit(&n->document);
+	buf_deinit(&n->uplinks);
 }
 
 static void entry_add(struct buf *b, unsigned number, const char *name, unsigned mode, struct str data)
@@ -49,11 +53,13 @@ static void entry_add(struct buf *b, unsigned number, const char *name, unsigned
 }
 
 /* Where systemd's stub puts what lies beside it, so that init knows one place. */
-static void archive_encode(struct buf *ret, struct str farm)
+static void archive_encode(struct buf *ret, struct str farm, struct str uplinks)
 {
 	entry_add(ret, 1, ".extra", S_IFDIR | 0755, S(""));
 	entry_add(ret, 2, ".extra/credentials", S_IFDIR | 0755, S(""));
 	entry_add(ret, 3, ".extra/credentials/farm.cred", S_IFREG | 0444, farm);
+	if (uplinks.n)
+		entry_add(ret, 4, ".extra/credentials/" UPLINKS_CREDENTIAL, S_IFREG | 0444, uplinks);
 	entry_add(ret, 0, "TRAILER!!!", 0, S(""));
 }
 
@@ -144,7 +150,7 @@ static int netboot_write(const struct netboot *n, struct err *e)
 		line.n--;
 	if (!words_ok(line, WORDS_MAX))
 		return err_set(e, -EBADMSG, "%s has a command line that no script can hold", n->uki_path);
-	archive_encode(&archive, buf_str(&n->document));
+	archive_encode(&archive, buf_str(&n->document), buf_str(&n->uplinks));
 	script_write(&script, line, n->farm, n->args->url ? n->args->url : "");
 	if (buf_check(&archive) || buf_check(&script))
 		return err_set(e, -ENOMEM, "write %s: out of memory", n->dir);
@@ -164,6 +170,8 @@ static int farm_netboot(const struct cli *c, const void *args, const char **word
 
 	BUG_ON(!f);
 	r = n.args->url ? url_check(n.args->url, e) : 0;
+	if (!r)
+		r = uplinks_format(&n.args->uplinks, &n.uplinks, e);
 	if (!r && !(r = profile_open(&p, e)) && !(r = farm_read(&p, f, &n.document, e)) && !(r = uki_open(n.uki_path, &n.uki, e))) {
 		n.farm = f->name;
 		uki_warn(&n.uki, n.uki_path);
