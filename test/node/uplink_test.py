@@ -4,7 +4,7 @@ and the screen says why; and a cable that is pulled and put back."""
 import os, re, socket, struct, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-import promises
+import promises, router6
 from lab import GUEST_SEES_HOST, Lab, until, wait_for
 from lan import Lan
 from owner import Owner
@@ -21,7 +21,8 @@ LACP = bytes.fromhex("0180c2000002")
 
 
 class Switch(Lan):
-    """The other end of all cables but one: answers ARP for whatever is not the node's, and questions for HUB_NAME, each with the tag that it came with."""
+    """The other end of all cables but one: answers ARP for whatever is not the node's, and questions for HUB_NAME, each with the tag that it came with; and at one place
+    it is a router of IPv6."""
 
     def __init__(self, directory):
         self.seen = []  # (place, tag, frame without it)
@@ -33,7 +34,7 @@ class Switch(Lan):
             tag, plain = struct.unpack("!H", frame[14:16])[0] & 0xfff, frame[:12] + frame[16:]
         self.seen.append((number, tag, plain))
         super().take(s, number, frame)
-        for answer in (self.arp(plain), self.dns(plain)):
+        for answer in (self.arp(plain), self.dns(plain), number == LEASED and router6.answer(plain)):
             if answer:
                 self.send(s, answer[:12] + (struct.pack("!HH", 0x8100, tag) if tag else b"") + answer[12:])
 
@@ -102,22 +103,34 @@ def made(f, report):
         f.node.console.at = 0
         f.node.wait_line(r"^\| Network +.*card0  10\.0\.2\.99/24 fec0::99/64|^\| +card0  10\.0\.2\.99/24 fec0::99/64", 30)
     with report.case("of several cards each is what was said: by DHCP, or left alone; one that is not there holds nothing up"):
-        until("there is a lease", lambda: f.addresses("card2") == [f"{Lan.ip(LEASED)}/24"])
+        until("there is a lease", lambda: f"{Lan.ip(LEASED)}/24" in f.addresses("card2"))
         spare = f.lines(f"grep -l {mac(SPARE)} /sys/class/net/*/address")[0].split("/")[4]
         assert int(f.lines(f"cat /sys/class/net/{spare}/flags")[0], 16) & 1 == 0, f"{spare} is up"
         f.node.console.at = 0
         f.node.wait_line(rf"{spare}  not used", 30)
 
 
+def by_router(f, report):
+    with report.case("where a router advertises, an address follows from its prefix, another comes by DHCPv6, and name servers by both"):
+        until("DHCPv6 gave its address", lambda: f"{router6.ADDRESS}/128" in f.addresses("card2"), 60)
+        assert any(a.startswith(router6.PREFIX[:-1]) and a.endswith("/64") for a in f.addresses("card2")), f.addresses("card2")
+        assert any("via fe80::1 dev card2" in r and "metric 300" in r for r in f.lines("ip -6 route show default")), f.lines("ip -6 route show default")
+        until("both name servers are known", lambda: sorted(f.lines("cat /run/zos/dhcp/card2.ra /run/zos/dhcp/card2.dhcp6")) ==
+              [f"nameserver {router6.RDNSS}", f"nameserver {router6.DNS}"], 20)
+
+
 def names(f, report):
     with report.case("a name server that does not answer: the fall-back does, and so the hub was found by its name"):
-        assert f.lines("cat /etc/resolv.conf") == [f"nameserver {SILENT}", f"nameserver {DNS}", "options timeout:2 attempts:2"], f.lines("cat /etc/resolv.conf")
+        now = f.lines("cat /etc/resolv.conf")
+        assert now[0] == f"nameserver {SILENT}" and now[2:] == [f"nameserver {DNS}", "options timeout:2 attempts:2"], now  # between them one of a lease
         assert any("connected" in h for h in re.findall(r"^\| Hub +(.*)$", f.node.console.text, re.M)), f.node.console.text[-2000:]
     with report.case("the farm's fall-back is one more, and goes again"):
+        f.node.shell("mv /run/zos/dhcp/boot.fallback /run/zos/dhcp/aside")  # which has the one place that is left
         f.lab.zos("farm", "dns", "192.0.2.77")
         until("it is asked", lambda: "nameserver 192.0.2.77" in f.lines("cat /etc/resolv.conf"))
+        f.node.shell("mv /run/zos/dhcp/aside /run/zos/dhcp/boot.fallback")
         f.lab.zos("farm", "dns", "192.0.2.77", "--forget")
-        until("it is asked no more", lambda: "nameserver 192.0.2.77" not in f.lines("cat /etc/resolv.conf"))
+        until("it is asked no more", lambda: f"nameserver {DNS}" in f.lines("cat /etc/resolv.conf"))
 
 
 def bonded(f, switch, report):
@@ -158,7 +171,7 @@ def pulled(f, report):
         f.node.qmp("set_link", name="leased", up=False)
         until("the address is gone", lambda: not f.addresses("card2"))
         f.node.qmp("set_link", name="leased", up=True)
-        until("there is a lease", lambda: f.addresses("card2") == [f"{Lan.ip(LEASED)}/24"])
+        until("there is a lease", lambda: f"{Lan.ip(LEASED)}/24" in f.addresses("card2"))
 
 
 def configured(report):
@@ -180,6 +193,7 @@ def configured(report):
             owner.deploy("count", "container", "while :; do echo tick $(date +%s); sleep 1; done")
             made(owner, report)
             promises.check(node, report, "With a boot configuration of its uplinks")
+            by_router(owner, report)
             names(owner, report)
             bonded(owner, switch, report)
             owner.wait("count", "up", lambda s: s["state"] == "ok")
