@@ -160,7 +160,9 @@ def pulled(f, report):
         since = f.lines("date +%s")[0]
     with report.case("and is put back: the node recovers by itself"):
         f.node.qmp("set_link", name="net", up=True)
+        began = time.monotonic()
         f.node.wait_line(r"^\| Hub +connected", 120)
+        print(f"     told after {time.monotonic() - began:.1f} s")
         until("the workload is told", lambda: f.status("count")["state"] == "ok", 60)
         now = f.status("count")
         assert now["restarts"] == before["restarts"] == 0, now
