@@ -45,6 +45,20 @@ def refusals(lab, report):
         assert not os.path.exists(f"{lab.dir}/new.img") and not [n for n in os.listdir("/tmp") if n.startswith("zos-media-")]
 
 
+def uplinks(lab, report):
+    uki, medium = UKI.format("cloud"), f"{lab.dir}/uplinks.img"
+    read = lambda: subprocess.run(["mtype", "-i", f"{medium}@@1M", "::/EFI/BOOT/BOOTX64.EFI.extra.d/uplink.cred"], capture_output=True, text=True)
+    with report.case("words about uplinks lie beside the farm document; what a node would refuse is refused here; without any there is no file"):
+        lab.zos("farm", "media", uki, medium, "--uplink", "eth0,address=192.0.2.10/24,router=192.0.2.1", "--uplink", "eth1,vlan=7", "--dns", "192.0.2.53")
+        assert read().stdout == "zos.uplink=eth0,address=192.0.2.10/24,router=192.0.2.1\nzos.uplink=eth1,vlan=7\nzos.dns=192.0.2.53\n", read()
+        for words, args in (("several cards are a bond", ["--uplink", "eth0+eth1"]), ("is another uplink's already", ["--uplink", "eth0", "--uplink", "eth0"]),
+                            ("without spaces", ["--uplink", "eth0 eth1"]), ("is no address of a name server", ["--dns", "one.example.org"])):
+            with refused(words):
+                lab.zos("farm", "media", uki, medium, "--force", *args)
+        lab.zos("farm", "media", uki, medium, "--force")
+        assert read().returncode, read()
+
+
 def main():
     report = Report("make node T=media")
     with Lab() as lab:
@@ -54,6 +68,7 @@ def main():
                 lab.zos("farm", "media", UKI.format("cloud"), f"{lab.dir}/new.img")
         lab.make_farm()
         refusals(lab, report)
+        uplinks(lab, report)
         for flavour, rows in (("cloud", CLOUD), ("metal", METAL)):
             for name, on, card in sample(rows):
                 joins(lab, report, flavour, name, media_on=on, card=card)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A node started over the network, from what `zos farm netboot` writes: by the iPXE in a card's ROM on a BIOS, which gets the script from the
 web server itself, and on UEFI by an iPXE that the firmware gets over TFTP. Each is on its farm's hub then. ALL runs what `make test` samples."""
-import contextlib, functools, http.server, os, shutil, sys, threading
+import contextlib, functools, http.server, os, shutil, subprocess, sys, threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import GUEST_SEES_HOST, Lab, refused, sample
@@ -43,6 +43,11 @@ def writes(lab, report, folder):
         assert done == {"dir": folder, "script": "boot.ipxe", "farm": "demo", "flavour": "cloud"}, done
         for name in ("vmlinuz", "initrd.img"):
             assert open(f"{folder}/{name}", "rb").read() == open(f"build/image/cloud/{name}", "rb").read(), name
+        lab.zos("farm", "netboot", UKI.format("cloud"), folder, "--force", "--uplink", "eth0,vlan=7")
+        names = subprocess.run(["cpio", "-t", "--quiet"], stdin=open(f"{folder}/farm.cpio", "rb"), capture_output=True, text=True, check=True).stdout.split()
+        assert names == [".extra", ".extra/credentials", ".extra/credentials/farm.cred", ".extra/credentials/uplink.cred"], names
+        lab.zos("farm", "netboot", UKI.format("cloud"), folder, "--force")
+        assert b"uplink.cred" not in open(f"{folder}/farm.cpio", "rb").read()
         assert open("os/cmdline").read().strip() in open(f"{folder}/boot.ipxe").read()
     with report.case("what is there stays, unless --force says otherwise; no other address than a web server's"):
         for words, args in (("--force writes over it", []), ("no address of a web server", ["--url", "tftp://x"]),

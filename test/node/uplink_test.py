@@ -140,9 +140,11 @@ def bonded(f, switch, report):
         assert all(tag == TAG for number, tag, g in switch.seen if number in BOND and g[12:14] in (b"\x08\0", b"\x08\x06")), "untagged"
     with report.case("a cable of the bond is pulled: the other card goes on"):
         f.node.qmp("set_link", name=f"bond{first[0]}", up=False)
-        second = wait_for("the other card", lambda: f.reaches(switch), lambda came: {n for n, _ in came} == set(BOND) - {first[0]}, 30)
-        assert {tag for _, tag in second} == {TAG}, second
-        f.node.qmp("set_link", name=f"bond{first[0]}", up=True)
+        try:
+            second = wait_for("the other card", lambda: f.reaches(switch), lambda came: {n for n, _ in came} == set(BOND) - {first[0]}, 30)
+            assert {tag for _, tag in second} == {TAG}, second
+        finally:
+            f.node.qmp("set_link", name=f"bond{first[0]}", up=True)
     with report.case("both are in it, and the screen tells parts from uplinks"):
         until("both are up", lambda: f.lines("grep -c 'MII Status: up' /proc/net/bonding/bond1") == ["3"])
         f.node.console.at = 0
