@@ -21,7 +21,7 @@ struct command {
 	int failed;      /* the exit status for an error; 0 = 1 */
 	int (*run)(const struct cli *c, const void *args, const char **words, struct err *e);
 };
-enum { COMMAND_ARGS_MAX = 256, COMMAND_WORDS_MAX = 260 };
+enum { COMMAND_ARGS_MAX = 512, COMMAND_WORDS_MAX = 260 };
 
 /* Each file of commands has its table; main.c knows them all. */
 struct command_group {

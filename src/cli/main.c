@@ -105,9 +105,10 @@ static int command_run(const struct cli *cli, const struct command *c, char **ar
 	_Alignas(max_align_t) char args[COMMAND_ARGS_MAX] = { 0 };
 	const char *words[COMMAND_WORDS_MAX] = { 0 };
 	struct opt_words w = { words, ARRAY_LEN(words), false };
-	int n = opt_parse(c->opts, c->n_opts, argv, args, &w, e);
+	int n;
 
-	BUG_ON(c->args_size > sizeof(args));
+	BUG_ON(c->args_size > sizeof(args)); /* before anything is put there */
+	n = opt_parse(c->opts, c->n_opts, argv, args, &w, e);
 	if (n < 0)
 		return n;
 	if (n < c->min_words || n > c->max_words)
