@@ -12,9 +12,15 @@ enum call_who {
 	CALL_NODE,    /* a node of the same farm, whose approval the arguments bring */
 };
 
+enum call_effect {
+	CALL_CHANGES, /* something on the node, or may */
+	CALL_READS,   /* tells its caller how things are, and leaves them so: taken also where nothing can be kept (decision 132) */
+};
+
 struct call {
 	const char *method;
 	enum call_who who;
+	enum call_effect effect;
 	bool more;    /* answers with a stream of replies */
 	bool stream;  /* its reply carries a file descriptor, which becomes a stream of the session */
 	const struct json_table *arguments;

@@ -216,7 +216,8 @@ int engine_document(struct engine *n, const struct held *h, sd_json_variant **re
 	store_name(h->deployment, name);
 	r = store_get(&n->store, name, &version, &text, e);
 	if (r == STORE_ABSENT)
-		return err_set(e, -EIO, "the document of '%s' is not where it was put", h->deployment->name);
+		return err_set(e, -EIO, "the document of '%s' is on no disk that is here: 'zos node disks' says what is missing",
+			       h->deployment->name);
 	return r ? r : json_parse(buf_str(&text), ret, e);
 }
 

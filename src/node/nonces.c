@@ -195,20 +195,38 @@ static void files_shorten(struct nonces *s)
 			log_limited("%s", e.msg);
 }
 
-int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, int64_t now_s, struct err *e)
+/* On how many disks it is now. */
+static size_t append_all(struct nonces *s, const struct buf *record, int *ret)
 {
-	struct nonce n = { .expires_s = expires_s };
-	AUTO_BUF struct buf b = { 0 };
 	size_t took = 0;
-	int r = -EROFS;
 
-	if (parse_hex(str_c(hex), n.bytes, sizeof(n.bytes)))
-		return err_set(e, -EBADMSG, "the order's nonce is not %d hexadecimal digits", ORDER_NONCE_LEN);
+	for (size_t i = 0; i < s->n_files; i++) {
+		int r = append(&s->files[i], record);
+
+		*ret = r ? r : *ret;
+		took += !r;
+	}
+	return took;
+}
+
+static void forget_over(struct nonces *s, int64_t now_s)
+{
 	for (size_t i = 0; i < s->n;)
 		if (is_over(&s->all[i], now_s))
 			s->all[i] = s->all[--s->n];
 		else
 			i++;
+}
+
+int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, bool reads, int64_t now_s, struct err *e)
+{
+	struct nonce n = { .expires_s = expires_s };
+	AUTO_BUF struct buf b = { 0 };
+	int r = 0;
+
+	if (parse_hex(str_c(hex), n.bytes, sizeof(n.bytes)))
+		return err_set(e, -EBADMSG, "the order's nonce is not %d hexadecimal digits", ORDER_NONCE_LEN);
+	forget_over(s, now_s);
 	if (place_of(s, &n) < s->n)
 		return err_set(e, -ESTALE, "this very order was carried out before: sign a new one");
 	if (s->n == NONCES_MAX)
@@ -216,14 +234,11 @@ int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, int64_t now
 	encode(&n, &b);
 	if (buf_check(&b))
 		return err_set(e, -ENOMEM, "take the order: out of memory");
-	for (size_t i = 0; i < s->n_files; i++) {
-		int one = append(&s->files[i], &b);
-
-		r = one ? one : r;
-		took += !one;
-	}
-	if (!took)
-		return err_set(e, -EIO, "the node could not write down that it takes this order: %s", strerror(-r));
+	if (!append_all(s, &b, &r) && !reads)
+		return err_set(e, -EIO,
+			       "the node changes nothing while it cannot write down which orders it took (%s): 'zos node disks' says what is wrong; "
+			       "give the order again once a disk is well",
+			       r ? strerror(-r) : "none of its disks is here");
 	s->all[s->n++] = n;
 	files_shorten(s);
 	return 0;

@@ -37,5 +37,6 @@ MUST_CHECK int nonces_add(struct nonces *s, const char *path, int64_t now_s, str
 void nonces_drop(struct nonces *s, const char *path);
 
 /* Remembers HEX (ORDER_NONCE_LEN digits), on disk before it returns. -ESTALE when it was used, -EBUSY when the table is full, -EIO when no
- * file took it: then the order is not taken, and may come again. */
-MUST_CHECK int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, int64_t now_s, struct err *e);
+ * file took it: then the order is not taken, and may come again. What only READS is taken all the same: in memory it is known until the daemon ends, and a file
+ * that is added until then has it, too. */
+MUST_CHECK int nonces_use(struct nonces *s, const char *hex, int64_t expires_s, bool reads, int64_t now_s, struct err *e);

@@ -30,17 +30,18 @@ static void is_on_every_disk(void)
 	T_NEED(mkdtemp(dir) != NULL, "mkdtemp: %m");
 	for (int i = 0; i < 2; i++) {
 		snprintf(path[i], sizeof(path[i]), "%s/%d", dir, i);
-		T_NEED(!opened(&s, path[i], now_s, &e) && !nonces_use(&s, i ? second : first, now_s + 60, now_s, &e), "%s", e.msg);
+		T_NEED(!opened(&s, path[i], now_s, &e) && !nonces_use(&s, i ? second : first, now_s + 60, false, now_s, &e), "%s", e.msg);
 		nonces_deinit(&s);
 	}
 	T_NEED(!opened(&s, path[0], now_s, &e) && !nonces_add(&s, path[1], now_s, &e) && !nonces_add(&s, path[1], now_s, &e), "%s", e.msg);
 	T_CHECK(s.n == 2 && s.n_files == 2, "%zu in %zu", s.n, s.n_files);
-	T_CHECK(!nonces_use(&s, third, now_s + 60, now_s, &e), "%s", e.msg);
+	T_CHECK(!nonces_use(&s, third, now_s + 60, false, now_s, &e), "%s", e.msg);
 	nonces_deinit(&s);
 	for (int i = 0; i < 2; i++) {
 		T_NEED(!opened(&s, path[i], now_s, &e), "%s", e.msg);
-		T_CHECK(nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE && nonces_use(&s, second, now_s + 60, now_s, &e) == -ESTALE &&
-				nonces_use(&s, third, now_s + 60, now_s, &e) == -ESTALE,
+		T_CHECK(nonces_use(&s, first, now_s + 60, false, now_s, &e) == -ESTALE &&
+				nonces_use(&s, second, now_s + 60, false, now_s, &e) == -ESTALE &&
+				nonces_use(&s, third, now_s + 60, false, now_s, &e) == -ESTALE,
 			"%s", path[i]);
 		nonces_deinit(&s);
 	}
@@ -56,15 +57,15 @@ static void is_taken_once_also_after_a_restart(void)
 
 	T_NEED(fd >= 0 && !close(fd), "mkstemp: %m");
 	T_NEED(!opened(&s, path, now_s, &e), "%s", e.msg);
-	T_CHECK(!nonces_use(&s, first, now_s + 60, now_s, &e), "%s", e.msg);
-	T_CHECK(nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE, "twice");
-	T_CHECK(!nonces_use(&s, second, now_s + 600, now_s, &e), "%s", e.msg);
-	T_CHECK(nonces_use(&s, "xyz", now_s + 60, now_s, &e) == -EBADMSG, "no nonce");
+	T_CHECK(!nonces_use(&s, first, now_s + 60, false, now_s, &e), "%s", e.msg);
+	T_CHECK(nonces_use(&s, first, now_s + 60, false, now_s, &e) == -ESTALE, "twice");
+	T_CHECK(!nonces_use(&s, second, now_s + 600, false, now_s, &e), "%s", e.msg);
+	T_CHECK(nonces_use(&s, "xyz", now_s + 60, false, now_s, &e) == -EBADMSG, "no nonce");
 	nonces_deinit(&s);
 
 	T_NEED(!opened(&s, path, now_s + 1, &e), "%s", e.msg);
-	T_CHECK(nonces_use(&s, first, now_s + 60, now_s + 1, &e) == -ESTALE, "after a restart");
-	T_CHECK(nonces_use(&s, first, now_s + 60, now_s + 60 + CLOCK_SLACK_S, &e) == -ESTALE, "as long as an order could be taken");
+	T_CHECK(nonces_use(&s, first, now_s + 60, false, now_s + 1, &e) == -ESTALE, "after a restart");
+	T_CHECK(nonces_use(&s, first, now_s + 60, false, now_s + 60 + CLOCK_SLACK_S, &e) == -ESTALE, "as long as an order could be taken");
 	nonces_deinit(&s);
 
 	T_NEED(!opened(&s, path, now_s + 61 + CLOCK_SLACK_S, &e), "%s", e.msg);
@@ -91,8 +92,8 @@ static void is_written_where_it_is_missing(void)
 	T_NEED(mkdtemp(dir) != NULL, "mkdtemp: %m");
 	for (int i = 0; i < 3; i++)
 		snprintf(path[i], sizeof(path[i]), "%s/%d", dir, i);
-	T_NEED(!opened(&s, path[0], now_s, &e) && !nonces_add(&s, path[1], now_s, &e) && !nonces_use(&s, first, now_s + 60, now_s, &e) &&
-		       !nonces_use(&s, second, now_s + 600, now_s, &e),
+	T_NEED(!opened(&s, path[0], now_s, &e) && !nonces_add(&s, path[1], now_s, &e) && !nonces_use(&s, first, now_s + 60, false, now_s, &e) &&
+		       !nonces_use(&s, second, now_s + 600, false, now_s, &e),
 	       "%s", e.msg);
 	nonces_deinit(&s);
 	for (int i = 0; i < 2; i++)
@@ -101,7 +102,7 @@ static void is_written_where_it_is_missing(void)
 	T_CHECK(s.n == 1 && file_of(path[0]) == before[0] && file_of(path[1]) == before[1], "both had all: nothing is written");
 	T_NEED(!nonces_add(&s, path[2], now_s + 300, &e), "%s", e.msg);
 	T_CHECK(file_of(path[2]) && file_of(path[0]) == before[0] && file_of(path[1]) == before[1], "the new one alone");
-	T_CHECK(!nonces_use(&s, first, now_s + 400, now_s + 300, &e), "%s", e.msg);
+	T_CHECK(!nonces_use(&s, first, now_s + 400, false, now_s + 300, &e), "%s", e.msg);
 	nonces_deinit(&s);
 	before[2] = file_of(path[2]);
 	T_NEED(!truncate(path[2], 5), "%m");
@@ -128,11 +129,11 @@ static void is_short_however_many_there_were(void)
 	T_NEED(!opened(&s, path, now_s, &e), "%s", e.msg);
 	for (int i = 0; i < LONG && !r; i++) {
 		snprintf(hex, sizeof(hex), "%032x", i);
-		r = nonces_use(&s, hex, now_s + i, now_s + i, &e);
+		r = nonces_use(&s, hex, now_s + i, false, now_s + i, &e);
 	}
 	T_NEED(!r && !stat(path, &st), "%s", e.msg);
 	T_CHECK(st.st_size <= (off_t)2 * NONCES_MAX * A_RECORD, "%lld bytes", (long long)st.st_size);
-	T_CHECK(nonces_use(&s, hex, now_s + LONG, now_s + LONG, &e) == -ESTALE, "what has not expired is known");
+	T_CHECK(nonces_use(&s, hex, now_s + LONG, false, now_s + LONG, &e) == -ESTALE, "what has not expired is known");
 	nonces_deinit(&s);
 
 	for (uint64_t i = 0; i < LONG; i++) {
@@ -158,8 +159,8 @@ static void is_bounded(void)
 	for (s.n = 0; s.n < NONCES_MAX; s.n++)
 		s.all[s.n] = (struct nonce){ .expires_s = now_s + 5, .bytes = { 1, (uint8_t)s.n, (uint8_t)(s.n >> 8) } };
 	snprintf(hex, sizeof(hex), "%032x", 7);
-	T_CHECK(nonces_use(&s, hex, now_s + 60, now_s, &e) == -EBUSY, "%s", e.msg);
-	T_CHECK(!nonces_use(&s, hex, now_s + 600, now_s + 6 + CLOCK_SLACK_S, &e) && s.n == 1, "room again: %s", e.msg);
+	T_CHECK(nonces_use(&s, hex, now_s + 60, false, now_s, &e) == -EBUSY, "%s", e.msg);
+	T_CHECK(!nonces_use(&s, hex, now_s + 600, false, now_s + 6 + CLOCK_SLACK_S, &e) && s.n == 1, "room again: %s", e.msg);
 	nonces_deinit(&s);
 	unlink(path);
 }
@@ -176,24 +177,48 @@ static void is_taken_only_where_it_can_be_written(void)
 		T_NEED(false, "needs root and a mount namespace: %m");
 	snprintf(path, sizeof(path), "%s/nonces", dir);
 	snprintf(fill, sizeof(fill), "%s/fill", dir);
-	T_NEED(!opened(&s, path, now_s, &e) && !nonces_use(&s, first, now_s + 60, now_s, &e), "%s", e.msg);
+	T_NEED(!opened(&s, path, now_s, &e) && !nonces_use(&s, first, now_s + 60, false, now_s, &e), "%s", e.msg);
 	int fd = open(fill, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	while (write(fd, block, sizeof(block)) > 0)
 		;
 	do
 		snprintf(hex, sizeof(hex), "%032x", ++taken);
-	while (!nonces_use(&s, hex, now_s + 60, now_s, &e));
+	while (!nonces_use(&s, hex, now_s + 60, false, now_s, &e));
 	T_CHECK(taken > 1 && strstr(e.msg, "No space left"), "%u: %s", taken, e.msg);
+	T_CHECK(!nonces_use(&s, second, now_s + 60, true, now_s, &e), "what changes nothing is taken all the same: %s", e.msg);
 	nonces_deinit(&s);
 	T_NEED(!opened(&s, path, now_s, &e), "a full disk keeps no daemon from its work: %s", e.msg);
-	T_CHECK(s.n == taken && nonces_use(&s, first, now_s + 60, now_s, &e) == -ESTALE, "%zu of %u", s.n, taken);
-	T_CHECK(nonces_use(&s, hex, now_s + 60, now_s, &e) == -EIO, "%s", e.msg);
+	T_CHECK(s.n == taken && nonces_use(&s, first, now_s + 60, false, now_s, &e) == -ESTALE, "%zu of %u", s.n, taken);
+	T_CHECK(nonces_use(&s, hex, now_s + 60, false, now_s, &e) == -EIO, "%s", e.msg);
 	T_NEED(!ftruncate(fd, 0), "%m");
-	T_CHECK(!nonces_use(&s, hex, now_s + 60, now_s, &e), "%s", e.msg);
+	T_CHECK(!nonces_use(&s, hex, now_s + 60, false, now_s, &e), "%s", e.msg);
 	nonces_deinit(&s);
 	T_NEED(!opened(&s, path, now_s, &e) && s.n == taken + 1, "%zu of %u: %s", s.n, taken + 1, e.msg);
 	nonces_deinit(&s);
 	T_CHECK(!close(fd) && !umount(dir) && !rmdir(dir), "%m");
+}
+
+/* All disks are gone: what changes nothing is taken, once, and a disk that comes back knows of it. */
+static void without_a_disk_only_reads_are_taken(void)
+{
+	char path[] = "/tmp/nonces_test.XXXXXX";
+	struct nonces s = NONCES_NONE;
+	struct err e = { 0 };
+	int fd = mkstemp(path);
+
+	T_NEED(fd >= 0 && !close(fd), "mkstemp: %m");
+	T_NEED(!opened(&s, path, now_s, &e) && !nonces_use(&s, first, now_s + 60, false, now_s, &e), "with one, changes are, too: %s", e.msg);
+	nonces_drop(&s, path);
+	T_CHECK(nonces_use(&s, second, now_s + 60, false, now_s, &e) == -EIO && strstr(e.msg, "none of its disks is here"), "%s", e.msg);
+	T_CHECK(!nonces_use(&s, second, now_s + 60, true, now_s, &e), "%s", e.msg);
+	T_CHECK(nonces_use(&s, second, now_s + 60, true, now_s, &e) == -ESTALE, "%s", e.msg);
+	T_CHECK(nonces_use(&s, first, now_s + 60, true, now_s, &e) == -ESTALE, "%s", e.msg);
+	T_NEED(!nonces_add(&s, path, now_s, &e), "%s", e.msg);
+	nonces_deinit(&s);
+	T_NEED(!opened(&s, path, now_s, &e), "%s", e.msg);
+	T_CHECK(nonces_use(&s, second, now_s + 60, true, now_s, &e) == -ESTALE, "the disk was told: %s", e.msg);
+	nonces_deinit(&s);
+	unlink(path);
 }
 
 int main(void)
@@ -204,5 +229,6 @@ int main(void)
 	T_RUN(is_short_however_many_there_were);
 	T_RUN(is_bounded);
 	T_RUN(is_taken_only_where_it_can_be_written);
+	T_RUN(without_a_disk_only_reads_are_taken);
 	return T_END();
 }

@@ -1,5 +1,6 @@
 /* The order of checks is the order of trust: size and signature over the raw bytes, then decoding, node and expiry (order_open), then who
- * may do this (policy_check), then the nonce, which only an order that would be carried out uses up. */
+ * may do this (policy_check), then the nonce, which only an order that would be carried out uses up; where that cannot be
+ * written down, only what changes nothing is taken. */
 #include "node/serve.h"
 
 #include "base/log.h"
@@ -245,7 +246,7 @@ static int order_take(struct request *q, sd_varlink_method_flags_t flags, struct
 		return err_set(e, -EBADMSG, "'%s' is called %s 'more'", o->method, call->more ? "with" : "without");
 	BUG_ON(call->arguments_size > sizeof(q->args));
 	if ((r = json_decode(o->arguments, call->arguments, &q->args, e)) || (r = caller_check(q, call, e)) ||
-	    (r = nonces_use(&q->s->nonces, o->nonce, o->expires_s, time(NULL), e)))
+	    (r = nonces_use(&q->s->nonces, o->nonce, o->expires_s, call->effect == CALL_READS, time(NULL), e)))
 		return r;
 	return handle(q, e);
 }

@@ -16,6 +16,7 @@ static struct {
 	struct key farm, owner;      /* the farm, and whom it allows */
 	struct key peers[2];         /* other nodes, which a network of this one names */
 	struct gridd_limits limits;
+	bool is_bare;                /* none of its disks is there to keep nonces */
 	pid_t engine, gridd;
 	struct key_pub key;
 	int control;                 /* to gridd: how much memory it holds */
@@ -93,7 +94,7 @@ static inline _Noreturn void engine_run(int report)
 		providers[i] = &provider;
 	T_NEED(sd_event_new(&event) >= 0 && !engine_init(&engine, event, dirs, 1, true, providers, &e) &&
 		       !engine_set_farm(&engine, buf_str(&farm), &e) && !serve_init(&serve, &engine, &disks, node.socket, &e) &&
-		       !nonces_add(&serve.nonces, nonces, time(NULL), &e),
+		       (node.is_bare || !nonces_add(&serve.nonces, nonces, time(NULL), &e)),
 	       "%s", e.msg);
 	for (size_t i = 0; i < ARRAY_LEN(node.peers); i++) {
 		struct meeting_with with = { .owner = node.owner.pub, .node = node.peers[i].pub, .network = "lab/net" };

@@ -209,10 +209,52 @@ static void orders_hold_against_who_carries_them(void)
 	engine_remove();
 }
 
+/* The farm's: a change. Returns what came of it. */
+static int drain(struct visit *v)
+{
+	AUTO_JSON sd_json_variant *arguments = NULL;
+	AUTO_BUF struct buf envelope = { 0 };
+
+	T_NEED(sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_BOOLEAN("on", false)) >= 0 &&
+		       !order_sign(&node.farm, &node.key, "zos.Node.Drain", arguments, time(NULL) + 60, &envelope),
+	       "sign an order");
+	v->why[0] = '\0';
+	return give(v, &envelope);
+}
+
+static void looks(struct visit *v)
+{
+	AUTO_BUF struct buf look = { 0 };
+
+	good(&look);
+	T_CHECK(!give(v, &look), "%s", v->why);
+	T_CHECK(give(v, &look) < 0 && strstr(v->why, "carried out before"), "the same again: %d '%s'", v->result, v->why);
+}
+
+/* One that cannot write down which orders it took answers what changes nothing, once each, and does nothing else. */
+static void a_node_without_its_disks_is_only_looked_at(void)
+{
+	struct side s;
+	struct visit v;
+
+	for (int bare = 0; bare < 2; bare++) {
+		node.is_bare = bare;
+		engine_make();
+		engine_connect(&s, &v);
+		looks(&v);
+		T_CHECK(!drain(&v) == !bare && !!strstr(v.why, "changes nothing while it cannot write down") == !!bare, "%d: %d '%s'", bare, v.result,
+			v.why);
+		visit_close(&v);
+		sd_event_unref(s.event);
+		engine_remove();
+	}
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	log_init("orders-net", false);
 	T_RUN(orders_hold_against_who_carries_them);
+	T_RUN(a_node_without_its_disks_is_only_looked_at);
 	return T_END();
 }
