@@ -166,6 +166,22 @@ const struct call *call_find(const char *method)
 }
 
 static const struct {
+	const char *method;
+	uint64_t ms;
+} slow[] = {
+	{ "zos.Node.WipeDisk", CALL_DISK_MS },
+	{ "zos.Node.RecoverDisk", CALL_DISK_MS },
+};
+
+uint64_t call_answer_ms(const char *method)
+{
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++)
+		if (!strcmp(slow[i].method, method))
+			return slow[i].ms;
+	return 0;
+}
+
+static const struct {
 	int code;
 	const char *name;
 } errors[] = {

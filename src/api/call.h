@@ -33,6 +33,10 @@ extern const struct call calls[];
 extern const size_t n_calls;
 const struct call *call_find(const char *method); /* NULL = no such call */
 
+enum { CALL_DISK_MS = 300 * 1000 }; /* what a node gives a disk that is wiped or recovered */
+/* How long a node may take to answer, when all goes well; 0 = it answers at once. */
+uint64_t call_answer_ms(const char *method);
+
 /* Arguments. Texts are borrowed from the order. */
 struct call_none {
 	char unused;

@@ -534,18 +534,13 @@ static int order(struct link *l, const char *method, sd_json_variant *arguments,
 	return call(l, "zos.Order.Call", "order", buf_str(&envelope), more, timeout_ms, e);
 }
 
-int link_call_within(struct link *l, uint64_t timeout_ms, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
+int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
 {
-	int r = order(l, method, arguments, false, timeout_ms, e);
+	int r = order(l, method, arguments, false, CLIENT_TIMEOUT_MS + call_answer_ms(method), e);
 
 	if (!r && ret)
 		*ret = take_ptr(l->reply);
 	return r;
-}
-
-int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e)
-{
-	return link_call_within(l, CLIENT_TIMEOUT_MS, method, arguments, ret, e);
 }
 
 int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms, int (*each)(void *ctx, sd_json_variant *reply),

@@ -89,11 +89,8 @@ MUST_CHECK int link_seal_key(struct link *l, const char *digest, struct buf *ret
 /* Sends an envelope as it is, as PARAMETER of METHOD; for tests, which send wrong ones. The reply is in l->reply. */
 MUST_CHECK int link_send(struct link *l, const char *method, const char *parameter, struct str envelope, struct err *e);
 /* Signs and sends an order; takes no reference to ARGUMENTS (NULL = none). Returns 0 and an owned reply (RET may be NULL), or the
- * error that the node or gridd answered with. */
+ * error that the node or gridd answered with. Gives it CLIENT_TIMEOUT_MS, and what METHOD takes on the node (call_answer_ms()). */
 MUST_CHECK int link_call(struct link *l, const char *method, sd_json_variant *arguments, sd_json_variant **ret, struct err *e);
-/* The same for what may take longer than CLIENT_TIMEOUT_MS. */
-MUST_CHECK int link_call_within(struct link *l, uint64_t timeout_ms, const char *method, sd_json_variant *arguments, sd_json_variant **ret,
-				struct err *e);
 /* Calls EACH for each reply until it returns non-zero (returned) or the link breaks. TIMEOUT_MS 0 = none. */
 MUST_CHECK int link_watch(struct link *l, const char *method, sd_json_variant *arguments, uint64_t timeout_ms,
 			  int (*each)(void *ctx, sd_json_variant *reply), void *ctx, struct err *e);

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { DISK_PATIENCE_MS = 320 * 1000 }; /* longer than the node gives a disk: who asked hears how it ended */
-
 static int node_json(const struct record *r, sd_json_variant **ret)
 {
 	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE] = "";
@@ -424,7 +422,7 @@ static int disk_order(const struct cli *c, struct link *l, const char *what, con
 	int r = pace_begin(&pace, l->client->event, e);
 
 	if (!r)
-		r = link_call_within(l, DISK_PATIENCE_MS, method, arguments, NULL, e);
+		r = link_call(l, method, arguments, NULL, e);
 	pace_end(&pace);
 	return r;
 }

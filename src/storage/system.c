@@ -1,5 +1,6 @@
 #include "storage/system.h"
 
+#include "api/call.h"
 #include "base/parse.h"
 #include "storage/scan.h"
 #include "svc/task.h"
@@ -21,7 +22,7 @@ static const struct {
 } commands[LIFE_CHILDREN + 1] = {
 	[LIFE_PROBE] = { DISK, "probe", 90 * SECONDS },   [LIFE_FORMAT] = { KEYS, "format", 300 * SECONDS },
 	[LIFE_UNLOCK] = { KEYS, "unlock", 90 * SECONDS }, [LIFE_MOUNT] = { DISK, "mount", 300 * SECONDS },
-	[LIFE_ERASE] = { DISK, "erase", 300 * SECONDS },  [LIFE_RELEASE] = { DISK, "release", 90 * SECONDS },
+	[LIFE_ERASE] = { DISK, "erase", CALL_DISK_MS },   [LIFE_RELEASE] = { DISK, "release", 90 * SECONDS },
 	[LIFE_ESCROW] = { KEYS, "escrow", 90 * SECONDS }, [LIFE_RENEW] = { KEYS, "recover", 90 * SECONDS },
 	[LIFE_CHECK] = { DISK, "check", 90 * SECONDS },   [LIFE_SCRUB] = { DISK, "scrub", 3600 * SECONDS },
 	[LIFE_SMART] = { DISK, "smart", 90 * SECONDS },
