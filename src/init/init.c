@@ -20,7 +20,27 @@
 #include <sys/wait.h>
 
 #define INPUT_DIR "/dev/input"
-enum { NOTIFY_ROUND_MAX = 64, EVENTS_MAX = 32 };
+enum { NOTIFY_ROUND_MAX = 64, EVENTS_MAX = 32, UNSAID_FIRST_MS = 10, UNSAID_MAX_MS = 5000 };
+
+/* Never waits: the kernel refuses a line as long as somebody else's is written. */
+static void unsaid_write(struct init *in)
+{
+	ssize_t n = write(in->setup.console_fd, in->unsaid.text, in->unsaid.len);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		in->unsaid.pause_ms = !in->unsaid.pause_ms                  ? UNSAID_FIRST_MS
+				      : in->unsaid.pause_ms < UNSAID_MAX_MS ? in->unsaid.pause_ms * 2
+									    : UNSAID_MAX_MS;
+		in->unsaid.due_ms = log_now_ms() + in->unsaid.pause_ms;
+		return;
+	}
+	if (n < 0) /* there is no console */
+		n = (ssize_t)in->unsaid.len;
+	in->unsaid.len -= (size_t)n;
+	memmove(in->unsaid.text, in->unsaid.text + n, in->unsaid.len);
+	in->unsaid.pause_ms = 0;
+	in->unsaid.due_ms = log_now_ms() + UNSAID_FIRST_MS;
+}
 
 void init_show(struct init *in, const char *who, const char *text, size_t n)
 {
@@ -31,8 +51,16 @@ void init_show(struct init *in, const char *who, const char *text, size_t n)
 
 	if (in->setup.console_is_screen && in->is_screen_taken)
 		return;
-	if (in->setup.console_fd >= 0 && len > 0)
-		(void)!write(in->setup.console_fd, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
+	if (in->setup.console_fd < 0 || len <= 0)
+		return;
+	if ((size_t)len >= sizeof(line))
+		len = sizeof(line) - 1;
+	if (in->unsaid.len + (size_t)len > sizeof(in->unsaid.text))
+		return;
+	memcpy(in->unsaid.text + in->unsaid.len, line, (size_t)len);
+	in->unsaid.len += (size_t)len;
+	if (in->unsaid.len == (size_t)len) /* others wait for their time */
+		unsaid_write(in);
 }
 
 void init_say(struct init *in, int level, bool is_shown, const char *fmt, ...)
@@ -316,6 +344,8 @@ static int next_ms(const struct init *in)
 	for (size_t i = 0; i < in->units_n; i++)
 		if (in->units[i].service && in->units[i].due_ms && in->units[i].due_ms < due_ms)
 			due_ms = in->units[i].due_ms;
+	if (in->unsaid.len && in->unsaid.due_ms < due_ms)
+		due_ms = in->unsaid.due_ms;
 	if (due_ms == UINT64_MAX)
 		return -1;
 	return due_ms <= now_ms ? 0 : due_ms - now_ms > 60000 ? 60000 : (int)(due_ms - now_ms);
@@ -361,6 +391,8 @@ void init_run(struct init *in)
 	}
 	for (;;) {
 		settle(in);
+		if (in->unsaid.len && log_now_ms() >= in->unsaid.due_ms)
+			unsaid_write(in);
 		int n = epoll_wait(in->epoll_fd, evs, EVENTS_MAX, next_ms(in));
 
 		for (int i = 0; i < n; i++)

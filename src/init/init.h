@@ -31,6 +31,12 @@ struct init {
 	struct unit units[INIT_UNITS_MAX];
 	size_t units_n; /* places ever taken: those behind are untouched memory */
 	struct ring ring;
+	struct {
+		char text[8192];
+		size_t len;
+		uint64_t due_ms; /* when it is tried again */
+		unsigned pause_ms;
+	} unsaid; /* whole lines that the console did not take yet, the first perhaps in part */
 	int epoll_fd, signal_fd, notify_fd, listen_fd, input_fd;
 	struct {
 		int fd;
@@ -63,5 +69,6 @@ void init_say(struct init *in, int level, bool is_shown, const char *fmt, ...) _
 #define init_warn(in, ...) init_say(in, 4, true, __VA_ARGS__)
 #define init_info(in, ...) init_say(in, 6, false, __VA_ARGS__)
 
-/* Only on the console. */
+/* Only on the console. While that is busy, with what the screen's service draws or at the speed of a serial line, lines wait; with too many waiting the new
+ * ones are dropped. */
 void init_show(struct init *in, const char *who, const char *text, size_t n);

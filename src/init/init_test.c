@@ -10,6 +10,7 @@
 #include "test/t.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -173,6 +174,16 @@ static struct service table[] = {
 	_exit(0);
 }
 
+static int console[2]; /* a pipe that is full at first */
+
+static void console_make(void)
+{
+	static const char dots[4096] = "";
+
+	T_NEED(!pipe2(console, O_CLOEXEC | O_NONBLOCK) && fcntl(console[1], F_SETPIPE_SZ, sizeof(dots)) == sizeof(dots), "a pipe: %m");
+	T_NEED(write(console[1], dots, sizeof(dots)) == sizeof(dots) && write(console[1], dots, 1) == -1 && errno == EAGAIN, "fill it: %m");
+}
+
 static int node_main(void)
 {
 	static struct init in;
@@ -185,7 +196,8 @@ static int node_main(void)
 				    .run_dir = work_dir,
 				    .cgroup_mount = cgroup_mount,
 				    .cgroup_base = cgroup_base,
-				    .console_fd = -1,
+				    .console_fd = console[1],
+				    .is_debug = true, /* it shows all that it says */
 				    .finish = finish };
 	if (init_open(&in, &setup, &e)) {
 		fprintf(stderr, "init: %s\n", e.msg);
@@ -207,6 +219,7 @@ static void node_start(void)
 {
 	char path[128];
 
+	console_make();
 	T_NEED(!unshare(CLONE_NEWPID), "unshare: %m"); /* the next child is PID 1 of a namespace */
 	node = fork();
 	if (!node)
@@ -255,6 +268,22 @@ static void services_start_in_order(void)
 	T_CHECK(supervisor_start(&super, "first", &e) == -EPERM, "%s", e.msg);
 	T_CHECK(supervisor_start(&super, "machine@../x", &e) == -EPERM, "%s", e.msg);
 	T_CHECK(supervisor_stop(&super, "first", &e) == -EPERM, "%s", e.msg);
+}
+
+static void what_a_busy_console_did_not_take_is_said_later(void)
+{
+	AUTO_BUF struct buf said = { 0 };
+	char part[4096];
+
+	for (uint64_t until = log_now_ms() + DEADLINE_MS; log_now_ms() < until && !(said.len && strstr(said.p, "second: up"));) {
+		struct pollfd fd = { .fd = console[0], .events = POLLIN };
+		ssize_t n = poll(&fd, 1, 1000) > 0 ? read(console[0], part, sizeof(part)) : 0;
+
+		for (ssize_t i = 0; i < n; i++)
+			if (part[i])
+				buf_add(&said, (struct str){ part + i, 1 });
+	}
+	T_CHECK(said.len && strstr(said.p, "second: up"), "%s", said.len ? said.p : "nothing");
 }
 
 static void logs_are_kept(void)
@@ -410,6 +439,7 @@ int main(int argc, char **argv)
 	super.socket = socket_path;
 	node_start();
 	T_RUN(services_start_in_order);
+	T_RUN(what_a_busy_console_did_not_take_is_said_later);
 	T_RUN(logs_are_kept);
 	T_RUN(a_killed_service_is_back);
 	T_RUN(a_failing_service_backs_off);
