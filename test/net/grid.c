@@ -663,5 +663,8 @@ static const struct net_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	return cases_run("grid-net", cases, ARRAY_LEN(cases), argc < 2 ? NULL : argv[1]);
+	int r = cases_run("grid-net", cases, ARRAY_LEN(cases), argc < 2 ? NULL : argv[1]);
+
+	hub_library_close(); /* whose threads have things of OpenSSL's until they end */
+	return r;
 }
