@@ -15,6 +15,7 @@
 #include "grid/jwt.h"
 
 #include <nats/nats.h>
+#include <netdb.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -43,7 +44,7 @@ struct hub {
 	sd_event_source *poll_source, *timer;
 	struct hub_callbacks cb;
 	struct key key;
-	char key_text[KEY_TEXT_SIZE];
+	char key_text[KEY_TEXT_SIZE], urls[HUB_URL_MAX];
 	struct buf jwt;
 	int epoll_fd, wake_fd;
 	natsOptions *options;
@@ -178,11 +179,35 @@ static natsStatus on_want_signature(char **custom_error, unsigned char **ret, in
 	return NATS_OK;
 }
 
+/* How long it takes now to find all servers by their names, 0 of addresses; whether it succeeds is for the connection to say. */
+static int64_t names_find_ms(const struct hub *h)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	char urls[HUB_URL_MAX], host[256], port[8];
+	const char *url[HUB_URLS_MAX];
+	uint64_t began_ms = log_now_ms();
+	int n;
+
+	memcpy(urls, h->urls, sizeof(urls));
+	n = hub_urls_split(urls, url);
+	for (int i = 0; i < n; i++) {
+		struct addrinfo *list = NULL;
+
+		if (!hub_url_parse(url[i], host, port) && !getaddrinfo(host, port, &hints, &list))
+			freeaddrinfo(list);
+	}
+	return (int64_t)(log_now_ms() - began_ms);
+}
+
+/* libnats takes the time in which a name is found for that of connecting: with a name server that does not answer none of it would be left. */
 static void *connector_run(void *userdata)
 {
 	struct hub *h = userdata;
 	natsConnection *nc = NULL;
-	natsStatus s = natsConnection_Connect(&nc, h->options);
+	natsStatus s = natsOptions_SetTimeout(h->options, CONNECT_MS + 2 * names_find_ms(h));
+
+	if (s == NATS_OK)
+		s = natsConnection_Connect(&nc, h->options);
 
 	h->nc = nc;
 	h->connected = s;
@@ -435,14 +460,14 @@ static int options_fill(struct hub *h, const struct hub_options *o)
 	natsOptions *n = h->options;
 	int n_urls;
 
-	snprintf(urls, sizeof(urls), "%s", o->addr.url);
+	snprintf(h->urls, sizeof(h->urls), "%s", o->addr.url);
+	memcpy(urls, h->urls, sizeof(urls));
 	n_urls = hub_urls_split(urls, url);
 	snprintf(prefix, sizeof(prefix), "n.%s.r", h->key_text);
 	natsStatus s[] = {
 		natsOptions_SetServers(n, url, n_urls),
 		natsOptions_SetName(n, "zos"),
 		natsOptions_SetCustomInboxPrefix(n, prefix),
-		natsOptions_SetTimeout(n, CONNECT_MS),
 		natsOptions_SetAllowReconnect(n, false),
 		natsOptions_SetIgnoreDiscoveredServers(n, true), /* where to go is the farm's to say, not the hub's */
 		natsOptions_SetPingInterval(n, 5000),
