@@ -432,7 +432,7 @@ void storage_done(struct storage *s, struct storage_job *job, const struct answe
 {
 	struct storage_disk *d = take_ptr(job->disk);
 	enum life_event ev;
-	bool was_released = job->act == LIFE_RELEASE, was_ordered = job->act == LIFE_ERASE || job->act == LIFE_RENEW;
+	bool was_ordered = job->act == LIFE_ERASE || job->act == LIFE_RENEW;
 
 	d->job = NULL;
 	explicit_bzero(d->secret, sizeof(d->secret));
@@ -441,14 +441,17 @@ void storage_done(struct storage *s, struct storage_job *job, const struct answe
 		jobs_start(s);
 		return;
 	}
+	if (job->act == LIFE_RELEASE) { /* it is gone, and has said so */
+		if (a->outcome == ANSWER_FAILED)
+			log_warn("disk %s, which is gone: %s", d->uuid, a->text);
+		jobs_start(s);
+		return;
+	}
 	ev = event_of(d, a);
 	disk_learn(d, job->act, a);
 	if (was_ordered)
 		order_end(d, ev == LIFE_DONE ? 0 : -EIO, d->sentence);
-	if (!was_released)
-		disk_step(d, ev);
-	else if (ev == LIFE_FAIL)
-		log_warn("disk %s, which is gone: %s", d->uuid, a->text);
+	disk_step(d, ev);
 	jobs_start(s);
 }
 

@@ -92,6 +92,23 @@ static void a_disk_that_vanishes_comes_back(void)
 	storage_deinit(&s);
 }
 
+static void a_disk_that_is_gone_says_what_helps_until_it_is_back(void)
+{
+	struct storage s;
+	struct kernel k;
+
+	setup_ready(&s, &k);
+	k.n = 0;
+	storage_rescan(&s);
+	END(ANSWER_DONE); /* what was left of it is cleared away */
+	T_CHECK(s.disks->state == LIFE_GONE && strstr(s.disks->sentence, "put it back"), "'%s'", s.disks->sentence);
+	plug(&k, "vda", "one", 2, STORAGE_VIRTIO);
+	storage_rescan(&s);
+	END(ANSWER_OURS, .uuid = UUID);
+	T_CHECK(!s.disks->sentence[0], "'%s'", s.disks->sentence);
+	storage_deinit(&s);
+}
+
 /* One that was in use is gone, and a disk that says SERIAL comes behind another controller. */
 static void setup_elsewhere(struct storage *s, struct kernel *k, const char *serial)
 {
@@ -610,6 +627,7 @@ int main(void)
 	T_RUN(each_is_settled_by_its_own_end);
 	T_RUN(what_failed_is_looked_at_again);
 	T_RUN(a_disk_that_vanishes_comes_back);
+	T_RUN(a_disk_that_is_gone_says_what_helps_until_it_is_back);
 	T_RUN(one_that_comes_back_elsewhere_is_the_same);
 	T_RUN(one_that_comes_back_blank_is_left_alone);
 	T_RUN(who_vanishes_before_it_is_known_is_forgotten);
