@@ -53,7 +53,7 @@ static void an_answer_comes_back(void)
 			    .is_rotational = true,
 			    .key = ANSWER_KEY_TPM,
 			    .has_care = true,
-			    .care = { 1, 2, true, { .ended_s = 3 } },
+			    .care = { 1, 2, true, true, { .ended_s = 3 } },
 			    .smart = { true, true, 4, 5 },
 			    .escrow.is_there = true },
 		      b;

@@ -16,6 +16,7 @@
 
 enum { DEVID = 1, SPACES_MAX = 16 };
 #define BOOKS_ROOM (64ull << 20) /* the state of a full node several times over (doc/disk.md) */
+#define BOOKS_LEAST (16ull << 20) /* ... once */
 #define PIECE_MAX (1ull << 30)
 #define PIECE_USED_MAX 95 /* per cent: of fuller ones nothing comes back */
 
@@ -109,4 +110,14 @@ int books_widen(int fd, struct err *e)
 			return r;
 	}
 	return 0;
+}
+
+int books_look(int fd, bool *ret_scarce, struct err *e)
+{
+	struct room room;
+	int r = room_look(fd, &room, e);
+
+	if (!r)
+		*ret_scarce = room.books < BOOKS_LEAST && room.apart < 2 * BOOKS_LEAST;
+	return r;
 }

@@ -33,6 +33,7 @@ static const struct json_field care_fields[] = {
 	NUMBER(struct care, io_errors, "io_errors"),
 	NUMBER(struct care, bad_blocks, "bad_blocks"),
 	{ "read_only", JSON_BOOL, offsetof(struct care, is_read_only), .required = true },
+	{ "scarce", JSON_BOOL, offsetof(struct care, is_scarce), .required = true },
 	{ "scrub", JSON_OBJECT, offsetof(struct care, scrub), .required = true, .table = &scrub_table },
 };
 static const struct json_table care_table = { care_fields, ARRAY_LEN(care_fields), 0, NULL };
@@ -49,7 +50,12 @@ bool care_judge(const struct care *c, char *ret, size_t size)
 			 " blocks that were read were wrong: see its cable, copy what is wanted, and "
 			 "replace it if more follow; a scrub that finds nothing ends this",
 			 c->io_errors, c->bad_blocks);
-	return c->is_read_only || c->io_errors || c->bad_blocks;
+	else if (c->is_scarce)
+		snprintf(
+			ret, size,
+			"hardly any room is left on it for names of files, and without that the node takes no orders: volumes here with very many small "
+			"files or long links take up to twice their size; remove such files, or one of the volumes");
+	return c->is_read_only || c->io_errors || c->bad_blocks || c->is_scarce;
 }
 
 bool care_scrub_is_due(const struct care *c, uint64_t seed, uint64_t now_s)
@@ -134,5 +140,6 @@ int care_json(const struct care *c, sd_json_variant **ret)
 	return r < 0 ? r
 		     : sd_json_buildo(ret, SD_JSON_BUILD_PAIR_UNSIGNED("io_errors", c->io_errors),
 				      SD_JSON_BUILD_PAIR_UNSIGNED("bad_blocks", c->bad_blocks),
-				      SD_JSON_BUILD_PAIR_BOOLEAN("read_only", c->is_read_only), SD_JSON_BUILD_PAIR_VARIANT("scrub", scrub));
+				      SD_JSON_BUILD_PAIR_BOOLEAN("read_only", c->is_read_only), SD_JSON_BUILD_PAIR_BOOLEAN("scarce", c->is_scarce),
+				      SD_JSON_BUILD_PAIR_VARIANT("scrub", scrub));
 }

@@ -26,6 +26,7 @@ struct care {
 	uint64_t io_errors;  /* reads, writes and flushes that failed, */
 	uint64_t bad_blocks; /* ... and blocks that were read and were wrong, since the last scrub that found nothing */
 	bool is_read_only;   /* the kernel has given up writing */
+	bool is_scarce;      /* hardly any room is left for the books of its file system */
 	struct care_scrub scrub;
 };
 

@@ -18,6 +18,8 @@ static void what_is_wrong_is_said(void)
 		{ { .io_errors = 2 }, "2 reads or writes failed, and 0 blocks" },
 		{ { .bad_blocks = 7 }, "0 reads or writes failed, and 7 blocks" },
 		{ { .io_errors = 1, .is_read_only = true }, "ended all writing" },
+		{ { .is_scarce = true }, "hardly any room is left on it for names" },
+		{ { .is_scarce = true, .io_errors = 1 }, "1 reads or writes failed" }, /* what may lose data is said first */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "storage/ata.h"
 #include "storage/books.h"
+#include "storage/copies.h"
 #include "storage/mapping.h"
 #include "storage/probe.h"
 #include "storage/run.h"
@@ -75,7 +76,7 @@ static int check(const struct disk_args *a, struct answer *ret, struct err *e)
 
 	if (fd < 0)
 		return fd;
-	if (books_widen(fd, &narrow)) /* one that is broken says so itself, below */
+	if (copies_count(fd, &narrow) || books_widen(fd, &narrow)) /* one that is broken says so itself, below */
 		log_warn("%s", narrow.msg);
 	ret->has_care = true;
 	return scrub_look(a->uuid, &ret->care, e);

@@ -10,7 +10,15 @@ uint64_t quota_group(const char *name);
 
 /* Makes the group, FS being any descriptor on the file system; it may be there. */
 MUST_CHECK int quota_make(int fs, uint64_t group, struct err *e);
+/* Its size, which is its limit, too, until somebody puts that below. */
 MUST_CHECK int quota_limit(int fs, uint64_t group, uint64_t bytes, struct err *e);
+MUST_CHECK int quota_limit_below(int fs, uint64_t group, uint64_t size_bytes, uint64_t limit_bytes, struct err *e);
+
+struct quota_limits {
+	uint64_t size_bytes, limit_bytes; /* 0 = it has none */
+};
+/* -ENOENT: there is no such group. */
+MUST_CHECK int quota_limits_get(int fs, uint64_t group, struct quota_limits *ret, struct err *e);
 /* Removes an empty group; one that still has members, whose extents are being freed, stays until it is removed again. */
 MUST_CHECK int quota_remove(int fs, uint64_t group, struct err *e);
 

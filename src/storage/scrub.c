@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "storage/books.h"
 #include "storage/mapping.h"
 
 #include <fcntl.h>
@@ -65,6 +66,8 @@ static int look(int fd, struct care *ret, struct err *e)
 		return r;
 	if (fstatvfs(fd, &st))
 		return err_set(e, -errno, "look at its file system: %m");
+	if ((r = books_look(fd, &c.is_scarce, e)))
+		return r;
 	c.is_read_only = st.f_flag & ST_RDONLY;
 	c.scrub = record_get(fd);
 	*ret = c;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program `volume` on a real btrfs, in a file: test/net/volume.py CASE, inside tools/enter."""
-import base64, errno, glob, hashlib, io, os, re, socket, stat, struct, subprocess, sys, tarfile, tempfile
+import base64, errno, glob, hashlib, io, json, os, re, socket, stat, struct, subprocess, sys, tarfile, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 import cases
@@ -37,6 +37,7 @@ class Disk:
         run = subprocess.run(["unshare", "-m", "sh", "-c", words], stdout=subprocess.PIPE, text=True, timeout=120, pass_fds=[program])
         os.close(program)
         assert run.returncode == 0 and '"outcome":"done"' in run.stdout, run
+        return json.loads(run.stdout)["care"]
 
     def volume(self, command, *words):
         """What it prints, word by word; SystemError with its last line where it fails."""
@@ -426,12 +427,16 @@ def deployment_keep(folder, n, document):
         os.fsync(f.fileno())
 
 
+def rooms(d):
+    """With images as large as they may be: how many volumes of 100 MiB may be promised beside them."""
+    bytes = os.path.getsize(f"{d.dir.name}/file")
+    subprocess.run(["fallocate", "-l", str(bytes // 8), f"{d.at}/images"], check=True)
+    return (bytes - 256 * MIB - bytes // 8) // (100 * MIB)  # place.c, image.h
+
+
 def promised(d, small, size):
     """All that may be promised of the disk is, to volumes that are full, each with SMALL files of SIZE bytes and a large one."""
-    bytes = os.path.getsize(f"{d.dir.name}/file")
-    room = bytes - 256 * MIB - bytes // 8  # place.c, image.h
-    subprocess.run(["fallocate", "-l", str(bytes // 8), f"{d.at}/images"], check=True)
-    for i in range(room // (100 * MIB)):
+    for i in range(rooms(d)):
         data, *_ = d.volume("make-volume", f"v{i}.1", 100 * MIB, "new")
         os.mkdir(f"{data}/small")
         for n in range(small):
@@ -455,7 +460,60 @@ def narrow():
         assert not (keeps() and keeps()), "there is room: nothing is shown"
         d.check()
         assert all(keeps() for _ in range(3))
-        d.check()  # there is nothing to do
+        assert not d.check()["scarce"], "there is nothing to do, and nothing to say"
+
+
+LINK = "x" * 4000  # lies in the books, whole
+
+
+def links(folder, most):
+    """At most so many more. Returns how many there was room for, and why for no more."""
+    for n in range(most):
+        try:
+            os.symlink(LINK, f"{folder}/{time.monotonic_ns()}")
+        except OSError as e:
+            return n, e.errno
+    return most, 0
+
+
+def empty(*folders):
+    for folder in folders:
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+    os.sync()
+
+
+def copies():
+    """A volume that is looked at while it grows comes to its size with both copies of what it has in books, which leaves room for everybody else's."""
+    with Disk() as d:
+        datas = [d.volume("make-volume", f"v{i}.1", 100 * MIB, "new")[0] for i in range(rooms(d))]
+        why = dict.fromkeys(datas, 0)
+        many = dict.fromkeys(datas, 0)
+        while not all(why.values()):
+            for data in datas:
+                n, why[data] = links(data, 2000)
+                many[data] += n
+            assert not d.check()["scarce"]
+        assert set(why.values()) == {errno.EDQUOT}, why
+        assert all(9000 < n < 15000 for n in many.values()), list(many.values())  # half of 100 MiB is 13000 pages, as each lies in one; a batch came too late
+        for n in range(200):
+            deployment_keep(f"{d.at}/state", n, b"x" * 2000)
+        empty(datas[0])
+        d.check()
+        assert fill(f"{datas[0]}/data", 200 * MIB) > 90 * MIB, "what is data has a copy no more"
+        d.volume("make-volume", "v1.1", 200 * MIB, "there")
+        assert links(datas[1], 2000) == (2000, 0), "a larger one has room again"
+
+
+def scarce():
+    """Volumes that become all books between two looks take up to twice their size: the disk says so, and is well again when some of it is removed."""
+    with Disk() as d:
+        datas = [d.volume("make-volume", f"v{i}.1", 100 * MIB, "new")[0] for i in range(rooms(d))]
+        why = [links(data, 1 << 20)[1] for data in datas]
+        assert why[0] == errno.EDQUOT and errno.ENOSPC in why and d.check()["scarce"], why
+        empty(*datas[:2])
+        assert not d.check()["scarce"]
+        assert links(datas[2], 2000)[1] == errno.EDQUOT, "it has all that it may"
 
 
 def reserve():
@@ -474,4 +532,4 @@ def reserve():
             deployment_keep(f"{d.at}/state", n, envelope)
 
 
-cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile, reserve, narrow)})
+cases.run({f.__name__: f for f in (volumes, snapshots, disks, crashes, words, archives, hostile, reserve, narrow, copies, scarce)})
