@@ -316,6 +316,8 @@ static void power_check(struct init *in)
 	if (is_late)
 		init_warn(in, "some services did not end in %d s", INIT_SHUTDOWN_MAX_MS / 1000);
 	init_say(in, 6, true, "all services are down");
+	if (in->unsaid.len) /* nobody else writes any more */
+		unsaid_write(in);
 	watchdog_last(&in->watchdog);
 	in->setup.finish(in->power);
 }

@@ -8,7 +8,7 @@
 void resolver_configure(const struct farm *farm)
 {
 	AUTO_BUF struct buf text = { 0 };
-	struct err e;
+	struct err e = { 0 };
 
 	for (size_t i = 0; farm && i < farm->n_dns; i++)
 		buf_addf(&text, "nameserver %s\n", farm->dns[i].server);

@@ -72,12 +72,16 @@ static int let_go_soon(const struct disk_args *a, const char *uuid, struct err *
 static int check(const struct disk_args *a, struct answer *ret, struct err *e)
 {
 	AUTO_FD int fd = mapping_open(a->uuid, e);
-	struct err narrow = { 0 };
+	static int (*const care_for[])(int fd, struct err *e) = { copies_count, books_widen };
 
 	if (fd < 0)
 		return fd;
-	if (copies_count(fd, &narrow) || books_widen(fd, &narrow)) /* one that is broken says so itself, below */
-		log_warn("%s", narrow.msg);
+	for (size_t i = 0; i < ARRAY_LEN(care_for); i++) {
+		struct err one = { 0 };
+
+		if (care_for[i](fd, &one)) /* a disk that is broken says so itself, below */
+			log_warn("%s", one.msg);
+	}
 	ret->has_care = true;
 	return scrub_look(a->uuid, &ret->care, e);
 }
