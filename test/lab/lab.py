@@ -104,7 +104,7 @@ class Lab:
             forward.terminate()
             forward.communicate()
 
-    def fetch(self, name, port=80, seconds=30, path=""):
+    def fetch(self, name, port=80, seconds=120, path=""):
         """The page that machine NAME serves; waits for its server to start."""
         deadline = time.monotonic() + seconds
         with self.forward(name, port) as (local, forward):
