@@ -1,5 +1,5 @@
 /* All of a system: it counts in the disk's second sector how often it was started, says so on the serial line, restarts itself once, and then
- * stays. test/node/disk_test.py. */
+ * stays. test/node/sector_test.py. */
 	.code16
 	.globl	_start
 _start:

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Disk images as virtual machines on a node (nested KVM): Debian, booted, told by cloud-init, with a volume and a zmount, reached, filled up, paused,
-switched off; and a raw disk that restarts itself, and is restarted."""
+"""Debian's disk image as a virtual machine on a node (nested KVM): booted, told by cloud-init, with a volume and a zmount, reached, filled up, paused,
+switched off."""
 import json, os, re, secrets, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
-import debian, workload
-from lab import GUEST_SEES_HOST, ZOS, refused, until
-from owner import Owner, on_a_node
+import debian
+from disks import DiskOwner
+from lab import ZOS, until
+from owner import on_a_node
 from qemu import Report
 from storage import volume
 
@@ -33,36 +34,11 @@ def user_data(nonce):
         "runcmd": [["sh", "-c", MOUNT], ["sh", "-c", page]]})
 
 
-class DiskOwner(Owner):
+class DebianOwner(DiskOwner):
     def __init__(self, lab, registry, node):
-        self.lab, self.node, self.nonce = lab, node, secrets.token_hex(8)
-        self.images = {}
-        for name, disks in {"debian": {debian.disk(): "debian.qcow2"}, "raw": {self.raw(): "disk.img"}, **self.bad()}.items():
-            registry.push(debian.layout(f"{lab.dir}/{name}", disks), name, "1")
-            self.images[name] = f"{registry.host(GUEST_SEES_HOST)}/{name}:1"
-
-    def raw(self):
-        """A disk of two sectors and room: bootsector.S, and where it counts."""
-        at = f"{self.lab.dir}/raw.img"
-        workload.run("as", "--32", "-o", f"{at}.o", "test/node/bootsector.S")
-        workload.run("ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", at, f"{at}.o")
-        os.truncate(at, 1 << 20)
-        return at
-
-    def bad(self):
-        """Images that a node must not take: what is wrong with each is told by its name."""
-        at = f"{self.lab.dir}/bad"
-        os.makedirs(at)
-        workload.run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-u", "-b", "/etc/passwd", f"{at}/backed", "1G")
-        workload.run("qemu-img", "create", "-q", "-f", "qcow2", f"{at}/empty", "1G")
-        return {"backed": {f"{at}/backed": "disk.qcow2"}, "two": {f"{at}/empty": "a.qcow2", f"{at}/backed": "b.qcow2"}}
-
-    def deploy_disk(self, name, image, *others, **data):
-        doc = {"image": self.images[image], "boot": "disk", "cpu": 2, "memory": "512MiB", **data}
-        with open(f"{self.lab.dir}/{name}.json", "w") as f:
-            json.dump({"name": name, "secrets": {"seed": {"env": "SEED"}} if "user_data" in data else {},
-                       "workloads": [{"name": name, "type": "zmachine", "data": doc}, *others]}, f)
-        self.lab.zos("deploy", f.name, "--no-wait")
+        super().__init__(lab, registry, node)
+        self.nonce = secrets.token_hex(8)
+        self.push("debian", {debian.disk(): "debian.qcow2"})
 
     def page(self, seconds=60):
         return self.lab.fetch("deb", seconds=seconds).split()
@@ -120,51 +96,16 @@ def wishes(o, report):
         assert status["exit"] == 0, (status, o.log("deb")[-2000:])
 
 
-def restarts(o, report):
-    # the firmware's dots come in between, anywhere
-    starts = lambda: re.findall(r"startnumber(\d)", re.sub(r"(?m)^\S+ stdout |[.\s]", "", o.log("raw")))
-    with report.case("a raw disk image boots; when it restarts itself it is the same machine, with what it has written"):
-        o.lab.zos("run", o.images["raw"], "--name", "raw", "--disk", "--memory", "256MiB", "--no-wait")
-        until("it has started twice", lambda: len(starts()) == 2)
-        status = o.wait("raw", "running", lambda s: s["state"] == "ok")
-        assert starts() == ["1", "2"] and not status["restarts"], (starts(), status)
-    with report.case("restarted by its owner it begins anew, with the disk of the image"):
-        o.lab.zos("restart", "raw")
-        until("it has started twice more", lambda: len(starts()) == 4)
-        o.wait("raw", "running again", lambda s: s["state"] == "ok")
-        assert starts() == ["1", "2", "1", "2"], starts()
-        o.lab.zos("delete", "raw")
-
-
-def refusals(o, report):
-    with open(f"{o.lab.dir}/user-data", "w") as f:
-        f.write("#cloud-config\n")
-    for name, why in (("backed", "names another file"), ("two", "has to hold one file")):
-        with report.case(f"an image whose disk is {name} is not started, and told"):
-            o.lab.zos("run", o.images[name], "--name", name, "--disk", "--user-data", f.name, "--memory", "512MiB", "--no-wait")
-            data = json.loads(o.lab.zos("export", name))["workloads"][0]["data"]
-            assert data["boot"] == "disk" and data["user_data"] == "#cloud-config\n", data
-            status = o.wait(name, "told", lambda s: why in s.get("message", ""))
-            assert status["state"] == "retrying", status
-            assert o.node.shell("pidof qemu-system-x86_64")[1] != 0, "nothing runs"
-            o.lab.zos("delete", name)
-    with report.case("what means nothing for a disk image is refused with its path"):
-        with refused("/workloads/0/data/args: a disk image decides this by itself"):
-            o.deploy_disk("bad", "debian", args=["x"])
-
-
 def main():
     report = Report("make node T=disk")
     debian.disk()
     with tempfile.NamedTemporaryFile() as drive:
         drive.truncate(DRIVE_BYTES)
-        with on_a_node(DiskOwner, drives=[drive.name]) as o:
+        with on_a_node(DebianOwner, drives=[drive.name]) as o:
             runs(o, report)
             fills_up(o, report)
             wishes(o, report)
             o.lab.zos("delete", "deb")
-            restarts(o, report)
-            refusals(o, report)
     return report.end()
 
 
