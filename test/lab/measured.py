@@ -37,8 +37,8 @@ class Place:
         return medium
 
     @contextlib.contextmanager
-    def machine(self, medium, secure=True, tpm="tpm", drives=()):
-        """What starts from MEDIUM, not up yet."""
+    def machine(self, medium, secure=True, tpm="tpm", drives=(), extra=()):
+        """What starts from MEDIUM, not up yet. EXTRA: more arguments of QEMU."""
         os.makedirs(f"{self.dir}/{tpm}", exist_ok=True)
         control = f"{self.dir}/{tpm}.sock"
         chip = subprocess.Popen(["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.dir}/{tpm}", "--ctrl", f"type=unixio,path={control}",
@@ -46,7 +46,7 @@ class Place:
         until("the TPM is there", lambda: os.path.exists(control))
         try:
             yield Node(media=medium, memory_mib=2048, uefi=self.enrolled if secure else self.plain, secure=True, drives=drives,
-                       extra=["-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"])
+                       extra=["-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm", *extra])
         finally:
             chip.terminate()
             chip.wait()

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""The power of a node with two disks fails while owners deploy, resize, delete, make snapshots and go back to one, and a machine writes to its volume: what was
+"""The power of a node with a TPM and two disks fails while owners deploy, resize, delete, make snapshots and go back to one, and a machine writes to its volume: what was
 said to be done is done afterwards, nothing is half done, and what the machine had flushed is there. ROUNDS=8 moments, as SEED says; each is a start of the node, with
-both disks as they were at that instant, each without what no flush of its own had covered."""
-import json, os, random, re, sys, time
+both disks as they were at that instant, each without what no flush of its own had covered, opened by the TPM."""
+import json, os, random, re, shutil, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from cutlog import Disk, Moments
 from lab import Lab, until
+from measured import Place
 from owner import Owner
 from qemu import Report
 from registry import Registry
@@ -104,17 +105,18 @@ def look(s, want):
 
 
 def are_whole(lab):
-    """Both disks are open and in use."""
+    """Both disks are open and in use, by the TPM's keys."""
     disks = lab.zos_json("node", "disks")["disks"]
-    return {(d["serial"], d["state"], d["text"]) for d in disks if d["serial"] != "counts"} == {(name, "ready", "") for name in SIZES}
+    return {(d["serial"], d["state"], d["key"], d["text"]) for d in disks if d["serial"] in SIZES} == {(name, "ready", "tpm", "") for name in SIZES}
 
 
-def record(lab, report, registry, disks):
+def record(lab, report, registry, disks, place):
     """The owner, with all that was said to be done."""
+    medium = place.medium("zos", "builder")
     s = Power(lab, registry, None)
     s.moments = Moments(disks)
     with report.case("deployments, a resize, snapshots, a restore and a deletion while every write to two disks is recorded"):
-        with lab.newcomer(lab.node("debug", memory_mib=2048, extra=[word for d in disks for word in d.arguments()])) as (s.node, new):
+        with place.machine(medium, extra=[word for d in disks for word in d.arguments()]) as node, lab.newcomer(node) as (s.node, new):
             s.identity = new["node"]
             lab.zos("farm", "approve", s.identity)
             until("both disks are in use", lambda: are_whole(lab), 120)
@@ -122,7 +124,15 @@ def record(lab, report, registry, disks):
                 act(s)
             where = [next(w for w in lab.zos_json("get", name)["workloads"] if w["name"] == "data")["device"] for name in ("shop", "third")]
             assert where[0] != where[1], "both disks have a volume"
+    s.start = lambda words: place.machine(medium, tpm=tpm_copied(place), extra=words)
     return s
+
+
+def tpm_copied(place):
+    """Of the TPM as it was when the power failed: each start has its own."""
+    shutil.rmtree(f"{place.dir}/tpm-cut", ignore_errors=True)
+    shutil.copytree(f"{place.dir}/tpm", f"{place.dir}/tpm-cut")
+    return "tpm-cut"
 
 
 def cuts_draw(s, rounds, chance):
@@ -136,16 +146,16 @@ def cuts_draw(s, rounds, chance):
 def goes_on(s, cut, disks, logs, chance):
     """Whether what the node does behind the CUT was seen: in a machine that the emulator failed it was not."""
     replays = [d.replay(log, at, f"{s.lab.dir}/{d.serial}-cut", SIZES[d.serial], chance) for d, log, at in zip(disks, logs, cut)]
-    node = s.lab.node("debug", memory_mib=2048, extra=[word for d, path in zip(disks, replays) for word in d.plugged(path)])
-    try:
-        with s.lab.newcomer(node) as (s.node, back):
-            assert back["node"] == s.identity, back["node"]
-            until("both disks are in use", lambda: are_whole(s.lab), 120)
-            look(s, s.expected(cut))
-    except Exception:
-        if not node.is_emulators():
-            raise
-        return False
+    with s.start([word for d, path in zip(disks, replays) for word in d.plugged(path)]) as node:
+        try:
+            with s.lab.newcomer(node) as (s.node, back):
+                assert back["node"] == s.identity, back["node"]
+                until("both disks are in use", lambda: are_whole(s.lab), 120)
+                look(s, s.expected(cut))
+        except Exception:
+            if not node.is_emulators():
+                raise
+            return False
     return True
 
 
@@ -157,7 +167,7 @@ def main():
         lab.start_hub()
         lab.make_farm_with(registry)
         disks = [Disk(f"{lab.dir}/{name}", size, name) for name, size in SIZES.items()]
-        s = record(lab, report, registry, disks)
+        s = record(lab, report, registry, disks, Place(lab, disks=0))
         logs = [list(d.entries()) for d in disks]
         cuts = cuts_draw(s, rounds, chance)
         print(f"     {' and '.join(str(len(log)) for log in logs)} writes, {len(s.moments.all)} moments, cut behind {cuts}, seed {seed}")
