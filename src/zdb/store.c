@@ -250,9 +250,30 @@ struct namespace *store_find(const struct store *s, struct str name)
 	return NULL;
 }
 
+/* Takes N from the list and releases it. */
+static void forget(struct store *s, struct namespace *n)
+{
+	struct namespace **at = &s->list;
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	s->n--;
+	namespace_free(n);
+}
+
+static int folders_remove(struct store *s, const char *path, struct err *e)
+{
+	int r = tree_remove(s->data, path, e);
+
+	return r ? r : tree_remove(s->index, path, e);
+}
+
 int store_add(struct store *s, struct str name, struct namespace **ret, struct err *e)
 {
 	const struct settings settings = { .mode = s->o.mode };
+	char path[NAMESPACE_NAME_MAX + 1] = { 0 };
+	struct err ignored = { 0 };
 	int r;
 
 	if (s->n == STORE_NAMESPACES_MAX)
@@ -260,38 +281,50 @@ int store_add(struct store *s, struct str name, struct namespace **ret, struct e
 	if ((r = namespace_open(s, name, &settings, e)))
 		return r;
 	*ret = s->list;
-	if (fsync(s->index) || fsync(s->data))
-		return err_set(e, -errno, "make namespace '%s' safe: %m", (*ret)->name);
-	return 0;
+	if (!fsync(s->index) && !fsync(s->data))
+		return 0;
+	r = err_set(e, -errno, "make namespace '%s' safe: %m", (*ret)->name);
+	memcpy(path, name.p, name.n);
+	forget(s, *ret);
+	if (folders_remove(s, path, &ignored))
+		log_warn("%s: an empty namespace '%s' may be there after the next start", ignored.msg, path);
+	return r;
 }
 
-/* Out of the way first, in one step: one that is half removed is none. */
-static int set_aside(int root, const char *name, struct err *e)
+static int rename_sync(int root, const char *from, const char *to)
 {
-	char path[NAMESPACE_NAME_MAX + 32];
+	return (renameat(root, from, root, to) && errno != ENOENT) || fsync(root) ? -errno : 0;
+}
 
-	snprintf(path, sizeof(path), GONE "%s", name);
-	if (renameat(root, name, root, path) && errno != ENOENT)
-		return err_set(e, -errno, "remove namespace '%s': %m", name);
-	return fsync(root) ? err_set(e, -errno, "remove namespace '%s': %m", name) : 0;
+/* Out of the way first, in one step: one that is half removed is none. Where the disk does not let it, it is put back, and written to no more: by which name
+ * a start will find it is not known. */
+static int set_aside(struct store *s, struct namespace *n, const char *path, struct err *e)
+{
+	int r = rename_sync(s->index, n->name, path), data_back, index_back;
+
+	if (!r)
+		r = rename_sync(s->data, n->name, path);
+	if (!r)
+		return 0;
+	n->space.log.failed = r;
+	data_back = rename_sync(s->data, path, n->name);
+	index_back = rename_sync(s->index, path, n->name);
+	if (data_back || index_back)
+		log_err("namespace '%s' could neither be removed nor kept: it may be gone after the next start", n->name);
+	return err_set(e, r, "remove namespace '%s': %s; nothing is written to it any more until the store is started again", n->name, strerror(-r));
 }
 
 int store_remove(struct store *s, struct namespace *n, struct err *e)
 {
 	char path[NAMESPACE_NAME_MAX + 32];
-	struct namespace **at = &s->list;
 	int r;
 
 	snprintf(path, sizeof(path), GONE "%s", n->name);
-	if ((r = set_aside(s->index, n->name, e)) || (r = set_aside(s->data, n->name, e)))
+	if ((r = set_aside(s, n, path, e)))
 		return r;
-	while (*at != n)
-		at = &(*at)->next;
-	*at = n->next;
-	s->n--;
 	store_tell(s, "namespace-deleted", n);
-	namespace_free(n);
-	if ((r = tree_remove(s->data, path, e)) || (r = tree_remove(s->index, path, e)))
+	forget(s, n);
+	if (folders_remove(s, path, e))
 		log_warn("%s; the next start will", e->msg);
 	return 0;
 }

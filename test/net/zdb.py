@@ -125,7 +125,8 @@ def namespaces():
             (("NSSET", "one", "password", "secret"), b"OK"), (("NSSET", "one", "maxsize", "10"), b"OK"), (("NSDEL", "default"), "-Cannot remove default namespace"),
         ])
         assert sorted(stranger.execute_command("NSLIST")) == sorted([b"default", b"one", b"n" * 128])
-        expect(stranger, [(("SELECT", "one"), "-Namespace protected and private"), (("SELECT", "one", "wrong"), "-Access denied")])
+        expect(stranger, [(("SELECT", "one"), "-Namespace protected and private"), (("SELECT", "one", "wrong"), "-Access denied"),
+                          (("SELECT", "one", "PLAIN", "secret"), "-Only SECURE extra method supported")])
         owner, reader = user(store, "one", "secret"), user(store)
         expect(owner, [(("SET", "k", "12345678"), b"k"), (("SET", "l", "123"), "-No space left on this namespace"), (("SET", "k", "1234567890"), b"k"),
                        (("SET", "k", "12345678901"), "-No space left on this namespace"), (("SET", "k", "1"), b"k"), (("SET", "l", "123456789"), b"l")])
@@ -156,6 +157,9 @@ def namespaces():
 def kept_over_a_start(store, owner, admin):
     expect(admin, [(("NSSET", "one", "worm", "1"), b"OK")])
     expect(owner, [(("DEL", "k"), "-Cannot delete a key when namespace is in worm mode"), (("SET", "k", "2"), "-Cannot overwrite a key when namespace is in worm mode")])
+    expect(admin, [(("NSSET", "one", "public", "0"), b"OK")])
+    expect(owner, [(("FLUSH",), "-Cannot flush a namespace in worm mode")])
+    expect(admin, [(("NSSET", "one", "public", "1"), b"OK"), (("SELECT", "one"), b"OK"), (("NSDEL", "one"), "-Cannot remove namespace you're currently using."), (("SELECT", "default"), b"OK")])
     expect(admin, [(("NSSET", "one", "lock", "1"), b"OK")])
     expect(owner, [(("GET", "k"), b"1"), (("SET", "k", "2"), "-Namespace is temporarily locked (read-only)")])
     expect(admin, [(("NSSET", "one", "freeze", "1"), b"OK")])
@@ -680,6 +684,25 @@ def rude():
         assert good.execute_command("PING") == b"PONG"
 
 
+def heavy():
+    """Bounds of what clients may ask for at once, and of what all of them may have sent by half."""
+    with Store() as store:
+        good = user(store)
+        good.execute_command("SET", "k", b"v" * (7 * MIB))
+        assert raw(store, b"MGET k k k k\r\n").count(b"v" * (7 * MIB)) == 4
+        got = raw(store, b"MGET k k k k k\r\n")
+        assert got.count(b"v" * (7 * MIB)) == 4 and got.endswith(b"-Too much at once: ask for fewer keys\r\n"), got[-100:]
+        with contextlib.ExitStack() as stack:
+            crowd = [stack.enter_context(store.connect()) for _ in range(512 // 7 + 1)]
+            for s in crowd:
+                s.settimeout(60)
+                with contextlib.suppress(OSError):  # the one that was too many
+                    s.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$8388608\r\n" + bytes(7 * MIB))
+            told = select.select(crowd, [], [], 60)[0]
+            assert len(told) == 1 and told[0].recv(100) == b"-Too many clients send too much at once\r\n", len(told)
+            assert good.get("k") == b"v" * (7 * MIB)
+
+
 def alone():
     with Store() as store:
         run = subprocess.run(store.command(), capture_output=True, text=True, timeout=60)
@@ -773,4 +796,4 @@ def offline():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (hooks, missing, options, metrics, long, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, crowd, few, rude, alone, tools, offline)})
+    cases.run({f.__name__: f for f in (hooks, missing, options, metrics, long, commands, counted, namespaces, secure, walks, copies, mirrors, reloaded, waits, killed, compacted, crowd, few, rude, heavy, alone, tools, offline)})

@@ -119,6 +119,26 @@ def room():
         expect(c, [(("MGET", "a", "b", "c", "d", "e", "p", "q"), [b"1", None, b"3", b"4", b"5", b"6", b"7"]), (("FLUSH",), b"OK"), (("DBSIZE",), 0)])
 
 
+def spaces():
+    """What the disk does not keep of namespaces is refused, and they are as they were; one that may be gone at the next start is written to no more."""
+    with Store() as store:
+        c = user(store)
+        expect(c, [(("NSNEW", "one"), b"OK"), (("NSSET", "one", "password", "p"), b"OK"), (("NSNEW", "two"), b"OK")])
+        one = user(store, "one", "p")
+        expect(one, [(("SET", "a", "1"), b"a")])
+        store.fail("fsync", errno.EIO)
+        expect(c, [(("NSNEW", "three"), "-Could not create namespace"), (("NSNEW", "three"), "-Could not create namespace"),
+                   (("NSSET", "one", "maxsize", "1"), "-Could not keep the setting"), (("NSDEL", "one"), "-Could not delete this namespace")])
+        store.fail()
+        expect(one, [(("GET", "a"), b"1"), (("SET", "b", "2"), REFUSED)])
+        assert sorted(answer(c, "NSLIST")) == [b"default", b"one", b"two"]
+        expect(c, [(("NSNEW", "three"), b"OK"), (("NSDEL", "two"), b"OK"), (("SELECT", "one"), "-Namespace protected and private")])
+        store.stop()
+        store.start()
+        assert sorted(answer(user(store), "NSLIST")) == [b"default", b"one", b"three"]
+        expect(user(store, "one", "p"), [(("GET", "a"), b"1"), (("SET", "b", "2"), b"b")])
+
+
 def scanned(c, command):
     """The keys that a walk gives, and how it ends."""
     keys, cursor = [], []
@@ -284,4 +304,4 @@ def compaction():
 
 
 if __name__ == "__main__":
-    cases.run({f.__name__: f for f in (sync, write, read, room, walk, unread, full, compaction)})
+    cases.run({f.__name__: f for f in (sync, write, read, room, spaces, walk, unread, full, compaction)})
