@@ -1,5 +1,5 @@
 """An owner's machines on a booted node: deployed from a few words, waited for, read."""
-import contextlib, json
+import contextlib, json, os, select, time
 
 import workload
 from lab import GUEST_SEES_HOST, Failed, Lab, wait_for
@@ -54,6 +54,17 @@ class Owner:
             return wait_for(f"'{text}' is in the log of '{name}'", lambda: self.log(name), lambda log: log.count(text) >= times, seconds)
         except Failed as e:
             raise Timeout(f"{e}; {self.status(name)}")
+
+
+def read_until(fd, text, seconds=120, times=1):
+    """All that came from FD until TEXT was in it that often."""
+    deadline, said = time.monotonic() + seconds, ""
+    while said.count(text) < times:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([fd], [], [], left)[0]:
+            raise Timeout(f"no '{text}' came: {said[-500:]}")
+        said += os.read(fd, 65536).decode()
+    return said
 
 
 @contextlib.contextmanager

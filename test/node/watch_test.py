@@ -4,8 +4,8 @@ import os, select, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lab"))
 from lab import refused, until
-from owner import on_a_node
-from qemu import Report, Timeout
+from owner import on_a_node, read_until
+from qemu import Report
 
 SERVER = "echo ok > /var/www/html/up; echo begins; exec nginx -g 'daemon off;'"
 # a server that is there for as long as a file is
@@ -37,16 +37,6 @@ def fails_and_recovers(o, report, isolation, kind, script, check, breaks, mends,
             o.wait(name, "restarted", lambda s: s["restarts"] == 1 and s["state"] == "ok")
             log = o.wait_log(name, "stdout begins", times=2)
             assert f" node failed its health check {patience} times in a row: {why}" in log, log
-
-
-def read_until(fd, text, seconds=120):
-    deadline, said = time.monotonic() + seconds, ""
-    while text not in said:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
-            raise Timeout(f"no '{text}' came: {said[-500:]}")
-        said += os.read(fd, 65536).decode()
-    return said
 
 
 def follows(o, report, isolation):
