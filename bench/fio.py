@@ -9,7 +9,7 @@ import workload
 from lab import GUEST_SEES_HOST, Failed, Lab, until
 from registry import Registry
 
-TREE = "build/fio"
+TREE = "build/measure"
 DISK_BYTES, SIZE, SECONDS, ROUNDS = 4 << 30, "64m", 3, 3
 DEEP = ["--ioengine=libaio", "--iodepth=32"]  # io_uring is refused in containers
 # job -> what fio is told, what is read out of its answer
@@ -62,15 +62,15 @@ def took_us(text, job):
     return one[direction]["runtime"] * 1000 / one[direction]["total_ios"]
 
 
-def tree_make(root):
-    """fio and busybox with what they need."""
+def tree_make(root, program="fio"):
+    """PROGRAM and busybox with what they need."""
     os.makedirs(f"{root}/usr/bin")
     for path in ("srv", "raw", "tmp", "dev", "proc", "sys", "etc", "run", "usr/lib64"):
         os.makedirs(f"{root}/{path}", exist_ok=True)
     for name in ("bin", "lib", "lib64"):
         os.symlink(f"usr/{name}", f"{root}/{name}")
-    workload.copy(TREE, root, f"{TREE}/usr/bin/fio")
-    for path in workload.libraries(TREE, f"{TREE}/usr/bin/fio"):
+    workload.copy(TREE, root, f"{TREE}/usr/bin/{program}")
+    for path in workload.libraries(TREE, f"{TREE}/usr/bin/{program}"):
         workload.copy(TREE, root, path)
     if not os.path.exists(f"{root}/usr/lib64/ld-linux-x86-64.so.2"):
         os.symlink("../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", f"{root}/usr/lib64/ld-linux-x86-64.so.2")

@@ -2,7 +2,7 @@
 import contextlib, os, shutil, subprocess
 
 from firmware import key_make, run, variables_make
-from lab import Failed, until
+from lab import Failed, until, wait_for
 from qemu import OVMF, Node
 
 IMAGE = "build/image/cloud"
@@ -65,8 +65,7 @@ class Place:
 
     def wait(self, key, state, serial="disk0"):
         """The disk, once it is in STATE."""
-        until(f"{serial} is {state}", lambda: self.look(key, serial)["state"] == state)
-        return self.look(key, serial)
+        return wait_for(f"{serial} is {state}", lambda: self.look(key, serial), lambda disk: disk["state"] == state)
 
     def recover(self, serial, key):
         """The farm's order. A disk that is shut is tried again now and then, and cannot be recovered just then."""
