@@ -145,7 +145,7 @@ def nebula_write(root, n):
 
 def yggdrasil_write(root, n):
     made = subprocess.run([f"{TREE}/usr/sbin/yggdrasil", "-genconf", "-json"], capture_output=True, text=True, check=True).stdout
-    config = json.loads(made) | {"Listen": ["tcp://0.0.0.0:9999"] if n == 1 else [], "Peers": [] if n == 1 else ["tcp://192.0.2.51:9999"], "MulticastInterfaces": [], "IfName": "ygg0"}
+    config = json.loads(made) | {"Listen": ["tcp://0.0.0.0:9999"] if n == 1 else [], "Peers": [] if n == 1 else ["tcp://192.0.2.51:9999"], "MulticastInterfaces": [], "IfName": "ygg0", "AdminListen": "none"}
     with open(f"{root}/ygg{n}.json", "w") as f:
         json.dump(config, f)
 
