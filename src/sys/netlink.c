@@ -67,7 +67,7 @@ static int link_index(int fd, const char *name, uint32_t *ret)
 	return 0;
 }
 
-static int link_need(int fd, const char *name, uint32_t *ret, struct err *e)
+int netlink_index(int fd, const char *name, uint32_t *ret, struct err *e)
 {
 	int r = link_index(fd, name, ret);
 
@@ -119,7 +119,7 @@ static int change_init(struct nlmsg *q, int fd, const char *name, unsigned flags
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_flags = flags, .ifi_change = flags };
 	uint32_t index;
-	int r = link_need(fd, name, &index, e);
+	int r = netlink_index(fd, name, &index, e);
 
 	if (r)
 		return r;
@@ -150,7 +150,7 @@ int netlink_enslave(int fd, const char *name, const char *master, struct err *e)
 	uint32_t index;
 	int r = change_init(&q, fd, name, 0, e);
 
-	if (r || (r = link_need(fd, master, &index, e)))
+	if (r || (r = netlink_index(fd, master, &index, e)))
 		return r;
 	nlmsg_attr(&q, IFLA_MASTER, &index, sizeof(index));
 	return change_do(&q, fd, "put into a bridge or bond the link", name, e);
@@ -205,7 +205,7 @@ static int kind_init(struct nlmsg *q, int fd, const char *name, const char *kind
 {
 	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
 	uint32_t index;
-	int r = parent ? link_need(fd, parent, &index, e) : 0;
+	int r = parent ? netlink_index(fd, parent, &index, e) : 0;
 
 	if (r)
 		return r;
@@ -329,7 +329,7 @@ int netlink_add_address(int fd, const char *name, uint32_t address, unsigned pre
 	struct ifaddrmsg msg = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
 	uint32_t wire = htonl(address);
 	struct nlmsg q;
-	int r = link_need(fd, name, &msg.ifa_index, e);
+	int r = netlink_index(fd, name, &msg.ifa_index, e);
 
 	if (r)
 		return r;
@@ -349,7 +349,7 @@ int netlink_add_default(int fd, const char *name, uint32_t gateway, struct err *
 			     .rtm_type = RTN_UNICAST };
 	uint32_t wire = htonl(gateway), index;
 	struct nlmsg q;
-	int r = link_need(fd, name, &index, e);
+	int r = netlink_index(fd, name, &index, e);
 
 	if (r)
 		return r;
@@ -365,7 +365,7 @@ int netlink_add_address6(int fd, const char *name, const uint8_t address[static 
 	/* no duplicate detection: for its second the address could not be bound, and whoever gives it knows that it is the only one */
 	struct ifaddrmsg msg = { .ifa_family = AF_INET6, .ifa_prefixlen = (uint8_t)prefix, .ifa_flags = IFA_F_NODAD };
 	struct nlmsg q;
-	int r = link_need(fd, name, &msg.ifa_index, e);
+	int r = netlink_index(fd, name, &msg.ifa_index, e);
 
 	if (r)
 		return r;
@@ -386,7 +386,7 @@ static int route_init(struct nlmsg *q, uint16_t type, int fd, const char *name, 
 			     .rtm_scope = to->family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
 			     .rtm_type = RTN_UNICAST };
 	uint32_t index;
-	int r = link_need(fd, name, &index, e);
+	int r = netlink_index(fd, name, &index, e);
 
 	if (r)
 		return r;
@@ -434,7 +434,7 @@ static int proxy_init(struct nlmsg *q, uint16_t type, int fd, const char *name, 
 {
 	struct ndmsg msg = { .ndm_family = (uint8_t)to->family, .ndm_state = NUD_PERMANENT, .ndm_flags = NTF_PROXY };
 	uint32_t index;
-	int r = link_need(fd, name, &index, e);
+	int r = netlink_index(fd, name, &index, e);
 
 	if (r)
 		return r;

@@ -20,6 +20,8 @@ MUST_CHECK int netlink_open(int *ret_fd, struct err *e);
 MUST_CHECK int netlink_watch(uint32_t groups, int *ret_fd, struct err *e);
 void netlink_drain(int fd); /* forgets what was told: whoever wants to know looks anew */
 
+/* The number of the link NAME in FD's namespace. -ENODEV when there is none. */
+MUST_CHECK int netlink_index(int fd, const char *name, uint32_t *ret, struct err *e);
 /* A pair of virtual Ethernet links: NAME here, PEER in the namespace NETNS_FD. -EEXIST when there is a NAME. */
 MUST_CHECK int netlink_add_veth(int fd, const char *name, const char *peer, int netns_fd, struct err *e);
 /* A link of KIND ("bridge", "wireguard"), down. -EEXIST when there is a NAME, -EOPNOTSUPP when the kernel has no such kind. */
