@@ -40,6 +40,8 @@ enum {
 #define ZDB_MEMORY_MIN (64ull << 20) /* some 1.4 million keys */
 #define ZDB_DISK_EXTRA (96ull << 20)
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
+#define BANDWIDTH_MIN (16ull << 10) /* a packet that is not cut must pass at once (sys/qdisc.h) */
+#define BANDWIDTH_MAX (1ull << 37)  /* a terabit */
 #define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
 #define ZMACHINE_SHARE_OVERHEAD (64ull << 20) /* for each volume in a virtual machine: what serves it, and 32,768 open files of 2 KiB */
 #define ZMACHINE_ROOTFS_DEFAULT (256ull << 20) /* or half of the memory that holds it, when that is less */
@@ -90,6 +92,7 @@ struct zmachine {
 	struct pull_login pull;
 	unsigned isolation, boot, restart;
 	uint64_t cpu_milli, memory_bytes, rootfs_bytes;
+	uint64_t bandwidth;                       /* bytes a second, each way, of each of its links; 0 = what they can */
 	sd_json_variant *entrypoint, *args, *env; /* NULL = the image's; env adds to it: strings and {"secret": NAME} */
 	const char *workdir, *user;               /* NULL = the image's */
 	sd_json_variant *health;                  /* NULL = none; by health_table */

@@ -90,6 +90,7 @@ static const struct json_field zmachine_fields[] = {
 	{ "cpu", JSON_MILLI, offsetof(struct zmachine, cpu_milli), .required = true, .min = ZMACHINE_CPU_MILLI_MIN, .max = 1024000 },
 	{ "memory", JSON_U64, offsetof(struct zmachine, memory_bytes), .required = true, .min = ZMACHINE_MEMORY_MIN, .max = 1ull << 44 },
 	{ "rootfs_size", JSON_U64, offsetof(struct zmachine, rootfs_bytes), .min = 16ull << 20, .max = 1ull << 44 },
+	{ "bandwidth", JSON_U64, offsetof(struct zmachine, bandwidth), .min = BANDWIDTH_MIN, .max = BANDWIDTH_MAX },
 	{ "entrypoint", JSON_TEXTS, offsetof(struct zmachine, entrypoint), .max = 64 },
 	{ "args", JSON_TEXTS, offsetof(struct zmachine, args), .max = 256 },
 	{ "env", JSON_MAP, offsetof(struct zmachine, env), .max = 256, .table = &secret_value_table },

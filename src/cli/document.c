@@ -4,7 +4,7 @@
 #include "base/parse.h"
 
 /* Fields that people may write as sizes. */
-static const char *const size_fields[] = { "memory", "rootfs_size", "size" };
+static const char *const size_fields[] = { "memory", "rootfs_size", "size", "bandwidth" };
 
 static int sizes_resolve(sd_json_variant **data, size_t at, struct err *e)
 {

@@ -6,6 +6,7 @@
 #include "network/edge.h"
 #include "network/outlet.h"
 #include "network/port.h"
+#include "network/shape.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 
@@ -184,8 +185,10 @@ static int machine_apply(struct networks *n, struct work *w, unsigned index, str
 	int r;
 
 	result_fill(n, w, index);
+	w->network.bandwidth = w->spec.bandwidth;
 	r = w->spec.isolation == ISOLATION_CONTAINER ? link_container(n, &w->network, base, e) : tap_make(w->network.device, n->o.tap_uid, e);
-	if (r || (r = netlink_up(n->netlink, w->network.device, e)) || (r = netlink_add_address(n->netlink, w->network.device, base, 31, e)))
+	if (r || (r = shape_apply(n->netlink, w->network.device, index, w->network.bandwidth, e)) ||
+	    (r = netlink_up(n->netlink, w->network.device, e)) || (r = netlink_add_address(n->netlink, w->network.device, base, 31, e)))
 		return r;
 	r = member_apply(&n->segments, w, index, w->network.netns, e);
 	filter_update(n);
@@ -226,7 +229,7 @@ static int take_down(struct provider *p, const char *id, struct err *e)
 		return r;
 	if (!r && !index_read(n, id, &index)) {
 		snprintf(device, sizeof(device), RULES_DEVICE "%u", (unsigned)index);
-		if ((r = netlink_remove(n->netlink, device, e)))
+		if ((r = netlink_remove(n->netlink, device, e)) || (r = shape_remove(n->netlink, (unsigned)index, e)))
 			return r;
 	}
 	snprintf(path, sizeof(path), "%s/%s/netns", n->o.dir, id);

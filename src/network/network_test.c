@@ -4,17 +4,21 @@
 #include "base/file.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
-#include "test/t.h"
+#include "test/rate.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-enum { PATIENCE_MS = 400, FLOWS_MAX = 20, FLOWS_TRIED = 50, FILTER_PATIENCE_US = 20 * 1000000 };
+enum { LIMIT = 1 << 20, PATIENCE_MS = 400, FLOWS_MAX = 20, FLOWS_TRIED = 50, FILTER_PATIENCE_US = 20 * 1000000 };
+
+enum { TAP_HEAD = 10, TAP_PACKETS = 60, TAP_PACKET = 1000 + TAP_HEAD };
 
 struct probe {
 	const char *to, *from; /* FROM NULL: as the kernel chooses */
@@ -328,6 +332,128 @@ static void imaged_reaches_no_more_than_machines(void)
 	}
 }
 
+static void bandwidth_apply(struct work *w, uint64_t bandwidth)
+{
+	struct err e = { 0 };
+
+	w->spec.bandwidth = bandwidth;
+	T_NEED(!f.p->ops->apply(f.p, w, &e) && w->network.bandwidth == bandwidth, "%s", e.msg);
+}
+
+static uint64_t outside_rate(const struct work *w, bool up)
+{
+	return rate_of(w->network.netns, f.outside, 0xc0000201, up, LIMIT);
+}
+
+/* Both ways, as long as it has a limit, and nobody else. */
+static void a_machine_keeps_to_its_bandwidth(void)
+{
+	for (int up = 0; up < 2; up++) {
+		uint64_t rate = outside_rate(&f.a, up);
+
+		T_CHECK(rate > 8 * LIMIT, "%d: without a limit %lu", up, (unsigned long)rate);
+		bandwidth_apply(&f.a, LIMIT);
+		rate = outside_rate(&f.a, up);
+		T_CHECK(rate > LIMIT / 4 && rate < LIMIT * 5 / 4, "%d: with one %lu", up, (unsigned long)rate);
+		rate = outside_rate(&f.b, up);
+		T_CHECK(rate > 8 * LIMIT, "%d: the other %lu", up, (unsigned long)rate);
+		bandwidth_apply(&f.a, 8 * LIMIT);
+		rate = outside_rate(&f.a, up);
+		T_CHECK(rate > LIMIT * 3 / 2 && rate < LIMIT * 10, "%d: with another %lu", up, (unsigned long)rate);
+		bandwidth_apply(&f.a, 0);
+		T_CHECK(!if_nametoindex("zi0"), "without one there is nothing of it");
+	}
+}
+
+struct tap {
+	const char *device;
+	const uint8_t *to; /* MAC */
+	int fd;
+};
+
+static int tap_open(void *ctx, struct err *e)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	struct tap *t = ctx;
+
+	(void)e;
+	t->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", t->device);
+	T_NEED(t->fd >= 0 && !ioctl(t->fd, TUNSETIFF, &req), "attach to %s: %m", t->device);
+	return 0;
+}
+
+/* As a guest would send it: a virtio header without any offload, Ethernet, and UDP in IPv4 to 192.0.2.1, port 81, without checksums of UDP. */
+static size_t guest_packet(const struct work *w, const uint8_t to[static 6], uint8_t ret[static TAP_PACKET])
+{
+	uint8_t *ether = ret + TAP_HEAD, *ip = ether + 14, *udp = ip + 20;
+	const size_t n = TAP_PACKET - TAP_HEAD - 14;
+	uint32_t from, sum = 0;
+
+	memset(ret, 0, TAP_PACKET);
+	memcpy(ether, to, 6);
+	memcpy(ether + 6, (uint8_t[]){ 2, 0, 0, 0, 0, 9, 8, 0 }, 8);
+	memcpy(ip, (uint8_t[]){ 0x45, 0, (uint8_t)(n >> 8), (uint8_t)n, 0, 0, 0, 0, 64, 17 }, 10);
+	T_NEED(inet_pton(AF_INET, w->network.address, &from) == 1, "%s", w->network.address);
+	memcpy(ip + 12, &from, 4);
+	memcpy(ip + 16, (uint8_t[]){ 192, 0, 2, 1 }, 4);
+	for (int i = 0; i < 20; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~(sum + (sum >> 16));
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+	memcpy(udp, (uint8_t[]){ 0, 9, 0, 81, (uint8_t)((n - 20) >> 8), (uint8_t)(n - 20) }, 6);
+	return TAP_PACKET;
+}
+
+/* How long the outside waits for the last of some packets that a guest sends at once. */
+static uint64_t guest_sends_us(const struct work *w, const struct tap *t, int out)
+{
+	uint8_t packet[TAP_PACKET], got[TAP_PACKET];
+	size_t n = guest_packet(w, t->to, packet);
+	struct pollfd wait = { .fd = out, .events = POLLIN };
+	uint64_t begun = rate_now_us();
+
+	for (int i = 0; i < TAP_PACKETS; i++)
+		T_NEED(write(t->fd, packet, n) == (ssize_t)n, "send: %m");
+	for (int i = 0; i < TAP_PACKETS; i++)
+		T_NEED(poll(&wait, 1, RATE_PATIENCE_MS) == 1 && recv(out, got, sizeof(got), 0) > 0, "packet %d does not come", i);
+	return rate_now_us() - begun;
+}
+
+static void link_mac(const char *device, uint8_t ret[static 6])
+{
+	struct ifreq req = { 0 };
+	AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", device);
+	T_NEED(!ioctl(fd, SIOCGIFHWADDR, &req), "MAC of %s: %m", device);
+	memcpy(ret, req.ifr_hwaddr.sa_data, 6);
+}
+
+/* 60,000 bytes at 65,536 a second, of which 16,384 pass at once. */
+static void a_virtual_machine_does_so_too(void)
+{
+	struct work vm = { .id = "00000000000000d0", .kind = WORKLOAD_ZMACHINE, .spec.isolation = ISOLATION_VM };
+	uint8_t mac[6];
+	struct tap t = { .device = vm.network.device, .to = mac, .fd = -1 };
+	struct err e = { 0 };
+	AUTO_FD int out = -1;
+	uint64_t us;
+
+	bandwidth_apply(&vm, 0);
+	T_NEED(!tap_open(&t, &e) && !netns_run(f.outside, udp_listen, &out, &e), "%s", e.msg);
+	link_mac(t.device, mac);
+	us = guest_sends_us(&vm, &t, out);
+	T_CHECK(us < 400000, "without a limit %lu", (unsigned long)us);
+	bandwidth_apply(&vm, 65536);
+	us = guest_sends_us(&vm, &t, out);
+	T_CHECK(us > 500000, "with one %lu", (unsigned long)us);
+	close(t.fd);
+	T_CHECK(if_nametoindex("zi2") && !f.p->ops->remove(f.p, &vm, &e) && !if_nametoindex("zi2"), "gone: %s", e.msg);
+}
+
 static bool is_done;
 
 static void on_done(void *engine, struct work *w, int r, const struct err *e)
@@ -413,6 +539,8 @@ int main(void)
 	up(&f);
 	T_RUN(only_what_is_allowed_gets_through);
 	T_RUN(nothing_leaves_in_somebody_elses_name);
+	T_RUN(a_machine_keeps_to_its_bandwidth);
+	T_RUN(a_virtual_machine_does_so_too);
 	T_RUN(the_node_reaches_its_machine_for_the_owner);
 	T_RUN(applying_again_changes_nothing);
 	T_RUN(a_machines_users_may_bind_low_ports_and_the_nodes_may_not);

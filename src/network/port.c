@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "network/rules.h"
+#include "network/shape.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
 
@@ -144,7 +145,9 @@ static int port_inside(void *ctx, struct err *e)
 		r = netlink_add_veth(fd, device, m->port->name, m->container, e);
 	if (r && r != -EEXIST)
 		return r;
-	return (r = netlink_enslave(fd, device, BRIDGE, e)) ? r : netlink_up(fd, device, e);
+	if ((r = shape_apply(fd, device, m->port->index, m->port->bandwidth, e)) || (r = netlink_enslave(fd, device, BRIDGE, e)))
+		return r;
+	return netlink_up(fd, device, e);
 }
 
 static int end_inside(void *ctx, struct err *e)
@@ -171,18 +174,17 @@ int port_make(const struct port *p, struct err *e)
 
 static int remove_inside(void *ctx, struct err *e)
 {
+	char device[16];
 	AUTO_FD int fd = -1;
 	int r = netlink_open(&fd, e);
 
-	return r ? r : netlink_remove(fd, ctx, e);
+	link_name(RULES_DEVICE, *(const unsigned *)ctx, device);
+	return r || (r = netlink_remove(fd, device, e)) ? r : shape_remove(fd, *(const unsigned *)ctx, e);
 }
 
 int port_remove(const char *netns, unsigned index, struct err *e)
 {
-	char device[16];
-
-	link_name(RULES_DEVICE, index, device);
 	if (access(netns, F_OK)) /* its ports went with it */
 		return errno == ENOENT ? 0 : err_set(e, -errno, "look for %s: %m", netns);
-	return netns_run(netns, remove_inside, device, e);
+	return netns_run(netns, remove_inside, &index, e);
 }

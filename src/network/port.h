@@ -12,6 +12,7 @@ struct port {
 	const char *netns, *container, *name;
 	unsigned index;
 	uid_t tap_uid;
+	uint64_t bandwidth; /* shape.h */
 	const struct card *end;
 };
 MUST_CHECK int port_make(const struct port *p, struct err *e);

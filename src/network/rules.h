@@ -10,6 +10,8 @@ enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
 /* Every machine's device on the node starts with this, followed by its index; a private network's with the other. */
 #define RULES_DEVICE "zm"
 #define RULES_UPLINK "zn"
+/* Beside a machine's device that has a limit of its bandwidth, with the same index (shape.h). */
+#define RULES_SHAPER "zi"
 /* Addresses of both: 100.127.0.0/16, two for each. */
 #define RULES_MACHINES "100.127.0.0/16"
 #define RULES_BASE_ADDRESS 0x647f0000u

@@ -296,7 +296,7 @@ static int ports_make(const struct segments *s, struct work *w, unsigned index, 
 	for (size_t i = 0; i < w->n_links && !r; i++) {
 		struct network_link *l = &w->links[i];
 		char name[16], netns[sizeof(l->netns)];
-		const struct port p = { l->netns, container, name, index, s->tap_uid, &l->end };
+		const struct port p = { l->netns, container, name, index, s->tap_uid, w->network.bandwidth, &l->end };
 
 		snprintf(netns, sizeof(netns), "%s/%s/netns", s->dir, l->network);
 		memcpy(l->netns, netns, sizeof(netns));

@@ -29,6 +29,28 @@ static int change_add(sd_json_variant **list, const char *name, const char *chan
 					      SD_JSON_BUILD_PAIR_CONDITION(fields != NULL, "fields", SD_JSON_BUILD_VARIANT(fields)));
 }
 
+/* Of a machine's data: what its links take on while it runs. */
+static char *const light[] = { "bandwidth", NULL };
+
+int changes_essence(const struct workload *w, struct buf *ret)
+{
+	AUTO_JSON sd_json_variant *data = sd_json_variant_ref(w->data);
+
+	if (w->kind == WORKLOAD_ZMACHINE && sd_json_variant_filter(&data, (char **)light) < 0)
+		return -ENOMEM;
+	return json_format(data, ret);
+}
+
+/* Whether what runs has to run anew. 1, 0, or -ENOMEM. */
+static int is_anew(const struct workload *before, const struct workload *w)
+{
+	AUTO_BUF struct buf a = { 0 }, b = { 0 };
+
+	if (changes_essence(before, &a) || changes_essence(w, &b))
+		return -ENOMEM;
+	return (w->kind == WORKLOAD_ZMACHINE || w->kind == WORKLOAD_ZDB) && !str_eq(buf_str(&a), buf_str(&b));
+}
+
 static int change_of(sd_json_variant **list, const struct workload *before, const struct workload *w, bool has_same_secrets)
 {
 	AUTO_JSON sd_json_variant *fields = NULL;
@@ -43,7 +65,9 @@ static int change_of(sd_json_variant **list, const struct workload *before, cons
 		return r;
 	if (!sd_json_variant_elements(fields))
 		return change_add(list, w->name, "keep", fields);
-	return change_add(list, w->name, w->kind == WORKLOAD_ZMACHINE || w->kind == WORKLOAD_ZDB ? "restart" : "update", fields);
+	if ((r = is_anew(before, w)) < 0)
+		return r;
+	return change_add(list, w->name, r || !has_same_secrets ? "restart" : "update", fields);
 }
 
 int changes_build(const struct held *old, const struct held *wanted, sd_json_variant **ret)

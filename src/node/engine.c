@@ -1,6 +1,6 @@
 /* One pass looks at every workload, asks plan_next() what to do, and does it. Passes run when something changed or a pause ended, never
  * from inside a provider's callback: done() and changed() only note and arm the next pass, so the lists stay still under a pass. */
-#include "node/engine.h"
+#include "node/changes.h"
 #include "node/ground.h"
 #include "node/holds.h"
 #include "node/joins.h"
@@ -208,6 +208,15 @@ static void item_again(struct item *it)
 	}
 }
 
+/* Its links take it on under what runs. */
+static void bandwidth_sync(struct item *it, const struct workload *w)
+{
+	if (!is_machine(it) || it->work.spec.bandwidth == w->zmachine.bandwidth)
+		return;
+	it->work.spec.bandwidth = w->zmachine.bandwidth;
+	step_again(it, STEP_NETWORK);
+}
+
 static void machine_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
 	struct work *k = &it->work;
@@ -215,6 +224,7 @@ static void machine_sync(struct engine *n, struct item *it, const struct workloa
 	it->view.changed = plan_is_known(&it->view, STEP_MACHINE);
 	it->view.steps[STEP_IMAGE] = STEP_UNKNOWN; /* it may hold the one before */
 	it->view.stale = 0;
+	bandwidth_sync(it, w);
 	work_spec_clear(k);
 	k->spec = w->zmachine;
 	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
@@ -270,13 +280,14 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 		return;
 	it->sequence = h->deployment->sequence;
 	placed_name(it, it->sequence);
-	BUG_ON(json_format(w->data, &text) < 0);
+	BUG_ON(changes_essence(w, &text) < 0);
 	secrets_mark(&n->seal, w, h->secrets, &text);
 	joins_mark(h->deployment, w, &text);
 	BUG_ON(buf_check(&text));
 	short_digest(buf_str(&text), 8, revision);
 	if (!strcmp(revision, k->revision)) {
 		item_renew(it, h);
+		bandwidth_sync(it, w);
 		return;
 	}
 	it->view.attempts = 0;

@@ -263,6 +263,45 @@ static void what_is_remembered_is_recalled(void)
 	down(&f);
 }
 
+#define LIMITED(more) "{\"name\":\"web\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"isolation\":\"container\"," more "}}"
+
+/* Nothing of it is in what a runner is started for: not at an update, and not at a start of the engine. */
+static void a_machine_runs_on_under_another_bandwidth(void)
+{
+	static const struct {
+		const char *workload, *change; /* NULL = the machine starts anew */
+		bool is_linked;                /* its links are made once more */
+	} rows[] = {
+		{ LIMITED("\"memory\":67108864,\"bandwidth\":1048576"), "\"change\":\"update\",\"fields\":[\"bandwidth\"]", true },
+		{ LIMITED("\"bandwidth\":1048576,\"memory\":67108864"), "\"change\":\"keep\"", false },
+		{ LIMITED("\"memory\":67108864,\"bandwidth\":2097152"), "\"change\":\"update\"", true },
+		{ LIMITED("\"memory\":67108864"), "\"change\":\"update\"", true },
+		{ LIMITED("\"memory\":67108865,\"bandwidth\":2097152"), NULL, true },
+		{ LIMITED("\"memory\":67108864,\"bandwidth\":2097152"), NULL, false },
+	};
+	struct err e = { 0 };
+
+	up(&f);
+	T_NEED(!deploy(&f, 1, "", LIMITED("\"memory\":67108864"), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply machine web;"), "%.*s", (int)f.log.len, f.log.p);
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_JSON sd_json_variant *v = NULL, *changes = NULL;
+		AUTO_BUF struct buf text = { 0 };
+
+		log_clear();
+		envelope_make(&f, i + 2, "", rows[i].workload, &v);
+		T_NEED(!engine_check(&f.engine, &f.owner.pub, v, &changes, &e) && !json_format(changes, &text), "%s", e.msg);
+		T_CHECK(strstr(text.p, rows[i].change ? rows[i].change : "\"change\":\"restart\""), "row %u: %s", i, text.p);
+		T_NEED(!deploy(&f, i + 2, "", rows[i].workload, &e), "%s", e.msg);
+		settle(&f);
+		T_CHECK(said("network web;") == rows[i].is_linked && said("machine web;") == !rows[i].change, "row %u: %.*s", i, (int)f.log.len,
+			f.log.p);
+		T_CHECK(!strcmp(state_of(&f, "web"), "ok"), "row %u: %s", i, state_of(&f, "web"));
+	}
+	down(&f);
+}
+
 int main(void)
 {
 	T_RUN(a_machine_waits_for_its_network);
@@ -277,5 +316,6 @@ int main(void)
 	T_RUN(a_word_in_between_is_not_lost);
 	T_RUN(a_name_goes_before_its_network);
 	T_RUN(what_is_remembered_is_recalled);
+	T_RUN(a_machine_runs_on_under_another_bandwidth);
 	return T_END();
 }

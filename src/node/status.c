@@ -188,7 +188,9 @@ static int machine_json(const struct engine *n, const struct work *w, sd_json_va
 			       ret, SD_JSON_BUILD_PAIR_STRING("isolation", isolation_names[w->spec.isolation]),
 			       SD_JSON_BUILD_PAIR_STRING("image", w->spec.image),
 			       SD_JSON_BUILD_PAIR_CONDITION(w->image.digest[0] != '\0', "image_digest", SD_JSON_BUILD_STRING(w->image.digest)),
-			       SD_JSON_BUILD_PAIR_VARIANT("ip", ips), SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
+			       SD_JSON_BUILD_PAIR_VARIANT("ip", ips),
+			       SD_JSON_BUILD_PAIR_CONDITION(w->network.bandwidth != 0, "bandwidth", SD_JSON_BUILD_UNSIGNED(w->network.bandwidth)),
+			       SD_JSON_BUILD_PAIR_UNSIGNED("restarts", w->machine.restarts),
 			       SD_JSON_BUILD_PAIR_CONDITION(w->machine.exit >= 0, "exit", SD_JSON_BUILD_INTEGER(w->machine.exit)),
 			       SD_JSON_BUILD_PAIR_CONDITION(
 				       w->spec.health != NULL, "health",

@@ -24,6 +24,7 @@ struct network_result {
 	char netns[64];            /* path, "" for virtual machines */
 	char address[16], gateway[16]; /* IPv4, /31 */
 	char mac[18];
+	uint64_t bandwidth;        /* of a machine: bytes a second that each of its links carries at most, each way; 0 = what they can */
 	sd_json_variant *span;     /* owned; of a network with peers, what look() saw of them (network/span.h): for people. NULL = none */
 };
 
