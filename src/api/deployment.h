@@ -40,8 +40,6 @@ enum {
 #define ZDB_MEMORY_MIN (64ull << 20) /* some 1.4 million keys */
 #define ZDB_DISK_EXTRA (96ull << 20)
 #define ZMACHINE_MEMORY_MIN (64ull << 20)
-#define BANDWIDTH_MIN (16ull << 10) /* a packet that is not cut must pass at once (sys/qdisc.h) */
-#define BANDWIDTH_MAX (1ull << 37)  /* a terabit */
 #define ZMACHINE_VM_MEMORY_MIN (96ull << 20) /* below that the guest's kernel does not come up */
 #define ZMACHINE_SHARE_OVERHEAD (64ull << 20) /* for each volume in a virtual machine: what serves it, and 32,768 open files of 2 KiB */
 #define ZMACHINE_ROOTFS_DEFAULT (256ull << 20) /* or half of the memory that holds it, when that is less */

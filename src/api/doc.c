@@ -283,6 +283,7 @@ static const struct json_field farm_fields[] = {
 	{ "dns", JSON_LIST, offsetof(struct farm, dns), .max = FARM_DNS_MAX, .table = &dns_table, .n_off = offsetof(struct farm, n_dns) },
 	{ "gateways", JSON_LIST, offsetof(struct farm, gateways), .max = FARM_GATEWAYS_MAX, .table = &farm_gateway_table,
 	  .n_off = offsetof(struct farm, n_gateways) },
+	{ "bandwidth", JSON_U64, offsetof(struct farm, bandwidth), .min = BANDWIDTH_MIN, .max = BANDWIDTH_MAX },
 	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },
 	{ "recovery", JSON_TEXT, offsetof(struct farm, recovery), .ok = recovery_ok, .want = "a public key, as 'zos farm recovery on' writes it" },
 };

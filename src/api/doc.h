@@ -70,6 +70,10 @@ MUST_CHECK int login_open(sd_json_variant *envelope, const struct key_pub *node,
 void login_deinit(struct login *l);
 MUST_CHECK int login_sign(const struct key *user, const struct key_pub *node, const uint8_t tls_key[static 32], int64_t expires_s, struct buf *ret);
 
+/* Of a machine's links, in bytes a second. */
+#define BANDWIDTH_MIN (16ull << 10) /* a packet that is not cut must pass at once (sys/qdisc.h) */
+#define BANDWIDTH_MAX (1ull << 37)  /* a terabit */
+
 struct farm_hub { /* rows with one key are servers of one hub */
 	const char *url, *key, *ca; /* who signed its certificate; NULL = one of the image's authorities */
 };
@@ -122,6 +126,7 @@ struct farm {
 	struct farm_dns dns[FARM_DNS_MAX];
 	struct farm_gateway gateways[FARM_GATEWAYS_MAX];
 	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_dns, n_gateways;
+	uint64_t bandwidth; /* bytes a second, each way, that each link of a machine carries at most; 0 = what its owner says */
 	bool usb_disks; /* nodes may take disks on USB */
 	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
 };

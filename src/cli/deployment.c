@@ -346,6 +346,7 @@ struct run_all {
 static const struct opt run_opts[] = {
 	OPT(struct run_all, run.name, "name", "NAME", "of the deployment and its machine (default: from the image)"),
 	OPT(struct run_all, run.cpu, "cpu", "N", "CPUs (default 1)"),
+	OPT_SIZE(struct run_all, run.bandwidth, "bandwidth", "bytes a second that it may receive, and send (default: what there is)"),
 	OPT_SIZE(struct run_all, run.memory_bytes, "memory", "memory (default 256MiB, with --disk 1GiB)"),
 	OPT(struct run_all, run.vm, "vm", NULL, "as a virtual machine"),
 	OPT(struct run_all, run.container, "container", NULL, "as a container"),

@@ -562,6 +562,36 @@ static int farm_gateway(const struct cli *c, const void *args, const char **word
 	return 0;
 }
 
+/* WORD: a size, or none. */
+static int bandwidth_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
+{
+	AUTO_JSON sd_json_variant *value = NULL;
+	uint64_t rate;
+	int r = parse_bytes(str_c(word), &rate) ? 0 : sd_json_variant_new_unsigned(&value, rate);
+
+	(void)c;
+	(void)args;
+	return r < 0 ? r : body_change(f, "bandwidth", value, ret);
+}
+
+static int farm_bandwidth(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	bool is_off = !strcmp(words[0], "off");
+	uint64_t rate;
+	int r;
+
+	if (!is_off && parse_bytes(str_c(words[0]), &rate))
+		return err_set(e, -EINVAL, "'%s': say how many bytes a second, such as 12MiB, or 'off'", words[0]);
+	if ((r = farm_change(&client, bandwidth_body, args, words[0], e)))
+		return r;
+	if (!c->json)
+		printf(is_off ? "machines have the bandwidth that their owners say, or all there is\n"
+			      : "each machine has at most %s a second, each way\n",
+		       words[0]);
+	return 0;
+}
+
 static int usb_body(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *value = NULL;
@@ -745,6 +775,12 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_gateway },
+	{ .name = "farm bandwidth",
+	  .words = "SIZE|off",
+	  .help = "say how many bytes a second each machine on the farm's nodes may receive, and send",
+	  .min_words = 1,
+	  .max_words = 1,
+	  .run = farm_bandwidth },
 	{ .name = "farm usb",
 	  .words = "yes|no",
 	  .help = "say whether the farm's nodes take disks on USB",

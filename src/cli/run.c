@@ -160,6 +160,7 @@ static int machine_append(const struct run_args *a, const char *const *words, co
 			SD_JSON_BUILD_PAIR_CONDITION(p->env != NULL, "env", SD_JSON_BUILD_VARIANT(p->env)),
 			SD_JSON_BUILD_PAIR_CONDITION(p->publish.networks != NULL, "networks", SD_JSON_BUILD_VARIANT(p->publish.networks)),
 			SD_JSON_BUILD_PAIR_UNSIGNED("cpu", a->cpu ? a->cpu : 1), SD_JSON_BUILD_PAIR_UNSIGNED("memory", run_memory(a)),
+			SD_JSON_BUILD_PAIR_CONDITION(a->bandwidth != 0, "bandwidth", SD_JSON_BUILD_UNSIGNED(a->bandwidth)),
 			SD_JSON_BUILD_PAIR_CONDITION(words[1] != NULL, "args", SD_JSON_BUILD_VARIANT(p->argv))));
 }
 

@@ -7,7 +7,7 @@
 struct run_args {
 	const char *name, *user_data, *login, *password, *publish;
 	struct opt_texts secrets;
-	uint64_t memory_bytes;
+	uint64_t memory_bytes, bandwidth;
 	uint32_t cpu;
 	bool vm, container, disk;
 };

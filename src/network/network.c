@@ -31,6 +31,7 @@ struct networks {
 	uint16_t tunnels[NETWORK_MACHINES_MAX];
 	struct segments segments;
 	struct edge edge;
+	uint64_t bandwidth_max; /* of each machine's links, by the farm; 0 = none */
 	sd_event_source *resolv_watch;
 	int netlink;
 	unsigned n_connects;
@@ -179,13 +180,21 @@ static void filter_update(struct networks *n)
 		filter_change(&n->filter);
 }
 
+/* What its owner says, or the farm, whichever is less. */
+static uint64_t bandwidth_of(const struct networks *n, const struct work *w)
+{
+	uint64_t own = w->spec.bandwidth, most = n->bandwidth_max;
+
+	return !own || (most && most < own) ? most : own;
+}
+
 static int machine_apply(struct networks *n, struct work *w, unsigned index, struct err *e)
 {
 	uint32_t base = RULES_BASE_ADDRESS + index * 2;
 	int r;
 
 	result_fill(n, w, index);
-	w->network.bandwidth = w->spec.bandwidth;
+	w->network.bandwidth = bandwidth_of(n, w);
 	r = w->spec.isolation == ISOLATION_CONTAINER ? link_container(n, &w->network, base, e) : tap_make(w->network.device, n->o.tap_uid, e);
 	if (r || (r = shape_apply(n->netlink, w->network.device, index, w->network.bandwidth, e)) ||
 	    (r = netlink_up(n->netlink, w->network.device, e)) || (r = netlink_add_address(n->netlink, w->network.device, base, 31, e)))
@@ -303,6 +312,7 @@ static void network_configure(struct provider *p, const struct key_pub *node, co
 		snprintf(n->open[i], sizeof(n->open[i]), "%s", farm->open[i].range);
 		r->open[r->n_open++] = n->open[i];
 	}
+	n->bandwidth_max = farm ? farm->bandwidth : 0;
 	edge_configure(&n->edge, farm ? farm_gateway_find(farm, node) : NULL);
 	edge_rules_changed(&n->edge);
 	filter_change(&n->filter);

@@ -365,6 +365,33 @@ static void a_machine_keeps_to_its_bandwidth(void)
 	}
 }
 
+static void farm_bandwidth(uint64_t bandwidth)
+{
+	struct farm *farm = calloc(1, sizeof(*farm));
+
+	T_NEED(farm != NULL, "memory");
+	farm->bandwidth = bandwidth;
+	f.p->ops->configure(f.p, NULL, farm);
+	free(farm);
+}
+
+static void of_owner_and_farm_the_lesser_holds(void)
+{
+	static const struct {
+		uint64_t owner, farm, holds;
+	} rows[] = { { 0, 0, 0 }, { LIMIT, 0, LIMIT }, { 0, LIMIT, LIMIT }, { LIMIT, 2 * LIMIT, LIMIT }, { 2 * LIMIT, LIMIT, LIMIT } };
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		farm_bandwidth(rows[i].farm);
+		f.a.spec.bandwidth = rows[i].owner;
+		T_CHECK(!f.p->ops->apply(f.p, &f.a, &e) && f.a.network.bandwidth == rows[i].holds, "row %zu: %s", i, e.msg);
+		T_CHECK(!if_nametoindex("zi0") == !rows[i].holds, "row %zu", i);
+	}
+	open_range(&f, "10.9.0.0/16"); /* a farm that says nothing of it, and what the tests behind this one need */
+	bandwidth_apply(&f.a, 0);
+}
+
 struct tap {
 	const char *device;
 	const uint8_t *to; /* MAC */
@@ -540,6 +567,7 @@ int main(void)
 	T_RUN(only_what_is_allowed_gets_through);
 	T_RUN(nothing_leaves_in_somebody_elses_name);
 	T_RUN(a_machine_keeps_to_its_bandwidth);
+	T_RUN(of_owner_and_farm_the_lesser_holds);
 	T_RUN(a_virtual_machine_does_so_too);
 	T_RUN(the_node_reaches_its_machine_for_the_owner);
 	T_RUN(applying_again_changes_nothing);

@@ -695,6 +695,10 @@ void engine_configure(struct engine *n)
 	for (int s = 0; s < STEPS; s++)
 		if (n->providers[s]->ops->configure)
 			n->providers[s]->ops->configure(n->providers[s], &n->identity.pub, n->farm);
+	for (struct item *it = n->items; it; it = it->next)
+		if (is_machine(it)) /* its links carry what the farm lets them */
+			step_again(it, STEP_NETWORK);
+	pass_arm(n);
 	engine_tell(n);
 }
 

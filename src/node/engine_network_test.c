@@ -302,6 +302,25 @@ static void a_machine_runs_on_under_another_bandwidth(void)
 	down(&f);
 }
 
+/* What the farm lets each machine have is with the links at once. */
+static void links_hear_of_another_farm_document(void)
+{
+	AUTO_BUF struct buf body = { 0 }, text = { 0 };
+	char key[KEY_TEXT_SIZE];
+	struct err e = { 0 };
+
+	up(&f);
+	T_NEED(!deploy(&f, 1, "", BOX("web", IN_BLOG) "," BLOG(""), &e), "%s", e.msg);
+	settle(&f);
+	log_clear();
+	key_pub_format(key, &f.farm.pub);
+	buf_addf(&body, "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h\"}],\"bandwidth\":1048576}", key);
+	T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), &f.farm, 1, &text) && !engine_set_farm(&f.engine, buf_str(&text), &e), "%s", e.msg);
+	settle(&f);
+	T_CHECK(said("apply network web;") && !said("network blog;") && !said("machine web;"), "%.*s", (int)f.log.len, f.log.p);
+	down(&f);
+}
+
 int main(void)
 {
 	T_RUN(a_machine_waits_for_its_network);
@@ -317,5 +336,6 @@ int main(void)
 	T_RUN(a_name_goes_before_its_network);
 	T_RUN(what_is_remembered_is_recalled);
 	T_RUN(a_machine_runs_on_under_another_bandwidth);
+	T_RUN(links_hear_of_another_farm_document);
 	return T_END();
 }

@@ -9,6 +9,7 @@ from qemu import Report
 from storage import Storage
 
 SERVE = "nginx; trap exit TERM; sleep 100000 & wait"
+ROOT = "/var/www/html"
 
 
 def network(name, subnet, **data):
@@ -89,6 +90,36 @@ def crowded(s, report):
         assert [s.sh("blog", m, s.greeting) for m in ("web", "vm")] == ["", "INFO"]
 
 
+def fetch_seconds(s, machine, host):
+    """How long it takes for 512 KiB, by the machine's own clock."""
+    script = f"a=$(cut -d' ' -f1 /proc/uptime); wget -q -T 60 -O /dev/null http://{host}/big; echo $a $(cut -d' ' -f1 /proc/uptime)"
+    begun, ended = (float(word) for word in s.sh("blog", machine, script).split())
+    return ended - begun
+
+
+def limited(s, report):
+    def put(**data):
+        s.put("blog", network("front", "10.20.1.0/24"), network("back", "10.20.2.0/24", outgoing=False), s.member("web", ["front", "back"]),
+              s.member("db", [{"name": "back", "ip": "10.20.2.5"}]), s.member("vm", ["front"], isolation="vm", memory="192MiB", **data))
+
+    with report.case("a machine keeps to its bandwidth, both ways, from when it is said until it is taken back, and runs on"):
+        run = s.sh("blog", "vm", "cat /proc/1/stat").split()[21]
+        for machine in ("web", "vm"):
+            s.sh("blog", machine, f"dd if=/dev/zero of={ROOT}/big bs=64k count=8")
+        free = [fetch_seconds(s, "web", "vm"), fetch_seconds(s, "vm", "web")]
+        assert max(free) < 3, free
+        put(bandwidth="64KiB")
+        assert s.state("blog", "vm")["bandwidth"] == 64 << 10
+        held = [fetch_seconds(s, "web", "vm"), fetch_seconds(s, "vm", "web")]
+        assert 6 < min(held) and max(held) < 40, held
+        queues = s.node.shell("ls /sys/class/net")[0]
+        assert "zi" in queues, queues
+        put()
+        again = [fetch_seconds(s, "web", "vm"), fetch_seconds(s, "vm", "web")]
+        assert max(again) < 3 and "bandwidth" not in s.state("blog", "vm"), again
+        assert "zi" not in s.node.shell("ls /sys/class/net")[0] and s.sh("blog", "vm", "cat /proc/1/stat").split()[21] == run
+
+
 def apart(s, report):
     with report.case("a network of another deployment with the same addresses is another network"):
         web = s.ip("blog", "web", 1)
@@ -160,14 +191,14 @@ def gone(s, report):
             s.lab.zos("delete", name)
         until("all of it is gone", lambda: s.node.shell("pidof dnsmasq qemu-system-x86_64 nginx")[1] != 0, 60)
         left = "ls /run/zos/network /run/zos/names /sys/class/net; grep -c /run/zos/network /proc/self/mounts"
-        until("nothing lies there", lambda: not any(w in s.node.shell(left)[0] for w in ("zm", "zn", "00", ".conf")), 30)
+        until("nothing lies there", lambda: not any(w in s.node.shell(left)[0] for w in ("zm", "zn", "zi", "00", ".conf")), 30)
         assert s.node.shell("grep -c /run/zos/network /proc/self/mounts")[0].strip() == "0"
 
 
 def main():
     report = Report("make node T=network")
     with on_a_node(Networks) as s:
-        for part in (up, found, crowded, apart, honest, lasting, changed, gone):
+        for part in (up, found, limited, crowded, apart, honest, lasting, changed, gone):
             part(s, report)
     sys.exit(report.end())
 
