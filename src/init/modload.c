@@ -279,22 +279,28 @@ static int follow(struct loader *l)
 	return EXIT_FAILURE;
 }
 
-/* What few nodes need, and those not from the start. */
+/* What few nodes need, and those not from the start: of one name all. The options are for none to be made that nobody asked for. */
 static const struct {
-	const char *name, *options;
+	const char *name, *module, *options;
 } on_demand[] = {
-	{ "wireguard", NULL }, { "ipvlan", NULL }, { "8021q", NULL }, { "bonding", "max_bonds=0" }, /* which makes none that nobody asked for */
+	{ "wireguard", "wireguard", NULL },      { "ipvlan", "ipvlan", NULL },       { "8021q", "8021q", NULL },
+	{ "bonding", "bonding", "max_bonds=0" }, { "shaping", "ifb", "numifbs=0" }, /* src/network/shape.c */
+	{ "shaping", "sch_tbf", NULL },          { "shaping", "sch_ingress", NULL }, { "shaping", "cls_u32", NULL },
+	{ "shaping", "act_mirred", NULL },
 };
 
 static int load_only(const char *name)
 {
 	CLEANUP(kmod_unrefp) struct kmod_ctx *k = kmod_new(NULL, NULL);
+	bool is_known = false;
 
 	for (size_t i = 0; k && i < ARRAY_LEN(on_demand); i++)
 		if (!strcmp(on_demand[i].name, name)) {
-			driver_load(k, name, on_demand[i].options);
-			return EXIT_SUCCESS;
+			driver_load(k, on_demand[i].module, on_demand[i].options);
+			is_known = true;
 		}
+	if (is_known)
+		return EXIT_SUCCESS;
 	log_err("%s is no module that is loaded on demand", name);
 	return EXIT_FAILURE;
 }

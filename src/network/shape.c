@@ -1,5 +1,6 @@
 #include "network/shape.h"
 
+#include "api/doc.h"
 #include "network/rules.h"
 #include "sys/module.h"
 #include "sys/netlink.h"
@@ -7,8 +8,7 @@
 
 #include <stdio.h>
 
-/* With the first limit on this node (decision 100). */
-static const char *const modules[] = { "ifb", "sch_tbf", "sch_ingress", "cls_u32", "act_mirred" };
+static_assert(BANDWIDTH_MIN >= QDISC_RATE_MIN);
 
 static void name_of(unsigned index, char ret[static 16])
 {
@@ -32,18 +32,9 @@ static bool lacks_module(int r)
 	return r == -EOPNOTSUPP || r == -ENOENT;
 }
 
-static int modules_load(struct err *e)
-{
-	const struct supervisor s = SUPERVISOR_DEFAULT;
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(modules) && !r; i++)
-		r = module_load(&s, modules[i], e);
-	return r;
-}
-
 int shape_apply(int netlink, const char *device, unsigned index, uint64_t rate, struct err *e)
 {
+	const struct supervisor s = SUPERVISOR_DEFAULT;
 	char shaper[16];
 	int r;
 
@@ -51,8 +42,8 @@ int shape_apply(int netlink, const char *device, unsigned index, uint64_t rate, 
 	if (!rate)
 		return (r = qdisc_unlead(netlink, device, e)) || (r = qdisc_clear_rate(netlink, device, e)) ? r : shape_remove(netlink, index, e);
 	r = limit(netlink, device, shaper, rate, e);
-	if (lacks_module(r))
-		r = (r = modules_load(e)) ? r : limit(netlink, device, shaper, rate, e);
+	if (lacks_module(r)) /* the first limit on this node */
+		r = (r = module_load(&s, "shaping", e)) ? r : limit(netlink, device, shaper, rate, e);
 	return err_wrap(e, r, "limit the machine's bandwidth");
 }
 
