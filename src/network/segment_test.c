@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
-#include "test/t.h"
+#include "test/rate.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -548,6 +548,27 @@ static void machines_reach_each_other_and_of_the_gateway_its_names(void)
 	}
 }
 
+/* A's port, as the link of a machine to the node (network_test.c); B's is as it was. The bridge passes on what comes through the ifb as it came. */
+static void a_machine_keeps_to_its_bandwidth_in_a_network(void)
+{
+	enum { LIMIT = 1 << 20 };
+	char heard[256];
+
+	for (int up = 0; up < 2; up++) {
+		uint64_t rate;
+
+		for (int limited = 0; limited < 2; limited++) {
+			f.a.spec.bandwidth = limited * LIMIT;
+			apply(&f.a);
+			rate = rate_of(f.a.network.netns, f.b.network.netns, PEER, up, LIMIT);
+			T_CHECK(limited ? rate > LIMIT / 4 && rate < LIMIT * 5 / 4 : rate > 8 * LIMIT, "%d: %lu", up, (unsigned long)rate);
+		}
+	}
+	while (recv(f.ears, heard, sizeof(heard), MSG_DONTWAIT) > 0)
+		;
+	T_CHECK(arrives(UDP4) && !arrives(IP4) && !arrives(MAC), "and is nobody else");
+}
+
 /* The engine's next process finds all as it was, before it has applied anything again. */
 static void a_restart_changes_nothing(void)
 {
@@ -598,6 +619,7 @@ int main(void)
 	up();
 	T_RUN(machines_reach_each_other_and_of_the_gateway_its_names);
 	T_RUN(only_what_is_a_machine_s_own_leaves_it);
+	T_RUN(a_machine_keeps_to_its_bandwidth_in_a_network);
 	T_RUN(a_restart_changes_nothing);
 	T_RUN(another_address_is_another_identity);
 	T_RUN(nothing_is_left);
