@@ -6,6 +6,7 @@
 #include "network/edge.h"
 #include "network/outlet.h"
 #include "network/port.h"
+#include "network/public.h"
 #include "network/shape.h"
 #include "sys/netlink.h"
 #include "sys/netns.h"
@@ -29,6 +30,8 @@ struct networks {
 	char open[RULES_RANGES_MAX][19];
 	unsigned cut[NETWORK_MACHINES_MAX];
 	uint16_t tunnels[NETWORK_MACHINES_MAX];
+	struct publics publics;
+	struct rules_public public[RULES_PUBLIC_MAX];
 	struct segments segments;
 	struct edge edge;
 	uint64_t bandwidth_max; /* of each machine's links, by the farm; 0 = none */
@@ -171,6 +174,16 @@ static bool tunnels_change(struct networks *n)
 	return is_other;
 }
 
+/* R: as from public.h. Negative: it stays as it is. */
+static int public_changed(struct networks *n, int r)
+{
+	if (r <= 0)
+		return r;
+	n->rules.n_public = publics_rules(&n->publics, n->public);
+	filter_change(&n->filter);
+	return 0;
+}
+
 /* What the node's filter says of machines and networks. */
 static void filter_update(struct networks *n)
 {
@@ -198,6 +211,8 @@ static int machine_apply(struct networks *n, struct work *w, unsigned index, str
 	r = w->spec.isolation == ISOLATION_CONTAINER ? link_container(n, &w->network, base, e) : tap_make(w->network.device, n->o.tap_uid, e);
 	if (r || (r = shape_apply(n->netlink, w->network.device, index, w->network.bandwidth, e)) ||
 	    (r = netlink_up(n->netlink, w->network.device, e)) || (r = netlink_add_address(n->netlink, w->network.device, base, 31, e)))
+		return r;
+	if ((r = public_changed(n, public_apply(&n->publics, w, index, n->netlink, e))))
 		return r;
 	r = member_apply(&n->segments, w, index, w->network.netns, e);
 	filter_update(n);
@@ -235,6 +250,8 @@ static int take_down(struct provider *p, const char *id, struct err *e)
 
 	if ((r = outlet_remove(&n->segments, id, e)) || (!n->segments.outlets && (r = edge_remove(&n->edge, e))) ||
 	    (r = member_remove(&n->segments, id, e)) || (r = segment_remove(&n->segments, id, n->netlink, e)) < 0)
+		return r;
+	if ((r = r ? r : public_changed(n, public_remove(&n->publics, id, n->netlink, e))) < 0)
 		return r;
 	if (!r && !index_read(n, id, &index)) {
 		snprintf(device, sizeof(device), RULES_DEVICE "%u", (unsigned)index);
@@ -538,10 +555,13 @@ static int parts_begin(struct networks *n, const char *resolv_dir, struct err *e
 	n->rules.flows_max = o->flows_max ? o->flows_max : flows_max();
 	n->rules.cut = n->cut;
 	n->rules.tunnels = n->tunnels;
+	n->rules.public = n->public;
+	n->publics.dir = o->dir;
 	if ((r = netlink_open(&n->netlink, e)) || (r = dir_make(o->dir, 0700, e)) || (r = dir_make(resolv_dir, 0755, e)) ||
 	    (r = file_poke(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", S("1"), e)) || (r = filter_init(&n->filter, n->event, &filter, e)) ||
-	    (r = segments_begin(n, e)))
+	    (r = segments_begin(n, e)) || (r = publics_load(&n->publics, e)))
 		return r;
+	n->rules.n_public = publics_rules(&n->publics, n->public);
 	filter_update(n);
 	resolvers_read(n);
 	r = sd_event_add_inotify(n->event, &n->resolv_watch, resolv_dir, IN_CLOSE_WRITE | IN_MOVED_TO, on_resolv_conf, n);
@@ -572,6 +592,7 @@ void network_provider_free(struct provider *p)
 
 	sd_event_source_disable_unref(n->resolv_watch);
 	segments_deinit(&n->segments);
+	publics_deinit(&n->publics);
 	edge_deinit(&n->edge);
 	if (n->filter.event)
 		filter_deinit(&n->filter);

@@ -16,7 +16,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-enum { LIMIT = 1 << 20, PATIENCE_MS = 400, FLOWS_MAX = 20, FLOWS_TRIED = 50, FILTER_PATIENCE_US = 20 * 1000000 };
+enum {
+	LIMIT = 1 << 20,
+	CONNECTIONS = 64 /* that nobody accepts */,
+	PATIENCE_MS = 400,
+	FLOWS_MAX = 40,
+	FLOWS_TRIED = 80,
+	FILTER_PATIENCE_US = 20 * 1000000
+};
 
 enum { TAP_HEAD = 10, TAP_PACKETS = 60, TAP_PACKET = 1000 + TAP_HEAD };
 
@@ -32,7 +39,7 @@ static int listen_on(void *ctx, struct err *e)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)e;
-	T_NEED(fd >= 0 && !bind(fd, (struct sockaddr *)&any, sizeof(any)) && !listen(fd, 8), "listen: %m");
+	T_NEED(fd >= 0 && !bind(fd, (struct sockaddr *)&any, sizeof(any)) && !listen(fd, CONNECTIONS), "listen: %m");
 	*(int *)ctx = fd;
 	return 0;
 }
@@ -105,9 +112,16 @@ static void children_block(void)
 	T_NEED(!sigprocmask(SIG_BLOCK, &set, NULL), "sigprocmask: %m");
 }
 
-static void up(struct fixture *f)
+static void provider_up(struct fixture *f)
 {
 	struct network_options o = { .dir = f->dir, .resolv_conf = f->resolv, .imaged_uid = 902, .flows_max = FLOWS_MAX, .filter = FILTER_PROGRAM };
+	struct err e = { 0 };
+
+	T_NEED(!network_provider_new(f->event, &o, &f->p, &e), "%s", e.msg);
+}
+
+static void up(struct fixture *f)
+{
 	struct err e = { 0 };
 	AUTO_FD int nl = -1;
 
@@ -124,7 +138,7 @@ static void up(struct fixture *f)
 	T_NEED(!netns_run(f->outside, outside_inside, &f->out_listener, &e), "%s", e.msg);
 	children_block();
 	T_NEED(sd_event_new(&f->event) >= 0, "event");
-	T_NEED(!network_provider_new(f->event, &o, &f->p, &e), "%s", e.msg);
+	provider_up(f);
 	strcpy(f->a.id, "000000000000000a");
 	strcpy(f->b.id, "000000000000000b");
 	f->a.spec.isolation = f->b.spec.isolation = ISOLATION_CONTAINER;
@@ -330,6 +344,143 @@ static void imaged_reaches_no_more_than_machines(void)
 		T_NEED(!setresuid(-1, 0, -1), "setresuid: %m");
 		T_CHECK(rows[i].reaches ? !p.r : p.r == ETIMEDOUT, "row %zu: %s", i, strerror(p.r));
 	}
+}
+
+static void public_apply_to(struct work *w, uint32_t address)
+{
+	struct err e = { 0 };
+
+	w->public.address = address;
+	strcpy(w->public.card, "eth9");
+	T_NEED(!f.p->ops->apply(f.p, w, &e), "%s", e.msg);
+	filter_settle(&f);
+}
+
+static int reach(const char *from, const char *to, unsigned port)
+{
+	struct probe p = { .to = to, .port = port };
+	struct err e = { 0 };
+
+	T_NEED(!netns_run(from, probe_run, &p, &e), "%s", e.msg);
+	return p.r;
+}
+
+/* Whoever asked for an address that nobody had asks again after a second. */
+static bool is_reached_at_last(const char *from, const char *to, unsigned port)
+{
+	int r = ETIMEDOUT;
+
+	for (int i = 0; i < 20 && r; i++)
+		r = reach(from, to, port);
+	return !r;
+}
+
+/* Whose source address a packet from W has outside. */
+static uint32_t leaves_as(const struct work *w, int outside)
+{
+	struct probe p = { .to = "192.0.2.1", .from = w->network.address };
+	struct pollfd wait = { .fd = outside, .events = POLLIN };
+	struct sockaddr_in as = { 0 };
+	socklen_t n = sizeof(as);
+	struct err e = { 0 };
+	char text[32];
+
+	T_NEED(!netns_run(w->network.netns, udp_send, &p, &e), "%s", e.msg);
+	if (T_CHECK(poll(&wait, 1, PATIENCE_MS) == 1, "nothing comes"))
+		T_NEED(recvfrom(outside, text, sizeof(text), 0, (struct sockaddr *)&as, &n) > 0, "receive: %m");
+	return ntohl(as.sin_addr.s_addr);
+}
+
+#define OF_A "192.0.2.16"
+enum { ADDRESS_OF_A = 0xc0000210, NODE = 0xc0000202 };
+
+static void a_public_address_leads_to_its_machine(void)
+{
+	struct err e = { 0 };
+	AUTO_FD int out = -1;
+
+	T_NEED(!netns_run(f.outside, udp_listen, &out, &e), "%s", e.msg);
+	T_CHECK(reach(f.outside, OF_A, 80) && leaves_as(&f.a, out) == NODE, "nobody has it");
+	public_apply_to(&f.a, ADDRESS_OF_A);
+	T_CHECK(is_reached_at_last(f.outside, OF_A, 80) && reach(f.outside, OF_A, 25) == ECONNREFUSED, "every port is the machine's");
+	T_CHECK(leaves_as(&f.a, out) == ADDRESS_OF_A && leaves_as(&f.b, out) == NODE, "it leaves with it, and nobody else");
+	T_CHECK(!reach(f.b.network.netns, OF_A, 80) && reach(f.b.network.netns, OF_A, 25) == ETIMEDOUT, "a neighbour is outside, and sends no mail");
+	T_CHECK(reach(f.outside, "192.0.2.2", 80) == ETIMEDOUT && reach(f.b.network.netns, f.a.network.address, 80) == ETIMEDOUT,
+		"nothing else is open");
+}
+
+/* Nobody sends as a machine of this node from outside, or as another's public address from within. */
+static void nobody_else_has_a_public_address(void)
+{
+	const struct {
+		const char *netns, *to, *from;
+		bool arrives;
+	} rows[] = {
+		{ f.outside, OF_A, "192.0.2.1", true },
+		{ f.outside, OF_A, f.b.network.address, false },
+		{ f.b.network.netns, "192.0.2.1", f.b.network.address, true },
+		{ f.b.network.netns, "192.0.2.1", OF_A, false },
+	};
+	struct err e = { 0 };
+	AUTO_FD int out = -1, in = -1;
+
+	T_NEED(!netns_run(f.outside, udp_listen, &out, &e) && !netns_run(f.a.network.netns, udp_listen, &in, &e), "%s", e.msg);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct probe p = { .to = rows[i].to, .from = rows[i].from };
+		struct pollfd wait = { .fd = i < 2 ? in : out, .events = POLLIN };
+		char text[32];
+
+		T_NEED(!netns_run(rows[i].netns, udp_send, &p, &e), "%s", e.msg);
+		T_CHECK((poll(&wait, 1, PATIENCE_MS) == 1) == rows[i].arrives, "row %zu", i);
+		(void)!recv(wait.fd, text, sizeof(text), MSG_DONTWAIT);
+	}
+	f.b.public.address = ADDRESS_OF_A;
+	strcpy(f.b.public.card, "eth9");
+	T_CHECK(f.p->ops->apply(f.p, &f.b, &e) == -EEXIST && strstr(e.msg, OF_A " is another machine's"), "%s", e.msg);
+	f.b.public.address = 0;
+}
+
+/* What comes is counted apart from what the machine opens. */
+static void who_knocks_too_often_fills_no_table(void)
+{
+	struct probe p = { .to = OF_A, .from = "192.0.2.1" };
+	struct pollfd wait = { .events = POLLIN };
+	struct err e = { 0 };
+	AUTO_FD int in = -1;
+	unsigned n = 0;
+	char text[32];
+
+	public_apply_to(&f.a, ADDRESS_OF_A);
+	T_CHECK(is_reached_at_last(f.outside, OF_A, 80), "once");
+	T_NEED(!netns_run(f.a.network.netns, udp_listen, &in, &e) && !netns_run(f.outside, udp_send_often, &p, &e), "%s", e.msg);
+	for (wait.fd = in; poll(&wait, 1, PATIENCE_MS) == 1; n++)
+		T_NEED(recv(in, text, sizeof(text), 0) > 0, "receive: %m");
+	T_CHECK(n >= FLOWS_MAX / 2 && n <= FLOWS_MAX, "%u", n);
+	T_CHECK(!reach(f.a.network.netns, "192.0.2.1", 80), "the machine's own");
+	public_apply_to(&f.a, 0);
+}
+
+static void a_public_address_outlives_the_engine_and_goes_to_the_next(void)
+{
+	struct pollfd wait = { .events = POLLIN };
+	struct err e = { 0 };
+
+	network_provider_free(f.p);
+	provider_up(&f);
+	filter_settle(&f);
+	T_CHECK(!reach(f.b.network.netns, OF_A, 80), "before its machine is applied");
+	public_apply_to(&f.a, ADDRESS_OF_A);
+	public_apply_to(&f.a, 0);
+	T_CHECK(reach(f.outside, OF_A, 80) == ETIMEDOUT && reach(f.b.network.netns, OF_A, 80), "returned, it is silent");
+	public_apply_to(&f.b, ADDRESS_OF_A);
+	wait.fd = f.b_listener;
+	T_CHECK(is_reached_at_last(f.outside, OF_A, 80) && poll(&wait, 1, PATIENCE_MS) == 1, "and the next machine's");
+	T_CHECK(!f.p->ops->remove(f.p, &f.b, &e), "%s", e.msg);
+	filter_settle(&f);
+	T_CHECK(reach(f.outside, OF_A, 80) == ETIMEDOUT, "it goes with its machine");
+	public_apply_to(&f.b, 0);
+	open_range(&f, "10.9.0.0/16"); /* as it was */
+	T_CHECK(!reach(f.b.network.netns, "192.0.2.1", 80), "as one of the others");
 }
 
 static void bandwidth_apply(struct work *w, uint64_t bandwidth)
@@ -569,6 +720,10 @@ int main(void)
 	T_RUN(a_machine_keeps_to_its_bandwidth);
 	T_RUN(of_owner_and_farm_the_lesser_holds);
 	T_RUN(a_virtual_machine_does_so_too);
+	T_RUN(a_public_address_leads_to_its_machine);
+	T_RUN(nobody_else_has_a_public_address);
+	T_RUN(a_public_address_outlives_the_engine_and_goes_to_the_next);
+	T_RUN(who_knocks_too_often_fills_no_table);
 	T_RUN(the_node_reaches_its_machine_for_the_owner);
 	T_RUN(applying_again_changes_nothing);
 	T_RUN(a_machines_users_may_bind_low_ports_and_the_nodes_may_not);

@@ -39,10 +39,16 @@ static const char chains[] = "	chain input {\n"
 			     "		tcp dport 25 drop\n"
 			     "		accept\n"
 			     "	}\n"
+			     "	chain to_public {\n"
+			     "		iifname \"" RULES_UPLINK "*\" drop\n"
+			     "		iifname \"" RULES_DEVICE "*\" tcp dport 25 drop\n"
+			     "		accept\n"
+			     "	}\n"
 			     "	chain forward {\n"
 			     "		type filter hook forward priority filter; policy drop;\n"
 			     "		iifname @cut drop\n"
 			     "		ct state established,related accept\n"
+			     "		oifname \"" RULES_DEVICE "*\" ct status dnat jump to_public\n"
 			     "		oifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
 			     "		iifname \"" RULES_DEVICE "*\" jump from_machine\n"
 			     "		iifname \"" RULES_UPLINK "*\" ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept\n"
@@ -51,9 +57,15 @@ static const char chains[] = "	chain input {\n"
 			     "	chain antispoof {\n"
 			     "		type filter hook prerouting priority raw;\n"
 			     "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } fib saddr . iif oif missing drop\n"
+			     "		iifname != { \"lo\", \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } ip saddr " RULES_MACHINES " drop\n"
+			     "	}\n"
+			     "	chain public {\n"
+			     "		type nat hook prerouting priority dstnat;\n"
+			     "		dnat ip to ip daddr map @public4\n"
 			     "	}\n"
 			     "	chain nat {\n"
 			     "		type nat hook postrouting priority srcnat;\n"
+			     "		oifname != \"" RULES_DEVICE "*\" snat ip to ip saddr map @machine4\n"
 			     "		ip saddr " RULES_MACHINES " oifname != \"" RULES_DEVICE "*\" masquerade\n"
 			     "	}\n";
 
@@ -108,19 +120,42 @@ void rules_edge_format(const struct rules *r, struct buf *ret)
 	buf_add(ret, str_c(edge_chains));
 }
 
+static void addresses_put(struct buf *b, uint32_t key, uint32_t value, bool is_first)
+{
+	char from[IP4_TEXT_SIZE], to[IP4_TEXT_SIZE];
+
+	format_ip4(from, key);
+	format_ip4(to, value);
+	buf_addf(b, "%s%s : %s", is_first ? "\t\telements = { " : ", ", from, to);
+}
+
+/* The same table, read both ways. */
+static void public_format(const struct rules *r, struct buf *ret)
+{
+	for (int way = 0; way < 2; way++) {
+		buf_addf(ret, "\tmap %s {\n\t\ttype ipv4_addr : ipv4_addr\n", way ? "machine4" : "public4");
+		for (size_t i = 0; i < r->n_public; i++)
+			addresses_put(ret, way ? r->public[i].machine : r->public[i].address, way ? r->public[i].address : r->public[i].machine, !i);
+		buf_addf(ret, "%s\t}\n", r->n_public ? " }\n" : "");
+	}
+}
+
 /* Whoever opens too many fills the table of connections, which all have together. In a table of its own, so that what it counted outlives a change of the
- * rules; before the others, so that what they drop costs no more. A counted one goes when the kernel forgets it. */
+ * rules; before the others, so that what they drop costs no more. A counted one goes when the kernel forgets it. What comes
+ * from outside to a machine with a public address is counted apart: it cannot take the machine's own. */
 static void flows_format(const struct rules *r, struct buf *ret)
 {
 	buf_addf(ret,
 		 "table inet zos_flows {\n"
 		 "	set flows {\n		type ifname\n		size 65535\n		flags dynamic\n	}\n"
+		 "	set arrivals {\n		type ifname\n		size 65535\n		flags dynamic\n	}\n"
 		 "	chain forward {\n		type filter hook forward priority filter - 1; policy accept;\n	}\n"
 		 "}\nflush chain inet zos_flows forward\ntable inet zos_flows {\n"
 		 "	chain forward {\n"
 		 "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } ct state new add @flows { iifname ct count over %u } drop\n"
+		 "		oifname \"" RULES_DEVICE "*\" ct status dnat ct state new add @arrivals { oifname ct count over %u } drop\n"
 		 "	}\n}\n",
-		 r->flows_max);
+		 r->flows_max, r->flows_max);
 }
 
 void rules_format(const struct rules *r, struct buf *ret)
@@ -135,6 +170,7 @@ void rules_format(const struct rules *r, struct buf *ret)
 	for (size_t i = 0; i < r->n_tunnels; i++)
 		buf_addf(ret, "%s%u", i ? ", " : "		elements = { ", r->tunnels[i]);
 	buf_addf(ret, "%s	}\n", r->n_tunnels ? " }\n" : "");
+	public_format(r, ret);
 	buf_add(ret, str_c(chains));
 	/* By who it is, never by who it is not: what the kernel itself sends, neighbour advertisements among it, has no owner, and a rule that
 	 * asks for one does not match. */

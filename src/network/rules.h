@@ -1,11 +1,11 @@
 /* The node's packet filter: one nftables table, replaced whole. Default deny in both families; a machine reaches the outside and nothing
  * private, unless the farm opened the range; nothing reaches a machine or the node, but packets to WireGuard, which answers nobody that it does not
- * know. */
+ * know, and what is sent to the public address of a machine that has one. */
 #pragma once
 #include "base/buf.h"
 #include "base/endpoint.h"
 
-enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
+enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4, RULES_PUBLIC_MAX = 256 };
 
 /* Every machine's device on the node starts with this, followed by its index; a private network's with the other. */
 #define RULES_DEVICE "zm"
@@ -22,6 +22,10 @@ enum { RULES_RANGES_MAX = 16, RULES_RESOLVERS_MAX = 4 };
 #define RULES_EDGE_ADDRESS 0x647e0000u
 #define RULES_EDGE_CARD "pub0"
 
+struct rules_public {
+	uint32_t address, machine; /* host byte order: what others know, and what its own link has */
+};
+
 struct rules {
 	const char *open[RULES_RANGES_MAX];           /* IPv4 ranges, as the farm's document has them */
 	size_t n_open;
@@ -31,6 +35,8 @@ struct rules {
 	size_t n_cut;
 	const uint16_t *tunnels;                      /* UDP ports of networks with peers (span.h); borrowed */
 	size_t n_tunnels;
+	const struct rules_public *public;            /* machines that are reached from outside; borrowed */
+	size_t n_public;
 	unsigned flows_max;                           /* connections at a time through each device of a machine, or of a private network */
 	unsigned imaged_uid;                          /* may reach what machines may reach, and no more */
 };

@@ -109,6 +109,10 @@ struct work {
 	char backends_in[WORK_ID_LEN + 1]; /* the id of their network */
 	struct network_link links[ZMACHINE_NETWORKS_MAX]; /* of spec.networks, in their order */
 	size_t n_links;
+	struct {
+		uint32_t address; /* of a machine: at which it is reached from everywhere (IPv4, host byte order); 0 = none */
+		char card[16]; /* of the node, on the network of the address */
+	} public;
 	struct storage_result storage;
 	struct image_result image;
 	struct network_result network;
