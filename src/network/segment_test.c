@@ -558,7 +558,7 @@ static void a_machine_keeps_to_its_bandwidth_in_a_network(void)
 		uint64_t rate;
 
 		for (int limited = 0; limited < 2; limited++) {
-			f.a.spec.bandwidth = limited * LIMIT;
+			f.a.spec.bandwidth = limited ? LIMIT : 0;
 			apply(&f.a);
 			rate = rate_of(f.a.network.netns, f.b.network.netns, PEER, up, LIMIT);
 			T_CHECK(limited ? rate > LIMIT / 4 && rate < LIMIT * 5 / 4 : rate > 8 * LIMIT, "%d: %lu", up, (unsigned long)rate);
