@@ -199,6 +199,16 @@ static bool is_in(const char *const *ranges, size_t n, const struct range4 *what
 	return false;
 }
 
+bool rules_is_private(const struct range4 *r)
+{
+	struct range4 range;
+
+	for (size_t i = 0; i < ARRAY_LEN(private4); i++)
+		if (!parse_range4(str_c(private4[i]), &range) && (range4_has(&range, r) || range4_has(r, &range)))
+			return true;
+	return false;
+}
+
 bool rules_may_reach(const struct rules *r, const struct endpoint *at)
 {
 	const uint8_t *a = at->address;
