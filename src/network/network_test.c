@@ -460,6 +460,31 @@ static void who_knocks_too_often_fills_no_table(void)
 	public_apply_to(&f.a, 0);
 }
 
+/* Whether a byte written to FROM comes out of TO. */
+static bool passes(int from, int to)
+{
+	struct pollfd wait = { .fd = to, .events = POLLIN };
+	char byte = 0;
+
+	T_NEED(write(from, &byte, 1) == 1, "write: %m");
+	return poll(&wait, 1, PATIENCE_MS) == 1 && read(to, &byte, 1) == 1;
+}
+
+static void what_is_open_ends_with_the_address(void)
+{
+	struct rate_end listener = { .fd = -1 }, out = { .to = ADDRESS_OF_A };
+	struct err e = { 0 };
+
+	T_NEED(!netns_run(f.a.network.netns, rate_listen, &listener, &e) && !netns_run(f.outside, rate_connect, &out, &e), "%s", e.msg);
+	AUTO_FD int in = accept(listener.fd, NULL, NULL);
+	T_CHECK(passes(out.fd, in) && passes(in, out.fd), "as long as it is the machine's");
+	public_apply_to(&f.a, 0);
+	T_CHECK(!passes(out.fd, in) && !passes(in, out.fd), "and no longer");
+	public_apply_to(&f.a, ADDRESS_OF_A);
+	close(out.fd);
+	close(listener.fd);
+}
+
 static void a_public_address_outlives_the_engine_and_goes_to_the_next(void)
 {
 	struct pollfd wait = { .events = POLLIN };
@@ -722,6 +747,7 @@ int main(void)
 	T_RUN(a_virtual_machine_does_so_too);
 	T_RUN(a_public_address_leads_to_its_machine);
 	T_RUN(nobody_else_has_a_public_address);
+	T_RUN(what_is_open_ends_with_the_address);
 	T_RUN(a_public_address_outlives_the_engine_and_goes_to_the_next);
 	T_RUN(who_knocks_too_often_fills_no_table);
 	T_RUN(the_node_reaches_its_machine_for_the_owner);

@@ -47,6 +47,8 @@ static const char chains[] = "	chain input {\n"
 			     "	chain forward {\n"
 			     "		type filter hook forward priority filter; policy drop;\n"
 			     "		iifname @cut drop\n"
+			     "		ct status dnat ct direction original ct original ip daddr . ip daddr != @pairs4 drop\n"
+			     "		ct status dnat ct direction reply ct original ip daddr . ip saddr != @pairs4 drop\n"
 			     "		ct state established,related accept\n"
 			     "		oifname \"" RULES_DEVICE "*\" ct status dnat jump to_public\n"
 			     "		oifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
@@ -120,24 +122,29 @@ void rules_edge_format(const struct rules *r, struct buf *ret)
 	buf_add(ret, str_c(edge_chains));
 }
 
-static void addresses_put(struct buf *b, uint32_t key, uint32_t value, bool is_first)
+static void addresses_put(struct buf *b, uint32_t key, char between, uint32_t value, bool is_first)
 {
 	char from[IP4_TEXT_SIZE], to[IP4_TEXT_SIZE];
 
 	format_ip4(from, key);
 	format_ip4(to, value);
-	buf_addf(b, "%s%s : %s", is_first ? "\t\telements = { " : ", ", from, to);
+	buf_addf(b, "%s%s %c %s", is_first ? "\t\telements = { " : ", ", from, between, to);
 }
 
-/* The same table, read both ways. */
+/* The same table, read both ways; and as a set, for connections that are older than what it says: those of an address that was returned are over. */
 static void public_format(const struct rules *r, struct buf *ret)
 {
 	for (int way = 0; way < 2; way++) {
 		buf_addf(ret, "\tmap %s {\n\t\ttype ipv4_addr : ipv4_addr\n", way ? "machine4" : "public4");
 		for (size_t i = 0; i < r->n_public; i++)
-			addresses_put(ret, way ? r->public[i].machine : r->public[i].address, way ? r->public[i].address : r->public[i].machine, !i);
+			addresses_put(ret, way ? r->public[i].machine : r->public[i].address, ':', way ? r->public[i].address : r->public[i].machine,
+				      !i);
 		buf_addf(ret, "%s\t}\n", r->n_public ? " }\n" : "");
 	}
+	buf_add(ret, S("\tset pairs4 {\n\t\ttype ipv4_addr . ipv4_addr\n"));
+	for (size_t i = 0; i < r->n_public; i++)
+		addresses_put(ret, r->public[i].address, '.', r->public[i].machine, !i);
+	buf_addf(ret, "%s\t}\n", r->n_public ? " }\n" : "");
 }
 
 /* Whoever opens too many fills the table of connections, which all have together. In a table of its own, so that what it counted outlives a change of the
