@@ -173,7 +173,7 @@ static void peers_read(const struct segment *g, const struct work *w, struct spa
 			memcpy(p->is.public_key, before->is.public_key, sizeof(p->is.public_key));
 		}
 		if (!is_node(&p->is))
-			path_candidates(&p->path, &p->is.endpoint, p->is.endpoint.family != 0, NULL, now_ms);
+			path_candidates(&p->path, &p->is.endpoint, p->is.endpoint.family != 0, now_ms);
 	}
 }
 
@@ -526,7 +526,7 @@ static int met(struct segment *g, struct span_peer *p, const struct meet_end *en
 	    (r = peer_set(g, p, state_find(&all, p->is.public_key), &key, e)))
 		return r;
 	p->is_met = true;
-	path_candidates(&p->path, ends, far_ends(g->all, end, ends), NULL, log_now_ms());
+	path_candidates(&p->path, ends, far_ends(g->all, end, ends), log_now_ms());
 	look(g, log_now_ms());
 	look_soon(g->all);
 	return 0;

@@ -1,5 +1,7 @@
 #include "svc/path.h"
 
+#include <string.h>
+
 /* clang-format off */
 const struct path_step path_steps[PATH_STATES][PATH_EVENTS] = {
 	[PATH_TRYING] = {
@@ -7,18 +9,21 @@ const struct path_step path_steps[PATH_STATES][PATH_EVENTS] = {
 		[PATH_SILENT]  = { PATH_ACT_NEXT,   PATH_TRYING },
 		[PATH_CHANGED] = { PATH_ACT_FIRST,  PATH_TRYING },
 		[PATH_IDLE]    = { PATH_ACT_IGNORE, PATH_TRYING },
+		[PATH_RELAYED] = { PATH_ACT_RELAY,  PATH_TRYING },
 	},
 	[PATH_SETTLED] = {
 		[PATH_HEARD]   = { PATH_ACT_KEEP,   PATH_SETTLED },
 		[PATH_SILENT]  = { PATH_ACT_FIRST,  PATH_TRYING },
 		[PATH_CHANGED] = { PATH_ACT_LOOK,   PATH_SETTLED },
 		[PATH_IDLE]    = { PATH_ACT_FIRST,  PATH_TRYING },
+		[PATH_RELAYED] = { PATH_ACT_LOOK,   PATH_SETTLED },
 	},
 	[PATH_LOST] = {
 		[PATH_HEARD]   = { PATH_ACT_KEEP,   PATH_SETTLED },
 		[PATH_SILENT]  = { PATH_ACT_FIRST,  PATH_TRYING },
 		[PATH_CHANGED] = { PATH_ACT_FIRST,  PATH_TRYING },
 		[PATH_IDLE]    = { PATH_ACT_IGNORE, PATH_LOST },
+		[PATH_RELAYED] = { PATH_ACT_RELAY,  PATH_TRYING },
 	},
 };
 /* clang-format on */
@@ -36,7 +41,7 @@ static size_t way_find(const struct path *p, const struct endpoint *at)
 
 static bool is_relay(const struct path *p, size_t at)
 {
-	return p->has_relay && at + 1 == p->n_ways;
+	return at < p->n_ways && at + p->n_relays >= p->n_ways;
 }
 
 static void enter(struct path *p, enum path_state state, size_t at, uint64_t now_ms)
@@ -70,40 +75,62 @@ static void event(struct path *p, enum path_event ev, uint64_t now_ms)
 		return;
 	case PATH_ACT_LOOK:
 		p->at = way_find(p, &p->seen.endpoint);
-		p->since_ms = now_ms < PATH_AGAIN_MS ? 0 : now_ms - PATH_AGAIN_MS; /* on the relay long enough, if it is on the relay */
+		p->since_ms = now_ms < PATH_AGAIN_MS ? 0 : now_ms - PATH_AGAIN_MS; /* on a relay long enough, if it is on one */
+		return;
+	case PATH_ACT_RELAY:
+		try(p, p->n_ways - p->n_relays, now_ms);
 		return;
 	default:
 		return;
 	}
 }
 
-void path_candidates(struct path *p, const struct endpoint *endpoints, size_t n, const struct endpoint *relay, uint64_t now_ms)
+/* Puts the N ways of TO in the place of the N_OLD from AT on; whether any is another. */
+static bool ways_replace(struct path *p, size_t at, size_t n_old, const struct endpoint *to, size_t n)
 {
-	struct endpoint ways[PATH_CANDIDATES_MAX + 1] = { 0 };
-	size_t n_ways = 0;
-	bool same;
+	bool same = n == n_old;
 
-	for (size_t i = 0; i < n && n_ways < PATH_CANDIDATES_MAX; i++)
-		ways[n_ways++] = endpoints[i];
-	if (relay)
-		ways[n_ways++] = *relay;
-	same = n_ways == p->n_ways && p->has_relay == (relay != NULL);
-	for (size_t i = 0; same && i < n_ways; i++)
-		same = endpoint_eq(&ways[i], &p->ways[i]);
+	for (size_t i = 0; same && i < n; i++)
+		same = endpoint_eq(&to[i], &p->ways[at + i]);
 	if (same)
+		return false;
+	memmove(&p->ways[at + n], &p->ways[at + n_old], (p->n_ways - at - n_old) * sizeof(*p->ways));
+	for (size_t i = 0; i < n; i++)
+		p->ways[at + i] = to[i];
+	p->n_ways += n - n_old;
+	return true;
+}
+
+void path_candidates(struct path *p, const struct endpoint *endpoints, size_t n, uint64_t now_ms)
+{
+	if (ways_replace(p, 0, p->n_ways - p->n_relays, endpoints, n < PATH_CANDIDATES_MAX ? n : PATH_CANDIDATES_MAX))
+		event(p, PATH_CHANGED, now_ms);
+}
+
+void path_relays(struct path *p, const struct endpoint *relays, size_t n, uint64_t now_ms)
+{
+	size_t n_straight = p->n_ways - p->n_relays;
+	bool tries_straight = p->state == PATH_TRYING && p->at < n_straight;
+
+	if (n > PATH_RELAYS_MAX)
+		n = PATH_RELAYS_MAX;
+	if (!ways_replace(p, n_straight, p->n_relays, relays, n))
 		return;
-	for (size_t i = 0; i < n_ways; i++)
-		p->ways[i] = ways[i];
-	p->n_ways = n_ways;
-	p->has_relay = relay != NULL;
-	event(p, PATH_CHANGED, now_ms);
+	p->n_relays = n;
+	if (!tries_straight) /* else its turn comes */
+		event(p, PATH_RELAYED, now_ms);
+}
+
+bool path_needs_relay(const struct path *p)
+{
+	return p->state == PATH_LOST || (p->state == PATH_TRYING && (p->at || is_relay(p, 0)));
 }
 
 static uint64_t patience_ms(const struct path *p)
 {
 	static const uint64_t ms[] = { [PATH_TRYING] = PATH_TRY_MS, [PATH_SETTLED] = PATH_SILENT_MS, [PATH_LOST] = PATH_LOST_MS };
 
-	return ms[p->state];
+	return p->state == PATH_SETTLED && is_relay(p, p->at) ? PATH_RELAY_SILENT_MS : ms[p->state];
 }
 
 /* Whether something came, and whether more than keep-alives went or came. A count that goes back is a device that was made anew. */
@@ -130,7 +157,7 @@ int path_look(struct path *p, const struct path_seen *seen, uint64_t now_ms, str
 	quiet_since_ms = p->state == PATH_SETTLED && p->heard_ms > p->since_ms ? p->heard_ms : p->since_ms;
 	if (now_ms - quiet_since_ms >= patience_ms(p))
 		event(p, PATH_SILENT, now_ms);
-	else if (p->state == PATH_SETTLED && is_relay(p, p->at) && p->n_ways > 1 && now_ms - p->since_ms >= PATH_AGAIN_MS &&
+	else if (p->state == PATH_SETTLED && is_relay(p, p->at) && p->n_ways > p->n_relays && now_ms - p->since_ms >= PATH_AGAIN_MS &&
 		 now_ms - p->flowed_ms >= PATH_IDLE_MS)
 		event(p, PATH_IDLE, now_ms);
 	if (p->state != PATH_TRYING || endpoint_eq(&p->ways[p->at], &seen->endpoint))

@@ -68,7 +68,8 @@ static struct world world_make(size_t n, bool has_relay)
 
 	for (size_t i = 0; i < WAYS; i++)
 		list[i] = at_of((uint8_t)i);
-	path_candidates(&w.p, list, n, has_relay ? &relay : NULL, w.now);
+	path_candidates(&w.p, list, n, w.now);
+	path_relays(&w.p, &relay, has_relay, w.now);
 	return w;
 }
 
@@ -119,6 +120,33 @@ static void a_way_that_dies_is_left(void)
 	T_CHECK(path_kind(&w.p) == PATH_KIND_RELAY, "%s", path_kind_names[path_kind(&w.p)]);
 }
 
+/* One end asks for relays when it needs one, and they come when it is where it is. */
+static void relays_come_when_they_are_needed(void)
+{
+	struct world w = world_make(2, false);
+	struct endpoint relays[] = { at_of(2), at_of(3) };
+
+	run(&w, PATH_TRY_MS - LOOK_MS);
+	T_CHECK(w.p.state == PATH_TRYING && !path_needs_relay(&w.p), "the first way may work");
+	run(&w, 2 * LOOK_MS);
+	T_CHECK(w.p.at == 1 && path_needs_relay(&w.p), "it does not");
+	path_relays(&w.p, relays, 1, w.now);
+	T_CHECK(w.p.state == PATH_TRYING && w.p.at == 1, "the second is tried all the same");
+	path_relays(&w.p, relays, 0, w.now);
+	run(&w, 2 * PATH_TRY_MS);
+	T_NEED(w.p.state == PATH_LOST && path_needs_relay(&w.p), "nor does that");
+	w.works[2] = true;
+	path_relays(&w.p, relays, 2, w.now);
+	run(&w, 2 * LOOK_MS);
+	T_CHECK(path_kind(&w.p) == PATH_KIND_RELAY && w.seen.endpoint.address[3] == 2 && !path_needs_relay(&w.p), "at once");
+	w.works[2] = false;
+	w.works[3] = true;
+	run(&w, PATH_RELAY_SILENT_MS + 4 * PATH_TRY_MS);
+	T_CHECK(path_kind(&w.p) == PATH_KIND_RELAY && w.seen.endpoint.address[3] == 3, "the other, once the first is dead");
+	path_relays(&w.p, relays, 1, w.now);
+	T_CHECK(w.p.state == PATH_SETTLED && path_kind(&w.p) == PATH_KIND_LEARNED, "it works, whatever is said of it");
+}
+
 /* The direct way comes back: looked for when nothing flows, and not before. */
 static void a_flow_over_the_relay_is_not_broken(void)
 {
@@ -140,7 +168,7 @@ static void a_flow_over_the_relay_is_not_broken(void)
 static void candidates_change(void)
 {
 	struct world w = world_make(2, true);
-	struct endpoint list[] = { at_of(1), at_of(2) }, relay = at_of(3);
+	struct endpoint list[] = { at_of(1), at_of(2) };
 	unsigned set;
 
 	w.works[1] = w.flows = true;
@@ -148,11 +176,11 @@ static void candidates_change(void)
 	T_NEED(path_kind(&w.p) == PATH_KIND_DIRECT, "direct");
 	set = w.n_set;
 	w.n_lost_looks = 0;
-	path_candidates(&w.p, list, 2, &relay, w.now);
-	path_candidates(&w.p, list, 2, &relay, w.now);
+	path_candidates(&w.p, list, 2, w.now);
+	path_candidates(&w.p, list, 2, w.now);
 	run(&w, 60000);
 	T_CHECK(w.n_set == set && !w.n_lost_looks && path_kind(&w.p) == PATH_KIND_DIRECT, "the way in use is among the new ones");
-	path_candidates(&w.p, list, 0, &relay, w.now);
+	path_candidates(&w.p, list, 0, w.now);
 	run(&w, 60000);
 	T_CHECK(w.n_set == set && path_kind(&w.p) == PATH_KIND_LEARNED, "it is not, and works all the same");
 	w.works[1] = false;
@@ -160,7 +188,7 @@ static void candidates_change(void)
 	run(&w, PATH_SILENT_MS + 30000);
 	T_CHECK(path_kind(&w.p) == PATH_KIND_RELAY, "until it does not");
 	w.works[2] = true;
-	path_candidates(&w.p, list, 2, &relay, w.now);
+	path_candidates(&w.p, list, 2, w.now);
 	w.n_lost_looks = 0;
 	run(&w, 30000);
 	T_CHECK(path_kind(&w.p) == PATH_KIND_RELAY && !w.n_lost_looks, "a new one is better, but something flows");
@@ -171,13 +199,16 @@ static void candidates_change(void)
 
 static void too_many_are_left_out(void)
 {
-	struct endpoint list[2 * PATH_CANDIDATES_MAX], relay = at_of(200);
+	struct endpoint list[2 * PATH_CANDIDATES_MAX], relays[] = { at_of(200), at_of(201), at_of(202) };
 	struct path p = PATH_NEW;
 
 	for (size_t i = 0; i < 2 * PATH_CANDIDATES_MAX; i++)
 		list[i] = at_of((uint8_t)(10 + i));
-	path_candidates(&p, list, 2 * PATH_CANDIDATES_MAX, &relay, 1);
-	T_CHECK(p.n_ways == PATH_CANDIDATES_MAX + 1 && endpoint_eq(&p.ways[PATH_CANDIDATES_MAX], &relay), "%zu", p.n_ways);
+	path_relays(&p, relays, ARRAY_LEN(relays), 1);
+	path_candidates(&p, list, 2 * PATH_CANDIDATES_MAX, 1);
+	T_CHECK(p.n_ways == PATH_CANDIDATES_MAX + PATH_RELAYS_MAX && endpoint_eq(&p.ways[PATH_CANDIDATES_MAX], &relays[0]) &&
+			endpoint_eq(&p.ways[PATH_CANDIDATES_MAX + 1], &relays[1]),
+		"%zu", p.n_ways);
 }
 
 int main(void)
@@ -187,6 +218,7 @@ int main(void)
 	T_RUN(nothing_works_and_then_it_does);
 	T_RUN(who_reaches_us_is_answered);
 	T_RUN(a_way_that_dies_is_left);
+	T_RUN(relays_come_when_they_are_needed);
 	T_RUN(a_flow_over_the_relay_is_not_broken);
 	T_RUN(candidates_change);
 	T_RUN(too_many_are_left_out);
