@@ -3,6 +3,7 @@
  * xxx_open() takes the envelope apart, verifies every signature, decodes strictly and checks that the signer is who the document
  * says. The opened struct owns what its texts point into: release it with xxx_deinit(), whatever open returned. */
 #pragma once
+#include "base/endpoint.h"
 #include "api/json.h"
 #include "ident/dsse.h"
 
@@ -24,6 +25,7 @@ enum {
 	FARM_TIME_MAX = 4,
 	FARM_DNS_MAX = 3, /* resolv.conf(5): more are not asked */
 	FARM_GATEWAYS_MAX = 32,
+	FARM_RELAYS_MAX = 16,
 };
 
 /* What every document shares once it is open. */
@@ -112,6 +114,12 @@ struct farm_gateway {
 	const char *acme_email; /* whom that server may write to; NULL = nobody */
 };
 
+/* A node that passes on what others cannot send each other (doc/network-peers.md, The relay), and where they reach it. */
+struct farm_relay {
+	struct key_pub node;
+	const char *address, *address6; /* IPv4, IPv6; NULL = not by that, but one of them is there */
+};
+
 /* What a farm says to its nodes. */
 struct farm {
 	struct doc doc;
@@ -125,7 +133,8 @@ struct farm {
 	struct farm_time time[FARM_TIME_MAX];
 	struct farm_dns dns[FARM_DNS_MAX];
 	struct farm_gateway gateways[FARM_GATEWAYS_MAX];
-	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_dns, n_gateways;
+	struct farm_relay relays[FARM_RELAYS_MAX];
+	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_dns, n_gateways, n_relays;
 	uint64_t bandwidth; /* bytes a second, each way, that each link of a machine carries at most; 0 = what its owner says */
 	bool usb_disks; /* nodes may take disks on USB */
 	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
@@ -137,6 +146,10 @@ void farm_deinit(struct farm *f);
 const struct farm_allow *farm_allow_find(const struct farm *f, const struct key_pub *key);
 /* What NODE is as a gateway; NULL = it is none. */
 const struct farm_gateway *farm_gateway_find(const struct farm *f, const struct key_pub *node);
+/* What NODE is as a relay; NULL = it is none. */
+const struct farm_relay *farm_relay_find(const struct farm *f, const struct key_pub *node);
+/* Where PORT of R is, by FAMILY (AF_INET, AF_INET6); family 0 = nowhere. */
+struct endpoint farm_relay_at(const struct farm_relay *r, int family, uint16_t port);
 
 /* "This node is mine": signed by the farm. */
 struct approval {

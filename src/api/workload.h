@@ -59,3 +59,7 @@ struct range6 network_part6(const struct network *n, const struct key_pub *node)
 /* Whether R, which stands at the JSON path WHERE, is whole, private, and has a prefix from MIN to MAX. */
 MUST_CHECK int range4_check(const struct range4 *r, const char *where, unsigned min, unsigned max, struct err *e);
 MUST_CHECK int range6_check(const struct range6 *r, const char *where, unsigned min, unsigned max, struct err *e);
+
+/* farm_relay.c: the same of a farm's relays. */
+extern const struct json_table farm_relay_table;
+MUST_CHECK int farm_relays_check(const struct farm *f, struct err *e);
