@@ -33,10 +33,10 @@ extern const struct command_group command_groups[];
 extern const size_t n_command_groups;
 extern const struct command manual_commands[]; /* what is printed from these tables */
 extern const size_t n_manual_commands;
-extern const struct command key_commands[], farm_commands[], hub_commands[], node_commands[], deployment_commands[], machine_commands[],
-	image_commands[], volume_commands[], network_commands[], media_commands[], netboot_commands[], diagnose_commands[];
-extern const size_t n_key_commands, n_farm_commands, n_hub_commands, n_node_commands, n_deployment_commands, n_machine_commands, n_image_commands,
-	n_volume_commands, n_network_commands, n_media_commands, n_netboot_commands, n_diagnose_commands;
+extern const struct command key_commands[], farm_commands[], farm_role_commands[], hub_commands[], node_commands[], deployment_commands[],
+	machine_commands[], image_commands[], volume_commands[], network_commands[], media_commands[], netboot_commands[], diagnose_commands[];
+extern const size_t n_key_commands, n_farm_commands, n_farm_role_commands, n_hub_commands, n_node_commands, n_deployment_commands, n_machine_commands,
+	n_image_commands, n_volume_commands, n_network_commands, n_media_commands, n_netboot_commands, n_diagnose_commands;
 
 /* out.c: what people and programs see on standard output. */
 int out_json(sd_json_variant *v, struct err *e);

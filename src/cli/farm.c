@@ -1,4 +1,4 @@
-#include "cli/command.h"
+#include "cli/farm.h"
 
 #include "api/call.h"
 #include "base/file.h"
@@ -216,8 +216,7 @@ static const struct opt allow_opts[] = {
 	OPT(struct allow_args, cpu, "cpu", "N", "at most so many CPUs for its machines on a node"),
 };
 
-/* BODY with VALUE as FIELD (NULL: without it), and the next sequence. */
-static int body_change(const struct farm *f, const char *field, sd_json_variant *value, sd_json_variant **ret)
+int farm_body_change(const struct farm *f, const char *field, sd_json_variant *value, sd_json_variant **ret)
 {
 	AUTO_JSON sd_json_variant *sequence = NULL, *body = sd_json_variant_ref(f->doc.body);
 	int r;
@@ -230,8 +229,7 @@ static int body_change(const struct farm *f, const char *field, sd_json_variant 
 	return 0;
 }
 
-/* The rows of the list FIELD, without the one whose KEY is VALUE. */
-static int rows_without(const struct farm *f, const char *field, const char *key, const char *value, sd_json_variant **ret)
+int farm_rows_without(const struct farm *f, const char *field, const char *key, const char *value, sd_json_variant **ret)
 {
 	sd_json_variant *old = sd_json_variant_by_key(f->doc.body, field);
 	int r = sd_json_variant_new_array(ret, NULL, 0);
@@ -247,7 +245,7 @@ static int allow_body(const struct client *c, const struct farm *f, const void *
 {
 	const struct allow_args *a = args;
 	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
-	int r = rows_without(f, "allow", "key", key, &list);
+	int r = farm_rows_without(f, "allow", "key", key, &list);
 
 	(void)c;
 	if (r < 0 ||
@@ -256,7 +254,7 @@ static int allow_body(const struct client *c, const struct farm *f, const void *
 				SD_JSON_BUILD_PAIR_CONDITION(a->cpu != 0, "cpu", SD_JSON_BUILD_UNSIGNED(a->cpu)))) < 0 ||
 	    (r = sd_json_variant_append_array(&list, row)) < 0)
 		return r;
-	return body_change(f, "allow", list, ret);
+	return farm_body_change(f, "allow", list, ret);
 }
 
 static int node_tell(struct client *c, const struct key_pub *node, sd_json_variant *arguments, struct err *e)
@@ -329,10 +327,7 @@ static int farm_tell(const struct cli *c, const void *args, const char **words, 
 	return r ? r : publish(&client, e);
 }
 
-/* Signs the farm document anew with what BODY makes of it, and tells the nodes, through the hubs that they are on now. */
-typedef int body_fn(const struct client *c, const struct farm *f, const void *args, const char *word, sd_json_variant **ret);
-
-static int farm_change(struct client *c, body_fn *change, const void *args, const char *word, struct err *e)
+int farm_change(struct client *c, farm_body_fn *change, const void *args, const char *word, struct err *e)
 {
 	AUTO_BUF struct buf envelope = { 0 };
 	AUTO_JSON sd_json_variant *body = NULL;
@@ -388,14 +383,14 @@ static int registry_body(const struct client *c, const struct farm *f, const voi
 {
 	const struct registry_change *change = args;
 	AUTO_JSON sd_json_variant *list = NULL;
-	int r = rows_without(f, "registries", "host", host, &list);
+	int r = farm_rows_without(f, "registries", "host", host, &list);
 
 	(void)c;
 	if (r >= 0 && !change->args->forget)
 		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("host", host),
 						   SD_JSON_BUILD_PAIR_CONDITION(change->ca != NULL, "ca", SD_JSON_BUILD_STRING(change->ca)),
 						   SD_JSON_BUILD_PAIR_CONDITION(change->args->plain, "plain", SD_JSON_BUILD_BOOLEAN(true)));
-	return r < 0 ? r : body_change(f, "registries", list, ret);
+	return r < 0 ? r : farm_body_change(f, "registries", list, ret);
 }
 
 static int farm_registry(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -434,14 +429,14 @@ static int time_body(const struct client *c, const struct farm *f, const void *a
 {
 	const struct time_args *a = args;
 	AUTO_JSON sd_json_variant *list = NULL;
-	int r = rows_without(f, "time", "server", server, &list);
+	int r = farm_rows_without(f, "time", "server", server, &list);
 
 	(void)c;
 	if (r >= 0 && !a->forget)
 		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("server", server),
 						   SD_JSON_BUILD_PAIR_CONDITION(a->port != 0, "port", SD_JSON_BUILD_UNSIGNED(a->port)),
 						   SD_JSON_BUILD_PAIR_CONDITION(a->nts, "nts", SD_JSON_BUILD_BOOLEAN(true)));
-	return r < 0 ? r : body_change(f, "time", list, ret);
+	return r < 0 ? r : farm_body_change(f, "time", list, ret);
 }
 
 static int farm_time(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -470,12 +465,12 @@ static int dns_body(const struct client *c, const struct farm *f, const void *ar
 {
 	const struct dns_args *a = args;
 	AUTO_JSON sd_json_variant *list = NULL;
-	int r = rows_without(f, "dns", "server", server, &list);
+	int r = farm_rows_without(f, "dns", "server", server, &list);
 
 	(void)c;
 	if (r >= 0 && !a->forget)
 		r = sd_json_variant_append_arraybo(&list, SD_JSON_BUILD_PAIR_STRING("server", server));
-	return r < 0 ? r : body_change(f, "dns", list, ret);
+	return r < 0 ? r : farm_body_change(f, "dns", list, ret);
 }
 
 static int farm_dns(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -487,79 +482,6 @@ static int farm_dns(const struct cli *c, const void *args, const char **words, s
 	if (!r && !c->json)
 		printf("the farm's nodes %s %s for names when their own servers do not answer\n", a->forget ? "no longer ask" : "ask", words[0]);
 	return r;
-}
-
-struct gateway_args {
-	const char *address, *router, *address6, *router6, *card, *domain, *acme, *acme_ca, *acme_email;
-	bool forget;
-};
-static const struct opt gateway_opts[] = {
-	OPT(struct gateway_args, address, "address", "A.B.C.D/N", "its public IPv4 address, with the network's prefix"),
-	OPT(struct gateway_args, router, "router", "A.B.C.D", "the router on that network"),
-	OPT(struct gateway_args, address6, "address6", "IPV6/N", "a public IPv6 address, too"),
-	OPT(struct gateway_args, router6, "router6", "IPV6", "and its router"),
-	OPT(struct gateway_args, card, "card", "CARD", "the network card on that network (default eth0)"),
-	OPT(struct gateway_args, domain, "domain", "DOMAIN", "owners may have names below it: *.DOMAIN leads to the address in your DNS"),
-	OPT(struct gateway_args, acme, "acme", "URL",
-	    "the directory of an ACME server that gives names certificates: they have HTTPS, and you agree to its terms"),
-	OPT(struct gateway_args, acme_ca, "acme-ca", "FILE", "who signed that server's own certificate (PEM), instead of the image's authorities"),
-	OPT(struct gateway_args, acme_email, "acme-email", "EMAIL", "whom that server may write to"),
-	OPT(struct gateway_args, forget, "forget", NULL, "the node is no gateway any more: what it publishes cannot be reached"),
-};
-
-static int text_set(sd_json_variant **row, const char *field, const char *text)
-{
-	return text ? sd_json_variant_set_field_string(row, field, text) : 0;
-}
-
-struct gateway_change {
-	const struct gateway_args *args;
-	const char *acme_ca; /* PEM, NULL = none */
-};
-
-static int gateway_body(const struct client *c, const struct farm *f, const void *change, const char *node, sd_json_variant **ret)
-{
-	const struct gateway_change *is = change;
-	const struct gateway_args *a = is->args;
-	AUTO_JSON sd_json_variant *list = NULL, *row = NULL;
-	int r = rows_without(f, "gateways", "node", node, &list);
-
-	(void)c;
-	if (r < 0 || a->forget)
-		return r < 0 ? r : body_change(f, "gateways", list, ret);
-	if ((r = text_set(&row, "node", node)) < 0 || (r = text_set(&row, "domain", a->domain)) < 0 ||
-	    (r = text_set(&row, "address", a->address)) < 0 || (r = text_set(&row, "router", a->router)) < 0 ||
-	    (r = text_set(&row, "address6", a->address6)) < 0 || (r = text_set(&row, "router6", a->router6)) < 0 ||
-	    (r = text_set(&row, "card", a->card)) < 0 || (r = text_set(&row, "acme", a->acme)) < 0 ||
-	    (r = text_set(&row, "acme_ca", is->acme_ca)) < 0 || (r = text_set(&row, "acme_email", a->acme_email)) < 0 ||
-	    (r = sd_json_variant_append_array(&list, row)) < 0)
-		return r;
-	return body_change(f, "gateways", list, ret);
-}
-
-static int farm_gateway(const struct cli *c, const void *args, const char **words, struct err *e)
-{
-	AUTO_CLIENT struct client client = CLIENT_NONE;
-	const struct gateway_args *a = args;
-	struct gateway_change change = { .args = a };
-	AUTO_BUF struct buf ca = { 0 };
-	struct key_pub node;
-	int r;
-
-	if (key_pub_parse(str_c(words[0]), &node) || node.role != KEY_NODE)
-		return err_set(e, -EINVAL, "'%s' is no node's key (N...): 'zos node list' shows them", words[0]);
-	if (!a->forget == !(a->address && a->router))
-		return err_set(e, -EINVAL, "a gateway needs --address and --router, which say where it is reached; --forget goes alone");
-	if (!a->acme && (a->acme_ca || a->acme_email))
-		return err_set(e, -EINVAL, "--acme-ca and --acme-email go with --acme");
-	if (a->acme_ca && (r = file_read(AT_FDCWD, a->acme_ca, 16384, &ca, e)))
-		return r;
-	change.acme_ca = ca.p;
-	if ((r = farm_change(&client, gateway_body, &change, words[0], e)))
-		return r;
-	if (!c->json)
-		printf(a->forget ? "%s is no gateway any more\n" : "%s is a gateway\n", words[0]);
-	return 0;
 }
 
 /* WORD: a size, or none. */
@@ -599,7 +521,7 @@ static int usb_body(const struct client *c, const struct farm *f, const void *ar
 
 	(void)c;
 	(void)args;
-	return r < 0 ? r : body_change(f, "usb_disks", value, ret);
+	return r < 0 ? r : farm_body_change(f, "usb_disks", value, ret);
 }
 
 static int farm_usb(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -626,7 +548,7 @@ static int recovery_body(const struct client *c, const struct farm *f, const voi
 
 	(void)c;
 	(void)args;
-	return r < 0 ? r : body_change(f, "recovery", value, ret);
+	return r < 0 ? r : farm_body_change(f, "recovery", value, ret);
 }
 
 /* The public part of the profile's recovery key, which is made when there is none yet. */
@@ -681,7 +603,7 @@ static int hubs_body(const struct client *c, const struct farm *f, const void *a
 
 	(void)args;
 	(void)word;
-	return r < 0 ? r : body_change(f, "hubs", hubs, ret);
+	return r < 0 ? r : farm_body_change(f, "hubs", hubs, ret);
 }
 
 static int farm_hubs(const struct cli *c, const void *args, const char **words, struct err *e)
@@ -766,15 +688,6 @@ const struct command farm_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_dns },
-	{ .name = "farm gateway",
-	  .words = "N...",
-	  .help = "let a node publish names at a public address",
-	  .opts = gateway_opts,
-	  .n_opts = ARRAY_LEN(gateway_opts),
-	  .args_size = sizeof(struct gateway_args),
-	  .min_words = 1,
-	  .max_words = 1,
-	  .run = farm_gateway },
 	{ .name = "farm bandwidth",
 	  .words = "SIZE|off",
 	  .help = "say how many bytes a second each machine on the farm's nodes may receive, and send",

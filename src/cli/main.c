@@ -18,6 +18,7 @@ const struct command_group command_groups[] = {
 	{ "Nodes that reach no hub", diagnose_commands, &n_diagnose_commands },
 	{ "Keys", key_commands, &n_key_commands },
 	{ "For farmers", farm_commands, &n_farm_commands },
+	{ "For farmers: what a node does for the others", farm_role_commands, &n_farm_role_commands },
 	{ "Boot media", media_commands, &n_media_commands },
 	{ "Boot over the network", netboot_commands, &n_netboot_commands },
 	{ "For hub operators", hub_commands, &n_hub_commands },
