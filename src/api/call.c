@@ -2,6 +2,7 @@
 
 #include "api/meet.h"
 #include "api/recovery.h"
+#include "api/relay.h"
 #include "base/parse.h"
 
 static const struct json_field envelope_fields[] = {
@@ -154,6 +155,7 @@ const struct call calls[] = {
 	{ "zos.Machine.Resume", CALL_ALLOWED, CALL_CHANGES, false, false, &machine_table, sizeof(struct call_machine) },
 	{ "zos.Machine.Forward", CALL_ALLOWED, CALL_CHANGES, false, true, &forward_table, sizeof(struct call_forward) },
 	{ CALL_MEET, CALL_NODE, CALL_CHANGES, false, false, &meet_table, sizeof(struct meet_args) },
+	{ CALL_RELAY, CALL_NODE, CALL_READS, false, false, &relay_table, sizeof(struct relay_args) },
 };
 const size_t n_calls = ARRAY_LEN(calls);
 

@@ -201,6 +201,20 @@ const struct service services[] = {
 		.stop_ms = 2000,
 	},
 	{
+		.name = "relay", /* what nodes cannot send each other: has its ports, and drops the rest before it hears a word */
+		.argv = { "/usr/lib/zos/relay" },
+		.is_template = true,
+		.ready = SERVICE_READY_NOTIFY,
+		.is_background = true,
+		.caps = CAP(SYS_ADMIN) | CAP(NET_ADMIN) | CAP(SETUID) | CAP(SETGID) | CAP(SETPCAP),
+		.nofile = 1024, /* a socket for each port */
+		.pids_max = 4,
+		.memory_max_bytes = 128 * MIB,
+		.oom_score_adj = 100,
+		.start_ms = 10000,
+		.stop_ms = 1000,
+	},
+	{
 		.name = "module", /* that a workload came to need: modload has the list */
 		.argv = { "/usr/lib/zos/modload", "only", "%i" },
 		.is_template = true,

@@ -55,6 +55,7 @@ static const struct {
 	{ "/run/zos/gateway-steer", 0700, 911 },
 	{ "/run/zos/gateway-acme", 0700, 912 },
 	{ "/run/zos/gateway-ca", 0755, 912 },
+	{ "/run/zos/relay", 0700, 913 },
 };
 
 static const struct {

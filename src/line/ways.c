@@ -1,4 +1,4 @@
-/* Sessions to other nodes. The engine orders meetings, one message each: which node, of which farm, a login and an order that it has signed. A way is a
+/* Sessions to other nodes. The engine orders meetings, and what it asks of relays, one message each: which node, of which farm, a login and an order that it has signed. A way is a
  * session to one node, and serves all meetings with it until it is idle or old. What is found in the directory is believed when it is valid, signed by that node
  * and approved by that farm, and the engine checks the answer again; what a hostile gridd could do here is to bring nothing.
  *
@@ -87,16 +87,18 @@ static void tell_failure(struct gridd *g, uint64_t id, const char *error_id, con
 		tell(g, v);
 }
 
+/* PSK NULL: there is none. */
 static int tell_success(struct gridd *g, uint64_t id, sd_json_variant *reply, const char *psk)
 {
 	AUTO_JSON sd_json_variant *v = NULL, *key = NULL;
-	int r = sd_json_variant_new_string(&key, psk);
+	int r = psk ? sd_json_variant_new_string(&key, psk) : 0;
 
 	if (r < 0)
 		return r;
-	sd_json_variant_sensitive(key);
+	if (psk)
+		sd_json_variant_sensitive(key);
 	r = sd_json_buildo(&v, SD_JSON_BUILD_PAIR_UNSIGNED("id", id), SD_JSON_BUILD_PAIR_VARIANT("reply", reply),
-			   SD_JSON_BUILD_PAIR_VARIANT("psk", key));
+			   SD_JSON_BUILD_PAIR_CONDITION(psk != NULL, "psk", SD_JSON_BUILD_VARIANT(key)));
 	if (r >= 0)
 		tell(g, v);
 	return r;
@@ -185,10 +187,11 @@ static int answer_take(struct way *w, struct errand *x, sd_json_variant *reply, 
 	AUTO_ORDER struct order o = { 0 };
 	char psk[MEET_KEY_TEXT_LEN + 1];
 	int r = order_open(x->order, &w->node, time(NULL), &o, e);
+	bool has_psk = !r && !strcmp(o.method, CALL_MEET);
 
-	if (r || (r = ways_psk(w->session, &o, &w->node, psk, e)))
+	if (r || (has_psk && (r = ways_psk(w->session, &o, &w->node, psk, e))))
 		return r;
-	r = tell_success(w->gridd, x->id, reply, psk);
+	r = tell_success(w->gridd, x->id, reply, has_psk ? psk : NULL);
 	explicit_bzero(psk, sizeof(psk));
 	return r < 0 ? err_set(e, r, "pass the answer on: %s", strerror(-r)) : 0;
 }

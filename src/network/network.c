@@ -330,6 +330,8 @@ static void network_configure(struct provider *p, const struct key_pub *node, co
 		r->open[r->n_open++] = n->open[i];
 	}
 	n->bandwidth_max = farm ? farm->bandwidth : 0;
+	r->relay_port = RELAY_PORT_BASE;
+	r->n_relay_ports = farm && farm_relay_find(farm, node) ? RELAY_PORTS : 0;
 	edge_configure(&n->edge, farm ? farm_gateway_find(farm, node) : NULL);
 	edge_rules_changed(&n->edge);
 	filter_change(&n->filter);

@@ -27,6 +27,7 @@ static const char chains[] = "	chain input {\n"
 			     "		ct state established,related accept\n"
 			     "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } drop\n"
 			     "		udp dport @tunnels accept\n"
+			     "		udp dport @relays accept\n"
 			     "		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
 			     "		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } ip6 hoplimit 255 accept\n"
 			     "		drop\n"
@@ -178,6 +179,10 @@ void rules_format(const struct rules *r, struct buf *ret)
 		buf_addf(ret, "%s%u", i ? ", " : "		elements = { ", r->tunnels[i]);
 	buf_addf(ret, "%s	}\n", r->n_tunnels ? " }\n" : "");
 	public_format(r, ret);
+	buf_add(ret, S("	set relays {\n		type inet_service\n		flags interval\n"));
+	if (r->n_relay_ports)
+		buf_addf(ret, "		elements = { %u-%u }\n", r->relay_port, r->relay_port + r->n_relay_ports - 1);
+	buf_add(ret, S("	}\n"));
 	buf_add(ret, str_c(chains));
 	/* By who it is, never by who it is not: what the kernel itself sends, neighbour advertisements among it, has no owner, and a rule that
 	 * asks for one does not match. */

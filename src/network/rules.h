@@ -38,6 +38,7 @@ struct rules {
 	size_t n_tunnels;
 	const struct rules_public *public;            /* machines that are reached from outside; borrowed */
 	size_t n_public;
+	unsigned relay_port, n_relay_ports;           /* UDP, of a node that its farm made a relay; 0 = it is none */
 	unsigned flows_max;                           /* connections at a time through each device of a machine, or of a private network */
 	unsigned imaged_uid;                          /* may reach what machines may reach, and no more */
 };

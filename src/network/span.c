@@ -328,6 +328,26 @@ static int endpoint_set(const struct segment *g, const struct span_peer *p, cons
 	return wireguard_set_peer(&g->span.wg, SPAN_DEVICE, &on, e);
 }
 
+/* Of a family that this node has, IPv4 first: routers know it everywhere. */
+static int own_family(const struct segments *s)
+{
+	for (size_t i = 0; i < s->n_own; i++)
+		if (s->own[i].family == AF_INET)
+			return AF_INET;
+	return s->n_own ? AF_INET6 : AF_INET;
+}
+
+static void relay_ask(const struct segment *g, const struct span_peer *p)
+{
+	struct meeting_with with = with_of(g, p);
+	struct relay_ends ends;
+
+	memcpy(ends.public_key, g->span.public_key, sizeof(ends.public_key));
+	memcpy(ends.peer_key, p->is.public_key, sizeof(ends.peer_key));
+	if (g->all->meetings && g->all->meetings->relay)
+		g->all->meetings->relay(g->all->meetings->ctx, &with, &ends, own_family(g->all));
+}
+
 static void peer_look(const struct segment *g, struct span_peer *p, const struct wireguard_peer_state *is, uint64_t now_ms)
 {
 	const struct path_seen seen = {
@@ -339,6 +359,8 @@ static void peer_look(const struct segment *g, struct span_peer *p, const struct
 	p->has_preshared = is->has_preshared;
 	if (path_look(&p->path, &seen, now_ms, &to) == PATH_SET && endpoint_set(g, p, &to, &e))
 		log_limited("%s", e.msg);
+	if (p->is_met && path_needs_relay(&p->path))
+		relay_ask(g, p);
 }
 
 static void look(struct segment *g, uint64_t now_ms)
@@ -545,6 +567,18 @@ static void on_met(void *ctx, const struct meeting_with *with, const struct meet
 	log_limited("the end of network %s on node %s: %s", with->network, node, e.msg);
 }
 
+static void on_relayed(void *ctx, const struct meeting_with *with, const struct endpoint *at, size_t n)
+{
+	struct segment *g = segment_of(ctx, with);
+	struct span_peer *p = node_find(g, &with->node);
+
+	if (!p)
+		return;
+	path_relays(&p->path, at, n, log_now_ms());
+	look(g, log_now_ms());
+	look_soon(g->all);
+}
+
 /* For people. */
 
 static const char *state_name(const struct span_peer *p)
@@ -625,7 +659,7 @@ int spans_init(struct segments *s, struct err *e)
 {
 	int r = netlink_watch(RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_LINK, &s->addresses_fd, e);
 
-	s->ends = (struct meeting_ends){ .own = on_own, .met = on_met, .ctx = s };
+	s->ends = (struct meeting_ends){ .own = on_own, .met = on_met, .relayed = on_relayed, .ctx = s };
 	if (r)
 		return r;
 	own_take(s);

@@ -78,36 +78,51 @@ static int order_make(struct meet *m, const struct peer *x, int64_t expires_s, s
 	return 0;
 }
 
-static int login_make(struct meet *m, const struct peer *x, int64_t expires_s, struct buf *ret, struct err *e)
+static int login_make(struct meet *m, const struct key_pub *node, int64_t expires_s, struct buf *ret, struct err *e)
 {
 	uint8_t tls_key[32];
 
 	if (parse_hex(str_c(m->line->tls_key), tls_key, sizeof(tls_key)))
 		return err_set(e, -EAGAIN, "gridd has not named its TLS key yet");
-	return login_sign(&m->engine->identity, &x->node, tls_key, expires_s, ret) ? err_set(e, -ENOMEM, "sign a login: out of memory") : 0;
+	return login_sign(&m->engine->identity, node, tls_key, expires_s, ret) ? err_set(e, -ENOMEM, "sign a login: out of memory") : 0;
 }
 
-static int dial(struct meet *m, const struct peer *x, struct err *e)
+int meet_errand(struct meet *m, uint64_t id, const struct key_pub *node, uint64_t tries, const struct buf *order, int64_t expires_s, struct err *e)
 {
-	AUTO_BUF struct buf order = { 0 }, login = { 0 };
+	AUTO_BUF struct buf login = { 0 };
 	AUTO_JSON sd_json_variant *order_json = NULL, *login_json = NULL;
-	int64_t expires_s = time(NULL) + MEET_LIFE_S;
-	char node[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE];
+	char name[KEY_TEXT_SIZE], farm[KEY_TEXT_SIZE];
 	int r;
 
+	if ((r = login_make(m, node, expires_s, &login, e)) || (r = json_parse(buf_str(order), &order_json, e)) ||
+	    (r = json_parse(buf_str(&login), &login_json, e)))
+		return r;
+	key_pub_format(name, node);
+	key_pub_format(farm, &m->engine->farm->farm);
+	r = sd_varlink_notifybo(m->link, SD_JSON_BUILD_PAIR_UNSIGNED("id", id), SD_JSON_BUILD_PAIR_STRING("node", name),
+				SD_JSON_BUILD_PAIR_STRING("farm", farm), SD_JSON_BUILD_PAIR_UNSIGNED("tries", tries),
+				SD_JSON_BUILD_PAIR_VARIANT("login", login_json), SD_JSON_BUILD_PAIR_VARIANT("order", order_json));
+	return r < 0 ? err_set(e, r, "tell gridd: %s", strerror(-r)) : 0;
+}
+
+int meet_ready(const struct meet *m, struct err *e)
+{
 	if (!m->link)
 		return err_set(e, -EHOSTUNREACH, "gridd is not there");
 	if (!m->engine->farm || !m->engine->approval)
 		return err_set(e, -EACCES, "this node is not approved by a farm");
-	if ((r = order_make(m, x, expires_s, &order, e)) || (r = login_make(m, x, expires_s, &login, e)) ||
-	    (r = json_parse(buf_str(&order), &order_json, e)) || (r = json_parse(buf_str(&login), &login_json, e)))
+	return 0;
+}
+
+static int dial(struct meet *m, const struct peer *x, struct err *e)
+{
+	AUTO_BUF struct buf order = { 0 };
+	int64_t expires_s = time(NULL) + MEET_LIFE_S;
+	int r;
+
+	if ((r = meet_ready(m, e)) || (r = order_make(m, x, expires_s, &order, e)))
 		return r;
-	key_pub_format(node, &x->node);
-	key_pub_format(farm, &m->engine->farm->farm);
-	r = sd_varlink_notifybo(m->link, SD_JSON_BUILD_PAIR_UNSIGNED("id", x->id), SD_JSON_BUILD_PAIR_STRING("node", node),
-				SD_JSON_BUILD_PAIR_STRING("farm", farm), SD_JSON_BUILD_PAIR_UNSIGNED("tries", x->tries),
-				SD_JSON_BUILD_PAIR_VARIANT("login", login_json), SD_JSON_BUILD_PAIR_VARIANT("order", order_json));
-	return r < 0 ? err_set(e, r, "tell gridd: %s", strerror(-r)) : 0;
+	return meet_errand(m, x->id, &x->node, x->tries, &order, expires_s, e);
 }
 
 static void failed(struct meet *m, struct peer *x, const char *why)
@@ -173,6 +188,7 @@ void meet_deinit(struct meet *m)
 	sd_varlink_unref(m->link);
 	sd_event_source_disable_unref(m->timer);
 	peers_deinit(&m->peers);
+	relays_deinit(&m->relays);
 	*m = (struct meet)MEET_NONE;
 }
 
@@ -236,7 +252,7 @@ static void changed(void *ctx, const struct key_pub *owner, const char *network)
 
 struct meetings meet_meetings(struct meet *m)
 {
-	return (struct meetings){ .want = want, .forget = forget, .changed = changed, .private_key = private_key, .ctx = m };
+	return (struct meetings){ .want = want, .forget = forget, .changed = changed, .relay = relays_need, .private_key = private_key, .ctx = m };
 }
 
 void meet_hurry(struct meet *m)
@@ -361,6 +377,8 @@ int meet_met(struct meet *m, sd_varlink *link, sd_json_variant *parameters)
 	f = a.id ? flight_find(m, a.id) : NULL;
 	if (f)
 		met_take(m, &a, f);
+	else
+		relays_answered(m, a.id, a.reply, a.error ? a.message ? a.message : a.error : NULL);
 	return sd_varlink_reply(link, NULL);
 }
 

@@ -5,6 +5,7 @@
 #include "node/engine.h"
 #include "node/line.h"
 #include "node/peers.h"
+#include "node/relays.h"
 #include "svc/meeting.h"
 
 struct meet_flight { /* an order under way */
@@ -20,6 +21,7 @@ struct meet {
 	struct peers peers;
 	struct meet_flight flights[PEERS_FLIGHT_MAX];
 	sd_varlink *link;                /* gridd's, NULL = none */
+	struct relays relays;
 	sd_event_source *timer;
 };
 #define MEET_NONE { .ends = NULL }
@@ -38,6 +40,12 @@ void meet_forget(struct meet *m, const struct meeting_with *with);
 void meet_changed(struct meet *m, const struct key_pub *owner, const char *network);
 /* What stood in the way of meetings may be gone (gridd, an approval): those that failed are tried now. */
 void meet_hurry(struct meet *m);
+
+/* Whether errands can be sent: -EHOSTUNREACH, -EACCES with why not. */
+MUST_CHECK int meet_ready(const struct meet *m, struct err *e);
+/* Has gridd bring ORDER to NODE of this farm; it tells how that went with ID. TRIES: from hub to hub. */
+MUST_CHECK int meet_errand(struct meet *m, uint64_t id, const struct key_pub *node, uint64_t tries, const struct buf *order, int64_t expires_s,
+			   struct err *e);
 
 /* gridd's methods: zos.Line.Meetings, which it observes, and zos.Line.Met. */
 int meet_watch(struct meet *m, sd_varlink *link);

@@ -23,6 +23,7 @@ struct request {
 		struct call_push push;
 		struct call_volume volume;
 		struct meet_args meet;
+		struct relay_args relay;
 	} args;
 	const char *psk; /* of a meeting; NULL = none came */
 };

@@ -9,6 +9,7 @@
 #include "node/health.h"
 #include "node/info.h"
 #include "node/policy.h"
+#include "node/relays.h"
 #include "node/request.h"
 #include "node/resolver.h"
 #include "svc/daemon.h"
@@ -52,6 +53,7 @@ static int node_set_farm(struct request *q, struct err *e)
 	disks_configure(q->s->storage, q->s->engine->farm);
 	clock_configure(q->s->engine->farm);
 	resolver_configure(q->s->engine->farm);
+	relaying_configure(&q->s->relaying, q->s->engine);
 	return sd_varlink_reply(q->link, NULL);
 }
 
@@ -215,6 +217,7 @@ static const struct {
 	{ "zos.Machine.Resume", machine_resume },
 	{ "zos.Machine.Forward", machine_forward },
 	{ CALL_MEET, network_meet },
+	{ CALL_RELAY, network_relay },
 };
 
 static int handle(struct request *q, struct err *e)
@@ -230,7 +233,7 @@ static int caller_check(const struct request *q, const struct call *call, struct
 	const struct farm *farm = q->s->engine->farm;
 
 	if (call->who == CALL_NODE)
-		return policy_node(farm, &q->order->caller, q->args.meet.approval, e);
+		return policy_node(farm, &q->order->caller, sd_json_variant_by_key(q->order->arguments, "approval"), e);
 	return policy_check(farm, &q->order->caller, call->who, e);
 }
 
@@ -358,6 +361,7 @@ int serve_init(struct serve *ret, struct engine *engine, struct storage *storage
 	BUG_ON(!every_call_has_a_handler());
 	clock_gettime(CLOCK_BOOTTIME, &up);
 	nonces_init(&s->nonces);
+	relaying_configure(&s->relaying, engine);
 	if ((r = line_init(&s->line, engine, (uint64_t)(time(NULL) - up.tv_sec), e)) || (r = meet_init(&s->meet, engine, &s->line, NULL, e)) ||
 	    (r = daemon_listen(engine->event, socket, 0666, s, &s->server, e)))
 		return r;

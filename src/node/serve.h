@@ -3,6 +3,7 @@
 #include "node/line.h"
 #include "node/meet.h"
 #include "node/nonces.h"
+#include "node/relays.h"
 #include "storage/storage.h"
 
 struct serve {
@@ -11,9 +12,10 @@ struct serve {
 	struct nonces nonces;
 	struct line line;
 	struct meet meet;
+	struct relaying relaying;
 	sd_varlink_server *server;
 };
-#define SERVE_NONE { .nonces = NONCES_NONE, .meet = MEET_NONE }
+#define SERVE_NONE { .nonces = NONCES_NONE, .meet = MEET_NONE, .relaying = RELAYING_NONE }
 
 /* Listens on SOCKET; takes orders once its nonces have a file. RET is to be released whatever is returned. */
 extern const struct json_table serve_order_table; /* arguments of zos.Order.Call */
