@@ -1,24 +1,23 @@
 """A cable between nodes, each of whose second card is on it, through QEMU's stream netdev: passes frames on, keeps them, and gives out addresses. And
-a computer on it that is no node: a network namespace with a tap."""
-import fcntl, os, select, socket, struct, subprocess, threading, time
+a computer on it that is no node, and a router between two: network namespaces with taps."""
+import fcntl, os, select, socket, struct, threading, time
 
+from place import Place
 from qemu import Timeout
 from wire import OUR_IP, OUR_MAC, ipv4, with_sum
 
 
 class Tap:
-    """A card called lan0 in the network namespace at PATH, with what a socket of QEMU's has: each frame behind its length."""
+    """A card called NAME in PLACE, with what a socket of QEMU's has: each frame behind its length."""
 
-    def __init__(self, path):
-        maker = threading.Thread(target=self.make, args=(path,))  # which alone enters the namespace, and ends in it
-        maker.start()
-        maker.join()
+    def __init__(self, place, name="lan0"):
+        self.name = name
+        self.fd = place.made(self.make)
 
-    def make(self, path):
-        with open(path) as namespace:
-            os.setns(namespace.fileno(), os.CLONE_NEWNET)
-        self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-        fcntl.ioctl(self.fd, 0x400454ca, struct.pack("16sH22x", b"lan0", 0x1002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI
+    def make(self):
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", self.name.encode(), 0x1002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI
+        return fd
 
     def fileno(self):
         return self.fd
@@ -34,29 +33,53 @@ class Tap:
         os.close(self.fd)
 
 
-class Computer:
+class Computer(Place):
     """On LAN at the place NUMBER, with the address of it; run() runs a program there."""
 
     def __init__(self, lan, number):
         self.lan, self.number = lan, number
 
     def __enter__(self):
-        self.holder = subprocess.Popen(["sleep", "100000"], preexec_fn=lambda: os.unshare(os.CLONE_NEWNET))
-        self.lan.plug(self.number, Tap(f"/proc/{self.holder.pid}/ns/net"))
-        for words in ("link set lo up", f"addr add {Lan.ip(self.number)}/24 dev lan0", "link set lan0 up"):
-            self.run("ip", *words.split())
+        super().__enter__()
+        self.lan.plug(self.number, Tap(self))
+        self.ip("addr", "add", f"{Lan.ip(self.number)}/24", "dev", "lan0")
+        self.ip("link", "set", "lan0", "up")
         return self
 
-    def __exit__(self, *_):
-        self.holder.kill()
-        self.holder.wait()
 
-    def words(self, *words):
-        return ["nsenter", "-t", str(self.holder.pid), "-n", *words]
+class Router(Place):
+    """Between LAN and OUTSIDE, at the place NUMBER of the latter: those on LAN reach what is outside as if it were beside them, and nobody comes in who was not
+    asked for. Each of their flows has a port of its own there, which nobody can guess."""
 
-    def run(self, *words, **more):
-        """Its result; raises where it fails, unless CHECK is false."""
-        return subprocess.run(self.words(*words), **{"check": True, "capture_output": True, "text": True, "timeout": 60, **more})
+    def __init__(self, lan, outside, number):
+        self.lan, self.outside, self.number = lan, outside, number
+
+    def __enter__(self):
+        super().__enter__()
+        for lan, name in ((self.lan, "in0"), (self.outside, "out0")):
+            lan.plug(self.number, Tap(self, name))
+            self.ip("link", "set", name, "up")
+        self.ip("addr", "add", f"{Lan.ip(self.number)}/24", "dev", "out0")
+        self.set("ipv4/ip_forward", 1)
+        self.set("ipv4/conf/in0/proxy_arp", 1)
+        self.set("ipv4/neigh/in0/proxy_delay", 0)
+        self.nft("""table ip nat {
+            chain post {
+                type nat hook postrouting priority srcnat
+                oifname "out0" masquerade fully-random
+            }
+            chain in {
+                type filter hook forward priority filter; policy drop
+                iifname "in0" accept
+                ct state established accept
+            }
+        }
+        """)
+        return self
+
+    def knows(self, number):
+        """Who is at the place NUMBER is on LAN."""
+        self.ip("route", "replace", f"{Lan.ip(number)}/32", "dev", "in0")
 
 
 class Lan:
