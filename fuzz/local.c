@@ -5,6 +5,7 @@
 #include "line/gridd.h"
 #include "machine/runner.h"
 #include "machine/session.h"
+#include "relay/relayd.h"
 #include "table.h"
 
 static const struct table_row rows[] = {
@@ -14,7 +15,7 @@ static const struct table_row rows[] = {
 	{ "zos.Runner.Hold", &runner_hold_table },  { "zos.Runner.Exec", &runner_exec_table },
 	{ "zos.Runner.Logs", &runner_logs_table },  { "zos.Runner.Restart", &runner_restart_table },
 	{ "zos.Order.Call", &gridd_order_table },   { "zos.Session.Login", &gridd_login_table },
-	{ "meeting", &gridd_errand_table },
+	{ "meeting", &gridd_errand_table },         { RELAY_HOLD, &relayd_hold_table },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
