@@ -2,6 +2,7 @@
  * may bring what it likes. */
 #include "line_lab.h"
 
+#include "relay/relayd.h"
 #include "svc/meeting.h"
 
 enum { NODES_MAX = 3, NETS_MAX = 8, KEPT_MAX = 64, PORT = 51820 };
@@ -11,7 +12,7 @@ static struct key farm, stranger_farm, owner, other_owner, mallory;
 static const struct peers_times quick = { .patience_ms = 2000, .answer_ms = 20000, .renew_ms = 6000, .pause_min_ms = 100, .pause_max_ms = 500 };
 
 /* What the test says to an engine's networks, and what they say. */
-enum verb { WANT, FORGET, CHANGE, ASK };
+enum verb { WANT, FORGET, CHANGE, ASK, RELAYS /* NODE is one of the farm's */, NEED /* one, for NODE */ };
 struct command {
 	enum verb verb;
 	struct key_pub node, owner;
@@ -20,6 +21,7 @@ struct command {
 };
 struct report {
 	bool is_met; /* or the answer to ASK */
+	bool is_relayed; /* END has where relays are, and nothing else */
 	struct key_pub node;
 	char network[MEET_NETWORK_MAX + 1], why[160];
 	struct meet_end end;
@@ -71,6 +73,40 @@ static void on_met(void *ctx, const struct meeting_with *with, const struct meet
 	T_NEED(write(mine.fd, &r, sizeof(r)) == sizeof(r), "report");
 }
 
+static void on_relayed(void *ctx, const struct meeting_with *with, const struct endpoint *at, size_t n)
+{
+	struct report r = { .is_relayed = true, .node = with->node, .end.n_endpoints = n };
+
+	(void)ctx;
+	snprintf(r.network, sizeof(r.network), "%s", with->network);
+	memcpy(r.end.endpoints, at, n * sizeof(*at));
+	T_NEED(write(mine.fd, &r, sizeof(r)) == sizeof(r), "report");
+}
+
+static void farm_text(const struct key *by, const struct key_pub *relay, unsigned sequence, struct buf *ret);
+
+/* A farm document that names a relay, or with a key of no role none. */
+static void relays_take(const struct key_pub *relay, unsigned sequence)
+{
+	struct engine *n = mine.serve->engine;
+	AUTO_BUF struct buf text = { 0 };
+	struct err e = { 0 };
+
+	farm_text(key_pub_eq(&n->farm->farm, &farm.pub) ? &farm : &stranger_farm, relay->role ? relay : NULL, sequence, &text);
+	T_NEED(engine_set_farm(n, buf_str(&text), &e) >= 0, "%s", e.msg);
+	relaying_configure(&mine.serve->relaying, n);
+}
+
+static void relay_need(const struct meeting_with *with)
+{
+	const struct key_pub *own = &mine.serve->engine->identity.pub;
+	struct relay_ends ends;
+
+	memcpy(ends.public_key, own->bytes, sizeof(ends.public_key));
+	memcpy(ends.peer_key, with->node.bytes, sizeof(ends.peer_key));
+	relays_need(&mine.serve->meet, with, &ends, AF_INET);
+}
+
 static void command_do(const struct command *c)
 {
 	struct meeting_with with = { .owner = c->owner, .node = c->node, .network = c->network };
@@ -103,6 +139,12 @@ static void command_do(const struct command *c)
 		}
 		T_NEED(write(mine.fd, &r, sizeof(r)) == sizeof(r), "report");
 		return;
+	case RELAYS:
+		relays_take(&c->node, c->port);
+		return;
+	case NEED:
+		relay_need(&with);
+		return;
 	}
 }
 
@@ -119,6 +161,41 @@ static int on_command(sd_event_source *source, int fd, uint32_t revents, void *u
 	return 0;
 }
 
+/* A relay's process, of whichever node has the role. */
+
+static char relay_dir[64], relay_socket[96];
+static pid_t relay_pid;
+
+static _Noreturn void relay_go(void)
+{
+	static struct relayd d = RELAYD_NONE;
+	char table[96];
+	sd_event *event;
+	struct err e = { 0 };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(table, sizeof(table), "%s/pairs", relay_dir);
+	T_NEED(sd_event_new(&event) >= 0 && !relayd_ports_open(&d, &e) && !relayd_init(&d, event, table, relay_socket, &e), "%s", e.msg);
+	sd_event_loop(event);
+	_exit(1);
+}
+
+static void relay_start(void)
+{
+	unlink(relay_socket);
+	if (!(relay_pid = fork()))
+		relay_go();
+	for (uint64_t end = log_now_ms() + DEADLINE_S * 1000; access(relay_socket, F_OK) && log_now_ms() < end;)
+		poll(NULL, 0, 20);
+	T_NEED(!access(relay_socket, F_OK), "the relay does not start");
+}
+
+static void relay_kill(void)
+{
+	kill(relay_pid, SIGKILL);
+	T_CHECK(waitpid(relay_pid, NULL, 0) == relay_pid, "wait");
+}
+
 /* Nodes. */
 
 struct one {
@@ -132,14 +209,19 @@ struct one {
 };
 static struct one nodes[NODES_MAX];
 
-static void farm_text(const struct key *by, struct buf *ret)
+static void farm_text(const struct key *by, const struct key_pub *relay, unsigned sequence, struct buf *ret)
 {
 	AUTO_BUF struct buf body = { 0 };
-	char key[KEY_TEXT_SIZE];
+	char key[KEY_TEXT_SIZE], relay_key[KEY_TEXT_SIZE];
 
 	key_pub_format(key, &by->pub);
-	buf_addf(&body, "{\"name\":\"lab\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"%s\",\"key\":\"%s\"}]}", key, hub.addr.url,
+	buf_addf(&body, "{\"name\":\"lab\",\"farm\":\"%s\",\"sequence\":%u,\"hubs\":[{\"url\":\"%s\",\"key\":\"%s\"}]", key, sequence, hub.addr.url,
 		 hub.addr.key);
+	if (relay) {
+		key_pub_format(relay_key, relay);
+		buf_addf(&body, ",\"relays\":[{\"node\":\"%s\",\"address\":\"192.0.2.200\"}]", relay_key);
+	}
+	buf_add(&body, S("}"));
 	T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), by, 1, ret), "sign the farm document");
 }
 
@@ -155,7 +237,7 @@ static sd_json_variant *approval_of(const struct key *by, const struct key_pub *
 static _Noreturn void engine_go(const struct one *o, int fd)
 {
 	static const struct provider_ops ops = { .apply = nothing, .remove = nothing, .hold = nothing };
-	static const struct meeting_ends ends = { .own = on_own, .met = on_met };
+	static const struct meeting_ends ends = { .own = on_own, .met = on_met, .relayed = on_relayed };
 	static struct provider provider = { .name = "any", .ops = &ops };
 	static struct serve serve = SERVE_NONE;
 	struct provider *providers[STEPS];
@@ -170,7 +252,7 @@ static _Noreturn void engine_go(const struct one *o, int fd)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(nonces, sizeof(nonces), "%s/nonces", o->dir);
-	farm_text(o->farm, &text);
+	farm_text(o->farm, NULL, 1, &text);
 	for (size_t i = 0; i < STEPS; i++)
 		providers[i] = &provider;
 	T_NEED(sd_event_new(&event) >= 0 && !engine_init(&engine, event, dirs, 1, true, providers, &e) &&
@@ -181,6 +263,7 @@ static _Noreturn void engine_go(const struct one *o, int fd)
 		       !nonces_add(&serve.nonces, nonces, time(NULL), &e),
 	       "%s", e.msg);
 	serve.meet.peers.times = quick;
+	serve.relaying.socket = relay_socket;
 	mine.fd = fd;
 	mine.serve = &serve;
 	mine.port = PORT;
@@ -443,6 +526,87 @@ static void who_is_no_peer_is_refused(void)
 	hub_remove();
 }
 
+/* What relays say to O, when it needs one for its end of NETWORK with OTHER. */
+static void need(const struct one *o, const struct one *other, const char *network, struct report *ret)
+{
+	struct pollfd p = { .fd = o->fd, .events = POLLIN };
+	uint64_t end = log_now_ms() + DEADLINE_S * 1000;
+
+	*ret = (struct report){ 0 };
+	do {
+		if (!poll(&p, 1, 0))
+			say(o, NEED, other, &owner, network, 0); /* heard once its gridd is there; again is fine */
+		if (poll(&p, 1, 200))
+			hear(o, ret);
+	} while ((!ret->is_relayed || strcmp(ret->network, network)) && log_now_ms() < end);
+	T_NEED(ret->is_relayed && !strcmp(ret->network, network), "nothing is said of a relay");
+}
+
+/* The same until one of them answers: those who start come into the directory one by one. A network is asked for once in a while. */
+static void need_found(const struct one *o, const struct one *other, struct report *ret)
+{
+	static unsigned n;
+	uint64_t end = log_now_ms() + DEADLINE_S * 1000;
+
+	do {
+		char network[32];
+
+		snprintf(network, sizeof(network), "blog/n%u", n++);
+		need(o, other, network, ret);
+	} while (!ret->end.n_endpoints && log_now_ms() < end);
+	T_NEED(ret->end.n_endpoints == 1, "no relay answers");
+}
+
+static void ends_meet_at_a_relay(void)
+{
+	static const struct one nobody;
+	struct one *a = &nodes[0], *b = &nodes[1], *c = &nodes[2];
+	const struct endpoint at = { .family = AF_INET, .address = { 192, 0, 2, 200 } };
+	struct endpoint is;
+	struct report x, y;
+	struct err e = { 0 };
+
+	snprintf(relay_dir, sizeof(relay_dir), "/tmp/relay-net-XXXXXX");
+	T_NEED(mkdtemp(relay_dir), "fixture");
+	snprintf(relay_socket, sizeof(relay_socket), "%s/sock", relay_dir);
+	hub_make();
+	relay_start();
+	one_start(a, &farm, true);
+	one_start(b, &farm, true);
+	one_start(c, &farm, true);
+	for (size_t i = 0; i < 3; i++)
+		say(&nodes[i], RELAYS, c, &owner, "", 2);
+	need_found(a, b, &x);
+	need_found(b, a, &y);
+	is = x.end.endpoints[0];
+	is.port = 0;
+	T_CHECK(endpoint_eq(&is, &at), "where the farm says that it is");
+	T_CHECK((x.end.endpoints[0].port ^ y.end.endpoints[0].port) == 1 && x.end.endpoints[0].port >= RELAY_PORT_BASE,
+		"the two ports of a pair: %u %u", x.end.endpoints[0].port, y.end.endpoints[0].port);
+	relay_kill();
+	need(a, b, "blog/none", &y);
+	T_CHECK(!y.end.n_endpoints, "nobody is there");
+	relay_start();
+	need(a, b, "blog/again", &y);
+	T_CHECK(y.end.n_endpoints == 1 && y.end.endpoints[0].port == x.end.endpoints[0].port,
+		"the same keys have the same port, also after a new start");
+	say(c, RELAYS, &nobody, &owner, "", 3);
+	need(a, b, "blog/later", &y);
+	T_CHECK(!y.end.n_endpoints, "who is no relay any more is none");
+	say(c, RELAYS, c, &owner, "", 4);
+	need_found(a, b, &y);
+	one_stop(b);
+	one_start(b, &stranger_farm, true);
+	say(b, RELAYS, c, &owner, "", 2);
+	need(b, a, NET, &x);
+	T_CHECK(!x.end.n_endpoints, "another farm's relay is none");
+	for (size_t i = 0; i < 3; i++)
+		one_stop(&nodes[i]);
+	relay_kill();
+	hub_remove();
+	T_CHECK(!tree_remove(AT_FDCWD, relay_dir, &e), "%s", e.msg);
+}
+
 /* From here on this program is gridd. */
 
 static void connect_to(const struct one *o, struct side *s, struct visit *v, sd_varlink_reply_t on_reply)
@@ -702,6 +866,7 @@ int main(int argc, char **argv)
 		{ "meet", two_nodes_meet },
 		{ "refusals", who_is_no_peer_is_refused },
 		{ "orders", orders_hold_against_who_carries_them },
+		{ "relay", ends_meet_at_a_relay },
 		{ "answers", answers_hold_against_who_carries_them },
 	};
 
