@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct relay_pairs p;
-	const struct endpoint stranger = { .family = AF_INET, .address = { 203, 0, 113, 1 }, .port = 9 };
-	struct endpoint to = { 0 };
+	const struct relay_hop stranger = { .at = { .family = AF_INET, .address = { 203, 0, 113, 1 }, .port = 9 } };
+	struct relay_hop to = { 0 };
 	size_t port = n ? data[0] % 4 : 0;
 	struct str datagram = { n ? (const char *)data + 1 : "", n ? n - 1 : 0 };
 	int r;
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		memset(x->public_key, (int)k + 1, sizeof(x->public_key));
 	}
 	r = relay_pairs_take(&p, port, &stranger, datagram, 1, &to);
-	if (r == RELAY_PASS && (port > 1 || !endpoint_eq(&to, &known[port ^ 1]) || !relay_mac_ok(p.list[0].ends[port ^ 1].public_key, datagram)))
+	if (r == RELAY_PASS && (port > 1 || !endpoint_eq(&to.at, &known[port ^ 1]) || !relay_mac_ok(p.list[0].ends[port ^ 1].public_key, datagram)))
 		abort();
 	for (size_t k = 0; k < 2; k++)
 		if (!endpoint_eq(&p.list[0].ends[k].at, &known[k]) && (r != RELAY_PASS || k != port))

@@ -120,6 +120,17 @@ static void room_print(sd_json_variant *capacity, const char *class)
 		printf("%-10s %s free of %s for volumes\n", class, free, all);
 }
 
+static void relay_print(sd_json_variant *relay)
+{
+	char passed[16];
+
+	if (!relay)
+		return;
+	format_size(passed, out_u64(relay, "bytes"));
+	printf("relay      of %u pairs of nodes' networks; %s in %llu datagrams passed on, %llu dropped\n", (unsigned)out_u64(relay, "pairs"), passed,
+	       (unsigned long long)out_u64(relay, "datagrams"), (unsigned long long)out_u64(relay, "dropped"));
+}
+
 static void info_print(sd_json_variant *v)
 {
 	sd_json_variant *capacity = sd_json_variant_by_key(v, "capacity");
@@ -144,6 +155,7 @@ static void info_print(sd_json_variant *v)
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
 	if (out_true(v, "recovery"))
 		printf("recovery   on: the farm's owner can read what is on its disks\n");
+	relay_print(sd_json_variant_by_key(v, "relay"));
 	hubs_print(sd_json_variant_by_key(v, "hubs"));
 	sessions_print(sd_json_variant_by_key(v, "sessions"));
 	if (!out_true(v, "durable"))

@@ -184,6 +184,11 @@ void relays_deinit(struct relays *r)
 
 /* Being one. */
 
+static const char *socket_of(const struct relaying *r)
+{
+	return r->socket ? r->socket : RELAY_SOCKET;
+}
+
 void relaying_configure(struct relaying *r, const struct engine *engine)
 {
 	bool is_one = engine->farm && farm_relay_find(engine->farm, &engine->identity.pub);
@@ -192,11 +197,55 @@ void relaying_configure(struct relaying *r, const struct engine *engine)
 
 	if (is_one && !r->is_one)
 		got = supervisor_start(&r->supervisor, SERVICE, &e);
-	else if (!is_one && r->is_one)
+	else if (!is_one && (r->is_one || !access(socket_of(r), F_OK))) /* an engine before this one may have started it */
 		got = supervisor_stop(&r->supervisor, SERVICE, &e);
 	if (got < 0)
 		log_err("the relay: %s", e.msg);
 	r->is_one = is_one;
+}
+
+struct telling {
+	sd_varlink *caller;
+	sd_json_variant *info;
+};
+
+static int on_counted(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct telling *t = userdata;
+
+	(void)flags;
+	if (!error_id && sd_json_variant_set_field(&t->info, "relay", v) < 0)
+		log_limited("describe the relay: out of memory");
+	sd_varlink_reply(t->caller, t->info);
+	sd_varlink_unref(t->caller);
+	sd_json_variant_unref(t->info);
+	free(t);
+	sd_varlink_close_unref(link);
+	return 0;
+}
+
+int relaying_info(struct request *q, sd_json_variant *info)
+{
+	const struct relaying *relaying = &q->s->relaying;
+	struct telling *t;
+	sd_varlink *link;
+	struct err e;
+
+	if (!relaying->is_one)
+		return -ENODEV;
+	t = malloc(sizeof(*t));
+	BUG_ON(!t);
+	if (daemon_connect(q->s->engine->event, socket_of(relaying), t, on_counted, &link, &e)) {
+		free(t);
+		return -ENODEV;
+	}
+	if (sd_varlink_invoke(link, RELAY_COUNT, NULL) < 0) {
+		sd_varlink_close_unref(link);
+		free(t);
+		return -ENODEV;
+	}
+	*t = (struct telling){ sd_varlink_ref(q->link), sd_json_variant_ref(info) };
+	return 0;
 }
 
 static int on_held(sd_varlink *link, sd_json_variant *v, const char *error_id, sd_varlink_reply_flags_t flags, void *userdata)
@@ -231,7 +280,7 @@ int network_relay(struct request *q, struct err *e)
 	r = sd_json_buildo(&hold, SD_JSON_BUILD_PAIR_STRING("node", node), SD_JSON_BUILD_PAIR_VARIANT("ask", q->order->arguments));
 	if (r < 0)
 		return err_set(e, r, "ask the relay: %s", strerror(-r));
-	if (daemon_connect(q->s->engine->event, relaying->socket ? relaying->socket : RELAY_SOCKET, q->link, on_held, &link, e))
+	if (daemon_connect(q->s->engine->event, socket_of(relaying), q->link, on_held, &link, e))
 		return err_set(e, -EHOSTUNREACH, "the relay of this node starts: try again in a moment");
 	if ((r = sd_varlink_invoke(link, RELAY_HOLD, hold)) < 0) {
 		sd_varlink_close_unref(link);

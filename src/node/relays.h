@@ -56,5 +56,7 @@ struct engine;
 void relaying_configure(struct relaying *r, const struct engine *engine);
 
 struct request;
+/* Answers Q with INFO and, as `relay`, what this node's relay has passed on. -ENODEV: it is none, and Q is not answered. */
+MUST_CHECK int relaying_info(struct request *q, sd_json_variant *info);
 /* CALL_RELAY of another node. */
 int network_relay(struct request *q, struct err *e);

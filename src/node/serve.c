@@ -30,7 +30,9 @@ static int node_info(struct request *q, struct err *e)
 	AUTO_JSON sd_json_variant *v = NULL;
 	int r = info_build(q->s->engine, &q->s->line, &v);
 
-	return r < 0 ? err_set(e, r, "describe the node: %s", strerror(-r)) : sd_varlink_reply(q->link, v);
+	if (r < 0)
+		return err_set(e, r, "describe the node: %s", strerror(-r));
+	return relaying_info(q, v) ? sd_varlink_reply(q->link, v) : 0;
 }
 
 static int node_approve(struct request *q, struct err *e)

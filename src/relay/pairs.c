@@ -98,21 +98,22 @@ static unsigned message_of(struct str d)
 }
 
 /* Whether what came is X's: it knows the other end's key, or comes from where somebody did. */
-static bool is_from(struct relay_end *x, const struct relay_end *other, unsigned kind, const struct endpoint *from, struct str datagram,
+static bool is_from(struct relay_end *x, const struct relay_end *other, unsigned kind, const struct relay_hop *from, struct str datagram,
 		    uint64_t now_ms)
 {
 	if (messages[kind].is_handshake) {
 		if (!relay_mac_ok(other->public_key, datagram))
 			return false;
-		x->at = *from;
-	} else if (!x->at.family || !endpoint_eq(&x->at, from)) {
+		x->at = from->at;
+		memcpy(x->by, from->by, sizeof(x->by));
+	} else if (!x->at.family || !endpoint_eq(&x->at, &from->at)) {
 		return false;
 	}
 	x->heard_ms = now_ms;
 	return true;
 }
 
-int relay_pairs_take(struct relay_pairs *p, size_t port, const struct endpoint *from, struct str datagram, uint64_t now_ms, struct endpoint *ret)
+int relay_pairs_take(struct relay_pairs *p, size_t port, const struct relay_hop *from, struct str datagram, uint64_t now_ms, struct relay_hop *ret)
 {
 	struct relay_pair *pair = &p->list[port / 2];
 	struct relay_end *x = &pair->ends[port % 2], *other = &pair->ends[port % 2 ^ 1];
@@ -126,6 +127,7 @@ int relay_pairs_take(struct relay_pairs *p, size_t port, const struct endpoint *
 	pair->until_ms = now_ms + RELAY_LIFE_MS;
 	p->datagrams++;
 	p->bytes += datagram.n;
-	*ret = other->at;
+	ret->at = other->at;
+	memcpy(ret->by, other->by, sizeof(ret->by));
 	return RELAY_PASS;
 }

@@ -20,6 +20,7 @@ struct relay_end {
 	uint8_t public_key[MEET_KEY_LEN];
 	bool has_asked;
 	struct endpoint at; /* where it was heard last; family 0 = not yet */
+	uint8_t by[16];     /* our address that it sent to, IPv4 inside IPv6: what it gets comes from there */
 	uint64_t heard_ms;  /* monotonic */
 };
 struct relay_pair {
@@ -38,9 +39,13 @@ struct relay_pairs {
 MUST_CHECK int relay_pairs_ask(struct relay_pairs *p, const struct key_pub *node, const struct key_pub *peer, const struct relay_ends *ends,
 			       uint64_t now_ms, uint16_t *ret, struct err *e);
 
-/* DATAGRAM came FROM to port RELAY_PORT_BASE + PORT. RELAY_PASS: it goes out of the port of the same pair that is PORT ^ 1, to *RET; else nowhere. */
+struct relay_hop {
+	struct endpoint at; /* of an end */
+	uint8_t by[16];     /* of ours */
+};
+/* DATAGRAM came FROM an end to port RELAY_PORT_BASE + PORT. RELAY_PASS: it goes out of the port of the same pair that is PORT ^ 1, to *RET; else nowhere. */
 enum { RELAY_PASS = 1 };
-int relay_pairs_take(struct relay_pairs *p, size_t port, const struct endpoint *from, struct str datagram, uint64_t now_ms, struct endpoint *ret);
+int relay_pairs_take(struct relay_pairs *p, size_t port, const struct relay_hop *from, struct str datagram, uint64_t now_ms, struct relay_hop *ret);
 
 size_t relay_pairs_count(const struct relay_pairs *p, uint64_t now_ms);
 

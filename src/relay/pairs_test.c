@@ -139,14 +139,16 @@ static void only_who_knows_the_key_is_passed_on(void)
 	T_NEED(ask(&a, &b, 1, 2, now) && ask(&b, &a, 2, 1, now), "a pair");
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		const struct step *s = &steps[i];
-		const struct endpoint from = at_of(s->from), want = at_of(s->goes);
+		const struct relay_hop from = { .at = at_of(s->from), .by = { s->from } };
+		const struct endpoint want = at_of(s->goes);
 		char bytes[2048];
-		struct endpoint to = { 0 };
+		struct relay_hop to = { 0 };
 		int r;
 
 		now += s->later_ms;
 		r = relay_pairs_take(pairs, s->port, &from, message_make(bytes, s->kind, s->n, s->to_key), now, &to);
-		T_CHECK(r == (s->goes ? RELAY_PASS : 0) && (!s->goes || endpoint_eq(&to, &want)), "%s: %d, to %u", s->what, r, to.address[3]);
+		T_CHECK(r == (s->goes ? RELAY_PASS : 0) && (!s->goes || (endpoint_eq(&to.at, &want) && to.by[0] == s->goes)), "%s: %d, to %u",
+			s->what, r, to.at.address[3]);
 		passed += s->goes != 0;
 		dropped += !s->goes;
 	}
@@ -156,8 +158,8 @@ static void only_who_knows_the_key_is_passed_on(void)
 static void nothing_passes_until_both_have_asked(void)
 {
 	char bytes[2048];
-	const struct endpoint from = at_of(11);
-	struct endpoint to;
+	const struct relay_hop from = { .at = at_of(11) };
+	struct relay_hop to;
 
 	table_new();
 	T_NEED(ask(&a, &b, 1, 2, NOW), "one end");

@@ -38,8 +38,15 @@ static void sockaddr_of(const struct endpoint *at, struct sockaddr_in6 *ret)
 	}
 }
 
+/* What goes with a datagram: which address of ours it came to, or goes from. */
+union control {
+	struct cmsghdr head;
+	char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
 struct batch {
 	struct mmsghdr heads[BATCH];
+	union control controls[BATCH];
 	struct iovec parts[BATCH];
 	struct sockaddr_in6 at[BATCH];
 	char bytes[BATCH][RELAY_DATAGRAM_MAX];
@@ -49,10 +56,40 @@ static int batch_receive(struct batch *b, int fd)
 {
 	for (size_t i = 0; i < BATCH; i++) {
 		b->parts[i] = (struct iovec){ b->bytes[i], sizeof(b->bytes[i]) };
-		b->heads[i].msg_hdr =
-			(struct msghdr){ .msg_name = &b->at[i], .msg_namelen = sizeof(b->at[i]), .msg_iov = &b->parts[i], .msg_iovlen = 1 };
+		b->heads[i].msg_hdr = (struct msghdr){ .msg_name = &b->at[i],
+						       .msg_namelen = sizeof(b->at[i]),
+						       .msg_iov = &b->parts[i],
+						       .msg_iovlen = 1,
+						       .msg_control = &b->controls[i],
+						       .msg_controllen = sizeof(b->controls[i]) };
 	}
 	return recvmmsg(fd, b->heads, BATCH, MSG_DONTWAIT, NULL);
+}
+
+static void hop_read(const struct batch *b, size_t i, struct relay_hop *ret)
+{
+	const struct msghdr *m = &b->heads[i].msg_hdr;
+	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	struct in6_pktinfo info = { 0 };
+
+	if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO && c->cmsg_len == CMSG_LEN(sizeof(info)))
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+	at_of(&b->at[i], &ret->at);
+	memcpy(ret->by, &info.ipi6_addr, sizeof(ret->by));
+}
+
+/* The N-th that goes out. */
+static void hop_write(struct batch *b, size_t n, const struct relay_hop *to)
+{
+	struct in6_pktinfo info = { 0 };
+	struct msghdr *m = &b->heads[n].msg_hdr;
+
+	sockaddr_of(&to->at, &b->at[n]);
+	memcpy(&info.ipi6_addr, to->by, sizeof(to->by));
+	b->controls[n].head = (struct cmsghdr){ .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO, .cmsg_len = CMSG_LEN(sizeof(info)) };
+	memcpy(CMSG_DATA(&b->controls[n].head), &info, sizeof(info));
+	m->msg_controllen = sizeof(b->controls[n]);
+	m->msg_namelen = sizeof(b->at[n]);
 }
 
 /* Those that go nowhere are left out; the others keep their places in BYTES. */
@@ -63,17 +100,17 @@ static unsigned batch_sort(struct batch *b, struct relayd *d, size_t port, unsig
 
 	for (unsigned i = 0; i < n; i++) {
 		struct str datagram = { b->bytes[i], b->heads[i].msg_len };
-		struct endpoint from, to;
+		struct relay_hop from, to;
 
 		if (b->heads[i].msg_hdr.msg_flags & MSG_TRUNC) {
 			d->pairs->dropped++;
 			continue;
 		}
-		at_of(&b->at[i], &from);
+		hop_read(b, i, &from);
 		if (relay_pairs_take(d->pairs, port, &from, datagram, now_ms, &to) != RELAY_PASS)
 			continue;
 		b->parts[n_out] = (struct iovec){ b->bytes[i], datagram.n };
-		sockaddr_of(&to, &b->at[n_out++]);
+		hop_write(b, n_out++, &to);
 	}
 	return n_out;
 }
@@ -143,10 +180,11 @@ static int on_count(sd_varlink *link, sd_json_variant *v, sd_varlink_method_flag
 static int port_open(uint16_t port, int *ret, struct err *e)
 {
 	const struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	const int no = 0, size = BUFFER_BYTES;
+	const int no = 0, yes = 1, size = BUFFER_BYTES;
 	AUTO_FD int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) || bind(fd, (const struct sockaddr *)&at, sizeof(at)))
+	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &yes, sizeof(yes)) || bind(fd, (const struct sockaddr *)&at, sizeof(at)))
 		return err_set(e, -errno, "open UDP port %u: %m", port);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)); /* as much as anybody may have */

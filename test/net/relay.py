@@ -10,7 +10,7 @@ from place import Place
 
 BUILD = os.environ.get("ZOS_BUILD", "build/release")
 DIR = "/run/zos/relay"
-RELAY, STRANGER = "198.51.100.7", "198.51.100.99"
+RELAY, SECOND, STRANGER = "198.51.100.7", "198.51.100.8", "198.51.100.99"
 MASQUERADE = {"cone": "masquerade", "symmetric": "masquerade fully-random"}
 RULES = """table ip nat {{
     chain post {{
@@ -49,6 +49,7 @@ class World:
         self.routers, self.insides = routers, [self.stack.enter_context(Place()) for _ in range(2)]
         self.hub.ip("link", "add", "name", "br", "up", "type", "bridge")
         cable(self.relay, self.hub, "r", f"{RELAY}/24")
+        self.relay.ip("addr", "add", f"{SECOND}/24", "dev", "r")
         cable(self.stranger, self.hub, "s", f"{STRANGER}/24")
         for i, (router, inside) in enumerate(zip(self.routers, self.insides)):
             cable(router, self.hub, f"o{i}", f"198.51.100.{11 + i}/24")
@@ -119,13 +120,13 @@ def data(text=b""):
 
 
 class End:
-    """One of two, NUMBER 0 or 1; asks the relay for its port."""
+    """One of two, NUMBER 0 or 1; asks the relay, which is at ADDRESS for it, for its port."""
 
-    def __init__(self, world, number):
+    def __init__(self, world, number, address=RELAY):
         self.world, self.number, self.key, self.other = world, number, bytes([number + 1]) * 32, bytes([2 - number]) * 32
         ask = {"public_key": base64.b64encode(self.key).decode(), "peer_key": base64.b64encode(self.other).decode(),
                "peer": node_key(2 - number), "approval": {}}
-        self.at = (RELAY, world.call("zos.Relay.Hold", node=node_key(number + 1), ask=ask)["port"])
+        self.at = (address, world.call("zos.Relay.Hold", node=node_key(number + 1), ask=ask)["port"])
         self.s = world.insides[number].socket()
 
     def move(self):
@@ -183,6 +184,14 @@ def through(kind):
             a.say(message)
         for message in sent:
             assert b.hears() == message
+
+
+def addresses():
+    """What is sent to one of the relay's comes from that one, as routers want it."""
+    with World() as world:
+        a, b = End(world, 0, SECOND), End(world, 1)
+        shake(a, b)
+        passes(a, b)
 
 
 def stranger():
@@ -260,5 +269,5 @@ def loss():
         assert heard <= sent and len(heard) <= passed < 300 and len(heard) > 120
 
 
-cases.run({"cone": lambda: through("cone"), "symmetric": lambda: through("symmetric"), "stranger": stranger, "moved": moved, "killed": killed,
+cases.run({"cone": lambda: through("cone"), "symmetric": lambda: through("symmetric"), "addresses": addresses, "stranger": stranger, "moved": moved, "killed": killed,
            "loss": loss})
