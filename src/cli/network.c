@@ -93,7 +93,7 @@ static void list_print(sd_json_variant *list)
 enum { PATH_COLUMNS = 8 };
 struct path_row {
 	const char *cells[PATH_COLUMNS];
-	char name[80], age[16], received[16], sent[16];
+	char name[80], at[80], age[16], received[16], sent[16];
 };
 
 static void path_row_fill(sd_json_variant *network, sd_json_variant *peer, bool is_first, struct path_row *row)
@@ -102,6 +102,7 @@ static void path_row_fill(sd_json_variant *network, sd_json_variant *peer, bool 
 	int64_t then = 0, now = time(NULL);
 
 	snprintf(row->name, sizeof(row->name), "%s/%s", out_text(network, "deployment", "?"), out_text(network, "name", "?"));
+	snprintf(row->at, sizeof(row->at), "%s%s", out_text(peer, "endpoint", "-"), strcmp(out_text(peer, "way", ""), "relay") ? "" : " (relay)");
 	if (shaken && !parse_utc(str_c(shaken), &then))
 		format_duration(row->age, (uint64_t)(now > then ? now - then : 0));
 	format_size(row->received, out_u64(peer, "received"));
@@ -110,7 +111,7 @@ static void path_row_fill(sd_json_variant *network, sd_json_variant *peer, bool 
 	row->cells[1] = out_text(peer, "device", out_text(peer, "node", out_text(peer, "key", "?")));
 	row->cells[2] = out_text(peer, "subnet", "?");
 	row->cells[3] = out_text(peer, "state", "?");
-	row->cells[4] = out_text(peer, "endpoint", "-");
+	row->cells[4] = row->at;
 	row->cells[5] = then ? row->age : "never";
 	row->cells[6] = row->received;
 	row->cells[7] = row->sent;

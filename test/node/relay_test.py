@@ -127,6 +127,9 @@ def main():
             seen = legs(outside)
             assert seen == {leg for one in outer for leg in ((one, at), (at, one))}, seen
             assert not any(NONCE.encode() in f for lan in (outside, *insides) for f in lan.frames)
+            told = lab.zos_json("node", "info", used.key)["relay"]
+            assert told["pairs"] == 1 and told["datagrams"] >= 20 and told["bytes"] > told["datagrams"] * 32, told
+            assert "(relay)" in ends[0].on("network", "paths", "blog"), "the table says so, too"
         with report.case("a relay that is killed goes on where it was"):
             before, pid = ends[0].path(), used.pid()
             used.node.shell(f"kill -9 {pid}")
