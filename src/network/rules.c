@@ -20,7 +20,8 @@ static const char *const private4[] = {
 };
 
 /* A chain that drops what nothing accepts ends with that rule, too: while the kernel puts new rules in the place of old ones, the old chain is unhooked before
- * the new one's policy is in force (net/netfilter/nf_tables_api.c, commit); rules are from the first packet on. */
+ * the new one's policy is in force (net/netfilter/nf_tables_api.c, commit); rules are from the first packet on.
+ * What comes to a relay is not tracked: strangers would fill the table of connections, sending from wherever they say that they are. */
 static const char chains[] = "	chain input {\n"
 			     "		type filter hook input priority filter; policy drop;\n"
 			     "		iif lo accept\n"
@@ -61,6 +62,11 @@ static const char chains[] = "	chain input {\n"
 			     "		type filter hook prerouting priority raw;\n"
 			     "		iifname { \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } fib saddr . iif oif missing drop\n"
 			     "		iifname != { \"lo\", \"" RULES_DEVICE "*\", \"" RULES_UPLINK "*\" } ip saddr " RULES_MACHINES " drop\n"
+			     "		udp dport @relays fib daddr type local notrack\n"
+			     "	}\n"
+			     "	chain relayed {\n"
+			     "		type filter hook output priority raw;\n"
+			     "		udp sport @relays notrack\n"
 			     "	}\n"
 			     "	chain public {\n"
 			     "		type nat hook prerouting priority dstnat;\n"

@@ -74,6 +74,16 @@ static struct relays_ask *ask_of(struct relays *r, const struct meeting_with *wi
 	return oldest;
 }
 
+static size_t flying(const struct relays *r, uint64_t now_ms)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < RELAYS_ASKS_MAX; i++)
+		for (size_t k = 0; k < r->list[i].n; k++)
+			n += r->list[i].of[k].id && now_ms - r->list[i].asked_ms < RELAYS_ANSWER_MS;
+	return n;
+}
+
 static int ask_send(struct meet *m, struct relays_ask *x, size_t i, const struct relay_ends *ends, struct err *e)
 {
 	AUTO_JSON sd_json_variant *args = NULL;
@@ -106,7 +116,7 @@ void relays_need(void *ctx, const struct meeting_with *with, const struct relay_
 	if (meet_ready(m, NULL) || !(n = relays_choose(m->engine->farm, &m->engine->identity.pub, &with->node, chosen)))
 		return;
 	x = ask_of(&m->relays, with);
-	if (x->asked_ms && log_now_ms() - x->asked_ms < RELAYS_AGAIN_MS)
+	if ((x->asked_ms && log_now_ms() - x->asked_ms < RELAYS_AGAIN_MS) || flying(&m->relays, log_now_ms()) >= RELAYS_FLIGHT_MAX)
 		return;
 	x->asked_ms = log_now_ms();
 	x->tries++;

@@ -9,7 +9,9 @@
 #include "sys/supervisor.h"
 
 enum {
-	RELAYS_ASKS_MAX = 128, /* peers that are asked for; the one that was asked for longest ago gives way */
+	RELAYS_ASKS_MAX = 512, /* peers that are asked for, as many as may be (node/peers.h) */
+	RELAYS_FLIGHT_MAX = 16, /* orders under way at once; what is beyond waits for the next look */
+	RELAYS_ANSWER_MS = 60000, /* for one that is under way */
 	RELAYS_AGAIN_MS = 15000, /* between two asks for one peer */
 };
 
