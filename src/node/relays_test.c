@@ -8,7 +8,7 @@ enum { RELAYS = 5, NODES = 40 };
 
 static struct farm *farm;
 
-static struct key_pub key_of(uint8_t n)
+static struct key_pub key_of(size_t n)
 {
 	struct key_pub k = { .role = KEY_NODE };
 
@@ -21,7 +21,7 @@ static void farm_make(size_t n)
 {
 	memset(farm, 0, sizeof(*farm));
 	for (farm->n_relays = 0; farm->n_relays < n; farm->n_relays++)
-		farm->relays[farm->n_relays].node = key_of((uint8_t)(100 + farm->n_relays));
+		farm->relays[farm->n_relays].node = key_of(100 + farm->n_relays);
 }
 
 static size_t index_of(const struct key_pub *relay)
@@ -38,12 +38,12 @@ static void both_come_to_the_same(void)
 	unsigned used[RELAYS] = { 0 };
 
 	farm_make(RELAYS);
-	for (uint8_t i = 0; i < NODES; i++)
-		for (uint8_t k = 0; k < i; k++) {
+	for (size_t i = 0; i < NODES; i++)
+		for (size_t k = 0; k < i; k++) {
 			struct key_pub a = key_of(i), b = key_of(k), x[PATH_RELAYS_MAX], y[PATH_RELAYS_MAX];
 
 			T_NEED(relays_choose(farm, &a, &b, x) == PATH_RELAYS_MAX && relays_choose(farm, &b, &a, y) == PATH_RELAYS_MAX, "two");
-			T_CHECK(key_pub_eq(&x[0], &y[0]) && key_pub_eq(&x[1], &y[1]) && !key_pub_eq(&x[0], &x[1]), "%u and %u", i, k);
+			T_CHECK(key_pub_eq(&x[0], &y[0]) && key_pub_eq(&x[1], &y[1]) && !key_pub_eq(&x[0], &x[1]), "%zu and %zu", i, k);
 			used[index_of(&x[0])]++;
 		}
 	for (size_t i = 0; i < RELAYS; i++)

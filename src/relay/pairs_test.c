@@ -80,14 +80,14 @@ static void there_is_an_end_to_them(void)
 	unsigned n = 0;
 
 	table_new();
-	for (uint8_t i = 0; i < RELAY_NODE_MAX; i++)
+	for (unsigned i = 0; i < RELAY_NODE_MAX; i++)
 		T_CHECK(ask(&a, &b, (uint8_t)(i + 1), 200, NOW), "%u", i);
 	T_CHECK(!ask(&a, &b, 100, 201, NOW), "a node's share");
 	T_CHECK(ask(&a, &b, 1, 200, NOW), "what it has it may ask for again");
 	T_CHECK(ask(&b, &a, 200, 1, NOW), "who is named has a share of its own");
 	for (many.bytes[0] = 3; many.bytes[0] < 10; many.bytes[0]++)
-		for (uint8_t i = 0; i < RELAY_NODE_MAX; i++)
-			n += ask(&many, &b, i, 200, NOW) != 0;
+		for (unsigned i = 0; i < RELAY_NODE_MAX; i++)
+			n += ask(&many, &b, (uint8_t)i, 200, NOW) != 0;
 	T_CHECK(n == RELAY_PAIRS_MAX - RELAY_NODE_MAX, "all together: %u", n);
 	T_CHECK(ask(&many, &b, 1, 2, NOW + RELAY_LIFE_MS), "until they end");
 }
