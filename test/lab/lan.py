@@ -77,6 +77,12 @@ class Router(Place):
         """)
         return self
 
+    def move(self, number):
+        """To another place outside: what it knew of flows is void, as it is when a provider gives it another address."""
+        self.ip("addr", "del", f"{Lan.ip(self.number)}/24", "dev", "out0")
+        self.ip("addr", "add", f"{Lan.ip(number)}/24", "dev", "out0")
+        self.number = number
+
     def knows(self, number):
         """Who is at the place NUMBER is on LAN."""
         self.ip("route", "replace", f"{Lan.ip(number)}/32", "dev", "in0")

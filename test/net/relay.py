@@ -228,6 +228,14 @@ def moved():
             end.say(first)
             assert other.hears() == first, "data from elsewhere is dropped, a handshake is followed"
             passes(a, b)
+        print("# the same where a router gets another address")
+        for words in ("del 198.51.100.11/24", "add 198.51.100.15/24"):
+            world.routers[0].ip("addr", *words.split(), "dev", "o0")
+        a.say(data(b"from elsewhere"))
+        again = handshake(1, a.other)
+        a.say(again)
+        assert b.hears() == again
+        passes(a, b)
 
 
 def killed():

@@ -137,6 +137,10 @@ def main():
             both_fetch(ends, 10)
             after = ends[0].path()
             assert after["endpoint"] == before["endpoint"] and after["handshake"] == before["handshake"], (before, after)
+        with report.case("an end whose router gets another address is followed"):
+            routers[0].move(15)
+            both_fetch(ends, 90)
+            assert ends[0].is_by([used]) is used and {(address(15), at), (at, address(15))} < legs(outside)
         with report.case("where its node is gone, they meet at the other, and flow again"):
             used.node.close()
             other = both_by(ends, [one for one in relays if one is not used], 300)
