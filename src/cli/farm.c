@@ -493,7 +493,7 @@ static int bandwidth_body(const struct client *c, const struct farm *f, const vo
 
 	(void)c;
 	(void)args;
-	return r < 0 ? r : body_change(f, "bandwidth", value, ret);
+	return r < 0 ? r : farm_body_change(f, "bandwidth", value, ret);
 }
 
 static int farm_bandwidth(const struct cli *c, const void *args, const char **words, struct err *e)
