@@ -106,7 +106,7 @@ def is_reached(s, conf, report):
                 until("it reaches the device", lambda: serves(s), 20)
                 s.node.shell("kill -9 $(pidof noded)")
                 assert s.fetches(WEB)
-                until("the engine is back", lambda: s.is_in("blog", "net", "ok"), 60)
+                until("the engine is back", lambda: s.is_in("blog", "net", "ok") and s.is_in("blog", "web", "ok"), 60)
                 assert s.fetches(WEB) and serves(s) and s.path()["preshared"]
         finally:
             server.kill()
