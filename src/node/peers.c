@@ -38,6 +38,7 @@ const struct peer_step peer_steps[PEER_STATES][PEER_EVENTS] = {
 /* clang-format on */
 
 const struct peers_times peers_times = {
+	.first_ms = 2 * 1000,
 	.patience_ms = 15 * 1000,
 	.answer_ms = 45 * 1000,
 	.renew_ms = 2 * 3600 * 1000,
@@ -128,7 +129,7 @@ int peers_want(struct peers *p, const struct key_pub *node, const struct key_pub
 	x = &p->list[p->n++];
 	*x = (struct peer){ .node = *node, .owner = *owner, .state = PEER_WANTED };
 	snprintf(x->network, sizeof(x->network), "%s", network);
-	x->due_ms = now_ms + (dials_first(p, x) ? 0 : p->times.patience_ms);
+	x->due_ms = now_ms + (dials_first(p, x) ? 0 : p->times.first_ms);
 	return 0;
 }
 

@@ -44,9 +44,10 @@ struct peer_step {
 extern const struct peer_step peer_steps[PEER_STATES][PEER_EVENTS];
 
 struct peers_times {
-	uint64_t patience_ms;  /* the higher key's, for the lower to dial */
-	uint64_t answer_ms;    /* for a meeting under way */
-	uint64_t renew_ms;     /* from a meeting to the next, at most; an eighth of it at random less */
+	uint64_t first_ms; /* the higher key's, for the lower to dial, where they have not met: it may not know yet that there is somebody to meet */
+	uint64_t patience_ms; /* the same for a renewal, which the other knows of as well */
+	uint64_t answer_ms; /* for a meeting under way */
+	uint64_t renew_ms; /* from a meeting to the next, at most; an eighth of it at random less */
 	uint64_t pause_min_ms, pause_max_ms; /* after failures, doubling, a quarter more or less at random */
 };
 extern const struct peers_times peers_times;
@@ -55,13 +56,13 @@ struct peer {
 	struct key_pub node, owner;
 	char network[MEET_NETWORK_MAX + 1];
 	enum peer_state state;
-	uint64_t due_ms;   /* monotonic */
-	uint64_t taken;    /* highest sequence that was taken; 0 = none */
+	uint64_t due_ms; /* monotonic */
+	uint64_t taken; /* highest sequence that was taken; 0 = none */
 	uint64_t proposed; /* sequence of our last meeting, taken or not; 0 = none */
-	uint64_t id;       /* of the meeting under way, never used again; 0 = none */
-	unsigned tries;    /* since the last that was taken */
+	uint64_t id; /* of the meeting under way, never used again; 0 = none */
+	unsigned tries; /* since the last that was taken */
 	bool again;
-	char why[160];     /* it failed last; "" = it did not */
+	char why[160]; /* it failed last; "" = it did not */
 };
 
 struct peers {

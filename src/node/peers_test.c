@@ -7,7 +7,7 @@
 #define NET "blog/net"
 
 static const struct peers_times quick = {
-	.patience_ms = 15000, .answer_ms = 45000, .renew_ms = 7200000, .pause_min_ms = 1000, .pause_max_ms = 300000
+	.first_ms = 2000, .patience_ms = 15000, .answer_ms = 45000, .renew_ms = 7200000, .pause_min_ms = 1000, .pause_max_ms = 300000
 };
 static const uint64_t unix_ms = 1700000000000;
 
@@ -49,8 +49,8 @@ static void the_lower_key_dials_first(void)
 
 	T_CHECK(peers_next(&a, 0, unix_ms) == x && x->state == PEER_DIALLING && x->proposed == unix_ms && x->id, "the lower at once");
 	T_CHECK(!peers_next(&a, 0, unix_ms), "once");
-	T_CHECK(!peers_next(&b, quick.patience_ms - 1, unix_ms) && peers_due_ms(&b) == quick.patience_ms, "the higher waits");
-	T_CHECK(peers_next(&b, quick.patience_ms, unix_ms) == y, "not for ever");
+	T_CHECK(!peers_next(&b, quick.first_ms - 1, unix_ms) && peers_due_ms(&b) == quick.first_ms, "the higher waits");
+	T_CHECK(peers_next(&b, quick.first_ms, unix_ms) == y, "not for ever");
 	T_CHECK(!peers_offered(&b, y, unix_ms + 1, 100, unix_ms) && y->state == PEER_MET, "and takes what comes");
 }
 

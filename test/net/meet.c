@@ -9,7 +9,9 @@ enum { NODES_MAX = 3, NETS_MAX = 8, KEPT_MAX = 64, PORT = 51820 };
 #define NET "blog/net"
 
 static struct key farm, stranger_farm, owner, other_owner, mallory;
-static const struct peers_times quick = { .patience_ms = 2000, .answer_ms = 20000, .renew_ms = 6000, .pause_min_ms = 100, .pause_max_ms = 500 };
+static const struct peers_times quick = {
+	.first_ms = 2000, .patience_ms = 2000, .answer_ms = 20000, .renew_ms = 6000, .pause_min_ms = 100, .pause_max_ms = 500
+};
 
 /* What the test says to an engine's networks, and what they say. */
 enum verb { WANT, FORGET, CHANGE, ASK, RELAYS /* NODE is one of the farm's */, NEED /* one, for NODE */ };
