@@ -6,6 +6,7 @@
 #include "node/joins.h"
 #include "node/kept.h"
 #include "node/placed.h"
+#include "node/resolved.h"
 #include "node/secrets.h"
 
 #include "base/file.h"
@@ -85,48 +86,6 @@ static bool is_busy(const struct item *it)
 	return false;
 }
 
-/* The digest that an image's tag stood for when it was last looked up, and the sequence that asked for it: kept, so that a restart, with or
- * without a registry, runs what ran before. */
-static void resolved_name(const struct work *w, char ret[static STORE_NAME_MAX])
-{
-	snprintf(ret, STORE_NAME_MAX, "resolved/%s", w->id);
-}
-
-/* A reference that names a digest always stands for the same. */
-static bool is_pinned(const struct work *w)
-{
-	return w->spec.image && strchr(w->spec.image, '@');
-}
-
-static void resolved_load(struct engine *n, struct item *it)
-{
-	struct work *w = &it->work;
-	AUTO_BUF struct buf text = { 0 };
-	struct str rest, revision;
-	char name[STORE_NAME_MAX];
-	uint64_t version;
-
-	resolved_name(w, name);
-	if (store_get(&n->store, name, &version, &text, NULL))
-		return;
-	rest = buf_str(&text);
-	if (str_next(&rest, ' ', &revision) && str_eq(revision, str_c(w->revision)) && rest.p && rest.n < sizeof(w->image.digest))
-		snprintf(w->image.digest, sizeof(w->image.digest), STR_FMT, STR_ARG(rest));
-	it->view.stale = w->image.digest[0] && version < it->sequence && !is_pinned(w);
-}
-
-static void resolved_save(struct engine *n, const struct item *it)
-{
-	const struct work *w = &it->work;
-	char name[STORE_NAME_MAX], text[128];
-	struct err e = { 0 };
-
-	resolved_name(w, name);
-	snprintf(text, sizeof(text), "%s %s", w->revision, w->image.digest);
-	if (store_put(&n->store, name, it->sequence, str_c(text), &e))
-		log_warn("remember the image of %s/%s: %s", w->deployment, w->name, e.msg);
-}
-
 int engine_hold(struct engine *n, struct item *it, enum work_hold hold, struct err *e)
 {
 	struct provider *p = n->providers[STEP_MACHINE];
@@ -179,8 +138,8 @@ static void secrets_take(struct item *it, const struct held *h)
 static void item_renew(struct item *it, const struct held *h)
 {
 	secrets_take(it, h);
-	it->view.stale =
-		is_machine(it) && it->work.image.digest[0] && !is_pinned(&it->work); /* one that is not known yet will be for this sequence */
+	it->view.stale = is_machine(it) && it->work.image.digest[0] &&
+			 !resolved_is_pinned(&it->work); /* one that is not known yet will be for this sequence */
 	it->error[0] = '\0';
 	it->view.attempts = 0;
 	it->view.retry_at_ms = 0;
