@@ -286,6 +286,8 @@ static const struct json_field farm_fields[] = {
 	{ "bandwidth", JSON_U64, offsetof(struct farm, bandwidth), .min = BANDWIDTH_MIN, .max = BANDWIDTH_MAX },
 	{ "relays", JSON_LIST, offsetof(struct farm, relays), .max = FARM_RELAYS_MAX, .table = &farm_relay_table,
 	  .n_off = offsetof(struct farm, n_relays) },
+	{ "addresses", JSON_LIST, offsetof(struct farm, addresses), .max = FARM_ADDRESSES_MAX, .table = &farm_addresses_table,
+	  .n_off = offsetof(struct farm, n_addresses) },
 	{ "usb_disks", JSON_BOOL, offsetof(struct farm, usb_disks) },
 	{ "recovery", JSON_TEXT, offsetof(struct farm, recovery), .ok = recovery_ok, .want = "a public key, as 'zos farm recovery on' writes it" },
 };
@@ -302,8 +304,9 @@ int farm_open(struct str envelope, struct farm *ret, struct err *e)
 		return err_set(e, -EBADMSG, "farm document: /farm: must be a farm's key (A...)");
 	if (!dsse_is_signed_by(&ret->doc.envelope, &ret->farm))
 		return err_set(e, -EKEYREJECTED, "farm document: not signed by the farm it names");
-	r = farm_gateways_check(ret, e);
-	return err_wrap(e, r ? r : farm_relays_check(ret, e), "farm document");
+	if (!(r = farm_gateways_check(ret, e)) && !(r = farm_relays_check(ret, e)))
+		r = farm_addresses_check(ret, e);
+	return err_wrap(e, r, "farm document");
 }
 
 void farm_deinit(struct farm *f)

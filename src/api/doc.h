@@ -5,6 +5,7 @@
 #pragma once
 #include "base/endpoint.h"
 #include "api/json.h"
+#include "api/pool.h"
 #include "ident/dsse.h"
 
 #define API_TYPE_ORDER "application/vnd.zos.order+json"
@@ -26,6 +27,7 @@ enum {
 	FARM_DNS_MAX = 3, /* resolv.conf(5): more are not asked */
 	FARM_GATEWAYS_MAX = 32,
 	FARM_RELAYS_MAX = 16,
+	FARM_ADDRESSES_MAX = 64,
 };
 
 /* What every document shares once it is open. */
@@ -120,6 +122,13 @@ struct farm_relay {
 	const char *address, *address6; /* IPv4, IPv6; NULL = not by that, but one of them is there */
 };
 
+/* The public IPv4 addresses that a node has for its owners' machines (doc/network.md). */
+struct farm_addresses {
+	struct key_pub node;
+	const char *card;        /* of the node, on the network of the addresses */
+	sd_json_variant *ranges; /* texts, as api/pool.h takes them */
+};
+
 /* What a farm says to its nodes. */
 struct farm {
 	struct doc doc;
@@ -134,7 +143,8 @@ struct farm {
 	struct farm_dns dns[FARM_DNS_MAX];
 	struct farm_gateway gateways[FARM_GATEWAYS_MAX];
 	struct farm_relay relays[FARM_RELAYS_MAX];
-	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_dns, n_gateways, n_relays;
+	struct farm_addresses addresses[FARM_ADDRESSES_MAX];
+	size_t n_hubs, n_allow, n_registries, n_open, n_time, n_dns, n_gateways, n_relays, n_addresses;
 	uint64_t bandwidth; /* bytes a second, each way, that each link of a machine carries at most; 0 = what its owner says */
 	bool usb_disks; /* nodes may take disks on USB */
 	const char *recovery; /* the public key that disks can be recovered with, base64 (recovery.h); NULL = they cannot */
@@ -148,6 +158,10 @@ const struct farm_allow *farm_allow_find(const struct farm *f, const struct key_
 const struct farm_gateway *farm_gateway_find(const struct farm *f, const struct key_pub *node);
 /* What NODE is as a relay; NULL = it is none. */
 const struct farm_relay *farm_relay_find(const struct farm *f, const struct key_pub *node);
+/* What NODE has of public addresses; NULL = none. */
+const struct farm_addresses *farm_addresses_find(const struct farm *f, const struct key_pub *node);
+/* All of them; empty without F, or a row of NODE's. F is what farm_open() took. */
+void farm_pool(const struct farm *f, const struct key_pub *node, struct pool *ret);
 /* Where PORT of R is, by FAMILY (AF_INET, AF_INET6); family 0 = nowhere. */
 struct endpoint farm_relay_at(const struct farm_relay *r, int family, uint16_t port);
 

@@ -24,7 +24,7 @@ static bool ip6_ok(struct str s)
 	return !parse_ip6(s, a);
 }
 
-static bool card_ok(struct str s)
+bool card_ok(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9'))

@@ -10,6 +10,7 @@ MUST_CHECK int zdb_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int gateway_name_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int gateway_fqdn_open(struct deployment *d, size_t at, struct err *e);
 
+
 /* A field of a table that owners may know. */
 #define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }
 
@@ -41,6 +42,7 @@ MUST_CHECK int farm_gateways_check(const struct farm *f, struct err *e);
 
 /* For tables: whether it is the text of one. */
 bool fqdn_ok(struct str s);
+bool card_ok(struct str s);
 bool range4_ok(struct str s);
 bool range6_ok(struct str s);
 bool network_key_ok(struct str s);
@@ -63,3 +65,6 @@ MUST_CHECK int range6_check(const struct range6 *r, const char *where, unsigned 
 /* farm_relay.c: the same of a farm's relays. */
 extern const struct json_table farm_relay_table;
 MUST_CHECK int farm_relays_check(const struct farm *f, struct err *e);
+/* farm_addresses.c: the same of the public addresses of a farm's nodes. */
+extern const struct json_table farm_addresses_table;
+MUST_CHECK int farm_addresses_check(const struct farm *f, struct err *e);

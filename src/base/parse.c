@@ -417,6 +417,22 @@ bool range4_has(const struct range4 *outer, const struct range4 *inner)
 	return range6_has(&o, &i);
 }
 
+/* What nobody outside this farm should be reachable by: private, shared, link-local, loopback, multicast, reserved. */
+const char *const range4_private[RANGE4_PRIVATE] = {
+	"0.0.0.0/8",    "10.0.0.0/8",     "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+	"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+};
+
+bool range4_is_private(const struct range4 *r)
+{
+	struct range4 range;
+
+	for (size_t i = 0; i < RANGE4_PRIVATE; i++)
+		if (!parse_range4(str_c(range4_private[i]), &range) && (range4_has(&range, r) || range4_has(r, &range)))
+			return true;
+	return false;
+}
+
 bool range6_is_whole(const struct range6 *r)
 {
 	for (unsigned bit = r->prefix; bit < 128; bit++)

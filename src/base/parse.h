@@ -51,6 +51,11 @@ bool range4_is_whole(const struct range4 *r);
 bool range6_is_whole(const struct range6 *r);
 /* Whether all of INNER is in OUTER. */
 bool range4_has(const struct range4 *outer, const struct range4 *inner);
+/* What nobody outside a farm is reached by: private, shared, link-local, loopback, multicast, reserved. */
+enum { RANGE4_PRIVATE = 11 };
+extern const char *const range4_private[RANGE4_PRIVATE];
+/* Whether R holds an address of one of them. */
+bool range4_is_private(const struct range4 *r);
 bool range6_has(const struct range6 *outer, const struct range6 *inner);
 
 /* [a-z0-9][a-z0-9-]{0,35}: names of deployments, workloads, farms. */

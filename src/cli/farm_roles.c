@@ -1,4 +1,4 @@
-/* zos farm gateway, farm relay: which of the farm's nodes do something for the others. */
+/* zos farm gateway, farm relay, farm addresses: which of the farm's nodes do something for the others. */
 #include "cli/farm.h"
 
 #include "api/relay.h"
@@ -127,6 +127,55 @@ static int farm_relay(const struct cli *c, const void *args, const char **words,
 	return 0;
 }
 
+struct addresses_args {
+	const char *card;
+	bool forget;
+};
+static const struct opt addresses_opts[] = {
+	OPT(struct addresses_args, card, "card", "CARD", "the network card on whose network they are (default eth0)"),
+	OPT(struct addresses_args, forget, "forget", NULL, "the node has none any more: machines that have one lose it"),
+};
+
+struct addresses_change {
+	const struct addresses_args *args;
+	const char **ranges; /* end with NULL */
+};
+
+static int addresses_body(const struct client *c, const struct farm *f, const void *change, const char *node, sd_json_variant **ret)
+{
+	const struct addresses_change *is = change;
+	AUTO_JSON sd_json_variant *list = NULL, *row = NULL, *ranges = NULL;
+	int r = farm_rows_without(f, "addresses", "node", node, &list);
+
+	(void)c;
+	if (r < 0 || is->args->forget)
+		return r < 0 ? r : farm_body_change(f, "addresses", list, ret);
+	if ((r = sd_json_variant_new_array_strv(&ranges, (char **)is->ranges)) < 0 || (r = text_set(&row, "node", node)) < 0 ||
+	    (r = text_set(&row, "card", is->args->card)) < 0 || (r = sd_json_variant_set_field(&row, "ranges", ranges)) < 0 ||
+	    (r = sd_json_variant_append_array(&list, row)) < 0)
+		return r;
+	return farm_body_change(f, "addresses", list, ret);
+}
+
+static int farm_addresses(const struct cli *c, const void *args, const char **words, struct err *e)
+{
+	AUTO_CLIENT struct client client = CLIENT_NONE;
+	const struct addresses_args *a = args;
+	const struct addresses_change change = { a, words + 1 };
+	struct key_pub node;
+	int r;
+
+	if (key_pub_parse(str_c(words[0]), &node) || node.role != KEY_NODE)
+		return err_set(e, -EINVAL, "'%s' is no node's key (N...): 'zos node list' shows them", words[0]);
+	if (a->forget == !!words[1])
+		return err_set(e, -EINVAL, "say which addresses the node has, such as 198.51.100.16/29 or 198.51.100.7/32; --forget goes alone");
+	if ((r = farm_change(&client, addresses_body, &change, words[0], e)))
+		return r;
+	if (!c->json)
+		printf(a->forget ? "%s has no public addresses for machines any more\n" : "%s has these public addresses for machines\n", words[0]);
+	return 0;
+}
+
 const struct command farm_role_commands[] = {
 	{ .name = "farm gateway",
 	  .words = "N...",
@@ -146,5 +195,14 @@ const struct command farm_role_commands[] = {
 	  .min_words = 1,
 	  .max_words = 1,
 	  .run = farm_relay },
+	{ .name = "farm addresses",
+	  .words = "N... [RANGE...]",
+	  .help = "give a node public addresses, in place of those it has, for its owners' machines",
+	  .opts = addresses_opts,
+	  .n_opts = ARRAY_LEN(addresses_opts),
+	  .args_size = sizeof(struct addresses_args),
+	  .min_words = 1,
+	  .max_words = 1 + POOL_RANGES_MAX,
+	  .run = farm_addresses },
 };
 const size_t n_farm_role_commands = ARRAY_LEN(farm_role_commands);

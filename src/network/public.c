@@ -1,5 +1,6 @@
 #include "network/public.h"
 
+#include "api/pool.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 
 enum { STATE_MAX_BYTES = 64 };
+static_assert((int)RULES_PUBLIC_MAX >= (int)POOL_ADDRESSES_MAX);
 
 static struct public_address *find(const struct publics *p, const char *id)
 {

@@ -13,12 +13,6 @@ static void set(struct buf *b, const char *name, const char *const *elements, si
 	buf_addf(b, "%s\t}\n", n ? " }\n" : "");
 }
 
-/* What nobody outside this farm should be reachable by: private, shared, link-local, loopback, multicast, reserved. */
-static const char *const private4[] = {
-	"0.0.0.0/8",    "10.0.0.0/8",     "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-	"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
-};
-
 /* A chain that drops what nothing accepts ends with that rule, too: while the kernel puts new rules in the place of old ones, the old chain is unhooked before
  * the new one's policy is in force (net/netfilter/nf_tables_api.c, commit); rules are from the first packet on.
  * What comes to a relay is not tracked: strangers would fill the table of connections, sending from wherever they say that they are. */
@@ -86,7 +80,7 @@ static void begin(const struct rules *r, struct buf *ret)
 	for (size_t i = 0; i < r->n_resolvers; i++)
 		resolvers[i] = r->resolvers[i];
 	buf_add(ret, S("table inet zos {}\ndelete table inet zos\ntable inet zos {\n"));
-	set(ret, "private4", private4, ARRAY_LEN(private4));
+	set(ret, "private4", range4_private, RANGE4_PRIVATE);
 	set(ret, "open4", r->open, r->n_open);
 	set(ret, "resolvers4", resolvers, r->n_resolvers);
 }
@@ -217,16 +211,6 @@ static bool is_in(const char *const *ranges, size_t n, const struct range4 *what
 	return false;
 }
 
-bool rules_is_private(const struct range4 *r)
-{
-	struct range4 range;
-
-	for (size_t i = 0; i < ARRAY_LEN(private4); i++)
-		if (!parse_range4(str_c(private4[i]), &range) && (range4_has(&range, r) || range4_has(r, &range)))
-			return true;
-	return false;
-}
-
 bool rules_may_reach(const struct rules *r, const struct endpoint *at)
 {
 	const uint8_t *a = at->address;
@@ -234,7 +218,7 @@ bool rules_may_reach(const struct rules *r, const struct endpoint *at)
 
 	if (at->family == AF_INET6)
 		return (a[0] & 0xe0) == 0x20; /* 2000::/3: what is not private, and in use */
-	return at->family == AF_INET && (!is_in(private4, ARRAY_LEN(private4), &only) || is_in(r->open, r->n_open, &only));
+	return at->family == AF_INET && (!range4_is_private(&only) || is_in(r->open, r->n_open, &only));
 }
 
 void rules_resolvers(struct rules *r, struct str resolv_conf)

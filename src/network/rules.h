@@ -48,8 +48,6 @@ void rules_format(const struct rules *r, struct buf *ret);
 /* The same for the namespace in which names are published (edge.h): the web's ports are open, and what listens there reaches public addresses and, over
  * the links, what the networks let in. */
 void rules_edge_format(const struct rules *r, struct buf *ret);
-/* Whether R holds an address that is private, or in no use: nobody outside finds it. */
-bool rules_is_private(const struct range4 *r);
 /* Whether owners may have packets sent to AT: as a machine may, to nothing private that the farm did not open. */
 bool rules_may_reach(const struct rules *r, const struct endpoint *at);
 /* Reads up to RULES_RESOLVERS_MAX IPv4 name servers from text in resolv.conf(5) form; others are passed over. */

@@ -1,4 +1,4 @@
-#include "network/pool.h"
+#include "api/pool.h"
 
 #include <stdlib.h>
 
@@ -31,6 +31,15 @@ bool pool_has(const struct pool *p, uint32_t address)
 	return false;
 }
 
+bool pool_overlaps(const struct pool *a, const struct pool *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t k = 0; k < b->n; k++)
+			if (overlap(&a->ranges[i], &b->ranges[k]))
+				return true;
+	return false;
+}
+
 /* The one at PLACE, from 0, of all of them in order. */
 static uint32_t at(const struct pool *p, size_t place)
 {
@@ -46,7 +55,7 @@ static int range_check(const struct pool *p, const struct range4 *r, struct str 
 	if (!range4_is_whole(r))
 		return err_set(e, -EBADMSG, "'" STR_FMT "' does not begin where its prefix does: write the first address of the range",
 			       STR_ARG(text));
-	if (rules_is_private(r))
+	if (range4_is_private(r))
 		return err_set(e, -EBADMSG, "'" STR_FMT "' holds private addresses, at which nobody outside finds a machine", STR_ARG(text));
 	for (size_t i = 0; i < p->n; i++)
 		if (overlap(&p->ranges[i], r))
@@ -66,8 +75,8 @@ int pool_add(struct pool *p, struct str range, struct err *e)
 		return ret;
 	if (p->n == POOL_RANGES_MAX)
 		return err_set(e, -ENOSPC, "a node has at most %d ranges of public addresses: name fewer, larger ones", POOL_RANGES_MAX);
-	if (r.prefix < 24 || pool_size(p) + count(&r) > RULES_PUBLIC_MAX)
-		return err_set(e, -ENOSPC, "a node has at most %d public addresses: name fewer", RULES_PUBLIC_MAX);
+	if (r.prefix < 24 || pool_size(p) + count(&r) > POOL_ADDRESSES_MAX)
+		return err_set(e, -ENOSPC, "a node has at most %d public addresses: name fewer", POOL_ADDRESSES_MAX);
 	p->ranges[p->n++] = r;
 	return 0;
 }

@@ -1,4 +1,4 @@
-#include "network/pool.h"
+#include "api/pool.h"
 
 #include "test/t.h"
 
