@@ -16,6 +16,20 @@ static void owner_put(struct buf *text, const struct key_pub *key)
 		memcpy(at, is, strlen(OWNER));
 }
 
+/* What a machine's public_ip names is there, and no other machine's. */
+static void check_ip(const struct deployment *d, const struct workload *w)
+{
+	const struct workload *ip = w->zmachine.public_ip ? deployment_workload(d, w->zmachine.public_ip) : NULL;
+
+	if (!w->zmachine.public_ip)
+		return;
+	if (!ip || ip->kind != WORKLOAD_IP)
+		abort();
+	for (size_t i = 0; i < d->n_workloads; i++)
+		if (&d->workloads[i] != w && d->workloads[i].zmachine.public_ip && !strcmp(d->workloads[i].zmachine.public_ip, ip->name))
+			abort();
+}
+
 static void check(const struct workload *w)
 {
 	if (w->kind == WORKLOAD_ZMACHINE && (w->zmachine.memory_bytes < ZMACHINE_MEMORY_MIN || !w->zmachine.image))
@@ -56,7 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	if (!d->sequence || !d->name || !key_pub_eq(&d->owner, &key.pub) || d->n_workloads > DEPLOYMENT_WORKLOADS_MAX)
 		abort();
-	for (size_t i = 0; i < d->n_workloads; i++)
+	for (size_t i = 0; i < d->n_workloads; i++) {
 		check(&d->workloads[i]);
+		check_ip(d, &d->workloads[i]);
+	}
 	return 0;
 }

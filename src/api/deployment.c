@@ -56,7 +56,7 @@ static const struct {
 	[WORKLOAD_NETWORK] = { "network", network_open },
 	[WORKLOAD_GATEWAY_NAME] = { "gateway-name-proxy", gateway_name_open },
 	[WORKLOAD_GATEWAY_FQDN] = { "gateway-fqdn-proxy", gateway_fqdn_open },
-	{ "ip", NULL },
+	[WORKLOAD_IP] = { "ip", ip_open },
 	{ "qsfs", NULL },
 	{ "zlogs", NULL },
 };
@@ -89,7 +89,7 @@ static int kind_find(struct workload *w, size_t at, struct err *e)
 	}
 	return err_set(e, -EBADMSG,
 		       "/workloads/%zu/type: '%s' is no workload type: this node knows 'zmachine', 'volume', 'zmount', 'zdb', 'network', "
-		       "'gateway-name-proxy' and 'gateway-fqdn-proxy'",
+		       "'gateway-name-proxy', 'gateway-fqdn-proxy' and 'ip'",
 		       at, w->type);
 }
 

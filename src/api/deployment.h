@@ -99,6 +99,7 @@ struct zmachine {
 	struct mount mounts[ZMACHINE_MOUNTS_MAX];
 	size_t n_mounts;
 	struct joins networks;
+	const char *public_ip;                    /* the name of an ip of its deployment; NULL = none */
 };
 
 enum disk_class { DISK_ANY, DISK_SSD, DISK_HDD };
@@ -203,6 +204,7 @@ enum workload_kind {
 	WORKLOAD_NETWORK,
 	WORKLOAD_GATEWAY_NAME,
 	WORKLOAD_GATEWAY_FQDN,
+	WORKLOAD_IP,
 };
 static inline bool workload_is_gateway(unsigned kind)
 {

@@ -260,6 +260,35 @@ static void networks_are_strict(void)
 #define PEER(who, key, subnet) "{\"" who "\":\"" key "\",\"subnet\":\"" subnet "\"}"
 #define PEER_MORE(who, key, subnet, more) "{\"" who "\":\"" key "\",\"subnet\":\"" subnet "\"," more "}"
 
+#define IP "{\"name\":\"front\",\"type\":\"ip\",\"data\":{\"v4\":true}}"
+#define AT_FRONT(name, more)                                                                                                                       \
+	"{\"name\":\"" name "\",\"type\":\"zmachine\",\"data\":{\"image\":\"r/web:1\",\"cpu\":1,\"memory\":134217728,\"public_ip\":\"front\"" more \
+	"}}"
+
+static void public_addresses_are_strict(void)
+{
+	static const struct row rows[] = {
+		{ "", IP, NULL },
+		{ "", AT_FRONT("web", "") "," IP, NULL },
+		{ "", IP "," AT_FRONT("web", ",\"networks\":[{\"name\":\"blog\"}]") "," BLOG, NULL },
+		{ "", "{\"name\":\"front\",\"type\":\"ip\",\"data\":{}}", "/workloads/0/data/v4: must be true" },
+		{ "", "{\"name\":\"front\",\"type\":\"ip\",\"data\":{\"v4\":false}}", "/workloads/0/data/v4: must be true" },
+		{ "", "{\"name\":\"front\",\"type\":\"ip\",\"data\":{\"v4\":1}}", "/workloads/0/data/v4: must be" },
+		{ "", "{\"name\":\"front\",\"type\":\"ip\",\"data\":{\"v4\":true,\"v6\":true}}",
+		  "/workloads/0/data/v6: a public IPv6 address is not done by this version" },
+		{ "", "{\"name\":\"front\",\"type\":\"ip\",\"data\":{\"v4\":true,\"address\":\"198.51.100.7\"}}",
+		  "/workloads/0/data/address: unknown field" },
+		{ "", AT_FRONT("web", ""), "/workloads/0/data/public_ip: this deployment has no ip 'front'" },
+		{ "", AT_FRONT("web", "") "," NET("front", "\"subnet\":\"10.20.1.0/24\""),
+		  "/workloads/0/data/public_ip: this deployment has no ip 'front'" },
+		{ "", IP "," AT_FRONT("web", "") "," AT_FRONT("db", ""), "/workloads/2/data/public_ip: 'front' is that of 'web' already" },
+		{ "", IP "," AT_FRONT("web", ",\"networks\":[{\"name\":\"blog\"}]") "," NET("blog", "\"subnet\":\"10.20.1.0/24\",\"outgoing\":false"),
+		  "/workloads/1/data/public_ip: none of the machine's networks is 'outgoing'" },
+	};
+
+	try(rows, ARRAY_LEN(rows));
+}
+
 static void peers_are_strict(void)
 {
 	static const struct row rows[] = {
@@ -600,6 +629,7 @@ int main(void)
 	T_RUN(storage_is_strict);
 	T_RUN(stores_are_strict);
 	T_RUN(networks_are_strict);
+	T_RUN(public_addresses_are_strict);
 	T_RUN(peers_are_strict);
 	T_RUN(peers_are_bounded);
 	T_RUN(peers_arrive);

@@ -10,6 +10,10 @@ MUST_CHECK int zdb_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int gateway_name_open(struct deployment *d, size_t at, struct err *e);
 MUST_CHECK int gateway_fqdn_open(struct deployment *d, size_t at, struct err *e);
 
+MUST_CHECK int ip_open(struct deployment *d, size_t at, struct err *e);
+
+/* public.c: whether the `public_ip` of the machine at AT, whose networks are checked, is in the deployment, its alone, and of use to it. */
+MUST_CHECK int public_ip_check(const struct deployment *d, size_t at, struct err *e);
 
 /* A field of a table that owners may know. */
 #define NOT_YET(field, what) { field, JSON_REFUSED, .want = what " is not done by this version of the node" }

@@ -103,7 +103,7 @@ static const struct json_field zmachine_fields[] = {
 	{ "mounts", JSON_LIST, offsetof(struct zmachine, mounts), .max = ZMACHINE_MOUNTS_MAX, .table = &mount_table,
 	  .n_off = offsetof(struct zmachine, n_mounts) },
 	JOINS_FIELD(struct zmachine),
-	NOT_YET("public_ip", "a public address"),
+	{ "public_ip", JSON_TEXT, offsetof(struct zmachine, public_ip), .ok = name_ok, .want = "the name of an ip of this deployment" },
 	NOT_YET("gpu", "passing a GPU through"),
 };
 static const struct json_table zmachine_table = { zmachine_fields, ARRAY_LEN(zmachine_fields), 0, NULL };
@@ -270,7 +270,8 @@ int zmachine_open(struct deployment *d, size_t at, struct err *e)
 
 	if ((r = json_decode(d->workloads[at].data, &zmachine_table, z, &below)))
 		return err_set(e, r, "/workloads/%zu/data%s", at, below.msg);
-	if ((r = boot_check(z, at, e)) || (r = modules_check(z, at, e)) || (r = mounts_check(d, at, e)) || (r = joins_check(d, at, e)))
+	if ((r = boot_check(z, at, e)) || (r = modules_check(z, at, e)) || (r = mounts_check(d, at, e)) || (r = joins_check(d, at, e)) ||
+	    (r = public_ip_check(d, at, e)))
 		return r;
 	if (z->isolation != ISOLATION_CONTAINER && z->memory_bytes < ZMACHINE_VM_MEMORY_MIN)
 		return err_set(e, -EBADMSG,

@@ -12,6 +12,7 @@ struct row {
 		bool stranger, drained, kvm;
 		uint64_t ssd, hdd, cpu;
 		const char *gateway;
+		uint64_t addresses; /* one of them used */
 	} nodes[NODES_MAX];
 	size_t n;
 	struct demand asked; /* in GiB, processors */
@@ -40,6 +41,8 @@ static const struct row rows[] = {
 	{ { { 4, 0 }, { 2, 0, .gateway = "apps.example.org" }, { 4, 0, .gateway = "" } }, 3, { 1, .needs_domain = true }, 1, NULL },
 	{ { { 4, 0 }, { 2, 0 } }, 2, { 1, .needs_gateway = true }, -ENOSPC, "no public address" },
 	{ { { 4, 0, .gateway = "" }, { 2, 0 } }, 2, { 1, .needs_domain = true }, -ENOSPC, "no domain" },
+	{ { { 4, 0 }, { 2, 0, .addresses = 3 }, { 3, 0, .addresses = 2 } }, 3, { 1, .n_addresses = 2 }, 1, NULL },
+	{ { { 4, 0 }, { 2, 0, .addresses = 2 } }, 2, { 1, .n_addresses = 2 }, -ENOSPC, "too few public addresses free" },
 	{ { { 4, 4, .drained = true } }, 1, { 9 }, 0, NULL }, /* the only one: what is wrong it says itself */
 	{ { { 4, 4, .stranger = true } }, 1, { 1 }, -EACCES, "not approved by your farm" },
 	{ { { 0 } }, 0, { 1 }, -ENOENT, "no node is on your hubs" },
@@ -50,13 +53,15 @@ static void node_make(const struct client *c, const struct row *row, size_t k, s
 	*ret = (struct record){
 		.node.role = KEY_NODE, .farm = c->profile.farm, .approved = !row->nodes[k].stranger, .is_drained = row->nodes[k].drained
 	};
-	T_NEED(sd_json_buildo(
-		       &ret->capacity, SD_JSON_BUILD_PAIR_UNSIGNED("memory", row->nodes[k].total * GIB),
-		       SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", row->nodes[k].used * GIB),
-		       SD_JSON_BUILD_PAIR_UNSIGNED("ssd", (row->nodes[k].ssd + 1) * GIB), SD_JSON_BUILD_PAIR_UNSIGNED("ssd_used", GIB),
-		       SD_JSON_BUILD_PAIR_UNSIGNED("hdd", (row->nodes[k].hdd + 1) * GIB), SD_JSON_BUILD_PAIR_UNSIGNED("hdd_used", GIB),
-		       SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", row->nodes[k].cpu * 1000), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", row->nodes[k].kvm),
-		       SD_JSON_BUILD_PAIR_CONDITION(row->nodes[k].gateway != NULL, "gateway", SD_JSON_BUILD_STRING(row->nodes[k].gateway))) >= 0,
+	T_NEED(sd_json_buildo(&ret->capacity, SD_JSON_BUILD_PAIR_UNSIGNED("memory", row->nodes[k].total * GIB),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("memory_used", row->nodes[k].used * GIB),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("ssd", (row->nodes[k].ssd + 1) * GIB), SD_JSON_BUILD_PAIR_UNSIGNED("ssd_used", GIB),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("hdd", (row->nodes[k].hdd + 1) * GIB), SD_JSON_BUILD_PAIR_UNSIGNED("hdd_used", GIB),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("cpu_milli", row->nodes[k].cpu * 1000),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("kvm", row->nodes[k].kvm), SD_JSON_BUILD_PAIR_UNSIGNED("addresses", row->nodes[k].addresses),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("addresses_used", row->nodes[k].addresses ? 1 : 0),
+			      SD_JSON_BUILD_PAIR_CONDITION(row->nodes[k].gateway != NULL, "gateway", SD_JSON_BUILD_STRING(row->nodes[k].gateway))) >=
+		       0,
 	       "build");
 }
 
@@ -64,8 +69,8 @@ static void the_roomiest_that_has_it_takes_it(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct demand *a = &rows[i].asked;
-		const struct demand asked = { a->memory_bytes * GIB, a->cpu_milli * 1000, a->ssd_bytes * GIB, a->hdd_bytes * GIB,
-					      a->any_bytes * GIB,    a->needs_kvm,        a->needs_gateway,   a->needs_domain };
+		const struct demand asked = { a->memory_bytes * GIB, a->cpu_milli * 1000, a->ssd_bytes * GIB, a->hdd_bytes * GIB, a->any_bytes * GIB,
+					      a->needs_kvm,          a->needs_gateway,    a->needs_domain,    a->n_addresses };
 		struct record nodes[NODES_MAX] = { 0 };
 		struct client c = CLIENT_NONE;
 		const struct record *got = NULL;

@@ -55,6 +55,12 @@ static void name_add(sd_json_variant *data, struct demand *ret)
 	ret->needs_domain = true;
 }
 
+static void ip_add(sd_json_variant *data, struct demand *ret)
+{
+	(void)data;
+	ret->n_addresses++;
+}
+
 static void volume_add(sd_json_variant *data, struct demand *ret)
 {
 	disk_add(data, u64_of(data, "size"), ret);
@@ -71,8 +77,8 @@ static void zdb_add(sd_json_variant *data, struct demand *ret)
 static const struct {
 	const char *type;
 	void (*add)(sd_json_variant *data, struct demand *ret);
-} kinds[] = { { "zmachine", zmachine_add }, { "volume", volume_add },           { "zmount", volume_add },
-	      { "zdb", zdb_add },           { "gateway-fqdn-proxy", fqdn_add }, { "gateway-name-proxy", name_add } };
+} kinds[] = { { "zmachine", zmachine_add },       { "volume", volume_add },           { "zmount", volume_add }, { "zdb", zdb_add },
+	      { "gateway-fqdn-proxy", fqdn_add }, { "gateway-name-proxy", name_add }, { "ip", ip_add } };
 
 void demand_read(sd_json_variant *doc, struct demand *ret)
 {
@@ -127,6 +133,8 @@ bool demand_fits(const struct demand *d, const struct record *r, char ret_why[st
 		snprintf(ret_why, DEMAND_WHY_MAX, "no KVM, and a machine is to be a virtual one");
 	else if ((d->needs_gateway || d->needs_domain) && !gateway)
 		snprintf(ret_why, DEMAND_WHY_MAX, "no public address to publish names at: the farm makes gateways ('zos farm gateway')");
+	else if (d->n_addresses > left(r->capacity, "addresses", "addresses_used"))
+		snprintf(ret_why, DEMAND_WHY_MAX, "too few public addresses free for machines: the farm gives them ('zos farm addresses')");
 	else if (d->needs_domain && is_text(r->capacity, "gateway", ""))
 		snprintf(ret_why, DEMAND_WHY_MAX, "no domain to give a name of: publish a name of your own");
 	return !ret_why[0];

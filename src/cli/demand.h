@@ -8,6 +8,7 @@ struct demand {
 	uint64_t ssd_bytes, hdd_bytes, any_bytes; /* of disks, by class */
 	bool needs_kvm;
 	bool needs_gateway, needs_domain; /* it publishes names: of their owner, of the gateway's domain */
+	uint64_t n_addresses; /* public ones, for machines */
 };
 
 /* DOC: after document_resolve(). */

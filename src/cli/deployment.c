@@ -116,10 +116,11 @@ static void size_format(sd_json_variant *one, char ret[static 48])
 		snprintf(ret, 48, "%s", size);
 }
 
-/* Of a machine its addresses of one family, the private ones where it has any; of a network its gateway's. */
+/* Of a machine its addresses of one family, the private ones where it has any; of a network its gateway's; of an ip what it is. */
 static void address_format(sd_json_variant *one, char ret[static ADDRESS_SIZE])
 {
-	sd_json_variant *list = sd_json_variant_by_key(one, sd_json_variant_by_key(one, "gateway") ? "gateway" : "ip");
+	sd_json_variant *gateway = sd_json_variant_by_key(one, "gateway"), *public = sd_json_variant_by_key(one, "addresses");
+	sd_json_variant *list = gateway ? gateway : public ? public : sd_json_variant_by_key(one, "ip");
 	size_t n = sd_json_variant_is_array(list) ? sd_json_variant_elements(list) : 0;
 	struct buf text = { .limit = ADDRESS_SIZE - 1 };
 

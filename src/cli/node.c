@@ -153,6 +153,9 @@ static void info_print(sd_json_variant *v)
 		printf("drained    its machines are stopped and it takes no deployment: 'zos node undrain' ends that\n");
 	printf("isolation  %s\n", out_true(capacity, "kvm") ? "vm, container" : "container (no KVM)");
 	printf("workloads  %u\n", (unsigned)out_u64(v, "workloads"));
+	if (out_u64(capacity, "addresses"))
+		printf("addresses  %u public ones for machines, %u of them in use\n", (unsigned)out_u64(capacity, "addresses"),
+		       (unsigned)out_u64(capacity, "addresses_used"));
 	if (out_true(v, "recovery"))
 		printf("recovery   on: the farm's owner can read what is on its disks\n");
 	relay_print(sd_json_variant_by_key(v, "relay"));

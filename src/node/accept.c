@@ -1,6 +1,7 @@
 /* Whether a deployment is taken: everything that is looked at before the yes, and what is kept before it is said. */
 #include "node/changes.h"
 #include "node/engine.h"
+#include "node/ips.h"
 #include "node/placed.h"
 #include "node/secrets.h"
 
@@ -77,12 +78,21 @@ static const char *gateway_change(const struct engine *n, const struct workload 
 	return a->fqdn && strcmp(a->fqdn, b->fqdn) ? "fqdn" : NULL;
 }
 
+/* Which it is was never its owner's choice. */
+static const char *ip_change(const struct engine *n, const struct workload *now, const struct workload *before)
+{
+	(void)n;
+	(void)now;
+	(void)before;
+	return NULL;
+}
+
 /* The field that cannot become what it is in NOW while BEFORE is there; NULL = all can. */
 static const char *(*const changes[])(const struct engine *n, const struct workload *now, const struct workload *before) = {
 	[WORKLOAD_ZMACHINE] = machine_change,     [WORKLOAD_VOLUME] = volume_change,
 	[WORKLOAD_ZMOUNT] = zmount_change,        [WORKLOAD_ZDB] = zdb_change,
 	[WORKLOAD_NETWORK] = network_change,      [WORKLOAD_GATEWAY_NAME] = gateway_change,
-	[WORKLOAD_GATEWAY_FQDN] = gateway_change,
+	[WORKLOAD_GATEWAY_FQDN] = gateway_change, [WORKLOAD_IP] = ip_change,
 };
 
 static int change_check(const struct engine *n, const struct deployment *d, const struct held *old, struct err *e)
@@ -104,14 +114,15 @@ static int change_check(const struct engine *n, const struct deployment *d, cons
 	return 0;
 }
 
-/* For each workload of a deployment the disk that it is to be made on; "" = none. */
+/* For each workload of a deployment the disk that it is to be made on, "" = none, and the public address that it is to be, 0 = none, or it is one. */
 struct places {
 	char disks[DEPLOYMENT_WORKLOADS_MAX][STORAGE_UUID_SIZE];
+	uint32_t addresses[DEPLOYMENT_WORKLOADS_MAX];
 };
 
 static int admit(struct engine *n, const struct deployment *d, const struct deployment *old, struct places *ret, struct err *e)
 {
-	int r = 0;
+	int r = ips_admit(n, d, ret->addresses, e);
 
 	for (int s = 0; s < STEPS && !r; s++)
 		if (n->providers[s]->ops->admit)
@@ -227,9 +238,12 @@ static int places_keep(struct engine *n, const struct deployment *d, const struc
 {
 	int r = 0;
 
-	for (size_t i = 0; i < d->n_workloads && !r; i++)
+	for (size_t i = 0; i < d->n_workloads && !r; i++) {
 		if (places->disks[i][0] && !engine_item(n, &d->owner, d->name, d->workloads[i].name))
 			r = placed_choose(n, d, &d->workloads[i], places->disks[i], e);
+		if (!r && places->addresses[i])
+			r = ips_keep(n, d, &d->workloads[i], places->addresses[i], e);
+	}
 	return r;
 }
 

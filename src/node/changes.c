@@ -30,7 +30,7 @@ static int change_add(sd_json_variant **list, const char *name, const char *chan
 }
 
 /* Of a machine's data: what its links take on while it runs. */
-static char *const light[] = { "bandwidth", NULL };
+static char *const light[] = { "bandwidth", "public_ip", NULL };
 
 int changes_essence(const struct workload *w, struct buf *ret)
 {

@@ -3,6 +3,7 @@
 #include "node/changes.h"
 #include "node/ground.h"
 #include "node/holds.h"
+#include "node/ips.h"
 #include "node/joins.h"
 #include "node/kept.h"
 #include "node/placed.h"
@@ -176,6 +177,19 @@ static void bandwidth_sync(struct item *it, const struct workload *w)
 	step_again(it, STEP_NETWORK);
 }
 
+/* So does the address at which it is reached. */
+static void public_sync(struct item *it, const struct workload *w)
+{
+	char ip[WORK_ID_LEN + 1] = "";
+
+	if (is_machine(it) && w->zmachine.public_ip)
+		engine_work_id(&it->work.owner, it->work.deployment, w->zmachine.public_ip, ip);
+	if (!strcmp(ip, it->work.public.ip))
+		return;
+	memcpy(it->work.public.ip, ip, sizeof(ip));
+	step_again(it, STEP_NETWORK);
+}
+
 static void machine_sync(struct engine *n, struct item *it, const struct workload *w, const struct held *h)
 {
 	struct work *k = &it->work;
@@ -184,6 +198,7 @@ static void machine_sync(struct engine *n, struct item *it, const struct workloa
 	it->view.steps[STEP_IMAGE] = STEP_UNKNOWN; /* it may hold the one before */
 	it->view.stale = 0;
 	bandwidth_sync(it, w);
+	public_sync(it, w);
 	work_spec_clear(k);
 	k->spec = w->zmachine;
 	BUG_ON(secrets_fill(w->zmachine.env, h->secrets, &k->env));
@@ -247,6 +262,7 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 	if (!strcmp(revision, k->revision)) {
 		item_renew(it, h);
 		bandwidth_sync(it, w);
+		public_sync(it, w);
 		return;
 	}
 	it->view.attempts = 0;
@@ -260,8 +276,10 @@ static void item_sync(struct engine *n, struct item *it, const struct workload *
 		network_sync(it, w);
 	else if (it->view.kind == PLAN_GATEWAY)
 		gateway_sync(it, w, h);
-	else
+	else if (has_storage(it))
 		storage_sync(it, w);
+	else
+		json_unrefp(&k->data); /* an ip has it for people alone */
 	secrets_take(it, h);
 	k->data = sd_json_variant_ref(w->data);
 	memcpy(k->revision, revision, sizeof(revision));
@@ -284,7 +302,7 @@ static const enum plan_kind plan_kinds[] = {
 	[WORKLOAD_ZMACHINE] = PLAN_MACHINE,     [WORKLOAD_VOLUME] = PLAN_STORAGE,
 	[WORKLOAD_ZMOUNT] = PLAN_STORAGE,       [WORKLOAD_ZDB] = PLAN_STORE,
 	[WORKLOAD_NETWORK] = PLAN_NETWORK,      [WORKLOAD_GATEWAY_NAME] = PLAN_GATEWAY,
-	[WORKLOAD_GATEWAY_FQDN] = PLAN_GATEWAY,
+	[WORKLOAD_GATEWAY_FQDN] = PLAN_GATEWAY, [WORKLOAD_IP] = PLAN_IP,
 };
 
 static struct item *item_new(struct engine *n, const struct deployment *d, const struct workload *w)
@@ -303,6 +321,8 @@ static struct item *item_new(struct engine *n, const struct deployment *d, const
 	hold_load(n, &it->work);
 	if (has_storage(it))
 		placed_load(n, it);
+	if (it->view.kind == PLAN_IP)
+		ips_load(n, it);
 	it->work.is_drained = n->is_drained;
 	BUG_ON(!it->work.deployment || !it->work.name);
 	it->next = n->items;
@@ -326,6 +346,8 @@ static void item_forget(struct engine *n, struct item *it)
 		at = &(*at)->next;
 	*at = it->next;
 	engine_notify(n, it); /* whoever watches sees the deployment without it */
+	if (it->view.kind == PLAN_IP) /* one more is free */
+		engine_tell(n);
 	item_free(it);
 }
 
@@ -423,6 +445,8 @@ static void order_do(struct engine *n, struct item *it, const struct plan_order 
 
 	it->is_looking = o->act == PLAN_APPLY && o->step == STEP_IMAGE && it->view.steps[STEP_IMAGE] == STEP_DONE;
 	memcpy(it->digest_before, it->work.image.digest, sizeof(it->digest_before));
+	if (is_machine(it) && o->step == STEP_NETWORK)
+		ips_use(n, &it->work);
 	it->work.image.look_up = it->is_looking || !it->work.image.digest[0];
 	it->view.steps[o->step] = o->act == PLAN_APPLY ? STEP_APPLYING : STEP_REMOVING;
 	if (o->act == PLAN_REMOVE && o->step == STEP_MACHINE)
@@ -446,6 +470,8 @@ static void item_look(struct engine *n, struct item *it)
 	it->view.want = want_of(h, w);
 	if (w)
 		item_sync(n, it, w, h);
+	if (it->view.kind == PLAN_IP)
+		ips_judge(n, it);
 }
 
 /* Does what comes next for one workload; returns when to look again, UINT64_MAX = when something changes. */

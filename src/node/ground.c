@@ -36,11 +36,21 @@ static bool is_on(const struct item *machine, const struct item *ground)
 	return false;
 }
 
+/* Whether the public address GROUND leads to MACHINE, or is about to. */
+static bool is_at(const struct item *machine, const struct item *ground)
+{
+	const struct work *w = &machine->work;
+
+	if (ground->work.kind != WORKLOAD_IP || machine->view.kind != PLAN_MACHINE || machine->view.steps[STEP_NETWORK] == STEP_ABSENT)
+		return false;
+	return w->public.address == ground->work.public.address || !strcmp(w->public.ip, ground->work.id);
+}
+
 /* Whether somebody has GROUND, or is about to. */
 static bool is_in_use(const struct engine *n, const struct item *ground)
 {
 	for (const struct item *it = n->items; it; it = it->next)
-		if ((it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_on(it, ground)) || leads_to(it, ground))
+		if ((it->view.steps[STEP_MACHINE] != STEP_ABSENT && is_on(it, ground)) || leads_to(it, ground) || is_at(it, ground))
 			return true;
 	return false;
 }

@@ -1,4 +1,4 @@
-/* What machines stand on: the storage that they mount and the networks that they join. */
+/* What machines stand on: the storage that they mount, the networks that they join, and the public addresses that lead to them. */
 #pragma once
 #include "node/engine.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/parse.h"
+#include "node/ips.h"
 #include "node/line.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ static int capacity_json(const struct engine *n, sd_json_variant **ret)
 {
 	const struct capacity *c = &n->capacity;
 	struct provider *p = n->providers[STEP_STORAGE];
+	struct ips_count ips = ips_count(n);
 	struct provider_room ssd = { 0 }, hdd = { 0 };
 	const struct farm_gateway *gateway = n->farm ? farm_gateway_find(n->farm, &n->identity.pub) : NULL;
 
@@ -37,6 +39,7 @@ static int capacity_json(const struct engine *n, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_UNSIGNED("memory_reserve", c->reserve_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("ssd", ssd.bytes),
 		SD_JSON_BUILD_PAIR_UNSIGNED("ssd_used", ssd.used_bytes), SD_JSON_BUILD_PAIR_UNSIGNED("hdd", hdd.bytes),
 		SD_JSON_BUILD_PAIR_UNSIGNED("hdd_used", hdd.used_bytes), SD_JSON_BUILD_PAIR_BOOLEAN("kvm", c->has_kvm),
+		SD_JSON_BUILD_PAIR_UNSIGNED("addresses", ips.all), SD_JSON_BUILD_PAIR_UNSIGNED("addresses_used", ips.used),
 		SD_JSON_BUILD_PAIR_CONDITION(gateway != NULL, "gateway", SD_JSON_BUILD_STRING(gateway && gateway->domain ? gateway->domain : "")));
 }
 

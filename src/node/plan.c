@@ -97,7 +97,7 @@ static struct plan_order machine_next(const struct plan_view *v, uint64_t now_ms
 	return take_down(v, 0, now_ms, PLAN_FORGET);
 }
 
-/* Storage and networks. What is paused keeps its data at hand; what is not wanted any more stays for as long as a machine has it. */
+/* Storage, networks and public addresses. What is paused keeps its data at hand; what is not wanted any more stays for as long as a machine has it. */
 static struct plan_order ground_next(const struct plan_view *v, uint64_t now_ms)
 {
 	if (v->want != WANT_GONE)
@@ -115,7 +115,7 @@ struct plan_order plan_next(const struct plan_view *v, uint64_t now_ms)
 {
 	static struct plan_order (*const next[PLAN_KINDS])(const struct plan_view *v, uint64_t now_ms) = {
 		[PLAN_MACHINE] = machine_next, [PLAN_STORAGE] = ground_next,  [PLAN_STORE] = machine_next,
-		[PLAN_NETWORK] = ground_next,  [PLAN_GATEWAY] = gateway_next,
+		[PLAN_NETWORK] = ground_next,  [PLAN_GATEWAY] = gateway_next, [PLAN_IP] = ground_next,
 	};
 
 	for (int s = 0; s < STEPS; s++) /* one thing at a time for a workload; workloads do not wait for one another */

@@ -1,7 +1,8 @@
 /* What to do next for one workload: a pure function of what is wanted, what is observed, and the time.
  *
  * A machine is brought up step by step (its image, its links, the machine itself) and taken down in reverse; a volume, a disk or a network is one
- * step, a store that, its links, and then what runs on it; a published name is the way to its backends, and then the name. No failure ever removes anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
+ * step, a store that, its links, and then what runs on it; a published name is the way to its backends, and then the name; a public address is
+ * there from the yes on, and goes after its machine. No failure ever removes anything: a step that failed is tried again, with growing pauses, for as long as it is wanted. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@ enum plan_step_state {
 };
 enum plan_want { WANT_UP, WANT_PAUSED, WANT_GONE, WANTS };
 
-enum plan_kind { PLAN_MACHINE, PLAN_STORAGE, PLAN_STORE /* runs on storage of its own */, PLAN_NETWORK, PLAN_GATEWAY, PLAN_KINDS };
+enum plan_kind { PLAN_MACHINE, PLAN_STORAGE, PLAN_STORE /* runs on storage of its own */, PLAN_NETWORK, PLAN_GATEWAY, PLAN_IP, PLAN_KINDS };
 
 struct plan_view {
 	enum plan_kind kind;

@@ -1,5 +1,5 @@
 /* How things stand, for people and programs: derived from the engine's items whenever somebody asks. */
-#include "node/engine.h"
+#include "node/ips.h"
 
 #include <stdio.h>
 
@@ -107,6 +107,17 @@ static const char *gateway_state(const struct item *it, const char **ret_message
 	return p->message[0] ? "degraded" : "ok";
 }
 
+static const char *ip_state(const struct item *it, const char **ret_message)
+{
+	*ret_message = "";
+	if (it->is_behind)
+		return "pending";
+	if (it->view.want == WANT_GONE)
+		return "stopping";
+	*ret_message = it->error;
+	return it->error[0] ? "degraded" : "ok";
+}
+
 /* First what it runs on. */
 static const char *store_state(const struct item *it, const char **ret_message)
 {
@@ -119,7 +130,7 @@ static const char *item_state(const struct item *it, const char **ret_message)
 {
 	static const char *(*const states[PLAN_KINDS])(const struct item *it, const char **ret_message) = {
 		[PLAN_MACHINE] = machine_state, [PLAN_STORAGE] = storage_state, [PLAN_STORE] = store_state,
-		[PLAN_NETWORK] = network_state, [PLAN_GATEWAY] = gateway_state,
+		[PLAN_NETWORK] = network_state, [PLAN_GATEWAY] = gateway_state, [PLAN_IP] = ip_state,
 	};
 
 	return states[it->view.kind](it, ret_message);
@@ -307,6 +318,17 @@ static int gateway_json(const struct engine *n, const struct work *w, sd_json_va
 			       SD_JSON_BUILD_PAIR_BOOLEAN("tls_passthrough", w->gateway.tls_passthrough));
 }
 
+static int ip_json(const struct engine *n, const struct work *w, sd_json_variant **ret)
+{
+	const struct item *machine = ips_machine(n, w->id);
+	char text[IP4_TEXT_SIZE];
+
+	format_ip4(text, w->public.address);
+	return sd_json_variant_merge_objectbo(
+		ret, SD_JSON_BUILD_PAIR_CONDITION(w->public.address != 0, "addresses", SD_JSON_BUILD_ARRAY(SD_JSON_BUILD_STRING(text))),
+		SD_JSON_BUILD_PAIR_CONDITION(machine != NULL, "machine", SD_JSON_BUILD_STRING(machine ? machine->work.name : "")));
+}
+
 static int item_json(const struct engine *n, const struct item *it, sd_json_variant **ret)
 {
 	static const struct {
@@ -320,6 +342,7 @@ static int item_json(const struct engine *n, const struct item *it, sd_json_vari
 		[WORKLOAD_NETWORK] = { "network", network_json },
 		[WORKLOAD_GATEWAY_NAME] = { "gateway-name-proxy", gateway_json },
 		[WORKLOAD_GATEWAY_FQDN] = { "gateway-fqdn-proxy", gateway_json },
+		[WORKLOAD_IP] = { "ip", ip_json },
 	};
 	const struct work *w = &it->work;
 	const char *message, *state = item_state(it, &message);

@@ -110,7 +110,8 @@ struct work {
 	struct network_link links[ZMACHINE_NETWORKS_MAX]; /* of spec.networks, in their order */
 	size_t n_links;
 	struct {
-		uint32_t address; /* of a machine: at which it is reached from everywhere (IPv4, host byte order); 0 = none */
+		char ip[WORK_ID_LEN + 1]; /* of a machine: the id of its ip; "" = none */
+		uint32_t address; /* of a machine: at which it is reached from everywhere (IPv4, host byte order), of an ip: which it is; 0 = none */
 		char card[16]; /* of the node, on the network of the address */
 	} public;
 	struct storage_result storage;
