@@ -8,14 +8,12 @@
 #include "gateway/acmed.h"
 #include "gateway/steerd.h"
 #include "svc/daemon.h"
+#include "sys/become.h"
 #include "sys/sandbox.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #define PROGRAM GATEWAY_PROGRAM
@@ -28,17 +26,6 @@ static int enter(const char *netns, struct err *e)
 	AUTO_FD int fd = open(netns, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 || setns(fd, CLONE_NEWNET) ? err_set(e, -errno, "enter the network namespace %s: %m", netns) : 0;
-}
-
-/* The steering one is in the group of HAProxy, whose socket that may use. */
-static int become(uid_t uid, gid_t gid, struct err *e)
-{
-	for (int c = 0; c <= CAP_LAST_CAP; c++)
-		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
-			return err_set(e, -errno, "drop capabilities: %m");
-	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-		return err_set(e, -errno, "become user %u: %m", uid);
-	return 0;
 }
 
 /* Its configuration and its maps, which name nobody yet. */
@@ -91,6 +78,7 @@ static int steer_run(struct err *e)
 	CLEANUP(event_unrefp) sd_event *event = NULL;
 	int r;
 
+	/* in the group of HAProxy, whose socket it may use */
 	if ((r = become(UID_STEER, UID_WEB, e)) || (r = daemon_loop("gateway", &event, e)) || (r = steerd_init(&d, event, &o, e)) ||
 	    (r = sandbox_enter(&box, e))) {
 		steerd_deinit(&d);

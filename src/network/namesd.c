@@ -4,15 +4,13 @@
 #include "base/log.h"
 #include "network/names.h"
 #include "network/network.h"
+#include "sys/become.h"
 #include "sys/sandbox.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 
 #define PROGRAM "/usr/sbin/dnsmasq"
 enum { UID_NAMES = 907, ID_LEN = WORK_ID_LEN };
@@ -49,16 +47,6 @@ static int enter(const char *netns, struct err *e)
 	return fd < 0 || setns(fd, CLONE_NEWNET) ? err_set(e, -errno, "enter the network namespace %s: %m", netns) : 0;
 }
 
-static int become_nobody(struct err *e)
-{
-	for (int c = 0; c <= CAP_LAST_CAP; c++)
-		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
-			return err_set(e, -errno, "drop capabilities: %m");
-	if (setgroups(0, NULL) || setresgid(UID_NAMES, UID_NAMES, UID_NAMES) || setresuid(UID_NAMES, UID_NAMES, UID_NAMES))
-		return err_set(e, -errno, "become user %d: %m", UID_NAMES);
-	return 0;
-}
-
 static int shut_in(const struct place *p, struct err *e)
 {
 	const struct sandbox box = {
@@ -71,7 +59,7 @@ static int shut_in(const struct place *p, struct err *e)
 		.bind = { 53 },
 		.calls = SANDBOX_CALLS_FILES | SANDBOX_CALLS_NET | SANDBOX_CALLS_SPAWN,
 	};
-	int r = become_nobody(e);
+	int r = become(UID_NAMES, UID_NAMES, e);
 
 	return r ? r : sandbox_enter(&box, e);
 }

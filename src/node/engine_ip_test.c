@@ -14,21 +14,6 @@ static struct fixture f;
 static struct key other; /* somebody else */
 static unsigned farm_sequence;
 
-static bool said(const char *what)
-{
-	return f.log.len && strstr(f.log.p, what);
-}
-
-static size_t at(const char *what)
-{
-	return said(what) ? (size_t)(strstr(f.log.p, what) - f.log.p) : SIZE_MAX;
-}
-
-static void log_clear(void)
-{
-	buf_drop(&f.log, f.log.len);
-}
-
 static void farm_gives(const char *ranges)
 {
 	AUTO_BUF struct buf body = { 0 }, text = { 0 };
@@ -115,10 +100,10 @@ static void it_stays_over_updates_and_restarts(void)
 	uint32_t mine = work("front")->public.address;
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 2, "", IP("front") "," BOX("web", REACHED ",\"args\":[\"x\"]"), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply machine web;") && work("front")->public.address == mine && work("web")->public.address == mine, "an update");
+	T_CHECK(said(&f, "apply machine web;") && work("front")->public.address == mine && work("web")->public.address == mine, "an update");
 	engine_deinit(&f.engine);
 	engine_up(&f);
 	settle(&f);
@@ -132,20 +117,20 @@ static void it_moves_under_what_runs(void)
 	uint32_t mine = work("front")->public.address;
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 3, "", IP("front") "," BOX("web", ",\"args\":[\"x\"]") "," BOX("db", REACHED), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply network web;") && !said("machine web;") && !work("web")->public.address && work("db")->public.address == mine, "%.*s",
-		(int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply network web;") && !said(&f, "machine web;") && !work("web")->public.address && work("db")->public.address == mine,
+		"%.*s", (int)f.log.len, f.log.p);
 }
 
 static void the_farm_takes_it_back(void)
 {
 	uint32_t mine = work("front")->public.address;
 
-	log_clear();
+	log_clear(&f);
 	farm_gives("\"203.0.113.7/32\"");
-	T_CHECK(!work("db")->public.address && said("apply network db;") && !said("machine db;"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(!work("db")->public.address && said(&f, "apply network db;") && !said(&f, "machine db;"), "%.*s", (int)f.log.len, f.log.p);
 	T_CHECK(!strcmp(state_of(&f, "front"), "degraded") && !ips_count(&f.engine).used, "%s", state_of(&f, "front"));
 	farm_gives("\"198.51.100.16/31\"");
 	T_CHECK(work("db")->public.address == mine && !strcmp(state_of(&f, "front"), "ok"), "%s", state_of(&f, "front"));
@@ -159,18 +144,19 @@ static void it_is_returned_after_its_machine(void)
 
 	T_NEED(!deploy(&f, 4, "", IP("front") "," BOX("db", REACHED), &e), "%s", e.msg);
 	settle(&f);
-	log_clear();
+	log_clear(&f);
 	network->later = true;
 	T_NEED(!deploy(&f, 5, "", "", &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("remove network db;") && !strcmp(state_of(&f, "front"), "stopping"), "%s", state_of(&f, "front"));
+	T_CHECK(said(&f, "remove network db;") && !strcmp(state_of(&f, "front"), "stopping"), "%s", state_of(&f, "front"));
 	T_CHECK(others_deploy(2, IP("front") "," IP("back"), &e) == -ENOSPC, "not yet");
 	network->later = false;
 	network->provider.done(&f.engine, take_ptr(network->busy), 0, NULL);
 	settle(&f);
 	T_CHECK(!strcmp(state_of(&f, "front"), "none") && ips_count(&f.engine).used == 1, "%s", state_of(&f, "front"));
 	T_CHECK(!others_deploy(2, IP("front") "," IP("back"), &e), "the next has it: %s", e.msg);
-	T_CHECK(ips_count(&f.engine).used == 2 && at("remove machine db;") < at("remove network db;"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(ips_count(&f.engine).used == 2 && said_at(&f, "remove machine db;") < said_at(&f, "remove network db;"), "%.*s", (int)f.log.len,
+		f.log.p);
 	down(&f);
 }
 

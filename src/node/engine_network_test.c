@@ -9,21 +9,6 @@
 
 static struct fixture f;
 
-static bool said(const char *what)
-{
-	return f.log.len && strstr(f.log.p, what);
-}
-
-static size_t at(const char *what)
-{
-	return said(what) ? (size_t)(strstr(f.log.p, what) - f.log.p) : SIZE_MAX;
-}
-
-static void log_clear(void)
-{
-	buf_drop(&f.log, f.log.len);
-}
-
 static void a_machine_waits_for_its_network(void)
 {
 	struct err e = { 0 };
@@ -32,13 +17,14 @@ static void a_machine_waits_for_its_network(void)
 	f.fakes[STEP_NETWORK].later = true;
 	T_NEED(!deploy(&f, 1, "", BOX("web", IN_BLOG) "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply image web;") && said("apply network blog;") && !said("network web"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply image web;") && said(&f, "apply network blog;") && !said(&f, "network web"), "%.*s", (int)f.log.len, f.log.p);
 	T_CHECK(!strcmp(state_of(&f, "web"), "waiting") && !strcmp(state_of(&f, "blog"), "starting"), "%s", state_of(&f, "web"));
 	f.fakes[STEP_NETWORK].later = false;
 	strcpy(f.fakes[STEP_NETWORK].busy->network.netns, "/there");
 	f.fakes[STEP_NETWORK].provider.done(&f.engine, f.fakes[STEP_NETWORK].busy, 0, NULL);
 	settle(&f);
-	T_CHECK(at("apply network web;") < at("apply machine web;") && !strcmp(state_of(&f, "web"), "ok") && !strcmp(state_of(&f, "blog"), "ok"),
+	T_CHECK(said_at(&f, "apply network web;") < said_at(&f, "apply machine web;") && !strcmp(state_of(&f, "web"), "ok") &&
+			!strcmp(state_of(&f, "blog"), "ok"),
 		"%.*s", (int)f.log.len, f.log.p);
 }
 
@@ -46,10 +32,10 @@ static void a_network_that_changes_leaves_its_machines_alone(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 2, "", BOX("web", IN_BLOG) "," BLOG(",\"outgoing\":false"), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply network blog;") && !said("machine web") && !said("network web"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply network blog;") && !said(&f, "machine web") && !said(&f, "network web"), "%.*s", (int)f.log.len, f.log.p);
 	T_CHECK(deploy(&f, 3, "", "{\"name\":\"blog\",\"type\":\"network\",\"data\":{\"subnet\":\"10.20.2.0/24\"}}", &e) == -EBADMSG &&
 			strstr(e.msg, "/workloads/0/data/subnet: cannot change while 'blog' is there"),
 		"%s", e.msg);
@@ -59,18 +45,19 @@ static void whoever_joins_or_leaves_starts_anew(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 3, "", BOX("web", "") "," BOX("db", IN_BLOG) "," BLOG(",\"outgoing\":false"), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("remove machine web;") < at("apply network web;") && at("apply network web;") < at("apply machine web;"), "%.*s", (int)f.log.len,
-		f.log.p);
-	T_CHECK(said("apply machine db;") && !said("network blog;"), "%.*s", (int)f.log.len, f.log.p);
-	log_clear();
+	T_CHECK(said_at(&f, "remove machine web;") < said_at(&f, "apply network web;") &&
+			said_at(&f, "apply network web;") < said_at(&f, "apply machine web;"),
+		"%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply machine db;") && !said(&f, "network blog;"), "%.*s", (int)f.log.len, f.log.p);
+	log_clear(&f);
 	T_NEED(!deploy(&f, 4, "", BOX("web", "") "," BOX("db", "{\"name\":\"blog\",\"ip\":\"10.20.1.9\"}") "," BLOG(",\"outgoing\":false"), &e), "%s",
 	       e.msg);
 	settle(&f);
-	T_CHECK(at("remove machine db;") < at("apply network db;") && at("apply network db;") < at("apply machine db;") && !said("network web;") &&
-			!said("machine web;"),
+	T_CHECK(said_at(&f, "remove machine db;") < said_at(&f, "apply network db;") &&
+			said_at(&f, "apply network db;") < said_at(&f, "apply machine db;") && !said(&f, "network web;") && !said(&f, "machine web;"),
 		"%.*s", (int)f.log.len, f.log.p);
 }
 
@@ -78,15 +65,15 @@ static void a_neighbour_s_address_is_nobody_s_business(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 5, "",
 		       BOX("web", "") "," BOX("db", "{\"name\":\"blog\",\"ip\":\"10.20.1.9\"}") "," BLOG(",\"outgoing\":false") "," BOX("new",
 																	IN_BLOG),
 		       &e),
 	       "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply machine new;") && !said("machine db;") && !said("network db;") && !said("machine web;") && !said("network web;") &&
-			!said("blog;"),
+	T_CHECK(said(&f, "apply machine new;") && !said(&f, "machine db;") && !said(&f, "network db;") && !said(&f, "machine web;") &&
+			!said(&f, "network web;") && !said(&f, "blog;"),
 		"%.*s", (int)f.log.len, f.log.p);
 }
 
@@ -94,11 +81,11 @@ static void a_network_goes_after_its_machines(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 6, "", "", &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("remove machine db;") < at("remove network blog;") && at("remove machine new;") < at("remove network blog;") &&
-			!strcmp(state_of(&f, "blog"), "none"),
+	T_CHECK(said_at(&f, "remove machine db;") < said_at(&f, "remove network blog;") &&
+			said_at(&f, "remove machine new;") < said_at(&f, "remove network blog;") && !strcmp(state_of(&f, "blog"), "none"),
 		"%.*s", (int)f.log.len, f.log.p);
 	down(&f);
 }
@@ -110,32 +97,36 @@ static void a_store_joins_and_leaves_too(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	up(&f);
 	f.fakes[STEP_NETWORK].later = true;
 	T_NEED(!deploy(&f, 1, "", KV(IN_BLOG) "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply storage kv;") && said("apply network blog;") && !said("network kv") && !strcmp(state_of(&f, "kv"), "waiting"), "%.*s",
-		(int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply storage kv;") && said(&f, "apply network blog;") && !said(&f, "network kv") && !strcmp(state_of(&f, "kv"), "waiting"),
+		"%.*s", (int)f.log.len, f.log.p);
 	f.fakes[STEP_NETWORK].later = false;
 	strcpy(f.fakes[STEP_NETWORK].busy->network.netns, "/there");
 	f.fakes[STEP_NETWORK].provider.done(&f.engine, f.fakes[STEP_NETWORK].busy, 0, NULL);
 	settle(&f);
-	T_CHECK(at("apply network kv;") < at("apply machine kv;") && !strcmp(state_of(&f, "kv"), "ok"), "%.*s", (int)f.log.len, f.log.p);
-	log_clear();
+	T_CHECK(said_at(&f, "apply network kv;") < said_at(&f, "apply machine kv;") && !strcmp(state_of(&f, "kv"), "ok"), "%.*s", (int)f.log.len,
+		f.log.p);
+	log_clear(&f);
 	T_NEED(!deploy(&f, 2, "", KV("") "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("remove machine kv;") < at("apply network kv;") && at("apply network kv;") < at("apply machine kv;"), "%.*s", (int)f.log.len,
-		f.log.p);
-	log_clear();
+	T_CHECK(said_at(&f, "remove machine kv;") < said_at(&f, "apply network kv;") &&
+			said_at(&f, "apply network kv;") < said_at(&f, "apply machine kv;"),
+		"%.*s", (int)f.log.len, f.log.p);
+	log_clear(&f);
 	T_NEED(!deploy(&f, 3, "", KV("{\"name\":\"blog\",\"ip\":\"10.20.1.9\"}") "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("remove machine kv;") < at("apply network kv;") && at("apply network kv;") < at("apply machine kv;") && !said("network blog;"),
+	T_CHECK(said_at(&f, "remove machine kv;") < said_at(&f, "apply network kv;") &&
+			said_at(&f, "apply network kv;") < said_at(&f, "apply machine kv;") && !said(&f, "network blog;"),
 		"%.*s", (int)f.log.len, f.log.p);
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 4, "", "", &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("remove machine kv;") < at("remove network blog;") && said("remove network kv;"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said_at(&f, "remove machine kv;") < said_at(&f, "remove network blog;") && said(&f, "remove network kv;"), "%.*s", (int)f.log.len,
+		f.log.p);
 	down(&f);
 }
 
@@ -147,17 +138,18 @@ static void a_name_waits_for_its_network(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	up(&f);
 	f.fakes[STEP_NETWORK].later = true;
 	T_NEED(!deploy(&f, 1, "", SITE("blog", "\"web:80\"") "," AT("10.20.1.5") "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(!said("site;") && !strcmp(state_of(&f, "site"), "waiting"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(!said(&f, "site;") && !strcmp(state_of(&f, "site"), "waiting"), "%.*s", (int)f.log.len, f.log.p);
 	f.fakes[STEP_NETWORK].later = false;
 	strcpy(f.fakes[STEP_NETWORK].busy->network.netns, "/there");
 	f.fakes[STEP_NETWORK].provider.done(&f.engine, f.fakes[STEP_NETWORK].busy, 0, NULL);
 	settle(&f);
-	T_CHECK(at("apply network site;") < at("apply gateway site;") && !strcmp(state_of(&f, "site"), "ok"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said_at(&f, "apply network site;") < said_at(&f, "apply gateway site;") && !strcmp(state_of(&f, "site"), "ok"), "%.*s",
+		(int)f.log.len, f.log.p);
 }
 
 /* A machine's name stands for its address: when that is another one, so is the backend. */
@@ -165,17 +157,18 @@ static void a_name_follows_its_backends(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 2, "", SITE("blog", "\"web:80\",\"10.20.1.9:81\"") "," AT("10.20.1.5") "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("apply network site;") < at("apply gateway site;") && !said("remove") && !said("machine web;"), "%.*s", (int)f.log.len, f.log.p);
-	log_clear();
+	T_CHECK(said_at(&f, "apply network site;") < said_at(&f, "apply gateway site;") && !said(&f, "remove") && !said(&f, "machine web;"), "%.*s",
+		(int)f.log.len, f.log.p);
+	log_clear(&f);
 	T_NEED(!deploy(&f, 3, "", SITE("blog", "\"web:80\",\"10.20.1.9:81\"") "," AT("10.20.1.5") "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(!said("site;"), "nothing of it is new: %.*s", (int)f.log.len, f.log.p);
+	T_CHECK(!said(&f, "site;"), "nothing of it is new: %.*s", (int)f.log.len, f.log.p);
 	T_NEED(!deploy(&f, 4, "", SITE("blog", "\"web:80\",\"10.20.1.9:81\"") "," AT("10.20.1.6") "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply gateway site;") && engine_item(&f.engine, &f.owner.pub, "site", "site")->work.backends[0].address[3] == 6, "%.*s",
+	T_CHECK(said(&f, "apply gateway site;") && engine_item(&f.engine, &f.owner.pub, "site", "site")->work.backends[0].address[3] == 6, "%.*s",
 		(int)f.log.len, f.log.p);
 	T_CHECK(deploy(&f, 5, "", SITE("shop", "\"web:80\"") "," AT("10.20.1.6") "," BLOG(""), &e) == -EBADMSG &&
 			strstr(e.msg, "/workloads/0/data/name: cannot change"),
@@ -222,24 +215,25 @@ static void a_word_in_between_is_not_lost(void)
 	settle(&f);
 	T_CHECK(gateway->busy && !strcmp(state_of(&f, "site"), "starting"), "it is being applied: %s", state_of(&f, "site"));
 	gateway->provider.again(&f.engine, gateway->busy);
-	log_clear();
+	log_clear(&f);
 	settle(&f);
 	T_CHECK(!f.log.len, "not two at once: %.*s", (int)f.log.len, f.log.p);
 	gateway->later = false;
 	gateway->provider.done(&f.engine, take_ptr(gateway->busy), 0, NULL);
 	settle(&f);
-	T_CHECK(at("apply network site;") < at("apply gateway site;") && !strcmp(state_of(&f, "site"), "ok"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said_at(&f, "apply network site;") < said_at(&f, "apply gateway site;") && !strcmp(state_of(&f, "site"), "ok"), "%.*s",
+		(int)f.log.len, f.log.p);
 }
 
 static void a_name_goes_before_its_network(void)
 {
 	struct err e = { 0 };
 
-	log_clear();
+	log_clear(&f);
 	T_NEED(!deploy(&f, 6, "", "", &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(at("remove gateway site;") < at("remove network site;") && at("remove network site;") < at("remove network blog;") &&
-			!strcmp(state_of(&f, "site"), "none"),
+	T_CHECK(said_at(&f, "remove gateway site;") < said_at(&f, "remove network site;") &&
+			said_at(&f, "remove network site;") < said_at(&f, "remove network blog;") && !strcmp(state_of(&f, "site"), "none"),
 		"%.*s", (int)f.log.len, f.log.p);
 	down(&f);
 }
@@ -284,19 +278,19 @@ static void a_machine_runs_on_under_another_bandwidth(void)
 	up(&f);
 	T_NEED(!deploy(&f, 1, "", LIMITED("\"memory\":67108864"), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply machine web;"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply machine web;"), "%.*s", (int)f.log.len, f.log.p);
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		AUTO_JSON sd_json_variant *v = NULL, *changes = NULL;
 		AUTO_BUF struct buf text = { 0 };
 
-		log_clear();
+		log_clear(&f);
 		envelope_make(&f, i + 2, "", rows[i].workload, &v);
 		T_NEED(!engine_check(&f.engine, &f.owner.pub, v, &changes, &e) && !json_format(changes, &text), "%s", e.msg);
 		T_CHECK(strstr(text.p, rows[i].change ? rows[i].change : "\"change\":\"restart\""), "row %u: %s", i, text.p);
 		T_NEED(!deploy(&f, i + 2, "", rows[i].workload, &e), "%s", e.msg);
 		settle(&f);
-		T_CHECK(said("network web;") == rows[i].is_linked && said("machine web;") == !rows[i].change, "row %u: %.*s", i, (int)f.log.len,
-			f.log.p);
+		T_CHECK(said(&f, "network web;") == rows[i].is_linked && said(&f, "machine web;") == !rows[i].change, "row %u: %.*s", i,
+			(int)f.log.len, f.log.p);
 		T_CHECK(!strcmp(state_of(&f, "web"), "ok"), "row %u: %s", i, state_of(&f, "web"));
 	}
 	down(&f);
@@ -312,12 +306,12 @@ static void links_hear_of_another_farm_document(void)
 	up(&f);
 	T_NEED(!deploy(&f, 1, "", BOX("web", IN_BLOG) "," BLOG(""), &e), "%s", e.msg);
 	settle(&f);
-	log_clear();
+	log_clear(&f);
 	key_pub_format(key, &f.farm.pub);
 	buf_addf(&body, "{\"name\":\"f\",\"farm\":\"%s\",\"sequence\":1,\"hubs\":[{\"url\":\"nats://h\"}],\"bandwidth\":1048576}", key);
 	T_NEED(!dsse_sign(API_TYPE_FARM, buf_str(&body), &f.farm, 1, &text) && !engine_set_farm(&f.engine, buf_str(&text), &e), "%s", e.msg);
 	settle(&f);
-	T_CHECK(said("apply network web;") && !said("network blog;") && !said("machine web;"), "%.*s", (int)f.log.len, f.log.p);
+	T_CHECK(said(&f, "apply network web;") && !said(&f, "network blog;") && !said(&f, "machine web;"), "%.*s", (int)f.log.len, f.log.p);
 	down(&f);
 }
 

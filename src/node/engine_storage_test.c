@@ -16,13 +16,6 @@ static long at(const struct fixture *f, const char *what)
 	return p ? p - f->log.p : -1;
 }
 
-static void log_clear(struct fixture *f)
-{
-	f->log.len = 0;
-	if (f->log.p)
-		f->log.p[0] = '\0';
-}
-
 static void storage_comes_first_and_goes_last(void)
 {
 	struct fixture f;

@@ -35,6 +35,22 @@ struct fixture {
 	char login[32];     /* that the registry would have got */
 };
 
+/* What the fakes were told: whether WHAT is in it, where (SIZE_MAX = nowhere), and from here on. */
+static inline bool said(const struct fixture *f, const char *what)
+{
+	return f->log.len && strstr(f->log.p, what);
+}
+
+static inline size_t said_at(const struct fixture *f, const char *what)
+{
+	return said(f, what) ? (size_t)(strstr(f->log.p, what) - f->log.p) : SIZE_MAX;
+}
+
+static inline void log_clear(struct fixture *f)
+{
+	buf_drop(&f->log, f->log.len);
+}
+
 /* What the engine is to remember, as a real one would have it do. */
 static int fake_storage(struct provider *p, struct work *w, bool apply, struct err *e)
 {

@@ -3,12 +3,10 @@
 #include "base/log.h"
 #include "relay/relayd.h"
 #include "svc/daemon.h"
+#include "sys/become.h"
 #include "sys/sandbox.h"
 
-#include <grp.h>
-#include <linux/capability.h>
 #include <sched.h>
-#include <sys/prctl.h>
 
 enum { UID_RELAY = 913 };
 
@@ -16,12 +14,7 @@ static int leave(struct err *e)
 {
 	if (unshare(CLONE_NEWNET))
 		return err_set(e, -errno, "have a network namespace of one's own: %m");
-	for (int c = 0; c <= CAP_LAST_CAP; c++)
-		if (prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
-			return err_set(e, -errno, "drop capabilities: %m");
-	if (setgroups(0, NULL) || setresgid(UID_RELAY, UID_RELAY, UID_RELAY) || setresuid(UID_RELAY, UID_RELAY, UID_RELAY))
-		return err_set(e, -errno, "become user %d: %m", UID_RELAY);
-	return 0;
+	return become(UID_RELAY, UID_RELAY, e);
 }
 
 static int run(struct err *e)
